@@ -1,0 +1,203 @@
+"""The words of the program: frozen, batched, checked at birth.
+
+Letters used for shapes throughout the package:
+
+- ``H, W``: height and width in pixels; ``h, w``: of a heatmap or attention grid
+- ``N``: people in the frame; ``K``: keypoints (17 for COCO); ``L``: attention layers; ``B``: batch
+
+Coordinates are pixels of the frame, x to the right and y down, with the centre of the first pixel at (0, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+from fractions import Fraction
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Float32 = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Index = Any
+"""Whatever numpy accepts as an index of a column: a mask, integers, a slice."""
+
+UNTRACKED = -1
+
+
+class Flag(IntFlag):
+    """What happened to a keypoint after the network measured it; 0 means measured and left alone."""
+
+    MEASURED = 0
+    FILLED = 1
+    REPAIRED = 2
+    OUTLIER = 4
+
+
+def as_column(what: str, value: Any, shape: tuple[int | None, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return ``value`` as an array of ``dtype``; ``None`` in ``shape`` matches any length.
+
+    Raises:
+        ValueError: The shape is another one; the message says which was expected.
+    """
+    array = np.asarray(value, dtype=dtype)
+    fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{what}: expected shape ({wanted}), got {array.shape}")
+    return array
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: (H, W, 3) uint8, RGB.
+        index: Position in the source's own order, from 0; with ``--stride`` it jumps.
+        time_s: Presentation time in seconds from the source's own zero; 0 for stills.
+        name: File name of the still, or of the video it belongs to.
+        pts: Presentation timestamp in the source's time base, None where there is none.
+    """
+
+    image: Image
+    index: int
+    time_s: float = 0.0
+    name: str = ""
+    pts: int | None = None
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Boxes:
+    """People found in one frame.
+
+    Attributes:
+        xyxy: (N, 4) float32: left, top, right, bottom, frame pixels.
+        score: (N,) float32 in 0..1.
+    """
+
+    xyxy: Float32
+    score: Float32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "xyxy", as_column("xyxy", self.xyxy, (None, 4), np.float32))
+        object.__setattr__(self, "score", as_column("score", self.score, (len(self.xyxy),), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    def __getitem__(self, index: Index) -> Self:
+        return type(self)(self.xyxy[index], self.score[index])
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No one at all."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Poses:
+    """The people of one frame with their keypoints; indexing filters every column.
+
+    Attributes:
+        boxes: N boxes.
+        xy: (N, K, 2) float32, frame pixels.
+        score: (N, K) float32, peak of each keypoint's heatmap.
+        track_id: (N,) int64, from 1; ``UNTRACKED`` (-1) where nobody assigned one.
+        flags: (N, K) uint8, bits of :class:`Flag`.
+    """
+
+    boxes: Boxes
+    xy: Float32
+    score: Float32
+    track_id: NDArray[np.int64] = field(default=None)  # type: ignore[assignment]
+    flags: NDArray[np.uint8] = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        people = len(self.boxes)
+        xy = as_column("xy", self.xy, (people, None, 2), np.float32)
+        keypoints = xy.shape[1]
+        track_id = np.full(people, UNTRACKED) if self.track_id is None else self.track_id
+        flags = np.zeros((people, keypoints)) if self.flags is None else self.flags
+        object.__setattr__(self, "xy", xy)
+        object.__setattr__(self, "score", as_column("score", self.score, (people, keypoints), np.float32))
+        object.__setattr__(self, "track_id", as_column("track_id", track_id, (people,), np.int64))
+        object.__setattr__(self, "flags", as_column("flags", flags, (people, keypoints), np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Index) -> Self:
+        return type(self)(
+            self.boxes[index], self.xy[index], self.score[index], self.track_id[index], self.flags[index]
+        )
+
+    @classmethod
+    def empty(cls, keypoints: int = 17) -> Self:
+        """No one at all."""
+        return cls(Boxes.empty(), np.zeros((0, keypoints, 2), np.float32), np.zeros((0, keypoints), np.float32))
+
+    @property
+    def person_score(self) -> Float32:
+        """(N,) float32: box score times the mean of the keypoint scores above 0.2, as the authors rank people."""
+        above = self.score > 0.2
+        count = above.sum(axis=1)
+        mean = np.where(above, self.score, 0).sum(axis=1) / np.maximum(count, 1)
+        return (self.boxes.score * mean).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Result:
+    """Everything known of one frame once every stage has seen it.
+
+    Attributes:
+        poses: As measured, with track ids.
+        smoothed: The same people in the same order after smoothing; None where no smoothing ran.
+        attention: (N, L, K, h, w) float32 attention scores; None unless asked for.
+        matrices: (N, 2, 3) maps from the frame to each person's crop; None unless attention was asked for.
+    """
+
+    frame: Frame
+    poses: Poses
+    smoothed: Poses | None = None
+    attention: Float32 | None = None
+    matrices: NDArray[np.float64] | None = None
+
+    @property
+    def shown(self) -> Poses:
+        """The smoothed poses where smoothing ran, else the measured ones."""
+        return self.poses if self.smoothed is None else self.smoothed
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source says of itself before its first frame.
+
+    Attributes:
+        name: File name or address, without credentials.
+        size_wh: Width and height after rotation; None for stills, which may differ.
+        fps: Average frame rate, exact; None for stills.
+        time_base: Seconds per tick of ``Frame.pts``; None for stills.
+        frames: Number of frames as the container claims it: a hint, never a loop bound.
+        rotation: Degrees (counter-clockwise) by which the pixels were turned to stand upright.
+        audio_streams: How many audio streams the container has.
+    """
+
+    name: str
+    size_wh: tuple[int, int] | None = None
+    fps: Fraction | None = None
+    time_base: Fraction | None = None
+    frames: int | None = None
+    rotation: int = 0
+    audio_streams: int = 0
