@@ -1,0 +1,94 @@
+"""What the R and the H nets have in common: pixels in, tokens through the encoder, heatmaps out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tposecli.models.encoder import Encoder, EncoderLayer, sine_embedding
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """Size of a Transformer encoder: number of layers, channels, hidden channels of the feed-forward net, heads."""
+
+    layers: int
+    channels: int
+    hidden: int
+    heads: int
+
+
+class PoseNet(nn.Module):
+    """A net that turns crops of people into keypoint heatmaps.
+
+    Sub-classes give ``features`` (crop to feature map), and ``head`` (encoded map to heatmaps).
+
+    Attributes:
+        input_hw: Height and width of a crop, pixels.
+        grid_hw: Height and width of the attention grid.
+    """
+
+    pos_embedding: nn.Parameter
+    reduce: nn.Conv2d
+    global_encoder: Encoder
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, input_hw: tuple[int, int], stride: int, shape: EncoderShape) -> None:
+        super().__init__()
+        self.input_hw = input_hw
+        self.grid_hw = (input_hw[0] // stride, input_hw[1] // stride)
+        self.pos_embedding = nn.Parameter(sine_embedding(self.grid_hw, shape.channels), requires_grad=False)
+        self.global_encoder = Encoder(shape.layers, shape.channels, shape.hidden, shape.heads)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised crops to a (B, C, h, w) map on the attention grid."""
+        raise NotImplementedError
+
+    def head(self, x: Tensor) -> Tensor:
+        """(B, d, h, w) encoded map to (B, K, H/4, W/4) heatmaps."""
+        raise NotImplementedError
+
+    def normalize(self, crops: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB to (B, 3, H, W) with ImageNet's mean and deviation, in the net's precision."""
+        scaled = crops.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
+        return (scaled - self.mean) / self.std
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised float32 to (B, K, H/4, W/4) heatmaps."""
+        return self.encode(x)[0]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Heatmaps, and what each encoder layer was given: L tensors (B, S, d), from which attention is read."""
+        grid = self.reduce(self.features(x))
+        tokens = grid.flatten(2).transpose(1, 2)
+        stages = self.global_encoder(tokens, self._position())
+        encoded = stages.pop().transpose(1, 2).reshape(grid.shape)
+        return self.head(encoded), stages
+
+    def attention_rows(self, stages: list[Tensor], cells: Tensor, layers: list[int]) -> Tensor:
+        """(B, len(layers), Q, h, w) float32: what each cell's prediction depended on, averaged over heads.
+
+        Args:
+            stages: Layer inputs from :meth:`encode`.
+            cells: (B, Q) int64, row-major indices of the attention grid.
+            layers: Which layers, from 0; negative ones count from the last.
+        """
+        position = self._position()
+        rows = []
+        for index in layers:
+            layer = self.global_encoder.layers[index]
+            assert isinstance(layer, EncoderLayer)
+            rows.append(layer.self_attn.rows(stages[index], position, cells))
+        return torch.stack(rows, dim=1).unflatten(3, self.grid_hw)
+
+    def _position(self) -> Tensor:
+        """(1, S, d)."""
+        return self.pos_embedding.transpose(0, 1)
