@@ -8,12 +8,15 @@ ICCV 2019). 3.65 M parameters; 2.7 GMAC for a 720p frame shrunk to 384x216.
 
 from __future__ import annotations
 
+import copy
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tposecli.models.blocks import BasicBlock, stack
 
@@ -104,9 +107,19 @@ def grid(shapes: list[tuple[int, int]], device: torch.device | str = "cpu") -> t
     """Centres (A, 2) of all cells in input pixels and their strides (A,), for the (h, w) of each level."""
     centres, strides = [], []
     for (height, width), stride in zip(shapes, STRIDES, strict=True):
-        y, x = torch.meshgrid(
-            torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
-        )
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
         centres.append((torch.stack([x, y], dim=2).reshape(-1, 2).float() + 0.5) * stride)
         strides.append(torch.full((height * width,), float(stride), device=device))
     return torch.cat(centres), torch.cat(strides)
+
+
+def fold(net: PersonDetector) -> PersonDetector:
+    """A copy for prediction whose batch normalisations are folded into the convolutions before them."""
+    folded = copy.deepcopy(net).eval()
+    for module in list(folded.modules()):
+        children = list(module.named_children())
+        for (first, conv), (second, norm) in pairwise(children):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, first, fuse_conv_bn_eval(conv, norm))
+                setattr(module, second, nn.Identity())
+    return folded
