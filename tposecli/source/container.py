@@ -1,0 +1,201 @@
+"""Opening media with PyAV: what the user is told when it fails, and what the first frame reveals."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import av
+import av.container
+import av.stream
+import av.video.frame
+import av.video.stream
+import cv2
+import numpy as np
+from av.buffer import Buffer
+
+from tposecli.errors import InputError
+from tposecli.types import Image
+
+ANY_CLOCK = ("mpegts", "mpeg", "dvd", "svcd", "vob", "rtsp", "sdp", "hls")
+"""Formats whose clock may start anywhere, so that "from the beginning" means from their first timestamp."""
+
+NETWORK_TIMEOUT_S = 30.0
+
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """How the pixels must be turned to stand upright.
+
+    Attributes:
+        rotation: 0, 90, 180 or 270 degrees, counter-clockwise.
+        mirror: Swap left and right after the turn.
+    """
+
+    rotation: int = 0
+    mirror: bool = False
+
+    @classmethod
+    def of(cls, frame: av.video.frame.VideoFrame) -> Upright:
+        """Read the display matrix of a decoded frame; turns between the four are rounded to the nearest.
+
+        The matrix is 3x3, row by row, ``x' = a x + c y``, ``y' = b x + d y`` with (a, b) first and (c, d) second, as in
+        ISO 14496-12, 8.3.2.
+        """
+        side_data = frame.side_data.get("DISPLAYMATRIX")
+        if side_data is None:
+            return cls()
+        matrix = np.frombuffer(bytes(cast(Buffer, side_data)), np.int32)[:9].reshape(3, 3).astype(np.float64)
+        (a, b), (c, d) = matrix[0, :2], matrix[1, :2]
+        mirror = bool(a * d - b * c < 0)
+        degrees = -math.degrees(math.atan2(b, -a if mirror else a))
+        return cls(round(degrees / 90) % 4 * 90, mirror)
+
+    def size_wh(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height after the turn."""
+        return (height, width) if self.rotation in (90, 270) else (width, height)
+
+    def apply(self, image: Image) -> Image:
+        """Turn (H, W, 3) pixels; the result is contiguous, and is ``image`` itself where nothing is to be done."""
+        turned: Any = cv2.rotate(image, _TURNS[self.rotation]) if self.rotation else image
+        turned = cv2.flip(turned, 1) if self.mirror else turned
+        return np.ascontiguousarray(turned)
+
+
+def is_address(path: Path | str) -> bool:
+    """Whether ``path`` names something on a network rather than a file."""
+    return isinstance(path, str) and "://" in path
+
+
+def label(path: Path | str) -> str:
+    """File name, or the address without user, password and query."""
+    if not is_address(path):
+        return Path(path).name
+    parts = urlsplit(str(path))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def shown(path: Path | str) -> str:
+    """``path`` as messages name it."""
+    return label(path) if is_address(path) else str(path)
+
+
+def open_media(path: Path | str) -> av.container.InputContainer:
+    """Open a file or an address for reading.
+
+    Raises:
+        InputError: It is missing, a folder, empty, not allowed to be read, or no media at all.
+    """
+    if is_address(path):
+        name, timeout = str(path), NETWORK_TIMEOUT_S
+    else:
+        _check_file(Path(path))
+        name, timeout = f"file:{path}", None
+    try:
+        container = av.open(name, "r", metadata_errors="replace", timeout=timeout)
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{shown(path)}: cannot be opened as a video ({reason}); it may be cut off, damaged or of another kind"
+        ) from error
+    if container.format.name == "tty":
+        container.close()
+        raise InputError(f"{shown(path)}: this is text, not a video; name a video file")
+    return container
+
+
+def pick_video(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+    """The best video stream; cover pictures of music do not count.
+
+    Raises:
+        InputError: There is none, or nothing here can decode it.
+    """
+    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not moving:
+        kinds = ", ".join(sorted({str(stream.type) for stream in container.streams})) or "nothing"
+        raise InputError(f"{name}: no video stream in it (only {kinds}); name a file with a moving picture")
+    best = container.streams.best("video")
+    stream = best if best in moving else moving[0]
+    if stream.codec_context is None:
+        raise InputError(f"{name}: no decoder for its video codec; convert it to H.264, for example with ffmpeg")
+    return stream
+
+
+def set_discard(container: av.container.InputContainer, keep: str) -> None:
+    """Let the demuxer pass over the streams of other types, which saves reading them (PyAV from 17 on)."""
+    discard = getattr(av.stream, "Discard", None)
+    for stream in container.streams:
+        if discard is not None and stream.type != keep:
+            stream.discard = discard.all
+
+
+def as_fraction(value: Any) -> Fraction | None:
+    """A rational of any PyAV version as a Fraction; None for none and for zero."""
+    return Fraction(value.numerator, value.denominator) if value else None
+
+
+def origin_s(container: av.container.InputContainer) -> float:
+    """Seconds at which the file begins: 0, except where the format's clock starts anywhere."""
+    names = container.format.name.split(",")
+    if container.start_time is None or not any(name in ANY_CLOCK for name in names):
+        return 0.0
+    return container.start_time / 1_000_000
+
+
+def claimed_end_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:
+    """Where Matroska's tag ``DURATION`` (``HH:MM:SS.fraction``) says that the stream ends; 0 without one."""
+    if "matroska" not in container.format.name:
+        return 0.0
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "").strip("\0 "))
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
+
+
+def first_frame(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, name: str
+) -> av.video.frame.VideoFrame:
+    """The first frame that can be decoded.
+
+    Raises:
+        InputError: None can.
+    """
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = stream.decode(packet)
+            except av.FFmpegError:
+                continue
+            for frame in frames:
+                if not frame.is_corrupt:
+                    return frame
+    except av.FFmpegError:
+        pass
+    raise InputError(f"{name}: not one frame of it can be decoded; it may be cut off or damaged: check that it plays")
+
+
+def duration_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
+    """Length of the stream, or of the whole file, as the container claims it."""
+    time_base = as_fraction(stream.time_base)
+    if stream.duration and time_base:
+        return float(stream.duration * time_base)
+    return container.duration / 1_000_000 if container.duration else None
+
+
+def _is_cover(stream: av.video.stream.VideoStream) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _check_file(path: Path) -> None:
+    """Tell the plain mistakes before FFmpeg words them."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the name")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder, not a video; name the files in it")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; copy or download it again")

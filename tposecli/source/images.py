@@ -1,0 +1,90 @@
+"""Stills, one by one, whatever their depth and orientation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+
+from tposecli.errors import InputError
+from tposecli.source.listing import ImageList
+from tposecli.types import Frame, Image, SourceInfo
+
+
+class ImageSource:
+    """Stills as frames, decoded when their turn comes.
+
+    A file that cannot be decoded is no reason to stop: it is recorded and passed over, and its index stays unused.
+
+    Attributes:
+        info: Name of the folder or of the first file; ``frames`` is how many stills were named.
+        failed: (name, reason) of each still that could not be read, of the latest iteration.
+    """
+
+    def __init__(self, images: ImageList | Sequence[Path | str], honour_exif: bool = True) -> None:
+        """Take the stills to read.
+
+        Args:
+            images: What :func:`find_images` found, or plain paths, which are then named by their file names.
+            honour_exif: Turn each picture upright as its EXIF orientation says; off for evaluation.
+        """
+        if isinstance(images, ImageList):
+            self._paths, self._names = images.paths, images.names
+        else:
+            self._paths = tuple(Path(path) for path in images)
+            self._names = tuple(path.name for path in self._paths)
+        self._honour_exif = honour_exif
+        self.failed: list[tuple[str, str]] = []
+        name = self._paths[0].parent.name or self._paths[0].name if self._paths else ""
+        self.info = SourceInfo(name=name, frames=len(self._paths))
+
+    @property
+    def expected(self) -> int:
+        """How many stills there are, readable or not."""
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.failed = []
+        for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
+            try:
+                image = read_image(path, self._honour_exif)
+            except InputError as error:
+                self.failed.append((name, str(error)))
+                continue
+            yield Frame(image, index, name=name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing stays open between two stills."""
+
+
+def read_image(path: Path, honour_exif: bool = True) -> Image:
+    """Decode one still as (H, W, 3) uint8 RGB.
+
+    Grey becomes three equal channels, transparency is left out, 16 bits are reduced to the upper 8.
+
+    Raises:
+        InputError: The file is missing, empty, damaged, or no image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name and its rights") from error
+    if not data.size:
+        raise InputError(f"{path}: the file is empty; copy or download it again")
+    flags = cv2.IMREAD_COLOR if honour_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    reason = "no image that OpenCV can decode"
+    try:
+        decoded = cv2.imdecode(data, flags)
+    except cv2.error as error:
+        decoded, reason = None, str(error.err)
+    if decoded is None:
+        raise InputError(f"{path}: cannot be decoded ({reason}); it may be damaged or of another kind")
+    image: Image = np.ascontiguousarray(decoded)
+    cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image
