@@ -1,0 +1,54 @@
+"""``tpose train-detector``: train or measure the bundled person detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("train-detector")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="ANN.json:IMAGES[:WEIGHT[:HALF]]",
+    help="Photos to learn from. HALF is 'even' or 'odd': only images at those positions among the sorted image ids.",
+)
+@click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to measure on.")
+@click.option("--init", type=click.Path(path_type=Path), help="Pose checkpoint whose first layers to start from.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint, log and weights.")
+@click.option("--minutes", default=100.0, show_default=True, help="Length of the run.")
+@click.option("--threads", default=2, show_default=True, help="Processor threads.")
+@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
+@click.option("--measure", "weights", type=click.Path(path_type=Path), help="Do not train: measure these weights.")
+def command(
+    data: tuple[str, ...],
+    check: tuple[str, ...],
+    init: Path | None,
+    out: Path | None,
+    minutes: float,
+    threads: int,
+    seed: int,
+    resume: bool,
+    weights: Path | None,
+) -> None:
+    """Train the bundled person detector, or measure it.
+
+    Bad annotations are counted and named first. A run that was stopped goes on with --resume.
+    """
+    import torch
+
+    from tposecli.errors import UsageError
+    from tposecli.train import detector, detector_sources
+
+    torch.set_num_threads(threads)
+    checks = detector_sources.checks(check, click.echo)
+    if weights is not None:
+        click.echo(detector.measure(weights, checks))
+        return
+    if out is None or not data:
+        raise UsageError("name the photos with --data and the folder of the run with --out")
+    sources = detector_sources.sources(data, click.echo)
+    job = detector.DetectorJob(sources, checks, out, init=init, minutes=minutes, seed=seed, resume=resume)
+    click.echo(detector.train(job, click.echo))

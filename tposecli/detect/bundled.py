@@ -1,0 +1,122 @@
+"""The detector that comes with the package: plain torch, no further installation, no licence strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file
+
+from tposecli.detect.base import BoxFilter
+from tposecli.errors import WeightsError
+from tposecli.models.person_detector import STRIDES, PersonDetector, fold
+from tposecli.types import Boxes, Float32, Frame, Image
+
+SIZE = 384
+"""Longer side, pixels, to which a frame is scaled before the net sees it."""
+MIN_SCORE = 0.3
+"""Score from which on boxes are people; the weights' card says how it was chosen."""
+MOST_CANDIDATES = 300
+LARGEST_BATCH = 16
+PADDING = 114
+
+
+class BundledDetector:
+    """Finds people with :class:`PersonDetector`; implements :class:`tposecli.detect.base.Detector`."""
+
+    def __init__(
+        self,
+        weights: Path,
+        boxes: BoxFilter | None = None,
+        size: int = SIZE,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Load the weights.
+
+        Args:
+            weights: The safetensors file.
+            boxes: Which boxes are kept; None for those from ``MIN_SCORE`` on.
+            size: Longer side of the scaled frame, pixels; smaller is faster and misses small people.
+            device: Where the net runs.
+
+        Raises:
+            WeightsError: The file is missing, damaged or of another net.
+        """
+        net = load_person_detector(weights)
+        self._net = fold(net).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._boxes = BoxFilter(min_score=MIN_SCORE) if boxes is None else boxes
+        self._size = size
+        self._device = torch.device(device)
+
+    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Boxes of every frame, best first; frames of the same size share a forward."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for position, frame in enumerate(frames):
+            groups.setdefault(frame.size_wh, []).append(position)
+        found = [Boxes.empty()] * len(frames)
+        for members in groups.values():
+            for start in range(0, len(members), LARGEST_BATCH):
+                chunk = members[start : start + LARGEST_BATCH]
+                for position, boxes in zip(chunk, self._forward([frames[p] for p in chunk]), strict=True):
+                    found[position] = boxes
+        return found
+
+    @torch.inference_mode()
+    def _forward(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Boxes of frames that are all of one size."""
+        size_wh = frames[0].size_wh
+        batch = np.stack([letterbox(frame.image, self._size) for frame in frames])
+        dense = self._net(torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2))
+        score = dense.logit.sigmoid()
+        best, index = score.topk(min(MOST_CANDIDATES, score.shape[1]), dim=1)
+        xyxy = dense.xyxy.gather(1, index[..., None].expand(-1, -1, 4)).cpu().numpy()
+        back = np.array(size_wh, np.float32) / scaled_size(size_wh, self._size)
+        back = np.concatenate([back, back]).astype(np.float32)
+        return [
+            self._kept(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best.cpu().numpy(), strict=True)
+        ]
+
+    def _kept(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
+        enough = score >= self._boxes.min_score
+        return self._boxes(Boxes(xyxy[enough], score[enough]), size_wh)
+
+
+def scaled_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``."""
+    scale = longest / max(size_wh)
+    return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
+
+
+def letterbox(image: Image, longest: int) -> Image:
+    """Scale (H, W, 3) to ``longest`` pixels and pad right and below to multiples of the coarsest stride."""
+    width, height = scaled_size((image.shape[1], image.shape[0]), longest)
+    way = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+    stride = STRIDES[-1]
+    padded = np.full((-(-height // stride) * stride, -(-width // stride) * stride, 3), PADDING, np.uint8)
+    padded[:height, :width] = cv2.resize(image, (width, height), interpolation=way)
+    return padded
+
+
+def load_person_detector(weights: Path) -> PersonDetector:
+    """The net with the weights of a safetensors file, in fp32, ready to predict.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another net.
+    """
+    net = PersonDetector()
+    try:
+        state = load_file(weights)
+        net.load_state_dict(
+            {name: value.to(net.state_dict()[name].dtype) for name, value in state.items()}, strict=True
+        )
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{weights}: the person detector's weights are missing; install the package again"
+        ) from error
+    except (OSError, safetensors.SafetensorError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{weights}: not the weights of the person detector ({error}); get them anew") from error
+    return net.eval()

@@ -1,0 +1,250 @@
+"""The person detector's training: a loop that can be stopped at any time and goes on exactly where it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tposecli.detect.base import BoxFilter
+from tposecli.detect.bundled import BundledDetector
+from tposecli.errors import InputError
+from tposecli.files import part_path, publish
+from tposecli.models.person_detector import PersonDetector
+from tposecli.prefetch import prefetch
+from tposecli.train.detector_data import Photo, Source
+from tposecli.train.detector_eval import evaluate
+from tposecli.train.detector_loss import Targets, detector_loss
+from tposecli.train.scenes import Composer, stack
+
+Say = Callable[[str], None]
+
+SHAPES = ((256, 256), (256, 256), (320, 224), (224, 320), (320, 320), (384, 224), (384, 384))
+"""Width and height of the training pictures, drawn anew for every batch; each batch has about as many pixels."""
+WARM_UP = 300
+FINAL_RATE = 0.02
+AVERAGING = 0.999
+WEIGHTS_NAME = "person-detector.safetensors"
+LARGE = 96.0 * 96.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A set of photos on which the detector is measured while it trains."""
+
+    name: str
+    photos: tuple[Photo, ...]
+    min_area: float = LARGE
+
+
+@dataclass(frozen=True)
+class DetectorJob:
+    """Everything a training run is made of.
+
+    Attributes:
+        sources: Photos to learn from.
+        checks: Photos to measure on, never to learn from.
+        out: Folder of the checkpoint, the log and the weights.
+        init: Pose checkpoint whose first layers the net starts from; None for random ones.
+        minutes: Length of the run, interruptions not counted; the learning rate falls to its end over it.
+        batch: Pictures of 256x256 a step.
+        rate: Highest learning rate.
+        check_minutes: Time between measurements.
+        resume: Go on from the checkpoint in ``out``.
+    """
+
+    sources: tuple[Source, ...]
+    checks: tuple[Check, ...]
+    out: Path
+    init: Path | None = None
+    minutes: float = 100.0
+    batch: int = 16
+    rate: float = 1.5e-3
+    seed: int = 0
+    save_minutes: float = 2.0
+    check_minutes: float = 10.0
+    resume: bool = False
+
+
+def train(job: DetectorJob, say: Say) -> Path:
+    """Run a job to its end and return the weights' path; ``say`` is told how it goes.
+
+    Raises:
+        InputError: There is nothing to resume from, or the checkpoint to start from has not the layers needed.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
+    run = _Run(job)
+    if job.resume:
+        run.load()
+    elif job.init is not None:
+        say(f"{start_from(run.net, job.init)} tensors taken from {job.init}")
+    next_save, next_check = run.seconds + job.save_minutes * 60, run.seconds + job.check_minutes * 60
+    for images, targets in prefetch(_batches(job, run.step), 3, "compose"):
+        run.advance(images, targets)
+        if run.step % 100 == 0:
+            say(run.report())
+        if run.seconds >= next_save or run.progress >= 1:
+            run.save()
+            next_save = run.seconds + job.save_minutes * 60
+        if run.seconds >= next_check or run.progress >= 1:
+            say(measure(job.out / WEIGHTS_NAME, job.checks, job.out / "log.jsonl", run.step))
+            next_check = run.seconds + job.check_minutes * 60
+        if run.progress >= 1:
+            return job.out / WEIGHTS_NAME
+    raise InputError("the training data ended before the run did")
+
+
+def _batches(job: DetectorJob, step: int) -> Iterator[tuple[Tensor, Targets]]:
+    """Endless batches; each depends on the seed and its step only, so that a resumed run sees the same ones."""
+    compose = Composer(job.sources)
+    while True:
+        rng = np.random.default_rng([job.seed, step])
+        width, height = SHAPES[rng.integers(len(SHAPES))]
+        count = max(2, round(job.batch * 256 * 256 / (width * height)))
+        images, boxes, real, weight = stack([compose(rng, (width, height)) for _ in range(count)])
+        targets = Targets(torch.from_numpy(boxes), torch.from_numpy(real), torch.from_numpy(weight))
+        yield torch.from_numpy(images).permute(0, 3, 1, 2), targets
+        step += 1
+
+
+class _Run:
+    """The state of a training run."""
+
+    def __init__(self, job: DetectorJob) -> None:
+        torch.manual_seed(job.seed)
+        self.job = job
+        self.net = PersonDetector().to(memory_format=torch.channels_last)
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.net, multi_avg_fn=_moving_average(self), use_buffers=True
+        )
+        self.optimizer = torch.optim.AdamW(_groups(self.net), lr=job.rate)
+        self.step = 0
+        self.seconds = 0.0
+        self._recent: list[tuple[float, float]] = []
+
+    @property
+    def progress(self) -> float:
+        """Part of the run that is done, 0..1."""
+        return self.seconds / (self.job.minutes * 60)
+
+    def advance(self, images: Tensor, targets: Targets) -> None:
+        """One step on one batch."""
+        began = time.monotonic()
+        rate = self.job.rate * min(1.0, (self.step + 1) / WARM_UP)
+        rate *= FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.net.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            dense = self.net(images)
+        score, box = detector_loss(dense, targets, (images.shape[2], images.shape[3]))
+        self.optimizer.zero_grad()
+        (score + box).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        self.optimizer.step()
+        self.average.update_parameters(self.net)
+        self.step += 1
+        self._recent = [*self._recent[-49:], (score.item(), box.item())]
+        self.seconds += time.monotonic() - began
+
+    def report(self) -> str:
+        """One line: where the run is and the mean losses of late."""
+        score, box = np.mean(self._recent, axis=0)
+        return f"step {self.step}  {self.seconds / 60:.1f} min  score {score:.3f}  box {box:.3f}"
+
+    def save(self) -> None:
+        """Write the checkpoint and the averaged weights, each whole or not at all."""
+        state = {name: value for name, value in vars(self).items() if name in ("step", "seconds")}
+        for name in ("net", "average", "optimizer"):
+            state[name] = getattr(self, name).state_dict()
+        checkpoint = self.job.out / "checkpoint.pt"
+        torch.save(state, part_path(checkpoint))
+        publish(checkpoint)
+        save_weights(self.average.module, self.job.out / WEIGHTS_NAME)
+
+    def load(self) -> None:
+        """Go on from the checkpoint."""
+        path = self.job.out / "checkpoint.pt"
+        if not path.is_file():
+            raise InputError(f"{path}: nothing to resume from; leave out --resume or name the folder of the run")
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        self.step, self.seconds = state["step"], state["seconds"]
+        for name in ("net", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+
+
+def _moving_average(run: _Run) -> Callable[[Any, Any, Any], None]:
+    @torch.no_grad()
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], _: Tensor) -> None:
+        keep = min(AVERAGING, (1 + run.step) / (20 + run.step))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new.to(old.dtype), 1 - keep)
+            else:
+                old.copy_(new)
+
+    return update
+
+
+def _groups(net: nn.Module) -> list[dict[str, Any]]:
+    """Weight decay on the kernels only."""
+    kernels = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
+
+
+def start_from(net: PersonDetector, checkpoint: Path) -> int:
+    """Copy a pose model's first layers into the net; returns how many tensors.
+
+    Raises:
+        InputError: The file is unreadable or lacks ResNet-18's first layers.
+    """
+    try:
+        safe = checkpoint.suffix == ".safetensors"
+        theirs = load_file(checkpoint) if safe else torch.load(checkpoint, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{checkpoint}: not a readable checkpoint ({error})") from error
+    wanted = ("conv1.", "bn1.", "layer1.", "layer2.")
+    own = net.state_dict()
+    shared = {name: value for name, value in theirs.items() if name.startswith(wanted)}
+    names = {name for name in own if name.startswith(wanted)}
+    if set(shared) != names or any(own[name].shape != value.shape for name, value in shared.items()):
+        raise InputError(f"{checkpoint}: has not the first layers of ResNet-18; start from transpose-r18-a3")
+    net.load_state_dict({**own, **shared})
+    return len(shared)
+
+
+def save_weights(net: nn.Module, path: Path) -> None:
+    """Write a net's state in half precision as safetensors."""
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in net.state_dict().items()
+    }
+    save_file(state, part_path(path))
+    publish(path)
+
+
+def measure(weights: Path, checks: Sequence[Check], log: Path | None = None, step: int = 0) -> str:
+    """Measure weights on every check; one line, also appended to the log as JSON."""
+    detector = BundledDetector(weights, BoxFilter(min_score=0.02))
+    parts = []
+    for check in checks:
+        result = evaluate(detector, check.photos, check.min_area)
+        parts.append(
+            f"{check.name}: {result.people} people, AP50 {result.average_precision:.3f}, "
+            f"recall {result.recall:.3f} at precision 0.7 (score {result.threshold:.2f})"
+        )
+        if log is not None:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, "check": check.name, **asdict(result)}) + os.linesep)
+    return "\n".join(parts)

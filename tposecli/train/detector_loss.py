@@ -1,0 +1,122 @@
+"""Which cells of the person detector answer for which person, and what they are charged.
+
+Assignment is task-aligned (TOOD, Feng et al., ICCV 2021): the cells inside a box whose score and overlap are jointly
+best answer for it, and their target score is their overlap. Scores are charged with the varifocal loss (Zhang et al.,
+CVPR 2021), boxes with the generalised IoU (Rezatofighi et al., CVPR 2019).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tposecli.models.person_detector import STRIDES, Dense, grid
+
+TOP_CELLS = 10
+SCORE_POWER = 0.5
+OVERLAP_POWER = 4.0
+FOCUS = 2.0
+NEGATIVE = 0.75
+BOX_WEIGHT = 2.0
+DOUBTED_SCORE = 0.4
+"""Beyond this score a cell in a doubtful region (weight below 1) may well see an unannotated person: no charge."""
+
+
+class Targets(NamedTuple):
+    """The truth of a batch.
+
+    Attributes:
+        xyxy: (B, M, 4) boxes, input pixels, padded with zeros.
+        real: (B, M) False at the padding.
+        weight: (B, H / 8, W / 8) charge for a false alarm: 0 in crowds, below 1 where people may be unannotated.
+    """
+
+    xyxy: Tensor
+    real: Tensor
+    weight: Tensor
+
+
+class Assigned(NamedTuple):
+    """Target score (B, A), 0 for background, and target box (B, A, 4) of every cell."""
+
+    score: Tensor
+    xyxy: Tensor
+
+
+def pair_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union, elementwise over the leading dimensions (broadcast), of (..., 4) boxes."""
+    overlap, union = _overlap_union(first, second)
+    return overlap / union.clamp(min=1e-6)
+
+
+def _overlap_union(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    left_top = torch.maximum(first[..., :2], second[..., :2])
+    right_bottom = torch.minimum(first[..., 2:], second[..., 2:])
+    overlap = (right_bottom - left_top).clamp(min=0).prod(dim=-1)
+    area = (first[..., 2:] - first[..., :2]).prod(dim=-1) + (second[..., 2:] - second[..., :2]).prod(dim=-1)
+    return overlap, area - overlap
+
+
+def giou_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """1 - GIoU of (..., 4) boxes, elementwise."""
+    overlap, union = _overlap_union(predicted, target)
+    left_top = torch.minimum(predicted[..., :2], target[..., :2])
+    right_bottom = torch.maximum(predicted[..., 2:], target[..., 2:])
+    hull = (right_bottom - left_top).prod(dim=-1).clamp(min=1e-6)
+    return 1 - overlap / union.clamp(min=1e-6) + (hull - union) / hull
+
+
+@torch.no_grad()
+def assign(dense: Dense, targets: Targets, centre: Tensor) -> Assigned:
+    """Give each person its best cells and each cell at most one person.
+
+    Args:
+        dense: Predictions at A cells.
+        targets: M people a picture, padded.
+        centre: (A, 2) centres of the cells, input pixels.
+    """
+    people = targets.xyxy
+    iou = pair_iou(people[:, :, None], dense.xyxy[:, None]) * targets.real[:, :, None]
+    metric = dense.logit.sigmoid()[:, None] ** SCORE_POWER * iou**OVERLAP_POWER
+    metric = metric * _inside(people, centre) + 1e-9 * _inside(people, centre)
+    metric = metric * targets.real[:, :, None]
+    best = metric.topk(min(TOP_CELLS, metric.shape[2]), dim=2).indices
+    chosen = torch.zeros_like(metric).scatter_(2, best, 1.0) * (metric > 0)
+    winner = (iou * chosen + 1e-9 * chosen).argmax(dim=1, keepdim=True)
+    chosen = chosen * torch.zeros_like(chosen).scatter_(1, winner, 1.0)
+    metric, iou = metric * chosen, iou * chosen
+    quality = metric / metric.amax(dim=2, keepdim=True).clamp(min=1e-12) * iou.amax(dim=2, keepdim=True)
+    index = winner.squeeze(1)[..., None].expand(-1, -1, 4)
+    return Assigned(quality.amax(dim=1), people.gather(1, index))
+
+
+def _inside(people: Tensor, centre: Tensor) -> Tensor:
+    """(B, M, A) 1 where a cell's centre lies in the box, boxes grown to at least one and a half of the finest cells."""
+    middle = (people[..., :2] + people[..., 2:]) / 2
+    half = ((people[..., 2:] - people[..., :2]) / 2).clamp(min=STRIDES[0] * 0.75)
+    return ((centre[None, None] - middle[:, :, None]).abs() < half[:, :, None]).all(dim=3).float()
+
+
+def detector_loss(dense: Dense, targets: Targets, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Score loss and box loss (already weighted) of a batch whose pictures are ``size_hw`` pixels."""
+    shapes = [(size_hw[0] // stride, size_hw[1] // stride) for stride in STRIDES]
+    centre, _ = grid(shapes, dense.logit.device)
+    assigned = assign(dense, targets, centre)
+    positive = assigned.score > 0
+    mass = assigned.score.sum().clamp(min=1.0)
+    probability = dense.logit.detach().sigmoid()
+    charge = _cell_weight(targets.weight)
+    charge = torch.where((charge < 1) & (probability > DOUBTED_SCORE), torch.zeros_like(charge), charge)
+    weight = torch.where(positive, assigned.score, NEGATIVE * probability**FOCUS * charge)
+    score = functional.binary_cross_entropy_with_logits(dense.logit, assigned.score, reduction="none")
+    box = giou_loss(dense.xyxy[positive], assigned.xyxy[positive]) * assigned.score[positive]
+    return (score * weight).sum() / mass, BOX_WEIGHT * box.sum() / mass
+
+
+def _cell_weight(weight: Tensor) -> Tensor:
+    """(B, A) the weight map seen by every cell of every stride."""
+    maps = [functional.avg_pool2d(weight[:, None], stride // STRIDES[0]) for stride in STRIDES]
+    return torch.cat([m.flatten(1) for m in maps], dim=1)
