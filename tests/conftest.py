@@ -1,0 +1,28 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def golden() -> Path:
+    """Folder of the arrays computed with the authors' implementation."""
+    return REPOSITORY / "tests" / "golden"
+
+
+@pytest.fixture
+def media() -> Path:
+    """Folder of the sample clips."""
+    return REPOSITORY / "sample_media"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same in every run."""
+    return np.random.default_rng(20211010)

@@ -1,0 +1,64 @@
+"""The one thread primitive: order, errors, early ends, nothing left running."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tposecli.prefetch import prefetch
+
+
+def running() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "under-test"]
+
+
+def test_items_come_in_order() -> None:
+    assert list(prefetch(range(100), 3, "under-test")) == list(range(100))
+    assert not running()
+
+
+def test_error_comes_after_the_items_before_it() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    items = prefetch(source(), 4, "under-test")
+    assert next(items) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(items)
+    assert not running()
+
+
+def test_closing_early_closes_the_source_in_its_own_thread() -> None:
+    closed: list[str] = []
+
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.append(threading.current_thread().name)
+
+    items = prefetch(source(), 2, "under-test")
+    next(items)
+    items.close()
+    assert closed == ["under-test"]
+    assert not running()
+
+
+def test_no_more_than_depth_items_are_made_ahead() -> None:
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    items = prefetch(source(), 3, "under-test")
+    next(items)
+    time.sleep(0.2)
+    assert len(made) <= 1 + 3 + 1
+    items.close()

@@ -1,0 +1,38 @@
+"""``tpose images``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tposecli.cli import options as shared
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--json", type=shared.FILE, help="Poses as COCO JSON.")
+@click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
+@click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
+@shared.output_options
+@shared.model_options
+@shared.detector_options
+@shared.drawing_options
+@shared.reporting_options
+@click.pass_context
+def images(ctx: click.Context, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
+    """Find the people of pictures and their keypoints. INPUTS are files, folders or patterns.
+
+    \b
+    tpose images photos/ --json poses.json
+    tpose images 'photos/*.jpg' -o annotated/
+    """
+    from tposecli.cli.report import exit_status, watcher
+    from tposecli.job import ImagesJob
+    from tposecli.runner import run_images
+
+    output: Path | None = options["output"]
+    job = ImagesJob(inputs, options["json"], output, options["attention"], recursive)
+    summary = run_images(job, shared.settings_of(options), watcher(options["quiet"], options["log_json"]))
+    ctx.exit(exit_status([summary]))

@@ -1,0 +1,67 @@
+"""The command ``tpose``, and the one place where errors become exit statuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from tposecli import __version__
+from tposecli.cli.images import images
+from tposecli.cli.models import models
+from tposecli.cli.video import video
+from tposecli.errors import TposeError
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived: unwind as for Ctrl-C."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="tpose")
+def cli() -> None:
+    """Human poses from videos and pictures with TransPose, and the attention that explains them."""
+
+
+cli.add_command(video)
+cli.add_command(images)
+cli.add_command(models)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0 done, 1 an input failed, 2 usage, 130 interrupted, 143 terminated."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        return int(cli(standalone_mode=False) or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except TposeError as error:
+        click.echo(f"tpose: {error}", err=True)
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("tpose: interrupted", err=True)
+        return INTERRUPTED
+    except _Terminated:
+        return TERMINATED
+    except BrokenPipeError:
+        # Whoever read our standard output is gone; the interpreter must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated

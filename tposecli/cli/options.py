@@ -1,0 +1,157 @@
+"""Options that several commands share, and the values they become. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tposecli.models.catalog import CATALOG
+
+if TYPE_CHECKING:
+    from tposecli.detect.select import DetectorOptions
+    from tposecli.job import ModelChoice, Settings
+    from tposecli.source import Window
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Options = dict[str, Any]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class Seconds(click.ParamType):
+    """A time: seconds, or [HH:]MM:SS[.mmm]."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The time in seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            parts = [float(part) for part in str(value).split(":")]
+        except ValueError:
+            parts = []
+        if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
+            self.fail(f"{value!r} is no time; write seconds (12.5) or HH:MM:SS (00:01:12.5)", param, ctx)
+        return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for many options, listed in their order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+model_options = _together(
+    click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
+    click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+    click.option(
+        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True
+    ),
+    click.option("--batch-size", default="auto", show_default=True, help="Crops in one forward, or auto."),
+    click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work."),
+)
+
+detector_options = _together(
+    click.option(
+        "--detector",
+        default="auto",
+        show_default=True,
+        help="auto, bundled, boxes:FILE, full-frame, yolo:NAME_OR_PATH or torchvision:NAME.",
+    ),
+    click.option("--det-score", type=click.FloatRange(0, 1), help="Boxes of a lower score go.  [detector's own]"),
+    click.option("--det-nms", type=click.FloatRange(0, 1), help="IoU above which the weaker box goes."),
+    click.option("--det-size", type=click.IntRange(64), help="Longer side of the picture the detector sees, pixels."),
+    click.option("--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame."),
+    click.option("--max-people", type=click.IntRange(1), help="At most so many people a frame, best first."),
+    click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
+)
+
+drawing_options = _together(
+    click.option(
+        "--min-score",
+        type=click.FloatRange(0, 1),
+        default=0.2,
+        show_default=True,
+        help="Keypoints of a lower score are not drawn, and marked as not visible in JSON.",
+    ),
+    click.option("--draw-boxes", is_flag=True, help="Draw the box of each person."),
+    click.option("--draw-ids", is_flag=True, help="Write the track id of each person."),
+)
+
+output_options = _together(
+    click.option("--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True),
+    click.option("--attention", type=FOLDER, help="Folder for pictures of the attention, one a frame."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+)
+
+reporting_options = _together(
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    click.option("--log-json", is_flag=True, help="Report as JSON lines on standard error."),
+)
+
+window_options = _together(
+    click.option("--start", type=Seconds(), default=0.0, help="Leave out what is shown before this time."),
+    click.option("--end", type=Seconds(), help="Stop before this time."),
+    click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
+)
+
+
+def settings_of(options: Options) -> Settings:
+    """The shared part of a job."""
+    from tposecli.draw import DrawStyle
+    from tposecli.job import Settings
+
+    style = DrawStyle(options["min_score"], boxes=options["draw_boxes"], ids=options["draw_ids"])
+    return Settings(
+        model=_model_choice(options),
+        detector=_detector_choice(options),
+        smooth=options.get("smooth", "none"),
+        style=style,
+        json_format=options["json_format"],
+        overwrite=options["overwrite"],
+        command=" ".join(["tpose", *sys.argv[1:]]),
+    )
+
+
+def _model_choice(options: Options) -> ModelChoice:
+    from tposecli.job import ModelChoice
+
+    size = options["batch_size"]
+    if size != "auto" and not (size.isdecimal() and int(size)):
+        raise click.BadParameter(f"{size!r} is neither auto nor a number above 0", param_hint="--batch-size")
+    return ModelChoice(
+        options["model"],
+        options["weights"],
+        options["device"],
+        options["precision"],
+        None if size == "auto" else int(size),
+        options["flip_test"],
+    )
+
+
+def _detector_choice(options: Options) -> DetectorOptions:
+    from tposecli.detect.select import DetectorOptions
+
+    return DetectorOptions()
+
+
+def window_of(options: Options) -> Window:
+    """The part of the video to work on."""
+    from tposecli.source import Window
+
+    start, end = options["start"], options["end"]
+    if end is not None and end <= start:
+        raise click.BadParameter(f"the end ({end:g} s) lies before the start ({start:g} s)", param_hint="--end")
+    return Window(start, end, options["stride"])

@@ -1,0 +1,107 @@
+"""What a command asks for, as one frozen value, and what it reports back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from tposecli.detect.select import DetectorOptions
+from tposecli.draw import DrawStyle
+from tposecli.sinks.video import VideoOptions
+from tposecli.source import Window
+from tposecli.types import Result, SourceInfo
+
+Smoothing = Literal["one-euro", "none"]
+JsonFormat = Literal["dataset", "results"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which net, and how to run it, in the words of the command line."""
+
+    model: str = "auto"
+    weights: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    flip_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every input of a run has in common.
+
+    Attributes:
+        command: The command line, for provenance.
+    """
+
+    model: ModelChoice = field(default_factory=ModelChoice)
+    detector: DetectorOptions = field(default_factory=DetectorOptions)
+    smooth: Smoothing = "one-euro"
+    style: DrawStyle = field(default_factory=DrawStyle)
+    json_format: JsonFormat = "dataset"
+    overwrite: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """One video and the files to make of it; None for those not wanted."""
+
+    input: Path
+    output: Path | None = None
+    json: Path | None = None
+    attention: Path | None = None
+    window: Window = field(default_factory=Window)
+    encoding: VideoOptions = field(default_factory=VideoOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesJob:
+    """Pictures, folders and globs, and the files to make of them; None for those not wanted."""
+
+    inputs: tuple[str, ...]
+    json: Path | None = None
+    output: Path | None = None
+    attention: Path | None = None
+    recursive: bool = False
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        skipped: Files that are no pictures.
+        corrupt: Frames lost to damage.
+        failed: Inputs that could not be read, and why.
+        seconds: Wall time by stage.
+        outputs: The files that were made.
+    """
+
+    name: str
+    frames: int = 0
+    people: int = 0
+    skipped: int = 0
+    corrupt: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    wall_s: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    outputs: list[Path] = field(default_factory=list)
+
+
+class Watcher(Protocol):
+    """Is told how a run goes."""
+
+    def begin(self, source: SourceInfo) -> None:
+        """An input was opened."""
+        ...
+
+    def seen(self, result: Result) -> None:
+        """A frame is finished."""
+        ...
+
+    def end(self, summary: Summary) -> None:
+        """An input is finished, or could not be read at all."""
+        ...

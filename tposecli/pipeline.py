@@ -1,0 +1,153 @@
+"""The whole way of a frame as one lazy chain: read, detect, estimate, record, track, smooth.
+
+Reading and inference each run ahead in a thread of their own; recording, tracking, smoothing and whatever the caller
+does with a result (drawing, encoding) run in the caller's. Frames go through inference in fixed groups, so that which
+people share a batch depends on nothing but the frames' positions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from tposecli.detect.base import Detector
+from tposecli.detect.interpolate import detect_group
+from tposecli.pose import PoseEstimator
+from tposecli.prefetch import prefetch
+from tposecli.smooth import Smoother
+from tposecli.track import Tracker
+from tposecli.types import Frame, Result
+
+GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
+"""Frames in a group, by kind of device: as many as fill a batch of a few people each."""
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds of wall time spent in each stage; stages that overlap count in full, each for itself."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to ``stage``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the frames pass through; a stage that is None is left out.
+
+    Attributes:
+        detector: Finds the people.
+        estimator: Finds their keypoints.
+        tracker: Tells who is who from frame to frame.
+        smoother: Calms the keypoints of each track.
+        every: The detector sees every so many frames; boxes between are interpolated.
+        record: Called with every raw result, in order, before tracking.
+    """
+
+    detector: Detector
+    estimator: PoseEstimator
+    tracker: Tracker | None = None
+    smoother: Smoother | None = None
+    every: int = 1
+    record: Callable[[Result], None] | None = None
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def group_frames(self) -> int:
+        """Frames in a group: the device's number, made such that the detector's frames lie evenly in it."""
+        base = GROUP[self.estimator.runtime.device.type]
+        if self.every == 1:
+            return base
+        return -(-(base - 1) // self.every) * self.every + 1
+
+
+def run(frames: Iterable[Frame], stages: Stages) -> Iterator[Result]:
+    """Yield one result for each frame, in order.
+
+    At most about four groups of frames are held at any time, however long the source is. Closing the iterator, or an
+    exception in the caller, stops and joins the threads.
+
+    Args:
+        frames: A source; it is read in another thread.
+        stages: What to do with them.
+    """
+    read = prefetch(_timed(frames, stages.timings), depth=stages.group_frames, name="read")
+    groups = prefetch(_infer(read, stages), depth=1, name="infer")
+    results = _smooth(_track(_record(groups, stages), stages), stages)
+    try:
+        yield from results
+    finally:
+        results.close()
+        groups.close()
+
+
+def _timed(frames: Iterable[Frame], timings: Timings) -> Iterator[Frame]:
+    """The frames, with the time that reading takes."""
+    items = iter(frames)
+    while True:
+        with timings.measure("read"):
+            frame = next(items, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _infer(frames: Iterator[Frame], stages: Stages) -> Iterator[list[Result]]:
+    """Detect and estimate, a group at a time."""
+    try:
+        while group := list(islice(frames, stages.group_frames)):
+            with stages.timings.measure("detect"):
+                boxes = detect_group(stages.detector, group, stages.every)
+            with stages.timings.measure("pose"):
+                results = stages.estimator.estimate(group, boxes)
+            del group
+            yield results
+    finally:
+        frames.close()  # type: ignore[attr-defined]
+
+
+def _record(groups: Iterable[Sequence[Result]], stages: Stages) -> Iterator[Result]:
+    """One result at a time, each recorded first."""
+    for results in groups:
+        for result in results:
+            if stages.record is not None:
+                stages.record(result)
+            yield result
+
+
+def _track(results: Iterable[Result], stages: Stages) -> Iterator[Result]:
+    """Give every person an id."""
+    for result in results:
+        if stages.tracker is None:
+            yield result
+            continue
+        with stages.timings.measure("track"):
+            poses = stages.tracker.update(result.poses, result.frame.time_s)
+        yield replace(result, poses=poses)
+
+
+def _smooth(results: Iterable[Result], stages: Stages) -> Iterator[Result]:
+    """Add the smoothed poses, which may come some frames later than the measured ones went in."""
+    waiting: deque[Result] = deque()
+    if stages.smoother is None:
+        yield from results
+        return
+    for result in results:
+        waiting.append(result)
+        with stages.timings.measure("smooth"):
+            ready = stages.smoother.push(result.poses, result.frame.time_s)
+        for poses in ready:
+            yield replace(waiting.popleft(), smoothed=poses)
+    for poses in stages.smoother.flush():
+        yield replace(waiting.popleft(), smoothed=poses)

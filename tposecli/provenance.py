@@ -1,0 +1,79 @@
+"""Where results come from: what stands in the journal's header and in the ``info`` of JSON files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+from tposecli import __version__
+from tposecli.pose import PoseEstimator
+from tposecli.skeleton import KEYPOINTS, LIMBS
+from tposecli.types import SourceInfo
+
+ENDS: Final = 1 << 20
+"""Bytes at each end of a file that its fingerprint reads: enough to tell files apart, little for one of 100 GB."""
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Hexadecimal SHA-256 over the sizes and the two ends of files, in order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(size.to_bytes(8, "big"))
+        with path.open("rb") as file:
+            digest.update(file.read(ENDS))
+            file.seek(max(0, size - ENDS))
+            digest.update(file.read(ENDS))
+    return digest.hexdigest()
+
+
+def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
+    """Which net said it, and how it was run."""
+    runtime = estimator.runtime
+    return {
+        "model": estimator.spec.name,
+        "weights_sha256": estimator.sha256,
+        "device": str(runtime.device),
+        "precision": runtime.precision,
+        "batch_size": runtime.batch_size,
+        "flip_test": estimator.flip_test,
+    }
+
+
+def describe_source(info: SourceInfo) -> dict[str, Any]:
+    """What the journal's readers need to know of the source; fractions as text, exact."""
+
+    def text(value: Fraction | None) -> str | None:
+        return None if value is None else str(value)
+
+    return {
+        "source": info.name,
+        "size_wh": None if info.size_wh is None else list(info.size_wh),
+        "fps": text(info.fps),
+        "time_base": text(info.time_base),
+        "rotation": info.rotation,
+    }
+
+
+def header(info: SourceInfo, source_sha256: str, estimator: PoseEstimator, run: dict[str, Any]) -> dict[str, Any]:
+    """The journal's first line, less its schema version.
+
+    Args:
+        info: Of the source.
+        source_sha256: From :func:`fingerprint`.
+        estimator: The net.
+        run: Command, detector and options, ready for JSON.
+    """
+    return {
+        "tool": "tposecli",
+        "tool_version": __version__,
+        **describe_source(info),
+        "source_sha256": source_sha256,
+        "keypoint_names": list(KEYPOINTS),
+        "skeleton": [list(limb) for limb in LIMBS],
+        **describe_model(estimator),
+        **run,
+    }
