@@ -55,6 +55,25 @@ def oks(
     return np.exp(-distance / variance / size[:, :, None] / 2).mean(axis=2)
 
 
+def weighted_oks(
+    first: Float64, second: Float64, size: Float64, weight: Float64, sigmas: Float32 | Float64 = OKS_SIGMAS
+) -> Float64:
+    """(N, M) object keypoint similarity in which keypoints count by their weight; 0 where none has any.
+
+    Args:
+        first: (N, K, 2) keypoints, pixels.
+        second: (M, K, 2) keypoints, pixels.
+        size: (N, M) area that distances are measured by, square pixels.
+        weight: (N, M, K), not negative.
+        sigmas: (K,) constants, or anything that broadcasts to (N, M, K).
+    """
+    variance = (np.asarray(sigmas, np.float64) * 2) ** 2
+    distance = ((first[:, None] - second[None]) ** 2).sum(axis=3)
+    alike = np.exp(-distance / variance / np.maximum(size, np.spacing(1))[:, :, None] / 2)
+    total = weight.sum(axis=2)
+    return np.where(total > 0, (alike * weight).sum(axis=2) / np.where(total > 0, total, 1), 0)
+
+
 def oks_nms(xy: Float64, area: Float64, score: Float64, threshold: float) -> Indices:
     """Indices of the poses to keep, best first: greedy suppression at an OKS above ``threshold``.
 

@@ -1,0 +1,210 @@
+"""COCO files: a dataset that annotation tools open, and results that the COCO API scores.
+
+Both are written as the run goes, one record per line, so memory does not grow with the length of the video.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from tposecli.errors import OutputError
+from tposecli.files import discard, part_path, publish
+from tposecli.skeleton import KEYPOINTS, LIMBS
+from tposecli.types import UNTRACKED, Float32, Frame, Poses, Result
+
+PIXEL_DECIMALS: Final = 2
+SCORE_DECIMALS: Final = 5
+PERSON: Final = 1
+"""COCO's category of people."""
+
+
+def image_ids(names: Sequence[str]) -> list[int]:
+    """Ids of the images, in their order: the file names' own numbers if all are numbers and distinct, else 1..n.
+
+    ``000000000139.jpg`` is image 139, as in COCO.
+    """
+    stems = [PurePath(name).stem for name in names]
+    if all(stem.isascii() and stem.isdecimal() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return list(range(1, len(names) + 1))
+
+
+class _Lines:
+    """The records of a JSON array in a file of their own, one per line."""
+
+    def __init__(self, path: Path, start: str = "") -> None:
+        self.path = path
+        self.count = 0
+        try:
+            self.file: BinaryIO = path.open("w+b")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
+        self.file.write(start.encode())
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        self.count += 1
+        self.file.write((",\n" if self.count > 1 else "\n").encode() + _json(record).encode())
+
+
+class CocoResultsSink:
+    """A results file: a bare list for ``COCO.loadRes`` and for test servers, without boxes, which would change AP.
+
+    Everybody is written with ``Poses.person_score``, smoothed where smoothing ran.
+    """
+
+    def __init__(self, path: Path, ids: Sequence[int] | None = None) -> None:
+        """Begin the file.
+
+        Args:
+            path: The file to write; it appears when ``close`` is told that the run is complete.
+            ids: Image id for each ``Frame.index``, see :func:`image_ids`; None numbers the frames written from 1.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._path = path
+        self._ids = ids
+        self._frames = 0
+        self._lines = _Lines(part_path(path), "[")
+
+    def write(self, result: Result) -> None:
+        """Add the people of a frame."""
+        self._frames += 1
+        image_id = self._frames if self._ids is None else self._ids[result.frame.index]
+        poses = result.shown
+        numbers = zip(_triples(poses.xy, _scores(poses.score)), _scores(poses.person_score), strict=True)
+        for keypoints, score in numbers:
+            self._lines.add({"image_id": image_id, "category_id": PERSON, "keypoints": keypoints, "score": score})
+
+    def close(self, complete: bool) -> None:
+        """End the file and give it its name, or remove it; closing twice is harmless."""
+        if self._lines.file.closed:
+            return
+        self._lines.file.write(b"\n]\n")
+        self._lines.file.close()
+        (publish if complete else discard)(self._path)
+
+
+class CocoDatasetSink:
+    """A COCO keypoint dataset that CVAT, FiftyOne and the COCO API open.
+
+    ``keypoints`` are smoothed where smoothing ran, ``raw_keypoints`` as measured, both as x, y, v with v = 2 at or
+    above the minimum score and 1 below it. ``num_keypoints`` counts v > 0, as COCO's does, hence all of them: no
+    keypoint is ever left out. ``area`` is that of the box. Ours besides: ``score`` (``Poses.person_score``),
+    ``keypoint_scores``, ``keypoint_flags`` and ``track_id``, null for people that were not tracked.
+    """
+
+    def __init__(
+        self, path: Path, info: Mapping[str, Any], min_score: float = 0.2, ids: Sequence[int] | None = None
+    ) -> None:
+        """Begin the file.
+
+        Args:
+            path: The file to write; it appears when ``close`` is told that the run is complete.
+            info: Where the poses came from, for the ``info`` field.
+            min_score: Keypoints scored lower are marked as not visible.
+            ids: Image id for each ``Frame.index`` of stills, see :func:`image_ids`; None for a video, whose frames are
+                numbered from 1 as they are written and carry ``frame_index``, ``pts`` and ``time_s``.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._path = path
+        self._min_score = min_score
+        self._ids = ids
+        head = f'{{"info":{_json(info)},\n"licenses":[],\n"categories":[{_json(_category())}],\n"images":['
+        self._images = _Lines(part_path(path), head)
+        self._annotations = _Lines(path.with_name(path.name + ".annotations.part"))
+
+    def write(self, result: Result) -> None:
+        """Add a frame, people or not."""
+        image = self._image(result.frame)
+        self._images.add(image)
+        for annotation in self._people(result):
+            number = self._annotations.count + 1
+            self._annotations.add({"id": number, "image_id": image["id"], "category_id": PERSON, **annotation})
+
+    def close(self, complete: bool) -> None:
+        """Join images and annotations and give the file its name, or remove it; closing twice is harmless."""
+        file = self._images.file
+        if file.closed:
+            return
+        with self._annotations.file as annotations, file:
+            if complete:
+                file.write(b'\n],\n"annotations":[')
+                annotations.seek(0)
+                shutil.copyfileobj(annotations, file, 1 << 20)
+                file.write(b"\n]}\n")
+        self._annotations.path.unlink()
+        (publish if complete else discard)(self._path)
+
+    def _image(self, frame: Frame) -> dict[str, Any]:
+        width, height = frame.size_wh
+        if self._ids is not None:
+            return {"id": self._ids[frame.index], "file_name": frame.name, "width": width, "height": height}
+        times = {"frame_index": frame.index, "pts": frame.pts, "time_s": frame.time_s}
+        return {"id": self._images.count + 1, "file_name": frame.name, **times, "width": width, "height": height}
+
+    def _people(self, result: Result) -> list[dict[str, Any]]:
+        """An annotation for each person, without its ids."""
+        poses = result.shown
+        corners = poses.boxes.xyxy.astype(np.float64)
+        sides = corners[:, 2:] - corners[:, :2]
+        columns: dict[str, Sequence[Any]] = {
+            "bbox": _pixels(np.concatenate([corners[:, :2], sides], axis=1)),
+            "area": _pixels(sides.prod(axis=1)),
+            "iscrowd": [0] * len(poses),
+            "keypoints": self._marked(poses),
+            "num_keypoints": [poses.xy.shape[1]] * len(poses),
+            "score": _scores(poses.person_score),
+            "keypoint_scores": _scores(poses.score),
+            "raw_keypoints": self._marked(result.poses),
+            "keypoint_flags": poses.flags.tolist(),
+            "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
+        }
+        return [dict(zip(columns, person, strict=True)) for person in zip(*columns.values(), strict=True)]
+
+    def _marked(self, poses: Poses) -> list[list[Any]]:
+        """Flat x, y, v of each person."""
+        return _triples(poses.xy, np.where(poses.score >= self._min_score, 2, 1).tolist())
+
+
+def _category() -> dict[str, Any]:
+    skeleton = [[first + 1, second + 1] for first, second in LIMBS]
+    return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": KEYPOINTS, "skeleton": skeleton}
+
+
+def _triples(xy: Float32, third: list[list[Any]]) -> list[list[Any]]:
+    """Flat x, y, third of each person; ``xy`` is (N, K, 2) pixels."""
+    pairs = zip(_pixels(xy), third, strict=True)
+    return [
+        list(chain.from_iterable((x, y, z) for (x, y), z in zip(points, thirds, strict=True)))
+        for points, thirds in pairs
+    ]
+
+
+def _pixels(values: Any) -> list[Any]:
+    """Coordinates rounded as far as anyone can see, as lists."""
+    return _listed(values, PIXEL_DECIMALS)
+
+
+def _scores(values: Any) -> list[Any]:
+    return _listed(values, SCORE_DECIMALS)
+
+
+def _listed(values: Any, decimals: int) -> list[Any]:
+    rounded: list[Any] = np.round(np.asarray(values, np.float64), decimals).tolist()
+    return rounded
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))

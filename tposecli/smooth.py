@@ -1,0 +1,139 @@
+"""Less jitter without lag that shows: smoothing along time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tposecli.types import UNTRACKED, Poses
+
+Float64 = NDArray[np.float64]
+
+
+class Smoother(Protocol):
+    """Takes tracked poses frame by frame and gives each frame back once, in order, smoothed.
+
+    A smoother may look ahead: ``push`` then returns nothing at first, and ``flush`` what is still held.
+    """
+
+    def push(self, poses: Poses, time_s: float) -> list[Poses]:
+        """Take the next frame; return the frames that are finished by it, oldest first."""
+        ...
+
+    def flush(self) -> list[Poses]:
+        """Return the frames still held; the stream is over."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneEuroOptions:
+    """Strength of the One-Euro filter; sizes are relative to the person, so 480p and 4K behave alike.
+
+    Attributes:
+        min_cutoff_hz: Cut-off for a joint at rest; lower is calmer.
+        beta: Hertz that the cut-off rises by for every person size (longer side of the box) per second of a joint's
+            speed; higher lags less.
+        speed_cutoff_hz: Cut-off of the speed estimate.
+        min_score: Joints scored lower pass through and leave no trace.
+        forget_s: A joint unseen for longer begins anew; a track unseen for longer is forgotten.
+    """
+
+    min_cutoff_hz: float = 1.0
+    beta: float = 20.0
+    speed_cutoff_hz: float = 2.0
+    min_score: float = 0.2
+    forget_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("min_cutoff_hz", "speed_cutoff_hz", "forget_s"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{name}: expected more than 0, got {value}")
+        if not self.beta >= 0:
+            raise ValueError(f"beta: expected 0 or more, got {self.beta}")
+
+
+class OneEuro:
+    """One-Euro filter (Casiez, Roussel, Vogel, CHI 2012) over every joint of every track, without look-ahead.
+
+    A low-pass whose cut-off rises with speed: resting joints stand still, fast ones are not held back. The speed is
+    that of the joint in the plane, not of x and y apart, so the result does not depend on the direction of a movement.
+    Time comes from the frames, so the frame rate may vary; people without id pass through. Boxes, scores, ids and
+    flags stay as they are.
+    """
+
+    def __init__(self, options: OneEuroOptions | None = None) -> None:
+        self._options = options or OneEuroOptions()
+        self._ids = np.zeros(0, np.int64)
+        self._xy: Float64 = np.zeros((0, 0, 2))
+        self._velocity: Float64 = np.zeros((0, 0, 2))
+        self._seen_s: Float64 = np.zeros((0, 0))
+
+    def push(self, poses: Poses, time_s: float) -> list[Poses]:
+        """Exactly the frame that was pushed, smoothed."""
+        tracked = np.flatnonzero(poses.track_id != UNTRACKED)
+        self._forget(time_s)
+        if not len(tracked):
+            return [poses]
+        people = poses[tracked]
+        xy = poses.xy.copy()
+        xy[tracked] = self._filter(self._rows(people), people, time_s)
+        return [replace(poses, xy=xy)]
+
+    def flush(self) -> list[Poses]:
+        """Nothing: no frame is ever held."""
+        return []
+
+    def _rows(self, people: Poses) -> NDArray[np.intp]:
+        """Row of each person's track in the state; people not seen before get new rows."""
+        new = people.track_id[~np.isin(people.track_id, self._ids)]
+        keypoints = people.xy.shape[1]
+        zeros = np.zeros((len(new), keypoints, 2))
+        old = (len(self._ids), keypoints)
+        self._ids = np.concatenate([self._ids, new])
+        self._xy = np.concatenate([self._xy.reshape(*old, 2), zeros])
+        self._velocity = np.concatenate([self._velocity.reshape(*old, 2), zeros])
+        self._seen_s = np.concatenate([self._seen_s.reshape(old), np.full((len(new), keypoints), -np.inf)])
+        order = np.argsort(self._ids)
+        return order[np.searchsorted(self._ids, people.track_id, sorter=order)]
+
+    def _forget(self, time_s: float) -> None:
+        """Drop the tracks of which no joint was seen lately."""
+        seen = self._seen_s.max(axis=1, initial=-np.inf)
+        kept = time_s - seen <= self._options.forget_s
+        self._ids, self._xy = self._ids[kept], self._xy[kept]
+        self._velocity, self._seen_s = self._velocity[kept], self._seen_s[kept]
+
+    def _filter(self, rows: NDArray[np.intp], people: Poses, time_s: float) -> Float64:
+        """(N, K, 2) smoothed coordinates; the state of ``rows`` moves on to them."""
+        options = self._options
+        measured, before = people.xy.astype(np.float64), self._xy[rows]
+        elapsed = time_s - self._seen_s[rows]
+        begins = ((elapsed <= 0) | (elapsed > options.forget_s))[:, :, None]
+        elapsed = np.where(begins[:, :, 0], 1, elapsed)[:, :, None]
+        raw = (measured - before) / elapsed / _size(people)[:, None, None]
+        known = self._velocity[rows]
+        velocity = known + _alpha(options.speed_cutoff_hz, elapsed) * (raw - known)
+        cutoff = options.min_cutoff_hz + options.beta * np.linalg.norm(velocity, axis=2, keepdims=True)
+        smooth = np.where(begins, measured, before + _alpha(cutoff, elapsed) * (measured - before))
+        strong = (people.score >= options.min_score)[:, :, None]
+        self._xy[rows] = np.where(strong, smooth, before)
+        self._velocity[rows] = np.where(strong, np.where(begins, 0, velocity), known)
+        self._seen_s[rows] = np.where(strong[:, :, 0], time_s, self._seen_s[rows])
+        return np.where(strong, smooth, measured)
+
+
+def _alpha(cutoff_hz: Float64 | float, elapsed_s: Float64) -> Float64:
+    """Share of the new value in a first-order low-pass sampled after ``elapsed_s`` (equation 3 of the paper)."""
+    turns: Float64 = 2 * np.pi * cutoff_hz * elapsed_s
+    return turns / (1 + turns)
+
+
+def _size(people: Poses) -> Float64:
+    """(N,) longer side of each box in pixels, at least 1."""
+    sides = (people.boxes.xyxy[:, 2:] - people.boxes.xyxy[:, :2]).astype(np.float64)
+    longer: Float64 = np.maximum(sides.max(axis=1), 1)
+    return longer
