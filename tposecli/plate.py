@@ -44,9 +44,9 @@ def plate(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
     """
     fine = 4 * height
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, fine / 40
-    (width, above), below = cv2.getTextSize(text, font, scale, fine // 14)
+    (width, above), below = cv2.getTextSize(text, font, scale, fine // 11)
     page = np.zeros((above + below + fine, width + fine), np.uint8)
-    cv2.putText(page, text, (fine // 2, above + fine // 2), font, scale, 255, fine // 14, cv2.LINE_AA)
+    cv2.putText(page, text, (fine // 2, above + fine // 2), font, scale, 255, fine // 11, cv2.LINE_AA)
     x, y, width, above = cv2.boundingRect(page)
     rows = round(0.52 * fine)
     letters = cv2.resize(page[y : y + above, x : x + width], (max(1, width * rows // above), rows))
