@@ -19,10 +19,12 @@ FLOORS = {
     3: ["source", "detect", "pose", "track", "smooth", "draw", "plate", "overlay"],
     4: ["sinks", "provenance"],
     5: ["pipeline", "job", "runner"],
-    6: ["train"],
+    6: ["api", "train"],
     7: ["cli"],
 }
-FLOOR_OF = {f"tposecli.{name}" if name != "tposecli" else name: floor for floor, names in FLOORS.items() for name in names}
+FLOOR_OF = {
+    f"tposecli.{name}" if name != "tposecli" else name: floor for floor, names in FLOORS.items() for name in names
+}
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

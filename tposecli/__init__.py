@@ -1,3 +1,31 @@
 """Human poses from videos and pictures with TransPose, and the attention that explains them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+__all__ = ["PoseEstimator", "__version__", "open_video", "run"]
+
+if TYPE_CHECKING:
+    from tposecli.api import run
+    from tposecli.pose import PoseEstimator
+    from tposecli.source import open_video
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are first used: torch takes seconds, ``tpose --help`` must not wait for it."""
+    if name == "PoseEstimator":
+        from tposecli.pose import PoseEstimator
+
+        return PoseEstimator
+    if name == "open_video":
+        from tposecli.source import open_video
+
+        return open_video
+    if name == "run":
+        from tposecli.api import run
+
+        return run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -94,8 +94,8 @@ class Summary:
 class Watcher(Protocol):
     """Is told how a run goes."""
 
-    def begin(self, source: SourceInfo) -> None:
-        """An input was opened."""
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """An input was opened; it has about so many frames, if anybody knows."""
         ...
 
     def seen(self, result: Result) -> None:

@@ -45,7 +45,8 @@ def onto_frame(grid: Float32, crop_matrix: Matrices, stride: int, size_wh: tuple
     """
     to_grid = crop_matrix / stride
     to_grid[:, 2] += 0.5 / stride - 0.5
-    return cv2.warpAffine(grid, to_grid, size_wh, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)  # type: ignore[no-any-return]
+    moved = cv2.warpAffine(grid, to_grid, size_wh, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return np.asarray(moved, np.float32)
 
 
 def blend(image: Image, strength: Float32) -> Image:
@@ -57,4 +58,4 @@ def blend(image: Image, strength: Float32) -> Image:
     """
     colours = cv2.cvtColor(cv2.applyColorMap((strength * 255).astype(np.uint8), COLOURS), cv2.COLOR_BGR2RGB)
     opacity = np.sqrt(strength)[:, :, None] * STRONGEST
-    return (image * (1 - opacity) + colours * opacity).astype(np.uint8)  # type: ignore[no-any-return]
+    return (image * (1 - opacity) + colours * opacity).astype(np.uint8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -72,7 +72,7 @@ class Stages:
         return -(-(base - 1) // self.every) * self.every + 1
 
 
-def run(frames: Iterable[Frame], stages: Stages) -> Iterator[Result]:
+def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     """Yield one result for each frame, in order.
 
     At most about four groups of frames are held at any time, however long the source is. Closing the iterator, or an
@@ -137,7 +137,7 @@ def _track(results: Iterable[Result], stages: Stages) -> Iterator[Result]:
         yield replace(result, poses=poses)
 
 
-def _smooth(results: Iterable[Result], stages: Stages) -> Iterator[Result]:
+def _smooth(results: Iterable[Result], stages: Stages) -> Generator[Result]:
     """Add the smoothed poses, which may come some frames later than the measured ones went in."""
     waiting: deque[Result] = deque()
     if stages.smoother is None:

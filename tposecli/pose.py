@@ -69,7 +69,7 @@ class PoseEstimator:
         self.flip_test = flip_test
         self.attention = attention
         net = load(self.checkpoint)
-        self.net: PoseNet = net.to(self.runtime.device, self.runtime.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: PoseNet = net.to(self.runtime.device, self.runtime.dtype).to(memory_format=torch.channels_last)
 
     def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> list[Result]:
         """One result for each frame, in order; frames without people give empty poses.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ class _End:
         self.error = error
 
 
-def prefetch(source: Iterable[T], depth: int, name: str = "prefetch") -> Iterator[T]:
+def prefetch(source: Iterable[T], depth: int, name: str = "prefetch") -> Generator[T]:
     """Yield the items of ``source`` in order while a thread makes up to ``depth`` of them ahead.
 
     An exception of the source is raised here, after the items before it. When the reader stops early, for whatever

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from tposecli.sinks.images import AnnotatedImages, AttentionImages
 from tposecli.sinks.journal import JournalWriter, journal_path
 from tposecli.sinks.video import VideoSink
 from tposecli.smooth import OneEuro
-from tposecli.source import ImageSource, VideoSource, find_images
+from tposecli.source import ImageSource, Source, VideoSource, find_images
 from tposecli.track import Tracker
-from tposecli.types import Frame, SourceInfo
+from tposecli.types import SourceInfo
 
 log = logging.getLogger("tposecli")
 
@@ -82,15 +82,14 @@ class _Plan:
     """One input, opened, and what to make of it.
 
     Attributes:
-        frames: The source.
+        source: Where the frames come from.
         files: What it reads, for its fingerprint.
         tracked: Whether its frames follow one another in time.
         sinks: Opens the sinks, one after the other, given the journal's header; the one that draws on the frame's own
             pixels comes last.
     """
 
-    frames: Iterable[Frame]
-    info: SourceInfo
+    source: Source
     files: Sequence[Path]
     journal: Path
     tracked: bool
@@ -122,7 +121,6 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     _check_outputs((job.json,), job.output or job.attention, settings.overwrite)
     workshop = Workshop(settings, job.attention is not None)
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
-    source = ImageSource(images)
     ids = image_ids(images.names)
 
     def sinks(head: dict[str, Any]) -> Iterator[Sink]:
@@ -135,8 +133,8 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
 
     main_output = job.json or job.output or job.attention
     assert main_output is not None
-    plan = _Plan(source, source.info, images.paths, journal_path(main_output), False, sinks)
-    _carry_out(plan, workshop, watcher, summary)
+    with ImageSource(images) as source:
+        _carry_out(_Plan(source, images.paths, journal_path(main_output), False, sinks), workshop, watcher, summary)
     summary.failed = list(source.failed)
     summary.outputs = [path for path in (job.json, job.output, job.attention) if path is not None]
     watcher.end(summary)
@@ -160,6 +158,8 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
     summary = Summary(job.input.name)
     style = workshop.settings.style
+    window = job.window
+    encoding = replace(job.encoding, audio_from=job.input, start_s=window.start_s, end_s=window.end_s)
 
     def sinks(head: dict[str, Any]) -> Iterator[Sink]:
         if job.json is not None:
@@ -167,12 +167,12 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
         if job.attention is not None:
             yield workshop.attention_sink(job.attention)
         if job.output is not None:
-            yield AnnotatedVideo(VideoSink(job.output, source.info, job.encoding), Draw(style))
+            yield AnnotatedVideo(VideoSink(job.output, source.info, encoding), Draw(style))
 
     outputs = [path for path in (job.output, job.json, job.attention) if path is not None]
     try:
         with VideoSource(job.input, job.window) as source:
-            plan = _Plan(source, source.info, [job.input], journal_path(outputs[0]), True, sinks)
+            plan = _Plan(source, [job.input], journal_path(outputs[0]), True, sinks)
             _carry_out(plan, workshop, watcher, summary)
             summary.corrupt = source.corrupt
         summary.outputs = outputs
@@ -185,13 +185,13 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
 def _carry_out(plan: _Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; what was written is closed as complete only if nothing was raised."""
     start = time.perf_counter()
-    head = workshop.header(plan.info, plan.files)
+    head = workshop.header(plan.source.info, plan.files)
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JournalWriter(plan.journal, head)))
         stages = workshop.stages(plan.tracked, journal)
         sinks = [stack.enter_context(opened(sink)) for sink in plan.sinks(head)]
-        results = stack.enter_context(closing(run(plan.frames, stages)))
-        watcher.begin(plan.info)
+        results = stack.enter_context(closing(run(plan.source, stages)))
+        watcher.begin(plan.source.info, plan.source.expected)
         for result in results:
             with stages.timings.measure("write"):
                 for sink in sinks:

@@ -22,7 +22,7 @@ def box_iou(first: Float32, second: Float32) -> Float32:
 
 
 def _area(boxes: Float32) -> Float32:
-    return np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)
+    return np.asarray(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1), np.float32)
 
 
 def box_nms(xyxy: Float32, score: Float32, threshold: float) -> Indices:
@@ -52,7 +52,7 @@ def oks(
     variance = (np.asarray(sigmas, np.float64) * 2) ** 2
     distance = ((first[:, None] - second[None]) ** 2).sum(axis=3)
     size = (first_area[:, None] + second_area[None]) / 2 + np.spacing(1)
-    return np.exp(-distance / variance / size[:, :, None] / 2).mean(axis=2)
+    return np.asarray(np.exp(-distance / variance / size[:, :, None] / 2).mean(axis=2), np.float64)
 
 
 def weighted_oks(

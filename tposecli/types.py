@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntFlag
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -121,8 +121,8 @@ class Poses:
     boxes: Boxes
     xy: Float32
     score: Float32
-    track_id: NDArray[np.int64] = field(default=None)  # type: ignore[assignment]
-    flags: NDArray[np.uint8] = field(default=None)  # type: ignore[assignment]
+    track_id: NDArray[np.int64] = field(default=cast(Any, None))
+    flags: NDArray[np.uint8] = field(default=cast(Any, None))
 
     def __post_init__(self) -> None:
         people = len(self.boxes)
@@ -154,7 +154,7 @@ class Poses:
         above = self.score > 0.2
         count = above.sum(axis=1)
         mean = np.where(above, self.score, 0).sum(axis=1) / np.maximum(count, 1)
-        return (self.boxes.score * mean).astype(np.float32)
+        return np.asarray(self.boxes.score * mean, np.float32)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

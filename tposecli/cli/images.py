@@ -21,7 +21,7 @@ from tposecli.cli import options as shared
 @shared.drawing_options
 @shared.reporting_options
 @click.pass_context
-def images(ctx: click.Context, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
+def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
     """Find the people of pictures and their keypoints. INPUTS are files, folders or patterns.
 
     \b

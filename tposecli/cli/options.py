@@ -23,22 +23,15 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-class Seconds(click.ParamType):
-    """A time: seconds, or [HH:]MM:SS[.mmm]."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The time in seconds."""
-        if isinstance(value, float):
-            return value
-        try:
-            parts = [float(part) for part in str(value).split(":")]
-        except ValueError:
-            parts = []
-        if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
-            self.fail(f"{value!r} is no time; write seconds (12.5) or HH:MM:SS (00:01:12.5)", param, ctx)
-        return sum(part * 60**power for power, part in enumerate(reversed(parts)))
+def seconds(value: str) -> float:
+    """A time in seconds from ``12.5``, ``01:12.5`` or ``00:01:12.5``."""
+    try:
+        parts = [float(part) for part in value.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
+        raise click.BadParameter(f"{value!r} is no time; write seconds (12.5) or HH:MM:SS (00:01:12.5)")
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -56,9 +49,7 @@ model_options = _together(
     click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
     click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
-    click.option(
-        "--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True
-    ),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
     click.option("--batch-size", default="auto", show_default=True, help="Crops in one forward, or auto."),
     click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work."),
 )
@@ -73,7 +64,9 @@ detector_options = _together(
     click.option("--det-score", type=click.FloatRange(0, 1), help="Boxes of a lower score go.  [detector's own]"),
     click.option("--det-nms", type=click.FloatRange(0, 1), help="IoU above which the weaker box goes."),
     click.option("--det-size", type=click.IntRange(64), help="Longer side of the picture the detector sees, pixels."),
-    click.option("--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame."),
+    click.option(
+        "--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame only."
+    ),
     click.option("--max-people", type=click.IntRange(1), help="At most so many people a frame, best first."),
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
@@ -102,8 +95,10 @@ reporting_options = _together(
 )
 
 window_options = _together(
-    click.option("--start", type=Seconds(), default=0.0, help="Leave out what is shown before this time."),
-    click.option("--end", type=Seconds(), help="Stop before this time."),
+    click.option(
+        "--start", type=seconds, metavar="TIME", default="0", help="Leave out what is shown before this time."
+    ),
+    click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
     click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
 )
 
@@ -144,7 +139,15 @@ def _model_choice(options: Options) -> ModelChoice:
 def _detector_choice(options: Options) -> DetectorOptions:
     from tposecli.detect.select import DetectorOptions
 
-    return DetectorOptions()
+    return DetectorOptions(
+        options["detector"],
+        options["det_score"],
+        options["det_nms"],
+        options["max_people"],
+        options["min_box"],
+        options["det_size"],
+        options["det_every"],
+    )
 
 
 def window_of(options: Options) -> Window:

@@ -50,7 +50,7 @@ def exit_status(summaries: Sequence[Summary]) -> int:
 class QuietWatcher:
     """Says only what went wrong."""
 
-    def begin(self, source: SourceInfo) -> None:
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Nothing."""
 
     def seen(self, result: Result) -> None:
@@ -70,7 +70,7 @@ class TerminalWatcher:
         self.people = 0
         self.progress: Progress | None = None
 
-    def begin(self, source: SourceInfo) -> None:
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Show the progress line."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -79,12 +79,12 @@ class TerminalWatcher:
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.speed:.1f} frames/s" if False else "{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
         )
-        self.progress.add_task(source.name, total=source.frames, rate="")
+        self.progress.add_task(source.name, total=expected, rate="")
         self.progress.start()
 
     def seen(self, result: Result) -> None:
@@ -116,11 +116,11 @@ class JsonWatcher:
         self.frames = self.people = 0
         self.started = self.told = time.perf_counter()
 
-    def begin(self, source: SourceInfo) -> None:
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Tell what was opened."""
         self.frames = self.people = 0
         self.started = self.told = time.perf_counter()
-        _emit("begin", source=source.name, frames=source.frames)
+        _emit("begin", source=source.name, frames=expected)
 
     def seen(self, result: Result) -> None:
         """Tell how far it is, about once a second."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @shared.drawing_options
 @shared.reporting_options
 @click.pass_context
-def video(ctx: click.Context, inputs: tuple[Path, ...], **options: Any) -> None:
+def video(ctx: click.Context, /, inputs: tuple[Path, ...], **options: Any) -> None:
     """Find the people of videos and their keypoints; write annotated videos and JSON.
 
     \b

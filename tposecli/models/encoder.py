@@ -70,7 +70,8 @@ class SelfAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, S, d) to (B, heads, S, d / heads)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        batch, positions, channels = x.shape
+        return x.reshape(batch, positions, self.heads, channels // self.heads).transpose(1, 2)
 
 
 class EncoderLayer(nn.Module):

@@ -87,7 +87,8 @@ class PoseNet(nn.Module):
             layer = self.global_encoder.layers[index]
             assert isinstance(layer, EncoderLayer)
             rows.append(layer.self_attn.rows(stages[index], position, cells))
-        return torch.stack(rows, dim=1).unflatten(3, self.grid_hw)
+        stacked = torch.stack(rows, dim=1)
+        return stacked.reshape(*stacked.shape[:3], *self.grid_hw)
 
     def _position(self) -> Tensor:
         """(1, S, d)."""

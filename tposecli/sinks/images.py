@@ -12,7 +12,8 @@ from tposecli.files import part_path, publish
 from tposecli.overlay import blend, strongest_attention
 from tposecli.types import Image, Result
 
-QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_WEBP_QUALITY, 95]
+JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
+PARAMETERS = {".jpg": JPEG, ".jpeg": JPEG, ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95)}
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -21,8 +22,9 @@ def write_image(path: Path, image: Image) -> None:
     Raises:
         OutputError: No encoder for the extension, or the file cannot be written.
     """
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     try:
-        done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), QUALITY)
+        done, data = cv2.imencode(path.suffix, bgr, PARAMETERS.get(path.suffix.lower(), ()))
     except cv2.error as error:
         raise OutputError(f"{path}: pictures cannot be written as {path.suffix!r}; use .jpg or .png") from error
     if not done:

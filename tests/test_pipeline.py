@@ -1,0 +1,113 @@
+"""The chain: order, groups, ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from fakes import FakeDetector, FakeEstimator, LateSmoother, grey
+
+from tposecli.pipeline import Stages, run
+from tposecli.track import Tracker
+from tposecli.types import Frame, Result
+
+
+def stages(**changes: Any) -> Stages:
+    return replace(Stages(FakeDetector(), cast(Any, FakeEstimator())), **changes)
+
+
+def test_every_frame_comes_out_once_in_order() -> None:
+    results = list(run((grey(index) for index in range(37)), stages()))
+    assert [result.frame.index for result in results] == list(range(37))
+    assert all(result.poses.xy[0, 0, 0] == result.frame.index + 10 for result in results)
+
+
+def test_groups_are_fixed_and_whole() -> None:
+    chain = stages()
+    list(run(map(grey, range(20)), chain))
+    assert cast(Any, chain.estimator).groups == [8, 8, 4]
+    assert cast(Any, chain.detector).calls == [list(range(8)), list(range(8, 16)), list(range(16, 20))]
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 8])
+def test_boxes_between_detections_are_interpolated(every: int) -> None:
+    chain = stages(every=every)
+    results = list(run(map(grey, range(40)), chain))
+    assert all(abs(result.poses.boxes.xyxy[0, 0] - result.frame.index) < 1e-3 for result in results)
+    seen = sum(len(call) for call in cast(Any, chain.detector).calls)
+    assert seen <= 40 / every + 2 * len(cast(Any, chain.detector).calls)
+
+
+def test_raw_poses_are_recorded_before_tracking_and_smoothing() -> None:
+    recorded: list[Result] = []
+    chain = stages(tracker=Tracker(), smoother=LateSmoother(), record=recorded.append)
+    results = list(run(map(grey, range(10)), chain))
+    assert [result.poses.track_id.tolist() for result in recorded] == [[-1]] * 10
+    assert [result.poses.track_id.tolist() for result in results] == [[1]] * 10
+
+
+def test_late_smoother_keeps_frame_and_poses_together() -> None:
+    results = list(run(map(grey, range(11)), stages(smoother=LateSmoother())))
+    assert [result.frame.index for result in results] == list(range(11))
+    for result in results:
+        assert result.smoothed is not None
+        assert (result.smoothed.xy == result.poses.xy + 1).all()
+
+
+def test_frames_held_are_bounded() -> None:
+    read = 0
+
+    def source() -> Iterator[Frame]:
+        nonlocal read
+        for index in range(500):
+            read += 1
+            yield grey(index)
+
+    results = run(source(), stages())
+    next(results)
+    time.sleep(0.3)
+    assert read <= 5 * stages().group_frames
+    results.close()
+
+
+def test_failure_in_the_net_reaches_the_caller_and_ends_the_threads() -> None:
+    before = threading.active_count()
+    results = run(map(grey, range(100)), stages(estimator=cast(Any, FakeEstimator(fail_at=16))))
+    seen = []
+    with pytest.raises(RuntimeError, match="the net broke"):
+        seen += [result.frame.index for result in results]
+        pytest.fail("not reached")
+    assert threading.active_count() == before
+
+
+def test_results_before_a_failure_are_not_lost() -> None:
+    seen = []
+    with pytest.raises(RuntimeError):
+        for result in run(map(grey, range(100)), stages(estimator=cast(Any, FakeEstimator(fail_at=16)))):
+            seen.append(result.frame.index)
+    assert seen == list(range(16))
+
+
+def test_closing_early_ends_the_threads_and_the_source() -> None:
+    before = threading.active_count()
+    closed = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        try:
+            yield from map(grey, range(1000))
+        finally:
+            closed.set()
+
+    results = run(source(), stages())
+    next(results)
+    results.close()
+    assert closed.is_set()
+    assert threading.active_count() == before
+
+
+def test_an_empty_source_gives_nothing() -> None:
+    assert list(run(iter(()), stages())) == []

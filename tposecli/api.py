@@ -1,0 +1,50 @@
+"""The pipeline for programs: one call from a source to its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+from tposecli.detect.select import DetectorOptions, build_detector
+from tposecli.pipeline import Stages
+from tposecli.pipeline import run as run_stages
+from tposecli.pose import PoseEstimator
+from tposecli.smooth import OneEuro
+from tposecli.track import Tracker
+from tposecli.types import Frame, Result
+
+
+def run(
+    frames: Iterable[Frame],
+    estimator: PoseEstimator | None = None,
+    detector: DetectorOptions | str = "auto",
+    track: bool = True,
+    smooth: bool = True,
+    progress: bool = False,
+) -> Iterator[Result]:
+    """Yield the poses of every frame, in order; reading and inference run ahead in threads of their own.
+
+    Args:
+        frames: ``open_video(...)``, or any frames of your own.
+        estimator: The net; the default one if None.
+        detector: As ``--detector``, or with all its options.
+        track: Give people ids that last from frame to frame. Off for stills.
+        smooth: Also give the smoothed poses; needs ``track``.
+        progress: Show a progress bar, in a terminal or a notebook.
+    """
+    estimator = estimator or PoseEstimator()
+    options = DetectorOptions(detector) if isinstance(detector, str) else detector
+    stages = Stages(
+        build_detector(options, estimator.runtime.device),
+        estimator,
+        Tracker() if track else None,
+        OneEuro() if track and smooth else None,
+        options.every,
+    )
+    with closing(run_stages(frames, stages)) as results:
+        if not progress:
+            yield from results
+            return
+        from tqdm.auto import tqdm
+
+        yield from tqdm(results, total=getattr(frames, "expected", None), unit="frame")
