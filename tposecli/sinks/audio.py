@@ -14,14 +14,17 @@ import av.audio.stream
 import av.container
 from av.packet import Packet
 
-from tposecli.source.container import as_fraction, open_media, set_discard, shown
+from tposecli.source.container import as_fraction, has_own_zero, open_media, set_discard, shown
 
 log = logging.getLogger("tposecli")
 
 AudioPacket: TypeAlias = "Packet[av.audio.stream.AudioStream]"
 
-PLAYABLE_IN_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"})
-"""MP4 could hold more, but players do not expect it there."""
+COPIED = {
+    "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
+    "mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
+}
+"""Muxer to codecs that players expect in it, besides PCM in MOV; other muxers say themselves what they can hold."""
 
 ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus"}
 """Muxer to encoder, for sound that cannot be copied."""
@@ -121,7 +124,6 @@ class AudioFeed:
         self._output = output
         self._zero_s = Fraction(0)
         self._end_s: float | None = None
-        self._negative = muxer in ("mp4", "mov")
         self._input = open_media(path)
         set_discard(self._input, "audio")
         self.lost: list[str] = []
@@ -140,7 +142,7 @@ class AudioFeed:
     def begin(self, zero_s: Fraction, end_s: float | None) -> None:
         """Say which time of the source is the output's 0, and from which on its sound is not wanted."""
         self._zero_s, self._end_s = zero_s, end_s
-        if zero_s > 1 and self._tracks:
+        if zero_s > 1 and self._tracks and has_own_zero(self._input):
             try:
                 self._input.seek(int((zero_s - 1) * 1_000_000))
             except av.FFmpegError:
@@ -177,23 +179,21 @@ class AudioFeed:
             log.warning("the sound ends early (%s)", error.strerror)
 
     def _wanted(self, packet: AudioPacket) -> bool:
-        """Whether the packet lies in the span.
-
-        What comes before the source's 0 primes the decoder; Matroska has no times for it and would move the picture.
-        """
+        """Whether the packet lies in the span; what primes the decoder comes before a 0 that is the source's own."""
         time_s = (packet.dts if packet.pts is None else packet.pts) * packet.time_base  # type: ignore[operator]
         if self._end_s is not None and time_s >= self._end_s:
             return False
-        return bool(time_s >= self._zero_s) or (self._zero_s == 0 and self._negative)
+        return bool(time_s >= self._zero_s) or self._zero_s == 0
 
 
 def _track(stream: av.audio.stream.AudioStream, output: av.container.OutputContainer, muxer: str) -> _Track:
     """Copy the stream if it may be copied, else encode it."""
-    if muxer != "mp4" or stream.codec_context.codec.canonical_name in PLAYABLE_IN_MP4:
+    codec = stream.codec_context.codec.canonical_name
+    if muxer not in COPIED or codec in COPIED[muxer] or (muxer == "mov" and codec.startswith("pcm_")):
         try:
             return _Copied(output, stream)
         except ValueError:
-            log.debug("%s cannot hold %s", muxer, stream.codec_context.codec.canonical_name)
+            log.debug("%s cannot hold %s", muxer, codec)
     return _Encoded(output, stream, ENCODERS[muxer])
 
 

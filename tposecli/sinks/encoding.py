@@ -64,13 +64,14 @@ def muxer_of(path: Path) -> str:
 
 
 def container_options(muxer: str, time_base: Fraction) -> dict[str, str]:
-    """The index of MP4 goes to the front, so that playing can begin before the download ends.
+    """What keeps the times as they are, and lets playing begin before a download ends.
 
-    A picture or sound that begins late does so in MP4 in units of the whole film, by default milliseconds; they are
-    made fine enough for the picture's own ticks.
+    MP4: the index goes to the front; a stream that begins late does so in units of the whole film, by default
+    milliseconds, which are made fine enough for the picture's own ticks. Matroska: sound that begins before 0, to prime
+    its decoder, does not move the picture.
     """
     if muxer not in ("mp4", "mov"):
-        return {}
+        return {"avoid_negative_ts": "disabled"}
     ticks = time_base.denominator * -(-1000 // time_base.denominator)
     return {"movflags": "+faststart", "movie_timescale": str(ticks if ticks <= 1_000_000 else 90_000)}
 

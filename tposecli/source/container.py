@@ -119,7 +119,7 @@ def pick_video(container: av.container.InputContainer, name: str) -> av.video.st
     """
     moving = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not moving:
-        kinds = ", ".join(sorted({str(stream.type) for stream in container.streams})) or "nothing"
+        kinds = ", ".join(sorted({_kind(stream) for stream in container.streams})) or "nothing"
         raise InputError(f"{name}: no video stream in it (only {kinds}); name a file with a moving picture")
     best = container.streams.best("video")
     stream = best if best in moving else moving[0]
@@ -141,12 +141,14 @@ def as_fraction(value: Any) -> Fraction | None:
     return Fraction(value.numerator, value.denominator) if value else None
 
 
+def has_own_zero(container: av.container.InputContainer) -> bool:
+    """Whether time 0 is the file's beginning, as in most formats, and not any moment of a running clock."""
+    return not any(name in ANY_CLOCK for name in container.format.name.split(","))
+
+
 def origin_s(container: av.container.InputContainer) -> float:
     """Seconds at which the file begins: 0, except where the format's clock starts anywhere."""
-    names = container.format.name.split(",")
-    if container.start_time is None or not any(name in ANY_CLOCK for name in names):
-        return 0.0
-    return container.start_time / 1_000_000
+    return 0.0 if has_own_zero(container) else (container.start_time or 0) / 1_000_000
 
 
 def claimed_end_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:
@@ -187,8 +189,12 @@ def duration_s(container: av.container.InputContainer, stream: av.video.stream.V
     return container.duration / 1_000_000 if container.duration else None
 
 
-def _is_cover(stream: av.video.stream.VideoStream) -> bool:
+def _is_cover(stream: av.stream.Stream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _kind(stream: av.stream.Stream) -> str:
+    return "a cover picture" if _is_cover(stream) else str(stream.type)
 
 
 def _check_file(path: Path) -> None:
