@@ -177,23 +177,35 @@ class TestReading:
     def test_specifications(self, dataset: tuple[Path, Path]) -> None:
         said: list[str] = []
         spec = f"{dataset[0]}:{dataset[1]}"
-        made = sources([f"{spec}:0.5:odd", spec], said.append)
+        made = sources([f"{spec}:0.5:odd", spec], dataset[1], said.append)
         assert [source.weight for source in made] == [0.5, 1.0]
         assert [len(source.photos) for source in made] == [3, 6]
         assert any("box empty" in line for line in said)
         assert checks([f"{spec}:even"], said.append)[0].min_area == 96 * 96
         with pytest.raises(UsageError, match="not a number"):
-            sources([f"{spec}:heavy"], said.append)
+            sources([f"{spec}:heavy"], dataset[1], said.append)
         with pytest.raises(UsageError, match="ANN"):
-            sources(["alone.json"], said.append)
+            sources(["alone.json"], dataset[1], said.append)
         with pytest.raises(InputError, match=r"none\.json"):
-            sources(["none.json:."], said.append)
+            sources(["none.json:."], dataset[1], said.append)
+
+    def test_rendered_crowds_are_drawn_once(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        made = sources(["rendered:0.5:2"], tmp_path / "crowds", said.append)[0]
+        drawn = {path: path.stat().st_mtime_ns for path in (tmp_path / "crowds").iterdir()}
+        assert made.weight == 0.5 and len(made.photos) == 2
+        for drawn_photo in made.photos:
+            height, width = drawn_photo.image.shape[:2]
+            assert drawn_photo.complete
+            assert all((person.box <= (width, height, width, height)).all() for person in drawn_photo.people)
+        sources(["rendered:0.5:2"], tmp_path / "crowds", said.append)
+        assert drawn == {path: path.stat().st_mtime_ns for path in (tmp_path / "crowds").iterdir()}
 
 
 class TestTraining:
     def test_a_stopped_run_goes_on(self, dataset: tuple[Path, Path], tmp_path: Path) -> None:
         said: list[str] = []
-        data = sources([f"{dataset[0]}:{dataset[1]}"], said.append)
+        data = sources([f"{dataset[0]}:{dataset[1]}"], tmp_path, said.append)
         out = tmp_path / "run"
         with pytest.raises(InputError, match="resume"):
             train(DetectorJob(data, (), out, resume=True), said.append)

@@ -49,6 +49,6 @@ def command(
         return
     if out is None or not data:
         raise UsageError("name the photos with --data and the folder of the run with --out")
-    sources = detector_sources.sources(data, click.echo)
+    sources = detector_sources.sources(data, out / "rendered", click.echo)
     job = detector.DetectorJob(sources, checks, out, init=init, minutes=minutes, seed=seed, resume=resume)
     click.echo(detector.train(job, click.echo))

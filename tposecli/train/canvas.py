@@ -60,13 +60,9 @@ class Canvas:
 
     def lay(self, photo: Photo, place: Place, window: Window) -> None:
         """Lay a photo on the canvas where ``window`` lets it be seen."""
-        picture, (left, top) = place.resized(photo.image)
-        x0, y0 = max(window[0], left), max(window[1], top)
-        x1, y1 = min(window[2], left + picture.shape[1]), min(window[3], top + picture.shape[0])
-        if x1 <= x0 or y1 <= y0:
-            return
+        picture, (x0, y0, x1, y1) = place.seen(photo.image, window)
         seen = (slice(y0, y1), slice(x0, x1))
-        self.image[seen] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
+        self.image[seen] = picture
         self._owner[seen] = 0
         self.weight[seen] = 1.0 if photo.complete else DOUBT
         for box in place.boxes(photo.crowds):
@@ -79,13 +75,9 @@ class Canvas:
     def paste(self, photo: Photo, person: Person, place: Place, soft: float) -> None:
         """Paste one person, cut out along the outline, the edge blurred over ``soft`` pixels."""
         mask = place.mask(person, self.size_wh)
-        picture, (left, top) = place.resized(photo.image)
+        picture, (x0, y0, x1, y1) = place.seen(photo.image, (0, 0, *self.size_wh))
         full = np.zeros_like(self.image)
-        x0, y0 = max(0, left), max(0, top)
-        x1, y1 = min(full.shape[1], left + picture.shape[1]), min(full.shape[0], top + picture.shape[0])
-        if x1 <= x0 or y1 <= y0:
-            return
-        full[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
+        full[y0:y1, x0:x1] = picture
         inside = np.zeros(mask.shape, np.uint8)
         inside[y0:y1, x0:x1] = mask[y0:y1, x0:x1]
         alpha = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), soft)[..., None]
@@ -145,14 +137,20 @@ class Place:
         first, second = self.points(xyxy[:, :2]), self.points(xyxy[:, 2:])
         return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
 
-    def resized(self, image: Image) -> tuple[Image, tuple[int, int]]:
-        """The photo as it lies on the canvas, and its left top corner in whole pixels."""
-        size = np.maximum(1, np.round(self.size_wh * self.scale)).astype(int)
-        shrink = cv2.INTER_AREA if self.scale.min() < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(
-            image[:, ::-1] if self.mirror else image, (int(size[0]), int(size[1])), interpolation=shrink
-        )
-        return np.asarray(picture, np.uint8), (round(float(self.shift[0])), round(float(self.shift[1])))
+    def seen(self, image: Image, window: Window) -> tuple[Image, Window]:
+        """The part of the photo that lies in the window, in canvas pixels, and where; maybe nothing at all."""
+        size = np.array(self.size_wh, np.float32)
+        first = np.clip(np.floor((np.array(window[:2]) - self.shift) / self.scale), 0, size).astype(int)
+        last = np.clip(np.ceil((np.array(window[2:]) - self.shift) / self.scale), 0, size).astype(int)
+        left, top = np.round(first * self.scale + self.shift).astype(int)
+        right, bottom = np.round(last * self.scale + self.shift).astype(int)
+        x0, y0, x1, y1 = max(window[0], left), max(window[1], top), min(window[2], right), min(window[3], bottom)
+        if x1 <= x0 or y1 <= y0:
+            return np.zeros((0, 0, 3), np.uint8), (0, 0, 0, 0)
+        part = (image[:, ::-1] if self.mirror else image)[first[1] : last[1], first[0] : last[0]]
+        shrink = cv2.INTER_AREA if self.scale.max() < 1 else cv2.INTER_LINEAR
+        picture = cv2.resize(part, (int(right - left), int(bottom - top)), interpolation=shrink)
+        return np.asarray(picture[y0 - top : y1 - top, x0 - left : x1 - left], np.uint8), (x0, y0, x1, y1)
 
     def mask(self, person: Person, size_wh: tuple[int, int]) -> Image:
         """(H, W) uint8 1 where the person's outline covers the canvas."""

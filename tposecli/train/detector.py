@@ -29,8 +29,10 @@ from tposecli.train.scenes import Composer, stack
 
 Say = Callable[[str], None]
 
-SHAPES = ((256, 256), (256, 256), (320, 224), (224, 320), (320, 320), (384, 224), (384, 384))
+SHAPES = ((192, 192), (192, 192), (224, 160), (160, 224), (224, 224), (256, 160), (256, 256), (384, 224), (320, 320))
 """Width and height of the training pictures, drawn anew for every batch; each batch has about as many pixels."""
+PIXELS = 192 * 192
+"""Of a training picture, on average."""
 WARM_UP = 300
 FINAL_RATE = 0.02
 AVERAGING = 0.999
@@ -57,7 +59,8 @@ class DetectorJob:
         out: Folder of the checkpoint, the log and the weights.
         init: Pose checkpoint whose first layers the net starts from; None for random ones.
         minutes: Length of the run, interruptions not counted; the learning rate falls to its end over it.
-        batch: Pictures of 256x256 a step.
+        batch: Pictures of 192x192 pixels a step; of larger ones fewer.
+        freeze: Leave the first layers, up to stride 4, as they were in the pose checkpoint.
         rate: Highest learning rate.
         check_minutes: Time between measurements.
         resume: Go on from the checkpoint in ``out``.
@@ -68,11 +71,12 @@ class DetectorJob:
     out: Path
     init: Path | None = None
     minutes: float = 100.0
-    batch: int = 16
+    batch: int = 20
+    freeze: bool = True
     rate: float = 1.5e-3
     seed: int = 0
     save_minutes: float = 2.0
-    check_minutes: float = 10.0
+    check_minutes: float = 12.0
     resume: bool = False
 
 
@@ -110,7 +114,7 @@ def _batches(job: DetectorJob, step: int) -> Iterator[tuple[Tensor, Targets]]:
     while True:
         rng = np.random.default_rng([job.seed, step])
         width, height = SHAPES[rng.integers(len(SHAPES))]
-        count = max(2, round(job.batch * 256 * 256 / (width * height)))
+        count = max(2, round(job.batch * PIXELS / (width * height)))
         images, boxes, real, weight = stack([compose(rng, (width, height)) for _ in range(count)])
         targets = Targets(torch.from_numpy(boxes), torch.from_numpy(real), torch.from_numpy(weight))
         yield torch.from_numpy(images).permute(0, 3, 1, 2), targets
@@ -127,6 +131,9 @@ class _Run:
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=_moving_average(self), use_buffers=True
         )
+        self.frozen = [self.net.conv1, self.net.bn1, self.net.layer1] if job.freeze and job.init is not None else []
+        for module in self.frozen:
+            module.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(_groups(self.net), lr=job.rate)
         self.step = 0
         self.seconds = 0.0
@@ -145,6 +152,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.net.train()
+        for module in self.frozen:
+            module.eval()
         with torch.autocast("cpu", torch.bfloat16):
             dense = self.net(images)
         score, box = detector_loss(dense, targets, (images.shape[2], images.shape[3]))

@@ -8,26 +8,45 @@ from pathlib import Path
 from tposecli.errors import UsageError
 from tposecli.train.detector import LARGE, Check
 from tposecli.train.detector_data import Photo, Source, describe_bad, read_photos
+from tposecli.train.rendered import render_crowds
 
+CROWDS = 600
+"""How many crowds are rendered unless the option says otherwise."""
 HALVES = ("", "even", "odd")
 
 
-def sources(specs: Sequence[str], say: Callable[[str], None]) -> tuple[Source, ...]:
-    """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``; bad annotations are said.
+def sources(specs: Sequence[str], rendered: Path, say: Callable[[str], None]) -> tuple[Source, ...]:
+    """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]`` or ``rendered[:WEIGHT[:COUNT]]``; bad annotations are said.
+
+    Args:
+        specs: What ``--data`` was given.
+        rendered: Folder for rendered crowds.
+        say: Told what was found.
 
     Raises:
         UsageError: A specification is not of that form.
         InputError: A file is missing or unreadable.
     """
-    made = []
-    for spec in specs:
-        annotations, images, weight, half = _parts(spec, 4)
-        try:
-            share = float(weight or 1)
-        except ValueError as error:
-            raise UsageError(f"--data {spec}: {weight!r} is not a number; write ANN.json:IMAGES:WEIGHT:HALF") from error
-        made.append(Source(annotations, _read(annotations, images, half, say), share))
-    return tuple(made)
+    return tuple(_source(spec, rendered, say) for spec in specs)
+
+
+def _source(spec: str, rendered: Path, say: Callable[[str], None]) -> Source:
+    if spec.split(":")[0] == "rendered":
+        _, weight, count = [*spec.split(":"), "", ""][:3]
+        crowds = render_crowds(rendered, int(_number(spec, count or CROWDS)), say)
+        return Source("rendered", _read(str(crowds), str(rendered), "", say), _number(spec, weight or 1))
+    annotations, images, weight, half = _parts(spec, 4)
+    return Source(annotations, _read(annotations, images, half, say), _number(spec, weight or 1))
+
+
+def _number(spec: str, text: str | float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if number <= 0:
+        raise UsageError(f"--data {spec}: {text!r} is not a number above 0; write ANN.json:IMAGES:WEIGHT:HALF")
+    return number
 
 
 def checks(specs: Sequence[str], say: Callable[[str], None]) -> tuple[Check, ...]:

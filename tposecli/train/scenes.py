@@ -115,17 +115,15 @@ def _at(rng: np.random.Generator, photo: Photo, person: Person, size_wh: tuple[i
 def disturb(rng: np.random.Generator, image: Image) -> Image:
     """Colour, contrast, blur and noise, each now and then."""
     values = image.astype(np.float32)
-    if rng.random() < 0.1:
-        values[:] = values.mean(axis=2, keepdims=True)
-    else:
-        grey = values.mean(axis=2, keepdims=True)
-        values = grey + (values - grey) * rng.uniform(0.6, 1.4)
-        values *= rng.uniform(0.88, 1.12, 3).astype(np.float32)
-    values = (values - 127) * rng.uniform(0.7, 1.3) + 127 + rng.uniform(-30, 30)
+    grey = values @ np.full(3, 1 / 3, np.float32)
+    colour = 0.0 if rng.random() < 0.1 else float(rng.uniform(0.6, 1.4))
+    contrast = rng.uniform(0.88, 1.12, 3) * rng.uniform(0.7, 1.3)
+    values = (values * colour + grey[..., None] * (1 - colour) - 127) * contrast.astype(np.float32)
+    values += np.float32(127 + rng.uniform(-30, 30))
     if rng.random() < 0.15:
         values = np.asarray(cv2.GaussianBlur(values, (0, 0), rng.uniform(0.4, 1.4)), np.float32)
     if rng.random() < 0.15:
-        values += rng.normal(0, rng.uniform(2, 10), values.shape).astype(np.float32)
+        values += rng.standard_normal(values.shape, np.float32) * np.float32(rng.uniform(2, 10))
     return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
