@@ -18,7 +18,7 @@ FLOORS = {
     2: ["models"],
     3: ["source", "detect", "pose", "track", "smooth", "draw", "plate", "overlay"],
     4: ["sinks", "provenance"],
-    5: ["pipeline", "job", "runner"],
+    5: ["pipeline", "job", "outputs", "runner"],
     6: ["api", "train"],
     7: ["cli"],
 }

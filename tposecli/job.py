@@ -46,25 +46,41 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoJob:
-    """One video and the files to make of it; None for those not wanted."""
+class Outputs:
+    """The files to make of one input; None for those not wanted.
 
-    input: Path
-    output: Path | None = None
+    Attributes:
+        picture: The annotated video, or the folder for annotated pictures.
+        json: Poses as COCO JSON.
+        attention: Folder for pictures of the attention.
+    """
+
+    picture: Path | None = None
     json: Path | None = None
     attention: Path | None = None
+
+    @property
+    def wanted(self) -> list[Path]:
+        """Those that are to be made, the main one first: the journal lies beside it."""
+        return [path for path in (self.picture, self.json, self.attention) if path is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """One video and what to make of it."""
+
+    input: Path
+    outputs: Outputs
     window: Window = field(default_factory=Window)
     encoding: VideoOptions = field(default_factory=VideoOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class ImagesJob:
-    """Pictures, folders and globs, and the files to make of them; None for those not wanted."""
+    """Pictures, folders and patterns, and what to make of them."""
 
     inputs: tuple[str, ...]
-    json: Path | None = None
-    output: Path | None = None
-    attention: Path | None = None
+    outputs: Outputs
     recursive: bool = False
 
 

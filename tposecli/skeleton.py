@@ -55,9 +55,7 @@ MIRROR: Final = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
 """The keypoint that each one becomes when the picture is mirrored."""
 
 OKS_SIGMAS: Float32 = np.array(
-    (0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072)
-    + (0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089),
-    dtype=np.float32,
+    [0.026, *np.repeat((0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089), 2)], dtype=np.float32
 )
 """(17,) per-keypoint constants of object keypoint similarity, as COCO defines them."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -29,10 +28,9 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     tpose images 'photos/*.jpg' -o annotated/
     """
     from tposecli.cli.report import exit_status, watcher
-    from tposecli.job import ImagesJob
+    from tposecli.job import ImagesJob, Outputs
     from tposecli.runner import run_images
 
-    output: Path | None = options["output"]
-    job = ImagesJob(inputs, options["json"], output, options["attention"], recursive)
+    job = ImagesJob(inputs, Outputs(options["output"], options["json"], options["attention"]), recursive)
     summary = run_images(job, shared.settings_of(options), watcher(options["quiet"], options["log_json"]))
     ctx.exit(exit_status([summary]))

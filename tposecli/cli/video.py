@@ -42,7 +42,7 @@ def video(ctx: click.Context, /, inputs: tuple[Path, ...], **options: Any) -> No
 
 def _jobs(inputs: tuple[Path, ...], options: shared.Options) -> list[VideoJob]:
     """One job for each input; several share folders, in which each file takes its input's name."""
-    from tposecli.job import VideoJob
+    from tposecli.job import Outputs, VideoJob
 
     window = shared.window_of(options)
     several = len(inputs) > 1
@@ -53,13 +53,13 @@ def _jobs(inputs: tuple[Path, ...], options: shared.Options) -> list[VideoJob]:
             return given
         return given / f"{path.stem}{extension}"
 
+    def place_pictures(path: Path) -> Path | None:
+        folder: Path | None = options["attention"]
+        return folder / path.stem if several and folder is not None else folder
+
     jobs = [
         VideoJob(
-            path,
-            place("output", path, ".mp4"),
-            place("json", path, ".json"),
-            None if options["attention"] is None else options["attention"] / (path.stem if several else ""),
-            window,
+            path, Outputs(place("output", path, ".mp4"), place("json", path, ".json"), place_pictures(path)), window
         )
         for path in inputs
     ]
@@ -72,7 +72,7 @@ def _refuse_clashes(jobs: list[VideoJob]) -> None:
     inputs = {job.input.resolve() for job in jobs}
     taken: set[Path] = set()
     for job in jobs:
-        for output in filter(None, (job.output, job.json)):
+        for output in job.outputs.wanted:
             if output.resolve() in inputs:
                 raise click.UsageError(f"{output} is an input; choose another output")
             if output.resolve() in taken:
