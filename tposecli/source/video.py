@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -55,16 +55,16 @@ class _Pass:
     Attributes:
         threads: FFmpeg's kind of decoder threads: ``AUTO``, or ``SLICE``, which holds no frames back.
         after: Only frames with a later timestamp count; None: all.
-        pending: Packets sent, less frames received, less packets that failed.
         last: Timestamp of the latest frame.
         guessed: Some timestamp was missing.
+        waiting: Timestamps of the packets sent whose frames are still to come.
     """
 
     threads: str = "AUTO"
     after: int | None = None
-    pending: int = 0
     last: int | None = None
     guessed: bool = False
+    waiting: list[int] = field(default_factory=list)
 
 
 class VideoSource:
@@ -80,8 +80,8 @@ class VideoSource:
         end_s: End of the window on the same clock, None without one.
         expected: Estimate of how many frames the window gives; None where the file does not say.
         corrupt: Frames (or packets) lost inside the window in the latest iteration.
-        corrupt_at: Times of the first ``NAMED_LOSSES`` of them, in seconds; with several decoder threads a loss may be
-            noticed a few frames late.
+        corrupt_at: Times of the first ``NAMED_LOSSES`` of them, in seconds; where frames are stored out of order, they
+            may be a few frames off.
         resized: Frames that had another size than the first and were scaled to it.
     """
 
@@ -153,7 +153,7 @@ class VideoSource:
         """
         first = _Pass()
         yield from self._read(first)
-        if first.pending > 0 and not first.guessed and not is_address(self.path):
+        if first.waiting and not first.guessed and not is_address(self.path):
             yield from self._read(_Pass("SLICE", after=first.last))
 
     def _read(self, run: _Pass) -> Generator[tuple[av.video.frame.VideoFrame, int], None, None]:
@@ -167,6 +167,7 @@ class VideoSource:
             for packet in self._packets(container, stream, run):
                 for frame in self._decode(stream, packet, run):
                     pts = self._timestamp(frame, run)
+                    run.waiting = [later for later in run.waiting if later > pts]
                     if run.after is None or pts > run.after:
                         run.last = pts
                         yield frame, pts
@@ -193,18 +194,18 @@ class VideoSource:
         self, stream: av.video.stream.VideoStream, packet: VideoPacket | None, run: _Pass
     ) -> list[av.video.frame.VideoFrame]:
         """What one packet gives; nothing, and one frame counted as lost, where it is damaged."""
-        run.pending += packet is not None
+        pts = None if packet is None else packet.pts
+        if pts is not None:
+            run.waiting.append(pts)
         try:
-            frames = stream.decode(packet)
+            return stream.decode(packet)
         except av.FFmpegError:
-            pts = None if packet is None else packet.pts
             if packet is not None:
-                run.pending -= 1
-                if run.after is None or (pts is not None and pts > run.after):
-                    self._lose(self._seconds(run.last if pts is None else pts))
+                lost = min(run.waiting, default=run.last)
+                run.waiting = [later for later in run.waiting if later != lost]
+                if run.after is None or (lost is not None and lost > run.after):
+                    self._lose(self._seconds(lost))
             return []
-        run.pending -= len(frames)
-        return frames
 
     def _timestamp(self, frame: av.video.frame.VideoFrame, run: _Pass) -> int:
         """The frame's own timestamp; where it has none, one frame after the previous one."""
