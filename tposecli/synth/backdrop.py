@@ -8,14 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from tposecli.synth.arrays import Floats, Mask
 from tposecli.synth.outfit import random_cloth
 from tposecli.synth.raster import Camera
 from tposecli.synth.shade import Light, noise
-from tposecli.types import Float32, Image
-
-Mask = NDArray[np.bool_]
+from tposecli.types import Image
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,7 +36,7 @@ class Place:
     tall: float
     haze: float = 0.5
 
-    def paint(self, camera: Camera) -> tuple[Float32, Mask]:
+    def paint(self, camera: Camera) -> tuple[Floats, Mask]:
         """The empty place: (H, W, 3) float32 sRGB 0..1, and (H, W) where the floor is seen."""
         ray = camera.rays()
         x0, y0, z0 = (float(v) for v in camera.position)
@@ -54,7 +52,7 @@ class Place:
         floor = self._floor(x0 + dx * down, z0 + dz * down, down * np.sqrt(flat + dy * dy))
         return np.where(on_floor[..., None], floor, image), on_floor
 
-    def _wall(self, x: Float32, y: Float32, z: Float32) -> Float32:
+    def _wall(self, x: Floats, y: Floats, z: Floats) -> Floats:
         rows, columns = self.wall.shape[:2]
         u = (np.arctan2(x, -z) / (2 * np.pi) + 0.5) * columns
         v = np.clip((1 - y / self.tall) * rows - 0.5, 0, rows - 1)
@@ -63,22 +61,22 @@ class Place:
         )
         return picture.astype(np.float32) / 255
 
-    def _floor(self, x: Float32, z: Float32, far: Float32) -> Float32:
+    def _floor(self, x: Floats, z: Floats, far: Floats) -> Floats:
         size = self.floor.shape[0]
-        u, v = ((t / self.tile % 1.0 * size).astype(np.float32) for t in (x, z))
+        u, v = (np.asarray((t - np.floor(t)) * size, np.float32) for t in (x / self.tile, z / self.tile))
         fine = cv2.remap(self.floor, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP).astype(np.float32) / 255
-        mean = self.floor.mean(axis=(0, 1), dtype=np.float32) / 255
+        mean = np.array(cv2.mean(self.floor)[:3], np.float32) / 255
         smooth = np.clip(far / (self.tile * 9), 0, 1)[..., None]
-        horizon = self.wall[-self.wall.shape[0] // 6 :].mean(axis=(0, 1), dtype=np.float32) / 255
+        horizon = np.array(cv2.mean(self.wall[-self.wall.shape[0] // 6 :: 4, ::4])[:3], np.float32) / 255
         mist = (self.haze * np.clip(far / self.radius, 0, 1) ** 2)[..., None]
         return np.asarray((fine * (1 - smooth) + mean * smooth) * (1 - mist) + horizon * mist, np.float32)
 
 
 def _bytes(picture: Any) -> Image:
-    return np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _grain(rng: np.random.Generator, shape: tuple[int, int], across: float, down: float) -> Float32:
+def _grain(rng: np.random.Generator, shape: tuple[int, int], across: float, down: float) -> Floats:
     """Smooth noise of unit deviation that repeats sideways."""
     low = (max(2, int(shape[1] / across)), max(2, int(shape[0] / down)))
     rough = rng.standard_normal((low[1], low[0])).astype(np.float32)
@@ -100,7 +98,9 @@ def floor_tile(kind: str, seed: int, size: int = 512) -> Image:
     }[kind]  # fmt: skip
     colour = np.array(base) * rng.uniform(0.8, 1.15) + rng.normal(0, 0.025, 3)
     grain = {"grass": 0.10, "asphalt": 0.05, "paving": 0.03, "boards": 0.02, "carpet": 0.04, "sand": 0.03}[kind]
-    fine = noise(31, 0.9, 0.9, size) * grain + noise(32, 9, 9, size) * grain * 0.6 + noise(33, 40, 40, size) * grain * 0.5
+    fine = (
+        noise(31, 0.9, 0.9, size) * grain + noise(32, 9, 9, size) * grain * 0.6 + noise(33, 40, 40, size) * grain * 0.5
+    )
     picture = colour[None, None] * (1 + fine[..., None])
     if kind in ("paving", "boards"):
         rows, columns = (8, 8) if kind == "paving" else (24, 2)
@@ -125,7 +125,9 @@ def outdoor_wall(seed: int, trees: float = 1.0, houses: float = 0.5) -> Image:
     picture = np.where((height < far)[..., None], hills, picture)
     for _ in range(int(rng.poisson(9 * houses))):
         _house(rng, picture)
-    crowns = np.maximum(0, 4.5 + 2.6 * _grain(rng, (1, columns), 90, 1) + 0.9 * _grain(rng, (1, columns), 24, 1)) * trees
+    crowns = (
+        np.maximum(0, 4.5 + 2.6 * _grain(rng, (1, columns), 90, 1) + 0.9 * _grain(rng, (1, columns), 24, 1)) * trees
+    )
     edge = _grain(rng, (rows, columns), 7, 7) * 0.5
     leaves = _grain(rng, (rows, columns), 26, 20) * 0.20 + _grain(rng, (rows, columns), 6, 6) * 0.16
     green = np.array([0.23, 0.34, 0.15]) * rng.uniform(0.8, 1.2) + rng.normal(0, 0.02, 3)
@@ -133,7 +135,7 @@ def outdoor_wall(seed: int, trees: float = 1.0, houses: float = 0.5) -> Image:
     picture = np.where((height + edge < crowns)[..., None], green * tone, picture)
     hedge = 0.9 + 0.25 * _grain(rng, (1, columns), 60, 1)
     picture = np.where((height + 0.3 * edge < hedge)[..., None], green * 0.75 * tone, picture)
-    return cv2.GaussianBlur(_bytes(picture), (0, 0), float(rng.uniform(2.0, 3.5)))
+    return np.asarray(cv2.GaussianBlur(_bytes(picture), (0, 0), float(rng.uniform(2.0, 3.5))))
 
 
 def _sky(rng: np.random.Generator, rows: int, columns: int) -> Any:
@@ -177,11 +179,15 @@ def indoor_wall(seed: int) -> Image:
         picture *= (1 - 0.12 * ((x // 24) % 2))[..., None]
     elif kind < 0.5:
         joint = (y % 10 < 1) | ((x + 12 * (y // 10 % 2)) % 24 < 1)
-        picture = np.where(joint[..., None], picture * 0.8, picture * (1 + rng.normal(0, 0.05, 991)[(y // 10 * 57 + x // 24) % 991])[..., None])
+        picture = np.where(
+            joint[..., None],
+            picture * 0.8,
+            picture * (1 + rng.normal(0, 0.05, 991)[(y // 10 * 57 + x // 24) % 991])[..., None],
+        )
     for left in range(0, columns - 260, int(rng.uniform(180, 330))):
         _furnish(rng, picture[:, left : left + int(rng.uniform(60, 240))])
     picture[int(rows * 0.965) :] = np.array([0.9, 0.89, 0.87]) * rng.uniform(0.3, 1)
-    return cv2.GaussianBlur(_bytes(picture), (0, 0), float(rng.uniform(0.6, 2.0)))
+    return np.asarray(cv2.GaussianBlur(_bytes(picture), (0, 0), float(rng.uniform(0.6, 2.0))))
 
 
 def _furnish(rng: np.random.Generator, part: Any) -> None:
@@ -196,14 +202,18 @@ def _furnish(rng: np.random.Generator, part: Any) -> None:
         inner[:] = np.clip(colour + 0.12 * _grain(rng, inner.shape[:2], 20, 20)[..., None], 0, 1)
     elif kind < 0.55:
         part[int(rows * 0.15) : int(rows * 0.65), 6:-6] = 0.95
-        part[int(rows * 0.17) : int(rows * 0.63), 10:-10] = np.linspace([0.7, 0.82, 0.95], [0.55, 0.65, 0.5], int(rows * 0.63) - int(rows * 0.17))[:, None]
+        part[int(rows * 0.17) : int(rows * 0.63), 10:-10] = np.linspace(
+            [0.7, 0.82, 0.95], [0.55, 0.65, 0.5], int(rows * 0.63) - int(rows * 0.17)
+        )[:, None]
     elif kind < 0.7:
         part[int(rows * 0.3) :, : min(columns, 90)] = colour * 0.8 + 0.1
     elif kind < 0.88:
         for top in range(int(rows * 0.3), rows - 20, 30):
             shelf = part[top : top + 28]
             shelf[:] = 0.20
-            books = rng.uniform(0.1, 0.9, (columns // 5 + 1, 3)).repeat(5, axis=0)[:columns]
+            books = (
+                rng.uniform(0.1, 0.8, (columns // 5 + 1, 1)) * rng.uniform(0.6, 1.2, (columns // 5 + 1, 3))
+            ).repeat(5, axis=0)[:columns]
             shelf[4:25] = books[None]
 
 
@@ -223,15 +233,19 @@ def random_place(rng: np.random.Generator, variety: int = 8) -> Place:
     return Place(floor_tile(kind, seed % 3), float(rng.uniform(2.5, 5.0)), wall, radius, tall)
 
 
-def flat_backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32:
+def flat_backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> Floats:
     """(H, W, 3) sRGB without depth: a gradient, noise, blobs and boxes, soft or sharp; fast."""
     width, height = size_wh
     corners = rng.uniform(0.05, 0.95, (2, 2, 3)).astype(np.float32)
     if rng.random() < 0.5:
         corners = corners.mean(axis=2, keepdims=True) + rng.normal(0, 0.06, (2, 2, 3)).astype(np.float32)
-    image = cv2.resize(corners.astype(np.float32), size_wh, interpolation=cv2.INTER_LINEAR)
-    for cells, amount in ((4, 0.16), (14, 0.12), (48, 0.10)):
-        rough = rng.normal(0, amount * rng.random(), (cells, cells, 3 if rng.random() < 0.4 else 1)).astype(np.float32)
+    else:
+        corners = 0.5 * corners + 0.5 * corners.mean(axis=2, keepdims=True)
+    image: Any = cv2.resize(corners.astype(np.float32), size_wh, interpolation=cv2.INTER_LINEAR)
+    for cells, amount in ((4, 0.16), (14, 0.10), (48, 0.08)):
+        rough = rng.normal(0, amount * rng.random(), (cells, cells, 1)).astype(np.float32)
+        if rng.random() < 0.3:
+            rough = rough * rng.uniform(0.2, 1.6, 3).astype(np.float32)
         grain = cv2.resize(rough, size_wh, interpolation=cv2.INTER_CUBIC if cells < 40 else cv2.INTER_LINEAR)
         image += grain.reshape(height, width, -1)
     for _ in range(int(rng.integers(0, 9))):
@@ -244,10 +258,10 @@ def flat_backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32
             cv2.ellipse(image, (x, y), (a, b), float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
     if rng.random() < 0.7:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 4.0)))
-    return np.clip(image, 0, 1)
+    return np.asarray(np.clip(image, 0, 1))
 
 
-def tinted(image: Float32, light: Light) -> Float32:
+def tinted(image: Floats, light: Light) -> Floats:
     """A place's picture under a light: its colour and its brightness, gently."""
     whole = np.array(light.sun) * 0.45 + np.array(light.sky) + 0.15 * np.array(light.floor)
     gain = np.clip(np.asarray(whole, np.float32) / 0.9, 0.3, 1.25) ** 0.4

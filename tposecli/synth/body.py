@@ -7,11 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from tposecli.synth.arrays import Floats, smoothstep
+from tposecli.synth.extras import bag, skirt
 from tposecli.synth.head import head_meshes
-from tposecli.synth.mesh import Mesh, Rings, Weigh, chain, grid_mesh, join, lathe, mirrored, only, smoothstep, tube
+from tposecli.synth.mesh import Mesh, Rings, Weigh, chain, join, lathe, mirrored, only, tube
 from tposecli.synth.outfit import Material, Outfit
-from tposecli.synth.rig import BONE, BONES, Shape, rest_joints
-from tposecli.types import Float32
+from tposecli.synth.rig import BONE, Shape, rest_joints
 
 Span = tuple[float, float, float, float, int]
 """A garment on a tube: upper y, lower y, metres off the skin at each, material."""
@@ -105,9 +106,9 @@ def body_mesh(shape: Shape, outfit: Outfit, detail: float = 1.0) -> Mesh:
     left = [*_arm(shape, outfit, detail), *_hand(shape), *_leg(shape, outfit, detail), _foot(shape, detail)]
     middle = [_trunk(shape, outfit, detail), *head_meshes(shape, outfit, detail)]
     if outfit.bottom_kind == "skirt":
-        middle.append(_skirt(shape, outfit, detail))
+        middle.append(skirt(shape, outfit, WAIST, detail))
     if outfit.bag:
-        middle.append(_bag(shape))
+        middle.append(bag(shape))
     return join([*middle, *left, *(mirrored(mesh) for mesh in left)])
 
 
@@ -115,7 +116,7 @@ def _sides(count: int, detail: float) -> int:
     return max(6, round(count * detail / 2) * 2)
 
 
-def _dressed(rows: Float32, spans: Sequence[Span], height: float) -> Rings:
+def _dressed(rows: Floats, spans: Sequence[Span], height: float) -> Rings:
     """Rings of (R, 5) fractions (y, side, front, back, z) with garments over the skin; earlier spans lie on top."""
     edge = 0.0004
     cuts = [cut + nudge for span in spans for cut in span[:2] for nudge in (edge, -edge)]
@@ -136,7 +137,7 @@ def _dressed(rows: Float32, spans: Sequence[Span], height: float) -> Rings:
     return Rings(centre.astype(np.float32), half.astype(np.float32), np.append(cloth, 0).astype(np.int32))
 
 
-def _leg_shift(rows: Float32, shape: Shape) -> Float32:
+def _leg_shift(rows: Floats, shape: Shape) -> Floats:
     """Rows with the y of everything below the hips stretched for long or short legs, as the joints are."""
     rows = rows.copy()
     rows[:, 0] += (shape.legs - 1) * np.minimum(rows[:, 0], 0.52)
@@ -166,13 +167,14 @@ def _trunk_weights(shape: Shape) -> Weigh:
     joints = rest_joints(shape)[[BONE["head"], BONE["neck"], BONE["chest"], BONE["spine"]], 1]
     core = chain(("head", "neck", "chest", "spine", "pelvis"), joints.tolist(), 0.028 * height)
 
-    def weigh(points: Float32) -> Float32:
+    def weigh(points: Floats) -> Floats:
         weights = core(points)
         x, y = points[:, 0] / height, points[:, 1] / height
+        ahead = smoothstep(points[:, 2] / height / 0.08 + 0.7)
         for side, sign in (("l_", 1), ("r_", -1)):
             raised = smoothstep((sign * x - 0.035) / 0.06) * smoothstep((y - 0.74) / 0.06) * 0.85
             weights[:, BONE[side + "clavicle"]] = raised * weights[:, BONE["chest"]]
-            stepped = smoothstep((sign * x - 0.01) / 0.05) * smoothstep((0.535 - y) / 0.05) * 0.5
+            stepped = smoothstep((sign * x - 0.01) / 0.05) * smoothstep((0.55 - y) / 0.06) * (0.4 + 0.4 * ahead)
             weights[:, BONE[side + "thigh"]] = stepped * weights[:, BONE["pelvis"]]
         weights[:, BONE["chest"]] *= 1 - (weights[:, BONE["l_clavicle"]] + weights[:, BONE["r_clavicle"]]) / np.maximum(
             weights[:, BONE["chest"]], 1e-6
@@ -191,7 +193,7 @@ def _on_bones(rings: Rings, shape: Shape, bones: Sequence[str]) -> Rings:
     return Rings(centre, rings.half, rings.material)
 
 
-def _limb_girth(rows: Float32, shape: Shape, share: float) -> Float32:
+def _limb_girth(rows: Floats, shape: Shape, share: float) -> Floats:
     rows = rows.copy()
     rows[:, 1:4] *= 1 + (shape.girth - 1) * share
     return rows
@@ -261,45 +263,9 @@ def _hand(shape: Shape) -> list[Mesh]:
         curl = -0.30 * down**2 / length
         points = np.stack([curl, -0.056 - down, np.full(5, z)], axis=1) * height + wrist
         meshes.append(lathe(points.tolist(), (np.array([0, 62, 60, 48, 0]) * 1e-4 * height).tolist(), 6, weigh, 0))
-    along = np.array([[-0.002, -0.012, 0.012], [-0.004, -0.030, 0.026], [-0.009, -0.050, 0.034], [-0.012, -0.060, 0.036]])
+    along = np.array(
+        [[-0.002, -0.012, 0.012], [-0.004, -0.030, 0.026], [-0.009, -0.050, 0.034], [-0.012, -0.060, 0.036]]
+    )
     radii = np.array([0.0, 0.0085, 0.0068, 0.0]) * height
     meshes.append(lathe((along * height + wrist).tolist(), radii.tolist(), 6, weigh, Material.SKIN))
     return meshes
-
-
-def _skirt(shape: Shape, outfit: Outfit, detail: float) -> Mesh:
-    """A cone of cloth from the waist that the thighs push along."""
-    height = shape.height
-    low = 0.52 - 0.47 * min(outfit.leg, 0.9)
-    flare = 0.010 + 1.1 * outfit.loose
-    ys = np.linspace(WAIST, low, 9)
-    down = (WAIST - ys) / 0.1
-    hip = smoothstep(down.astype(np.float32))
-    half = np.stack([0.082 + 0.027 * hip, 0.060 + 0.012 * hip, 0.054 + 0.027 * hip], axis=1)
-    half = (half * [shape.hips, 1, 1] * shape.girth + (np.maximum(down - 0.6, 0) * flare)[:, None]) * height
-    sides = _sides(24, detail)
-    around = np.arange(sides) * (2 * np.pi / sides)
-    wave = 1 + 0.05 * np.sin(around * 7)[None] * np.clip((down - 0.8) / 2, 0, 1)[:, None]
-    c, s = np.cos(around)[None] * wave, np.sin(around)[None] * wave
-    depth = np.where(s > 0, half[:, 1:2], half[:, 2:3]) * s
-    grid = np.stack([half[:, :1] * c, np.repeat(ys[:, None], sides, 1) * height, depth - 0.002 * height], axis=2)
-
-    def weigh(points: Float32) -> Float32:
-        weights = np.zeros((len(points), len(BONES)), np.float32)
-        share = smoothstep((0.54 - points[:, 1] / height) / 0.14) * 0.85
-        left = smoothstep(points[:, 0] / height / 0.12 + 0.5)
-        weights[:, BONE["pelvis"]] = 1 - share
-        weights[:, BONE["l_thigh"]], weights[:, BONE["r_thigh"]] = share * left, share * (1 - left)
-        return weights
-
-    material = np.full((len(ys) - 1, sides), Material.BOTTOM, np.int32)
-    return grid_mesh(grid.astype(np.float32), material, weigh, two_sided=True)
-
-
-def _bag(shape: Shape) -> Mesh:
-    rows = [(0.82, 0.0), (0.815, 0.05), (0.79, 0.068), (0.70, 0.075), (0.64, 0.075), (0.61, 0.062), (0.606, 0.0)]
-    table = np.array(rows, np.float32) * shape.height
-    half = np.stack([table[:, 1], table[:, 1] * 0.5, table[:, 1] * 0.75], axis=1)
-    centre = np.stack([np.zeros(7), table[:, 0], np.full(7, -0.085 * shape.height)], axis=1)
-    rings = Rings(centre.astype(np.float32), half, np.full(7, Material.BAG, np.int32))
-    return tube(rings, 12, only("chest"), square=3.5)

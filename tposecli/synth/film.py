@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from tposecli.files import part_path, publish
+from tposecli.synth.arrays import Floats
 from tposecli.synth.sound import RATE
-from tposecli.types import Float32, Image
+from tposecli.types import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Reel:
     rotation: int = 0
 
 
-def write_clip(path: Path, reel: Reel, frames: Iterable[tuple[int, Image]], sound: Float32 | None = None) -> None:
+def write_clip(path: Path, reel: Reel, frames: Iterable[tuple[int, Image]], sound: Floats | None = None) -> None:
     """Write an MP4.
 
     Args:
@@ -42,7 +45,8 @@ def write_clip(path: Path, reel: Reel, frames: Iterable[tuple[int, Image]], soun
         frames: Timestamps in ticks, rising, and (H, W, 3) uint8 RGB pictures as stored (before rotation).
         sound: (2, S) of -1..1 at ``sound.RATE``, or None for a silent clip.
     """
-    with av.open(str(part_path(path)), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    options = {"movflags": "+faststart", "video_track_timescale": str(reel.time_base.denominator)}
+    with av.open(str(part_path(path)), "w", format="mp4", options=options) as container:
         audio: Any = None
         video: Any = None
         for pts, image in frames:
@@ -76,7 +80,7 @@ def _video(container: Any, reel: Reel, image: Image) -> Any:
     return stream
 
 
-def _mux_sound(container: Any, stream: Any, sound: Float32) -> None:
+def _mux_sound(container: Any, stream: Any, sound: Floats) -> None:
     block = 1024
     for start in range(0, sound.shape[1], block):
         part = np.ascontiguousarray(sound[:, start : start + block])
@@ -84,3 +88,23 @@ def _mux_sound(container: Any, stream: Any, sound: Float32) -> None:
         frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+def write_jpeg(path: Path, image: Image, orientation: int = 1, quality: int = 88) -> None:
+    """Write a JPEG; with EXIF orientation 6 it is stored on its side and viewers turn it upright.
+
+    Args:
+        path: The file, replaced when complete.
+        image: (H, W, 3) uint8 RGB, upright.
+        orientation: EXIF tag 0x0112: 1 or 6.
+        quality: JPEG quality, 1..100.
+    """
+    stored = np.rot90(image, 1) if orientation == 6 else image
+    data = bytes(cv2.imencode(".jpg", stored[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+    if orientation != 1:
+        # One TIFF directory, big-endian, with the single short entry 0x0112.
+        tiff = b"MM\x00*\x00\x00\x00\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
+        body = b"Exif\x00\x00" + tiff
+        data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+    part_path(path).write_bytes(data)
+    publish(path)

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.synth.mesh import Mesh, Rings, Weigh, chain, grid_mesh, lathe, only, ring_table, smoothstep, tube
+from tposecli.synth.arrays import Floats, smoothstep
+from tposecli.synth.mesh import Mesh, Rings, Weigh, chain, grid_mesh, lathe, only, ring_table, tube
 from tposecli.synth.outfit import Material, Outfit
 from tposecli.synth.rig import BONE, Shape, rest_joints
-from tposecli.types import Float32
 
 _SKULL: Final = (
     # y over the head's joint, half width, front, back
@@ -57,11 +57,11 @@ def _sides(count: int, detail: float) -> int:
     return max(8, round(count * detail / 2) * 2)
 
 
-def _moved(rings: Rings, origin: Float32) -> Rings:
+def _moved(rings: Rings, origin: Floats) -> Rings:
     return Rings(rings.centre + origin, rings.half, rings.material)
 
 
-def _nose(size: float, origin: Float32, weigh: Weigh) -> Mesh:
+def _nose(size: float, origin: Floats, weigh: Weigh) -> Mesh:
     rows = [
         (0.0660, 0.0, 0.0, 0.0, 0.0530), (0.0630, 0.0040, 0.0045, 0.01, 0.0530), (0.0550, 0.0045, 0.0080, 0.01, 0.0540),
         (0.0470, 0.0060, 0.0135, 0.01, 0.0540), (0.0415, 0.0085, 0.0185, 0.01, 0.0540),
@@ -70,7 +70,7 @@ def _nose(size: float, origin: Float32, weigh: Weigh) -> Mesh:
     return tube(_moved(ring_table(rows, Material.FACE, size), origin), 10, weigh)
 
 
-def _ears(size: float, origin: Float32, weigh: Weigh) -> list[Mesh]:
+def _ears(size: float, origin: Floats, weigh: Weigh) -> list[Mesh]:
     rows = [
         (0.0680, 0.0, 0.0, 0.0), (0.0650, 0.0050, 0.0080, 0.0090), (0.0580, 0.0062, 0.0090, 0.0115),
         (0.0480, 0.0055, 0.0070, 0.0085), (0.0400, 0.0045, 0.0050, 0.0045), (0.0360, 0.0, 0.0, 0.0),
@@ -80,7 +80,7 @@ def _ears(size: float, origin: Float32, weigh: Weigh) -> list[Mesh]:
     return [tube(_moved(rings, origin + shift * [sign, 1, 1]), 8, weigh) for sign in (1, -1)]
 
 
-def _hair(skull: Rings, origin: Float32, outfit: Outfit, detail: float) -> Mesh:
+def _hair(skull: Rings, origin: Floats, outfit: Outfit, detail: float) -> Mesh:
     """A shell over the skull that dips under the skin below the hairline."""
     thick = {"short": 1.085, "curly": 1.27, "long": 1.13, "tail": 1.06, "bun": 1.06}[outfit.hair_style]
     if outfit.hat:
@@ -90,7 +90,9 @@ def _hair(skull: Rings, origin: Float32, outfit: Outfit, detail: float) -> Mesh:
     size = float(skull.half[:, 0].max()) / 0.0442
     ahead = np.arctan2(points[:, 2], np.abs(points[:, 0])) / (np.pi / 2)
     nape = 0.034 if outfit.hair_style in ("short", "curly") else 0.020
-    line = np.interp(ahead, [-1.0, -0.35, -0.05, 0.12, 0.45, 0.62, 1.0], [nape, nape, 0.052, 0.050, 0.086, 0.100, 0.104])
+    line = np.interp(
+        ahead, [-1.0, -0.35, -0.05, 0.12, 0.45, 0.62, 1.0], [nape, nape, 0.052, 0.050, 0.086, 0.100, 0.104]
+    )
     above = points[:, 1] / size - line
     grown = smoothstep((above + 0.004) / 0.012) * (thick - 0.90) + 0.90
     if outfit.hair_style == "curly":
@@ -101,7 +103,7 @@ def _hair(skull: Rings, origin: Float32, outfit: Outfit, detail: float) -> Mesh:
     return grid_mesh(grid.astype(np.float32), np.full((len(grid) - 1, grid.shape[1]), Material.HAIR), only("head"))
 
 
-def _extra_hair(shape: Shape, outfit: Outfit, origin: Float32, detail: float) -> list[Mesh]:
+def _extra_hair(shape: Shape, outfit: Outfit, origin: Floats, detail: float) -> list[Mesh]:
     """Long hair down the back, a pony tail or a bun."""
     size = shape.height * shape.head
     y = float(origin[1])
@@ -110,38 +112,60 @@ def _extra_hair(shape: Shape, outfit: Outfit, origin: Float32, detail: float) ->
         rows = [
             (0.112, 0.0, 0.0, 0.0, -0.012), (0.100, 0.034, 0.02, 0.044, -0.016), (0.070, 0.048, 0.024, 0.050, -0.018),
             (0.030, 0.053, 0.028, 0.046, -0.022), (-0.010, 0.055, 0.024, 0.036, -0.030),
-            (-0.045, 0.055, 0.016, 0.028, -0.040), (-0.080, 0.050, 0.012, 0.022, -0.050), (-0.105, 0.040, 0.006, 0.012, -0.055),
-            (-0.112, 0.0, 0.0, 0.0, -0.055),
+            (-0.045, 0.055, 0.016, 0.028, -0.040), (-0.080, 0.050, 0.012, 0.022, -0.050),
+            (-0.105, 0.040, 0.006, 0.012, -0.055), (-0.112, 0.0, 0.0, 0.0, -0.055),
         ]  # fmt: skip
         return [tube(_moved(ring_table(rows, Material.HAIR, size), origin), _sides(18, detail), fall)]
     if outfit.hair_style == "tail":
-        path = [(0, 0.095, -0.050), (0, 0.096, -0.066), (0, 0.080, -0.084), (0, 0.04, -0.088), (0, -0.02, -0.080), (0, -0.06, -0.075)]
+        path = [
+            (0, 0.095, -0.050),
+            (0, 0.096, -0.066),
+            (0, 0.080, -0.084),
+            (0, 0.04, -0.088),
+            (0, -0.02, -0.080),
+            (0, -0.06, -0.075),
+        ]
         points = np.array(path) * size + origin
         radii = np.array([0.006, 0.012, 0.017, 0.019, 0.013, 0.0]) * size
         return [lathe(points.tolist(), radii.tolist(), 10, fall, Material.HAIR)]
     if outfit.hair_style == "bun":
-        rows = [(0.030, 0.0), (0.026, 0.014), (0.015, 0.025), (0.0, 0.029), (-0.015, 0.025), (-0.026, 0.014), (-0.03, 0.0)]
-        table = [(a + 0.105, r, r, r, -0.052) for a, r in rows]
+        bun = [
+            (0.030, 0.0),
+            (0.026, 0.014),
+            (0.015, 0.025),
+            (0.0, 0.029),
+            (-0.015, 0.025),
+            (-0.026, 0.014),
+            (-0.03, 0.0),
+        ]
+        table = [(a + 0.105, r, r, r, -0.052) for a, r in bun]
         return [tube(_moved(ring_table(table, Material.HAIR, size), origin), 12, only("head"))]
     return []
 
 
-def _cap(skull: Rings, origin: Float32, detail: float) -> Mesh:
+def _cap(skull: Rings, origin: Floats, detail: float) -> Mesh:
     """A cap's crown: the skull's upper rings, a little larger."""
     upper = skull.centre[:, 1] > 0.0915 * skull.centre[0, 1] / 0.129
     size = float(skull.centre[0, 1]) / 0.129
     half = np.concatenate([skull.half[upper] * 1.13, skull.half[upper][-1:] * 1.13])
-    centre = np.concatenate([skull.centre[upper] + [0, 0.008 * size, 0], skull.centre[upper][-1:] - [0, 0.006 * size, 0]])
+    centre = np.concatenate(
+        [skull.centre[upper] + [0, 0.008 * size, 0], skull.centre[upper][-1:] - [0, 0.006 * size, 0]]
+    )
     rings = Rings((centre + origin).astype(np.float32), half, np.full(len(half), Material.HAT, np.int32))
     return tube(rings, _sides(22, detail), only("head"), square=2.12)
 
 
-def _brim(size: float, origin: Float32, weigh: Weigh) -> Mesh:
-    rows = [(0.094, 0.0, 0.0, 0.0, 0.03), (0.093, 0.040, 0.060, 0.01, 0.03), (0.089, 0.040, 0.062, 0.01, 0.03), (0.088, 0, 0, 0, 0.03)]
+def _brim(size: float, origin: Floats, weigh: Weigh) -> Mesh:
+    rows = [
+        (0.094, 0.0, 0.0, 0.0, 0.03),
+        (0.093, 0.040, 0.060, 0.01, 0.03),
+        (0.089, 0.040, 0.062, 0.01, 0.03),
+        (0.088, 0, 0, 0, 0.03),
+    ]
     return tube(_moved(ring_table(rows, Material.HAT, size), origin), 16, weigh, square=2.6)
 
 
-def _glasses(size: float, origin: Float32, weigh: Weigh) -> list[Mesh]:
+def _glasses(size: float, origin: Floats, weigh: Weigh) -> list[Mesh]:
     """Two rims as thin rings and a bridge."""
     meshes = []
     around = np.arange(12) * (2 * np.pi / 12)
@@ -153,6 +177,11 @@ def _glasses(size: float, origin: Float32, weigh: Weigh) -> list[Mesh]:
         z = 0.0575 + 0.0012 * np.sin(across * 2)[:, None] - 0.25 * np.maximum(np.abs(x) - 0.02, 0)
         grid = np.stack([x, y, z], axis=2) * size + origin
         meshes.append(grid_mesh(grid.astype(np.float32), np.full((3, 12), Material.GLASSES), weigh, two_sided=True))
-    rows = [(0.064, 0.0, 0.0, 0.0, 0.061), (0.0635, 0.006, 0.0015, 0.0015, 0.061), (0.061, 0.006, 0.0015, 0.0015, 0.061), (0.0605, 0, 0, 0, 0.061)]
+    rows = [
+        (0.064, 0.0, 0.0, 0.0, 0.061),
+        (0.0635, 0.006, 0.0015, 0.0015, 0.061),
+        (0.061, 0.006, 0.0015, 0.0015, 0.061),
+        (0.0605, 0, 0, 0, 0.061),
+    ]
     meshes.append(tube(_moved(ring_table(rows, Material.GLASSES, size), origin), 6, weigh))
     return meshes

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.synth.arrays import Floats, smoothstep
 from tposecli.synth.rig import BONE, BONES, Bones
-from tposecli.types import Float32
 
-Weigh = Callable[[Float32], Float32]
+Weigh = Callable[[Floats], Floats]
 """(V, 3) rest points to (V, B) bone weights that sum to 1."""
 
 
@@ -29,9 +28,9 @@ class Mesh:
         two_sided: (T,) seen from behind as well.
     """
 
-    points: Float32
-    normals: Float32
-    weights: Float32
+    points: Floats
+    normals: Floats
+    weights: Floats
     triangles: NDArray[np.int32]
     material: NDArray[np.int32]
     two_sided: NDArray[np.bool_]
@@ -73,16 +72,10 @@ def mirrored(mesh: Mesh) -> Mesh:
     )
 
 
-def smoothstep(value: Float32) -> Float32:
-    """0 below 0, 1 above 1, smooth between."""
-    t = np.clip(value, 0.0, 1.0)
-    return np.asarray(t * t * (3.0 - 2.0 * t), np.float32)
-
-
 def only(bone: str) -> Weigh:
     """Weights of a part that follows one bone."""
 
-    def weigh(points: Float32) -> Float32:
+    def weigh(points: Floats) -> Floats:
         weights = np.zeros((len(points), len(BONES)), np.float32)
         weights[:, BONE[bone]] = 1.0
         return weights
@@ -91,9 +84,9 @@ def only(bone: str) -> Weigh:
 
 
 def chain(bones: Sequence[str], joints: Sequence[float], width: float, axis: int = 1) -> Weigh:
-    """Weights along a chain: bone i hands over to bone i + 1 where the axis falls below ``joints[i]``, over 2 ``width``."""
+    """Weights along a chain: each bone hands over to the next where ``axis`` falls below its joint, +-``width``."""
 
-    def weigh(points: Float32) -> Float32:
+    def weigh(points: Floats) -> Floats:
         weights = np.zeros((len(points), len(BONES)), np.float32)
         rest = np.ones(len(points), np.float32)
         for bone, joint in zip(bones[:-1], joints, strict=True):
@@ -116,8 +109,8 @@ class Rings:
         material: (R,) of the surface from each ring to the next; the last one is not used.
     """
 
-    centre: Float32
-    half: Float32
+    centre: Floats
+    half: Floats
     material: NDArray[np.int32]
 
 
@@ -148,7 +141,7 @@ def tube(rings: Rings, sides: int, weigh: Weigh, square: float = 2.0, lying: boo
     return grid_mesh(grid, np.repeat(rings.material[:-1, None], sides, axis=1), weigh)
 
 
-def grid_mesh(grid: Float32, material: NDArray[np.int32], weigh: Weigh, two_sided: bool = False) -> Mesh:
+def grid_mesh(grid: Floats, material: NDArray[np.int32], weigh: Weigh, two_sided: bool = False) -> Mesh:
     """A mesh of (R, M, 3) points closed round the second axis, with (R - 1, M) materials."""
     count, sides = grid.shape[:2]
     points = grid.reshape(-1, 3)
@@ -161,7 +154,7 @@ def grid_mesh(grid: Float32, material: NDArray[np.int32], weigh: Weigh, two_side
     return Mesh(points, grid_normals(grid), weigh(points), triangles.astype(np.int32), both, flags)
 
 
-def grid_normals(grid: Float32) -> Float32:
+def grid_normals(grid: Floats) -> Floats:
     """(V, 3) unit normals of a grid closed round its second axis; at a pole they point along the tube."""
     round_ = np.roll(grid, -1, axis=1) - np.roll(grid, 1, axis=1)
     along = np.gradient(grid, axis=0)

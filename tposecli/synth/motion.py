@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from tposecli.synth.arrays import Floats
 from tposecli.synth.rig import BONE, BONES, Bones, Shape, pose_bones
-from tposecli.types import Float32
 
 Joint = tuple[float, ...]
 """Degrees of flexion, abduction and outward twist; for the trunk: bend, lean to the left, turn to the left."""
@@ -17,7 +17,7 @@ Joint = tuple[float, ...]
 _FORWARD: Final = {"arm": -1, "forearm": -1, "hand": -1, "thigh": -1, "shin": 1, "foot": -1, "toe": -1, "clavicle": 1}
 
 
-def pose(**joints: Joint | float) -> Float32:
+def pose(**joints: Joint | float) -> Floats:
     """(B, 3) degrees from anatomical angles by bone name; an arm that is raised lifts its shoulder.
 
     ``l_arm=(90, 0, 0)`` lifts the left arm forward, ``l_arm=(0, 90, 0)`` sideways; ``r_shin=40`` bends the right
@@ -34,7 +34,7 @@ def pose(**joints: Joint | float) -> Float32:
     return lift_shoulders(angles)
 
 
-def lift_shoulders(angles: Float32) -> Float32:
+def lift_shoulders(angles: Floats) -> Floats:
     """Set the shoulder girdle as the arms demand: it rises with a raised arm and goes forward with a reach."""
     for side, sign in (("l_", 1), ("r_", -1)):
         flex, _, out = angles[BONE[side + "arm"]] * [-1, 1, sign]
@@ -47,7 +47,7 @@ def lift_shoulders(angles: Float32) -> Float32:
 class Stance:
     """A person at one moment: (B, 3) degrees, where on the floor (x, z metres), heading, height over the floor."""
 
-    angles: Float32
+    angles: Floats
     x: float = 0.0
     z: float = 0.0
     heading: float = 0.0
@@ -75,7 +75,7 @@ def stand(shape: Shape, stance: Stance) -> Bones:
     return bones.moved(np.array([stance.x, stance.lift - low, stance.z], np.float32))
 
 
-def sole_heights(bones: Bones, shape: Shape) -> Float32:
+def sole_heights(bones: Bones, shape: Shape) -> Floats:
     """(2, 3) metres: heights of heel, ball and toes, left and right, before the person is set on the floor."""
     heights = []
     for side in "lr":
@@ -103,7 +103,7 @@ _RUN: Final = {
 
 
 @lru_cache(maxsize=4)
-def _curves(running: bool) -> Float32:
+def _curves(running: bool) -> Floats:
     """(4, 128) smooth periodic curves of thigh, shin, foot and toe."""
     table = _RUN if running else _WALK
     grid = np.arange(128) / 128
@@ -113,7 +113,7 @@ def _curves(running: bool) -> Float32:
     return np.fft.irfft(spectrum, 128, axis=1).astype(np.float32)
 
 
-def _curve(running: bool, phase: float) -> Float32:
+def _curve(running: bool, phase: float) -> Floats:
     place = (phase % 1.0) * 128
     index, part = int(place) % 128, place % 1.0
     curves = _curves(running)
@@ -143,7 +143,7 @@ class Gait:
     stride: float = 1.0
     running: bool = False
 
-    def angles(self, phase: float) -> Float32:
+    def angles(self, phase: float) -> Floats:
         """(B, 3) degrees at a phase of the cycle."""
         turn = 2 * np.pi * phase
         hip, arm = 5 * np.cos(turn), 19 * self.swing * (1.6 if self.running else 1)
@@ -173,7 +173,9 @@ class Gait:
         ahead = _travel(self, shape, phase) - _travel(self, shape, self.phase)
         yaw = np.radians(self.heading)
         lift = 0.05 * max(0.0, float(np.cos(4 * np.pi * (phase - 0.45)))) if self.running else 0.0
-        return Stance(self.angles(phase), self.x + ahead * np.sin(yaw), self.z + ahead * np.cos(yaw), self.heading, lift)
+        return Stance(
+            self.angles(phase), self.x + ahead * np.sin(yaw), self.z + ahead * np.cos(yaw), self.heading, lift
+        )
 
 
 def _travel(gait: Gait, shape: Shape, phase: float) -> float:
@@ -184,7 +186,7 @@ def _travel(gait: Gait, shape: Shape, phase: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _travel_table(gait: Gait, shape: Shape) -> Float32:
+def _travel_table(gait: Gait, shape: Shape) -> Floats:
     """(65,) metres walked over one cycle: what keeps the lower foot where it stands."""
     places, heights = [], []
     for step in range(65):
@@ -231,6 +233,6 @@ class Keyframes:
         angles = angles + self.sway * np.sin(time_s * (1.1 + 0.37 * (phase % 5)) + phase * 2.4)
         return Stance(angles.astype(np.float32), *(float(v) for v in mix[-4:]))
 
-    def _row(self, index: int) -> Float32:
+    def _row(self, index: int) -> Floats:
         stance = self.stances[index]
         return np.append(stance.angles.ravel(), [stance.x, stance.z, stance.heading, stance.lift]).astype(np.float32)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.types import Float32
+from tposecli.synth.arrays import Floats, Ints
 
-Ints = NDArray[Any]
 NEAR: Final = 0.1
 """Metres in front of the camera below which nothing is drawn."""
 
@@ -26,12 +25,12 @@ class Camera:
         size_wh: Width and height in pixels; the optical axis meets the picture's centre.
     """
 
-    turn: Float32
-    position: Float32
+    turn: Floats
+    position: Floats
     focal: float
     size_wh: tuple[int, int]
 
-    def project(self, points: Float32) -> Float32:
+    def project(self, points: Floats) -> Floats:
         """(P, 3) world metres to (P, 3): x, y in pixels (first pixel's centre at 0, 0) and depth in metres."""
         seen = (points - self.position) @ self.turn.T
         depth = np.where(np.abs(seen[:, 2]) < 1e-6, 1e-6, seen[:, 2])
@@ -39,7 +38,7 @@ class Camera:
         xy = seen[:, :2] * (self.focal / depth)[:, None] + centre
         return np.concatenate([xy, seen[:, 2:]], axis=1).astype(np.float32)
 
-    def rays(self) -> Float32:
+    def rays(self) -> Floats:
         """(H, W, 3) unnormalised world directions through the pixels' centres, one metre deep."""
         width, height = self.size_wh
         x = (np.arange(width, dtype=np.float32) - (width - 1) / 2) / self.focal
@@ -53,7 +52,7 @@ class Camera:
         return Camera(self.turn, self.position, self.focal * factor, size)
 
 
-def look_at(position: Float32, target: Float32, focal: float, size_wh: tuple[int, int], roll: float = 0.0) -> Camera:
+def look_at(position: Floats, target: Floats, focal: float, size_wh: tuple[int, int], roll: float = 0.0) -> Camera:
     """A camera at ``position`` that looks at ``target`` (world metres), turned by ``roll`` degrees."""
     ahead = np.asarray(target, np.float64) - position
     ahead /= np.linalg.norm(ahead)
@@ -72,24 +71,24 @@ class Hits:
     Attributes:
         pixel: (P,) flat index into the picture.
         triangle: (P,) which triangle is nearest there.
-        weights: (P, 3) perspective-correct barycentric weights of its corners.
+        weights: (3, P) perspective-correct barycentric weights of its corners.
         depth: (H, W) metres to the nearest surface, infinite where there is none.
     """
 
     pixel: Ints
     triangle: Ints
-    weights: Float32
-    depth: Float32
+    weights: Floats
+    depth: Floats
 
 
-def _drawable(points: Float32, corners: Float32, two_sided: NDArray[np.bool_], size_wh: tuple[int, int]) -> Ints:
-    """Indices of the triangles that face the camera, lie ahead of it and cross some pixel row of the picture."""
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    low, high = corners[:, :, :2].min(axis=1), corners[:, :, :2].max(axis=1)
-    keep = (corners[:, :, 2].min(axis=1) > NEAR) & ((area < -1e-9) | (two_sided & (area > 1e-9)))
-    keep &= (high >= 0).all(axis=1) & (low <= np.array(size_wh) - 1).all(axis=1)
-    keep &= (np.ceil(low) <= np.floor(high)).all(axis=1)
+def _drawable(corners: Floats, two_sided: NDArray[np.bool_], size_wh: tuple[int, int]) -> Ints:
+    """Indices of the triangles, (3 of x y depth, 3 corners, T), that face the camera and may cover a pixel's centre."""
+    (ax, bx, cx), (ay, by, cy) = corners[0], corners[1]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    keep = (corners[2].min(axis=0) > NEAR) & ((area < -1e-9) | (two_sided & (area > 1e-9)))
+    for axis, size in enumerate(size_wh):
+        low, high = corners[axis].min(axis=0), corners[axis].max(axis=0)
+        keep &= (high >= 0) & (low <= size - 1) & (np.ceil(low) <= np.floor(high))
     return np.flatnonzero(keep)
 
 
@@ -100,32 +99,35 @@ def _repeat(counts: Ints) -> tuple[Ints, Ints]:
     return item, np.arange(len(item)) - first[item]
 
 
-def _planes(corners: Float32) -> Float32:
-    """(T, 3, 3): the barycentric coordinates of (T, 3, 3) corners as planes ``a x + b y + c`` over the picture."""
-    x, y = corners[:, :, 0].astype(np.float64), corners[:, :, 1].astype(np.float64)
-    x1, x2, y1, y2 = np.roll(x, -1, 1), np.roll(x, -2, 1), np.roll(y, -1, 1), np.roll(y, -2, 1)
-    a, b, c = y1 - y2, x2 - x1, x1 * y2 - x2 * y1
-    return np.asarray(np.stack([a, b, c], axis=2) / c.sum(axis=1)[:, None, None])
+def _planes(corners: Floats) -> tuple[Ints, Ints, Ints]:
+    """The three barycentric coordinates of T triangles as planes ``a x + b y + c``, each (3, T) float64."""
+    x, y = corners[0].astype(np.float64), corners[1].astype(np.float64)
+    after, before = [1, 2, 0], [2, 0, 1]
+    a, b = y[after] - y[before], x[before] - x[after]
+    c = x[after] * y[before] - x[before] * y[after]
+    whole = c.sum(axis=0)
+    return a / whole, b / whole, c / whole
 
 
-def _spans(planes: Float32, corners: Float32, size_wh: tuple[int, int]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Rows of the triangles: triangle, y, first x, number of pixels."""
-    top = np.clip(np.ceil(corners[:, :, 1].min(axis=1)), 0, None).astype(np.int32)
-    bottom = np.clip(np.floor(corners[:, :, 1].max(axis=1)), None, size_wh[1] - 1).astype(np.int32)
+def _spans(planes: tuple[Ints, Ints, Ints], y: Floats, size_wh: tuple[int, int]) -> tuple[Ints, Ints, Ints, Ints]:
+    """Rows of the triangles with (3, T) corners' y: triangle, y, first x, number of pixels."""
+    top = np.maximum(np.ceil(y.min(axis=0)), 0).astype(np.int32)
+    bottom = np.minimum(np.floor(y.max(axis=0)), size_wh[1] - 1).astype(np.int32)
     triangle, step = _repeat(np.maximum(bottom - top + 1, 0))
-    y = top[triangle] + step
-    slope = planes[triangle, :, 0]
-    level = planes[triangle, :, 1] * y[:, None] + planes[triangle, :, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cut = -level / slope
-    left = np.where(slope > 0, cut, -np.inf).max(axis=1)
-    right = np.where(slope < 0, cut, np.inf).min(axis=1)
-    first = np.ceil(np.clip(left, 0, size_wh[0]) - 1e-6).astype(np.int32)
-    last = np.floor(np.clip(right, -1, size_wh[0] - 1) + 1e-6).astype(np.int32)
-    return triangle, y, first, np.maximum(last - first + 1, 0)
+    row = top[triangle] + step
+    left, right = np.zeros(len(row)), np.full(len(row), size_wh[0] - 1.0)
+    for a, b, c in zip(*planes, strict=True):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cut = -(b[triangle] * row + c[triangle]) / a[triangle]
+        rising, falling = (a > 0)[triangle], (a < 0)[triangle]
+        left = np.where(rising & (cut > left), cut, left)
+        right = np.where(falling & (cut < right), cut, right)
+    first = np.ceil(np.minimum(left, size_wh[0]) - 1e-6).astype(np.int32)
+    last = np.floor(np.maximum(right, -1) + 1e-6).astype(np.int32)
+    return triangle, row, first, np.maximum(last - first + 1, 0)
 
 
-def rasterise(points: Float32, triangles: Ints, two_sided: NDArray[np.bool_], size_wh: tuple[int, int]) -> Hits:
+def rasterise(points: Floats, triangles: Ints, two_sided: NDArray[np.bool_], size_wh: tuple[int, int]) -> Hits:
     """Draw triangles into a z-buffer.
 
     Args:
@@ -134,28 +136,28 @@ def rasterise(points: Float32, triangles: Ints, two_sided: NDArray[np.bool_], si
         two_sided: (T,) triangles drawn from behind as well.
         size_wh: Width and height of the picture.
     """
-    every = points[triangles]
-    chosen = _drawable(points, every, two_sided, size_wh)
-    corners = every[chosen]
+    corners = np.ascontiguousarray(points.T)[:, np.ascontiguousarray(triangles.T)]
+    chosen = _drawable(corners, two_sided, size_wh)
+    corners = corners[:, :, chosen]
     planes = _planes(corners)
-    near = 1.0 / corners[:, :, 2]
-    row, y, first, count = _spans(planes, corners, size_wh)
+    near = 1.0 / corners[2]
+    row, y, first, count = _spans(planes, corners[1], size_wh)
     span, step = _repeat(count)
     pixel = (y * size_wh[0] + first)[span] + step
-    slopes = np.einsum("tk,tkc->tc", near, planes)
-    start = slopes[row, 0] * first + slopes[row, 1] * y + slopes[row, 2]
-    nearness = (start[span] + slopes[row, 0][span] * step).astype(np.float32)
+    slope, fall, level = ((near * plane).sum(axis=0) for plane in planes)
+    start = slope[row] * first + fall[row] * y + level[row]
+    nearness = (start[span] + slope[row][span] * step).astype(np.float32)
     best = np.zeros(size_wh[0] * size_wh[1], np.float32)
     np.maximum.at(best, pixel, nearness)
     owner = np.full(len(best), -1, np.int32)
-    wins = nearness == best[pixel]
+    wins = np.flatnonzero(nearness == best[pixel])
     owner[pixel[wins]] = row[span[wins]]
     covered = np.flatnonzero(owner >= 0)
     local = owner[covered]
     across, down = covered % size_wh[0], covered // size_wh[0]
-    plane = planes[local]
-    weights = (plane[:, :, 0] * across[:, None] + plane[:, :, 1] * down[:, None] + plane[:, :, 2]) * near[local]
-    weights /= weights.sum(axis=1, keepdims=True)
+    a, b, c = (plane[:, local] for plane in planes)
+    weights = (a * across + b * down + c) * near[:, local]
+    weights /= weights.sum(axis=0)
     with np.errstate(divide="ignore"):
         depth = (1.0 / best).reshape(size_wh[1], size_wh[0])
     return Hits(covered, chosen[local], weights.astype(np.float32), depth)

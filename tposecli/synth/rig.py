@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.types import Float32
+from tposecli.synth.arrays import Floats
 
 CORE: Final = ("pelvis", "spine", "chest", "neck", "head")
 ARM: Final = ("clavicle", "arm", "forearm", "hand")
@@ -20,8 +20,12 @@ BONES: Final = (*CORE, *(f"{s}_{b}" for s in "lr" for b in ARM), *(f"{s}_{b}" fo
 BONE: Final = {name: index for index, name in enumerate(BONES)}
 PARENT: Final = (-1, 0, 1, 2, 3, 2, 5, 6, 7, 2, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
 
-def _veil() -> Float32:
-    near = {("arm", 0.05, 0.15): ("chest", "spine", "neck", "*clavicle", "*arm"), ("forearm", 0.04, 0.10): ("*arm", "*forearm")}
+
+def _veil() -> Floats:
+    near = {
+        ("arm", 0.05, 0.15): ("chest", "spine", "neck", "*clavicle", "*arm"),
+        ("forearm", 0.04, 0.10): ("*arm", "*forearm"),
+    }
     near |= {("hand", 0.04, 0.07): ("*forearm", "*hand"), ("thigh", 0.05, 0.24): ("pelvis", "spine", "*thigh")}
     near |= {("shin", 0.05, 0.12): ("*thigh", "*shin"), ("foot", 0.04, 0.12): ("*shin", "*foot")}
     table = np.full((17, len(BONES)), 0.03, np.float32)
@@ -78,7 +82,7 @@ def random_shape(rng: np.random.Generator) -> Shape:
     )
 
 
-def rest_joints(shape: Shape) -> Float32:
+def rest_joints(shape: Shape) -> Floats:
     """(B, 3) metres: where each bone starts when the person stands at rest."""
     hip, shoulder = 0.053 * shape.hips, 0.106 * shape.shoulders
     core = [(0, 0.53, 0), (0, 0.585, -0.008), (0, 0.68, -0.014), (0, 0.832, -0.018), (0, 0.872, -0.004)]
@@ -91,14 +95,14 @@ def rest_joints(shape: Shape) -> Float32:
     return (joints * shape.height).astype(np.float32)
 
 
-def head_points(shape: Shape) -> Float32:
+def head_points(shape: Shape) -> Floats:
     """(5, 3) metres at rest: nose tip, left eye, right eye, left ear, right ear."""
     face = np.array([(0, 0.0395, 0.0725), (0.0180, 0.0605, 0.0535), (0.0440, 0.0515, -0.004)]) * shape.head
     face = face[[0, 1, 1, 2, 2]] * np.array([(1, 1, 1), (1, 1, 1), (-1, 1, 1), (1, 1, 1), (-1, 1, 1)])
-    return (face * shape.height).astype(np.float32) + rest_joints(shape)[BONE["head"]]
+    return np.asarray((face * shape.height).astype(np.float32) + rest_joints(shape)[BONE["head"]])
 
 
-def rotations(angles: Float32) -> Float32:
+def rotations(angles: Floats) -> Floats:
     """(B, 3, 3) rotation matrices ``Rz @ Rx @ Ry`` of (B, 3) degrees about x, y, z."""
     cx, cy, cz = np.cos(np.radians(angles)).T
     sx, sy, sz = np.sin(np.radians(angles)).T
@@ -120,20 +124,20 @@ class Bones:
         rest: (B, 3) metres, where it started at rest.
     """
 
-    turn: Float32
-    start: Float32
-    rest: Float32
+    turn: Floats
+    start: Floats
+    rest: Floats
 
-    def carry(self, points: Float32, bones: list[int]) -> Float32:
+    def carry(self, points: Floats, bones: list[int]) -> Floats:
         """(P, 3) rest points carried by one bone each."""
         moved = np.einsum("pij,pj->pi", self.turn[bones], points - self.rest[bones])
         return np.asarray(moved + self.start[bones], np.float32)
 
-    def moved(self, offset: Float32) -> Bones:
+    def moved(self, offset: Floats) -> Bones:
         """The same bones shifted by (3,) metres."""
         return Bones(self.turn, self.start + offset, self.rest)
 
-    def keypoints(self, shape: Shape) -> Float32:
+    def keypoints(self, shape: Shape) -> Floats:
         """(17, 3) metres: COCO's keypoints in the world."""
         head = self.carry(head_points(shape), [BONE["head"]] * 5)
         names = ("arm", "forearm", "hand", "thigh", "shin", "foot")
@@ -141,7 +145,7 @@ class Bones:
         return np.concatenate([head, np.stack(joints)]).astype(np.float32)
 
 
-def pose_bones(shape: Shape, angles: Float32, heading: float = 0.0) -> Bones:
+def pose_bones(shape: Shape, angles: Floats, heading: float = 0.0) -> Bones:
     """Forward kinematics with the pelvis over the world's origin.
 
     Args:

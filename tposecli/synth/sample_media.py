@@ -10,17 +10,39 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.files import write_text
+from tposecli.files import check_output, write_text
 from tposecli.synth.clips import WALK_GAIT, crossing_scene, portrait_scene, walk_scene
-from tposecli.synth.film import Reel, write_clip
-from tposecli.synth.scene import Scene, Shot
+from tposecli.synth.film import Reel, write_clip, write_jpeg
+from tposecli.synth.scene import Film, Scene, Shot
 from tposecli.synth.sound import footsteps, strikes
-from tposecli.synth.truth import Record, annotations, dataset
+from tposecli.synth.training import random_scene, visible_people
+from tposecli.synth.truth import Record, dataset, person_records
 from tposecli.types import Image
 
 Say = Callable[[str], None]
 NTSC: Final = Fraction(30000, 1001)
 WALK_FRAMES: Final = 135
+CROSSING_FRAMES: Final = 140
+PORTRAIT_FRAMES: Final = 100
+STILLS: Final = tuple(
+    (f"still_{number:02d}", size_wh, seed, people, orientation)
+    for number, (size_wh, seed, people, orientation) in enumerate(
+        (
+            ((640, 480), 1, (1, 1), 1),
+            ((480, 640), 2, (1, 1), 6),
+            ((640, 480), 3, (2, 2), 1),
+            ((640, 426), 4, (3, 3), 1),
+            ((500, 500), 5, (1, 1), 1),
+            ((640, 427), 6, (4, 4), 1),
+            ((427, 640), 7, (2, 2), 1),
+            ((640, 480), 8, (3, 3), 1),
+            ((640, 360), 9, (4, 4), 1),
+            ((375, 500), 10, (1, 1), 1),
+        ),
+        1,
+    )
+)
+"""Name, size, seed, fewest and most people, EXIF orientation."""
 
 
 @dataclass(slots=True)
@@ -35,7 +57,7 @@ class Ledger:
         height, width = shot.image.shape[:2]
         image_id = len(self.images) + 1
         self.images.append({"id": image_id, **record, "width": width, "height": height})
-        self.people += annotations(shot, image_id, len(self.people) + 1)
+        self.people += person_records(shot, image_id, len(self.people) + 1)
 
 
 def _filmed(scene: Scene, reel: Reel, ticks: list[int], ledger: Ledger, name: str) -> Iterator[tuple[int, Image]]:
@@ -47,37 +69,74 @@ def _filmed(scene: Scene, reel: Reel, ticks: list[int], ledger: Ledger, name: st
         yield pts, np.ascontiguousarray(np.rot90(shot.image, -(reel.rotation // 90)))
 
 
-def _clip(folder: Path, name: str, scene: Scene, reel: Reel, ticks: list[int]) -> Ledger:
-    ledger = Ledger([], [])
-    write_clip(folder / f"{name}.mp4", reel, _filmed(scene, reel, ticks, ledger, f"{name}.mp4"))
-    return ledger
-
-
-def make_walk(folder: Path) -> None:
-    """``walk.mp4``: one person, 30000/1001 frames a second, sound of steps; ``walk.json``."""
-    reel = Reel(NTSC, 1 / NTSC, quality=22)
-    seconds = float(WALK_FRAMES / NTSC)
-    sound = footsteps(strikes(WALK_GAIT, seconds), seconds)
-    ledger = Ledger([], [])
-    # MP4 keeps the ticks of its own time base; 1/30000 holds 1001 ticks a frame exactly.
-    fine = Reel(NTSC, Fraction(1, 30000), reel.quality)
-    ticks = [1001 * index for index in range(WALK_FRAMES)]
-    write_clip(folder / "walk.mp4", fine, _filmed(walk_scene(), fine, ticks, ledger, "walk.mp4"), sound)
-    _save(folder / "walk.json", "One person walking", ledger)
-
-
 def _save(path: Path, description: str, ledger: Ledger) -> None:
     write_text(path, dataset(description, ledger.images, ledger.people))
 
 
-def make_all(folder: Path, say: Say) -> None:
+def make_walk(folder: Path) -> None:
+    """``walk.mp4``: one person, 30000/1001 frames a second, sound of steps; ``walk.json``."""
+    reel = Reel(NTSC, Fraction(1, 30000), quality=22)
+    seconds = float(WALK_FRAMES / NTSC)
+    sound = footsteps(strikes(WALK_GAIT, seconds), seconds)
+    ticks = [1001 * index for index in range(WALK_FRAMES)]
+    ledger = Ledger([], [])
+    write_clip(folder / "walk.mp4", reel, _filmed(walk_scene(), reel, ticks, ledger, "walk.mp4"), sound)
+    _save(folder / "walk.json", "One person walking", ledger)
+
+
+def make_crossing(folder: Path) -> None:
+    """``crossing.mp4``: five people cross and hide each other, 25 frames a second; ``crossing.json``."""
+    reel = Reel(Fraction(25), Fraction(1, 12800), quality=23)
+    ledger = Ledger([], [])
+    ticks = [512 * index for index in range(CROSSING_FRAMES)]
+    frames = _filmed(crossing_scene(), reel, ticks, ledger, "crossing.mp4")
+    write_clip(folder / "crossing.mp4", reel, frames)
+    _save(folder / "crossing.json", "Five people crossing", ledger)
+
+
+def make_portrait(folder: Path) -> None:
+    """``portrait.mp4``: stored on its side, 20 to 60 ms between frames; ``portrait.json`` is upright."""
+    gaps = np.random.default_rng(9).integers(20, 61, PORTRAIT_FRAMES - 1)
+    ticks = [0, *(int(tick) for tick in np.cumsum(gaps))]
+    reel = Reel(Fraction(25), Fraction(1, 1000), quality=24, rotation=-90)
+    ledger = Ledger([], [])
+    frames = _filmed(portrait_scene(), reel, ticks, ledger, "portrait.mp4")
+    write_clip(folder / "portrait.mp4", reel, frames)
+    _save(folder / "portrait.json", "One person dancing, filmed upright", ledger)
+
+
+def make_stills(folder: Path) -> None:
+    """``stills/``: JPEG pictures of one to four people; ``stills.json``.
+
+    One picture is stored on its side with an EXIF orientation; its truth is upright, as viewers show it.
+    """
+    (folder / "stills").mkdir(exist_ok=True)
+    ledger = Ledger([], [])
+    for name, size_wh, seed, people, orientation in STILLS:
+        film = Film(2.0, 0.3, 0.008, 1.0, 0.06, True)
+        shot = visible_people(random_scene(np.random.default_rng([seed, 8]), size_wh, people, film).render())
+        extra = {} if orientation == 1 else {"exif_orientation": orientation}
+        ledger.add(shot, {"file_name": f"stills/{name}.jpg", **extra})
+        write_jpeg(folder / "stills" / f"{name}.jpg", shot.image, orientation)
+    _save(folder / "stills.json", "Stills of one to four people", ledger)
+
+
+MAKERS: Final = {"walk": make_walk, "crossing": make_crossing, "portrait": make_portrait, "stills": make_stills}
+
+
+def make_all(folder: Path, overwrite: bool = False, say: Say = lambda line: None) -> None:
     """Make everything again.
 
     Args:
-        folder: Where it goes; made if missing, files of the same names are replaced.
+        folder: Where it goes; made if missing.
+        overwrite: Replace what is there.
         say: Told the name of each thing as it is begun.
+
+    Raises:
+        UsageError: Something is there already and ``overwrite`` is off.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, make in (("walk", make_walk),):
+    for name in MAKERS:
+        check_output(folder / f"{name}.json", overwrite)
+    for name, make in MAKERS.items():
         say(name)
         make(folder)

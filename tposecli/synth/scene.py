@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.synth.arrays import Floats, Ints, unit
 from tposecli.synth.backdrop import Place, tinted
 from tposecli.synth.body import body_mesh
 from tposecli.synth.mesh import Mesh
 from tposecli.synth.motion import Motion, stand
 from tposecli.synth.outfit import Colour, Outfit
-from tposecli.synth.raster import Camera, Hits, look_at, rasterise
+from tposecli.synth.raster import Camera, Hits, rasterise
 from tposecli.synth.rig import KEYPOINT_VEIL, Shape
 from tposecli.synth.shade import Light, albedo, crumpled, display, linear, lit, noise
 from tposecli.synth.shadow import SunMap, floor_shadow
-from tposecli.types import Boxes, Float32, Image
+from tposecli.synth.views import View
+from tposecli.types import Boxes, Image
 
-Ints = NDArray[Any]
 NOBODY: Final = -1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Person:
-    """One person: build, look, way of moving, number; the mesh is made once."""
+    """One person: build, look, way of moving, number; the mesh is made once unless it is given."""
 
     shape: Shape
     outfit: Outfit
     motion: Motion
     track_id: int = 1
     detail: float = 1.0
-    mesh: Mesh = field(init=False, repr=False)
+    mesh: Mesh = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mesh", body_mesh(self.shape, self.outfit, self.detail))
+        if self.mesh is None:
+            object.__setattr__(self, "mesh", body_mesh(self.shape, self.outfit, self.detail))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,48 +47,6 @@ class Thing:
 
     mesh: Mesh
     colour: Colour
-
-
-class View(Protocol):
-    """A camera that may move."""
-
-    def at(self, time_s: float) -> Camera:
-        """The camera at a time."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Dolly:
-    """A camera that goes from one place to another while it looks from one point to another, both eased.
-
-    Attributes:
-        start, end: (x, y, z) metres of the camera.
-        look_start, look_end: Where it looks.
-        focal: Pixels.
-        size_wh: Width and height of the picture.
-        seconds: How long the way takes.
-        shake: Metres by which a hand trembles.
-        roll: Degrees.
-    """
-
-    start: tuple[float, float, float]
-    end: tuple[float, float, float]
-    look_start: tuple[float, float, float]
-    look_end: tuple[float, float, float]
-    focal: float
-    size_wh: tuple[int, int]
-    seconds: float = 5.0
-    shake: float = 0.0
-    roll: float = 0.0
-
-    def at(self, time_s: float) -> Camera:
-        """The camera at a time."""
-        t = float(np.clip(time_s / self.seconds, 0, 1))
-        t = 0.5 * (t + t * t * (3 - 2 * t))
-        tremble = self.shake * np.sin(time_s * np.array([2.1, 3.3, 1.3]) + [0.3, 1.7, 4.0])
-        place = np.array(self.start) * (1 - t) + np.array(self.end) * t + tremble
-        aim = np.array(self.look_start) * (1 - t) + np.array(self.look_end) * t
-        return look_at(place.astype(np.float32), aim.astype(np.float32), self.focal, self.size_wh, self.roll)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +85,10 @@ class Shot:
 
     image: Image
     boxes: Boxes
-    keypoints: Float32
+    keypoints: Floats
     track_id: NDArray[np.int64]
-    area: Float32
-    full_xyxy: Float32
+    area: Floats
+    full_xyxy: Floats
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -149,11 +109,11 @@ class Scene:
     """
 
     people: tuple[Person, ...]
-    place: Place | Float32
+    place: Place | Floats
     view: View
-    light: Light = Light()
+    light: Light = field(default_factory=Light)
     things: tuple[Thing, ...] = ()
-    film: Film = Film()
+    film: Film = field(default_factory=Film)
     flicker: float = 0.0
     seed: int = 0
 
@@ -173,13 +133,15 @@ class Scene:
             picture = cv2.resize(picture, camera.size_wh, interpolation=cv2.INTER_AREA)
         return _truth(self, camera, stage, _developed(self, picture, time_s))
 
-    def _backdrop(self, camera: Camera, light: Light, stage: Stage) -> Float32:
+    def _backdrop(self, camera: Camera, light: Light, stage: Stage) -> Floats:
         if not isinstance(self.place, Place):
             return np.array(self.place, np.float32)
         picture, floor = self.place.paint(camera)
-        shade = floor_shadow(camera, light, [(mesh.points, part) for mesh, part in zip(stage.meshes, stage.parts, strict=True)])
+        shade = floor_shadow(
+            camera, light, [(mesh.points, part) for mesh, part in zip(stage.meshes, stage.parts, strict=True)]
+        )
         picture = tinted(picture, light)
-        return picture * (1 - shade * floor)[..., None]
+        return np.asarray(picture * (1 - shade * floor)[..., None])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -192,7 +154,7 @@ class Stage:
     hits: Hits
     owner: Ints
     first: Ints
-    keypoints: list[Float32]
+    keypoints: list[Floats]
 
     @classmethod
     def of(cls, scene: Scene, time_s: float, camera: Camera) -> Stage:
@@ -211,35 +173,37 @@ class Stage:
         joints = [b.keypoints(person.shape) for b, person in zip(bones, scene.people, strict=True)]
         return cls(camera, meshes, parts, hits, owner, first, joints)
 
-    def paint(self, scene: Scene, canvas: Float32, index: int, rays: tuple[Light, SunMap | None]) -> None:
+    def paint(self, scene: Scene, canvas: Floats, index: int, rays: tuple[Light, SunMap | None]) -> None:
         """Colour the pixels of one mesh on the (P, 3) canvas."""
         mine = np.flatnonzero(self.owner == index)
         if not len(mine):
             return
         mesh = self.meshes[index]
         face = self.hits.triangle[mine] - self.first[index]
-        corners, share = mesh.triangles[face], self.hits.weights[mine][:, None]
-        place, normal = ((share @ table[corners])[:, 0] for table in (mesh.points, mesh.normals))
-        view = self.camera.position - place
-        view /= np.linalg.norm(view, axis=1, keepdims=True)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+        source = scene.people[index].mesh.points if index < len(scene.people) else mesh.points
+        table = np.concatenate([mesh.points, mesh.normals, source], axis=1)
+        corners, share = mesh.triangles[face], self.hits.weights[:, mine, None]
+        blend: Any = sum(share[k] * table[corners[:, k]] for k in range(3))
+        place, normal, rest = (np.ascontiguousarray(blend[:, 3 * k : 3 * k + 3]) for k in range(3))
+        view, normal = unit(self.camera.position - place), unit(normal)
         if mesh.two_sided.any():
             behind = mesh.two_sided[face] & ((normal * view).sum(axis=1) < 0)
             normal[behind] *= -1
         if index < len(scene.people):
             person, material = scene.people[index], mesh.material[face]
-            rest = (share @ person.mesh.points[corners])[:, 0]
             normal = crumpled(person.outfit, material, rest, normal)
             colour = albedo(person.outfit, person.shape, material, rest)
         else:
-            grain = noise(41, 3, 3)[(place[:, 1] * 150).astype(int) % 256, ((place[:, 0] + place[:, 2]) * 150).astype(int) % 256]
+            grain = noise(41, 3, 3)[
+                (place[:, 1] * 150).astype(int) % 256, ((place[:, 0] + place[:, 2]) * 150).astype(int) % 256
+            ]
             colour = linear(scene.things[index - len(scene.people)].colour) * (1 + 0.12 * grain[:, None])
         light, sun = rays
         sunlit = None if sun is None else sun.share(place, normal)
         canvas[self.hits.pixel[mine]] = display(lit(light, colour, normal, view, sunlit))
 
 
-def _developed(scene: Scene, picture: Float32, time_s: float) -> Image:
+def _developed(scene: Scene, picture: Floats, time_s: float) -> Image:
     """Lens, exposure, grain, eight bits."""
     film = scene.film
     height, width = picture.shape[:2]
@@ -277,12 +241,21 @@ def _truth(scene: Scene, camera: Camera, stage: Stage, image: Image) -> Shot:
         joints.append(_keypoints(camera, stage, index, shown))
         ids.append(person.track_id)
     if not ids:
-        return Shot(image, Boxes.empty(), np.zeros((0, 17, 3), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros((0, 4), np.float32))
+        return Shot(
+            image,
+            Boxes.empty(),
+            np.zeros((0, 17, 3), np.float32),
+            np.zeros(0, np.int64),
+            np.zeros(0, np.float32),
+            np.zeros((0, 4), np.float32),
+        )
     found = Boxes(np.array(boxes, np.float32), np.ones(len(ids), np.float32))
-    return Shot(image, found, np.stack(joints), np.array(ids, np.int64), np.array(areas, np.float32), np.array(full, np.float32))
+    return Shot(
+        image, found, np.stack(joints), np.array(ids, np.int64), np.array(areas, np.float32), np.array(full, np.float32)
+    )
 
 
-def _keypoints(camera: Camera, stage: Stage, index: int, shown: Ints) -> Float32:
+def _keypoints(camera: Camera, stage: Stage, index: int, shown: Ints) -> Floats:
     """(17, 3) x, y, visibility of one person; ``shown`` is the triangle of every fine pixel."""
     world = stage.keypoints[index]
     seen = camera.project(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,11 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.synth.arrays import Floats, Mask, unit
 from tposecli.synth.outfit import Cloth, Colour, Material, Outfit
 from tposecli.synth.rig import BONE, Shape, rest_joints
-from tposecli.types import Float32
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +51,19 @@ def random_light(rng: np.random.Generator) -> Light:
     return Light(*colours)  # type: ignore[arg-type]
 
 
-def linear(colour: Any) -> Float32:
+def linear(colour: Any) -> Floats:
     """sRGB 0..1 to linear light."""
     return np.asarray(np.clip(np.asarray(colour, np.float32), 0, None) ** 2.2, np.float32)
 
 
-def display(light: Float32) -> Float32:
+def display(light: Floats) -> Floats:
     """Linear light to sRGB 0..1, highlights rolled off."""
     soft = light / (1 + 0.12 * light * light)
     return np.asarray(np.sqrt(np.clip(soft, 0, None)) ** 0.93, np.float32)
 
 
 @lru_cache(maxsize=8)
-def noise(seed: int, across: float, down: float, size: int = 256) -> Float32:
+def noise(seed: int, across: float, down: float, size: int = 256) -> Floats:
     """(size, size) tileable smooth noise of unit deviation; ``across`` and ``down`` are the grains' pixels."""
     rng = np.random.default_rng(seed)
     wide = np.tile(rng.standard_normal((size, size)).astype(np.float32), (2, 2))
@@ -73,25 +72,25 @@ def noise(seed: int, across: float, down: float, size: int = 256) -> Float32:
 
 
 @lru_cache(maxsize=1)
-def _fold_slopes() -> Float32:
+def _fold_slopes() -> Floats:
     """(256, 256, 2) slopes across and down of crumpled cloth, in a tile of 0.6 m."""
-    height = 1.6 * np.abs(noise(11, 7, 16)) + 0.8 * np.abs(noise(12, 14, 7)) + 0.25 * noise(13, 3, 4)
+    height: Any = 1.6 * np.abs(noise(11, 7, 16)) + 0.8 * np.abs(noise(12, 14, 7)) + 0.25 * noise(13, 3, 4)
     height = cv2.GaussianBlur(np.tile(height, (3, 3)), (0, 0), 1.3)
     slopes = np.stack([np.gradient(height, axis=1), np.gradient(height, axis=0)], axis=2)[256:512, 256:512]
     return np.asarray(slopes, np.float32)
 
 
-def _tile(texture: NDArray[Any], u: Float32, v: Float32) -> NDArray[Any]:
+def _tile(texture: NDArray[Any], u: Floats, v: Floats) -> NDArray[Any]:
     """Texture values at coordinates in tiles."""
     size = texture.shape[0]
-    return texture[(v * size).astype(np.int32) % size, (u * size).astype(np.int32) % size]
+    return np.asarray(texture[(v * size).astype(np.int32) % size, (u * size).astype(np.int32) % size])
 
 
-def _stripes(value: Float32) -> Mask:
+def _stripes(value: Floats) -> Mask:
     return np.asarray(np.floor(value).astype(np.int32) % 2 == 0)
 
 
-def _pattern_share(cloth: Cloth, u: Float32, v: Float32, height: float) -> Float32:
+def _pattern_share(cloth: Cloth, u: Floats, v: Floats, height: float) -> Floats:
     """How much of the second colour shows at cloth coordinates in metres."""
     a, b = u / cloth.size, v / cloth.size
     share: Any
@@ -117,7 +116,7 @@ def _pattern_share(cloth: Cloth, u: Float32, v: Float32, height: float) -> Float
     return np.asarray(share, np.float32)
 
 
-def _cloth_colour(cloth: Cloth, rest: Float32, height: float) -> Float32:
+def _cloth_colour(cloth: Cloth, rest: Floats, height: float) -> Floats:
     u, v = rest[:, 0] + 0.6 * rest[:, 2], rest[:, 1]
     base = np.broadcast_to(linear(cloth.colour), rest.shape)
     if cloth.pattern != "plain":
@@ -127,7 +126,7 @@ def _cloth_colour(cloth: Cloth, rest: Float32, height: float) -> Float32:
     return np.asarray(base * weave[:, None], np.float32)
 
 
-def _top_colour(outfit: Outfit, rest: Float32, shape: Shape) -> Float32:
+def _top_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
     """The top's fabric, with skin inside the neckline, a shirt under an open jacket, bare shoulders of a vest."""
     colour = _cloth_colour(outfit.top, rest, shape.height)
     x, y, z = (rest / shape.height).T
@@ -143,7 +142,7 @@ def _top_colour(outfit: Outfit, rest: Float32, shape: Shape) -> Float32:
     return colour
 
 
-def _bottom_colour(outfit: Outfit, rest: Float32, shape: Shape) -> Float32:
+def _bottom_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
     colour = _cloth_colour(outfit.bottom, rest, shape.height)
     x, y, z = (rest / shape.height).T
     waist = rest_joints(shape)[BONE["spine"], 1] / shape.height + 0.018
@@ -154,7 +153,7 @@ def _bottom_colour(outfit: Outfit, rest: Float32, shape: Shape) -> Float32:
     return colour
 
 
-def _face_colour(outfit: Outfit, rest: Float32, shape: Shape) -> Float32:
+def _face_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
     """Skin with eyes, brows, lips, nostrils and beard, painted by position on the head."""
     f = (rest - rest_joints(shape)[BONE["head"]]) / (shape.height * shape.head)
     x, y, z = np.abs(f[:, 0]), f[:, 1], f[:, 2]
@@ -166,13 +165,15 @@ def _face_colour(outfit: Outfit, rest: Float32, shape: Shape) -> Float32:
     socket = np.exp(-(((x - 0.0175) / 0.012) ** 2) - ((y - 0.0625) / 0.0075) ** 2) * front
     colour *= (1 - 0.30 * socket)[:, None]
     if outfit.beard > 0:
-        chin = (y < 0.036 - 0.3 * np.maximum(z - 0.052, 0)) & (z > -0.002) | ((x > 0.036) & (y < 0.05) & (z > 0) & (z < 0.022))
+        chin = (y < 0.036 - 0.3 * np.maximum(z - 0.052, 0)) & (z > -0.002) | (
+            (x > 0.036) & (y < 0.05) & (z > 0) & (z < 0.022)
+        )
         chin |= (np.abs(y - 0.0295) < 0.0035) & (x < 0.017) & front
         colour[chin] = colour[chin] * (1 - 0.85 * outfit.beard) + hair * 0.85 * outfit.beard
     return _features(outfit, colour, (x, y, front))
 
 
-def _features(outfit: Outfit, colour: Float32, where: tuple[Float32, Float32, Mask]) -> Float32:
+def _features(outfit: Outfit, colour: Floats, where: tuple[Floats, Floats, Mask]) -> Floats:
     x, y, front = where
     skin, hair = linear(outfit.skin), linear(outfit.hair)
     lips = (x / 0.0150) ** 2 + ((y - 0.0215) / (0.0046 - 0.06 * x)) ** 2 < 1
@@ -192,13 +193,13 @@ def _features(outfit: Outfit, colour: Float32, where: tuple[Float32, Float32, Ma
     return colour
 
 
-def _hair_colour(outfit: Outfit, rest: Float32, height: float) -> Float32:
+def _hair_colour(outfit: Outfit, rest: Floats, height: float) -> Floats:
     around = np.arctan2(rest[:, 0], rest[:, 2])
     strand = _tile(noise(15, 1.2, 18), around * 0.8, rest[:, 1] * 2.2)
     return np.asarray(linear(outfit.hair) * np.clip(1 + 0.28 * strand, 0.3, 2)[:, None], np.float32)
 
 
-def albedo(outfit: Outfit, shape: Shape, material: NDArray[Any], rest: Float32) -> Float32:
+def albedo(outfit: Outfit, shape: Shape, material: NDArray[Any], rest: Floats) -> Floats:
     """(P, 3) linear colour of the surface itself, from (P,) material and (P, 3) rest position."""
     skin = linear(outfit.skin)
     table = np.zeros((len(Material), 3), np.float32)
@@ -209,7 +210,7 @@ def albedo(outfit: Outfit, shape: Shape, material: NDArray[Any], rest: Float32) 
     table[Material.BAG] = linear(outfit.top.second) * 0.6 + 0.02
     table[Material.GLASSES] = 0.015
     colour = table[material]
-    painters = {
+    painters: dict[Material, Callable[[Floats], Floats]] = {
         Material.FACE: lambda part: _face_colour(outfit, part, shape),
         Material.HAIR: lambda part: _hair_colour(outfit, part, shape.height),
         Material.TOP: lambda part: _top_colour(outfit, part, shape),
@@ -224,7 +225,7 @@ def albedo(outfit: Outfit, shape: Shape, material: NDArray[Any], rest: Float32) 
     return np.asarray(colour, np.float32)
 
 
-def crumpled(outfit: Outfit, material: NDArray[Any], rest: Float32, normal: Float32) -> Float32:
+def crumpled(outfit: Outfit, material: NDArray[Any], rest: Floats, normal: Floats) -> Floats:
     """(P, 3) normals with the folds of the clothes."""
     depth = np.zeros(len(Material), np.float32)
     depth[Material.TOP], depth[Material.BOTTOM] = outfit.top.folds, outfit.bottom.folds
@@ -234,10 +235,10 @@ def crumpled(outfit: Outfit, material: NDArray[Any], rest: Float32, normal: Floa
     side = np.stack([normal[:, 2], np.zeros(len(normal), np.float32), -normal[:, 0]], axis=1)
     bent = normal + side * slope[:, :1]
     bent[:, 1] += slope[:, 1]
-    return np.asarray(bent / np.maximum(np.linalg.norm(bent, axis=1, keepdims=True), 1e-6), np.float32)
+    return unit(bent)
 
 
-def lit(light: Light, colour: Float32, normal: Float32, view: Float32, sunlit: Float32 | None = None) -> Float32:
+def lit(light: Light, colour: Floats, normal: Floats, view: Floats, sunlit: Floats | None = None) -> Floats:
     """(P, 3) linear light that leaves the surface.
 
     Args:
@@ -253,7 +254,7 @@ def lit(light: Light, colour: Float32, normal: Float32, view: Float32, sunlit: F
         direct = direct * sunlit
     up = (normal[:, 1:2] * 0.5 + 0.5) ** 1.2
     ambient = np.asarray(light.sky, np.float32) * up + np.asarray(light.floor, np.float32) * (1 - up)
-    edge = (1 - np.clip((normal * view).sum(axis=1), 0, 1)) ** 3
+    edge = (1 - np.clip(np.einsum("pc,pc->p", normal, view), 0, 1)) ** 3
     ambient = ambient * (1 - 0.35 * edge)[:, None]
     rim = (0.05 * edge)[:, None] * np.asarray(light.sky, np.float32)
     return np.asarray(colour * (direct[:, None] * np.asarray(light.sun, np.float32) + ambient) + rim, np.float32)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.synth.arrays import Floats, Ints
 from tposecli.synth.mesh import Mesh
 from tposecli.synth.raster import NEAR, Camera, look_at, rasterise
 from tposecli.synth.shade import Light
-from tposecli.types import Float32
-
-Ints = NDArray[Any]
 
 
-def floor_shadow(camera: Camera, light: Light, casters: list[tuple[Float32, Ints]]) -> Float32:
+def floor_shadow(camera: Camera, light: Light, casters: list[tuple[Floats, Ints]]) -> Floats:
     """(H, W) 0..1 by how much the floor is darkened.
 
     Args:
@@ -31,12 +28,12 @@ def floor_shadow(camera: Camera, light: Light, casters: list[tuple[Float32, Ints
     sun = _outlines(camera, casters, toward)
     under = _outlines(camera, casters, np.array([0.0, 1.0, 0.0], np.float32))
     soft = max(width, height) / 400
-    sun = cv2.GaussianBlur(sun, (0, 0), soft).astype(np.float32) / 255
-    under = cv2.GaussianBlur(under, (0, 0), soft * 4).astype(np.float32) / 255
-    return np.asarray(1 - (1 - 0.62 * strength * sun) * (1 - 0.4 * under), np.float32)
+    sun_share = cv2.GaussianBlur(sun, (0, 0), soft).astype(np.float32) / 255
+    contact = cv2.GaussianBlur(under, (0, 0), soft * 4).astype(np.float32) / 255
+    return np.asarray(1 - (1 - 0.62 * strength * sun_share) * (1 - 0.4 * contact), np.float32)
 
 
-def _outlines(camera: Camera, casters: list[tuple[Float32, Ints]], toward: Float32) -> NDArray[np.uint8]:
+def _outlines(camera: Camera, casters: list[tuple[Floats, Ints]], toward: Floats) -> NDArray[np.uint8]:
     mask = np.zeros((camera.size_wh[1], camera.size_wh[0]), np.uint8)
     for points, parts in casters:
         flat = points - toward * (np.clip(points[:, 1:2], 0, None) / toward[1])
@@ -63,7 +60,7 @@ class SunMap:
     """
 
     camera: Camera
-    depth: Float32
+    depth: Floats
 
     @classmethod
     def of(cls, meshes: list[Mesh], light: Light, size: int = 512) -> SunMap | None:
@@ -81,7 +78,7 @@ class SunMap:
         sides = np.concatenate([mesh.two_sided for mesh in meshes])
         return cls(camera, rasterise(camera.project(points), triangles, sides, (size, size)).depth)
 
-    def share(self, place: Float32, normal: Float32) -> Float32:
+    def share(self, place: Floats, normal: Floats) -> Floats:
         """(P,) share of the sun, 0..1, that reaches (P, 3) world points with (P, 3) unit normals."""
         seen = self.camera.project(place + 0.012 * normal)
         size = self.camera.size_wh[0]

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from tposecli.synth.arrays import Floats
 from tposecli.synth.motion import Gait
-from tposecli.types import Float32
 
 RATE: Final = 44100
 """Samples a second."""
@@ -21,7 +21,7 @@ def strikes(gait: Gait, seconds: float) -> list[float]:
     return [(half / 2 - gait.phase) / gait.cadence for half in range(first, count + 1)]
 
 
-def footsteps(times: Sequence[float], seconds: float, seed: int = 7) -> Float32:
+def footsteps(times: Sequence[float], seconds: float, seed: int = 7) -> Floats:
     """(2, S) stereo sound of -1..1: a thud and a scuff at each time, and wind."""
     rng = np.random.default_rng(seed)
     count = round(seconds * RATE)
@@ -41,7 +41,7 @@ def footsteps(times: Sequence[float], seconds: float, seed: int = 7) -> Float32:
     return np.asarray(np.clip(sound * 0.8, -1, 1), np.float32)
 
 
-def _wind(rng: np.random.Generator, count: int) -> Float32:
+def _wind(rng: np.random.Generator, count: int) -> Floats:
     """(2, S) soft noise that swells."""
     spectrum = np.fft.rfft(rng.standard_normal((2, count)), axis=1)
     pitch = np.fft.rfftfreq(count, 1 / RATE)

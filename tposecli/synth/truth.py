@@ -24,7 +24,7 @@ def _rounded(values: Any) -> list[float | int]:
     return [int(v) if float(v).is_integer() else float(v) for v in np.round(np.asarray(values, np.float64), 2)]
 
 
-def annotations(shot: Shot, image_id: int, first_id: int) -> list[Record]:
+def person_records(shot: Shot, image_id: int, first_id: int) -> list[Record]:
     """One record for each person of the shot; an unseen joint outside the picture is 0, 0, 0."""
     records = []
     for index in range(len(shot)):
