@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tposecli.errors import UsageError, WeightsError
 from tposecli.models import CATALOG, ModelSpec, build, find_spec
+from tposecli.models.attention import Attention
 from tposecli.models.files import Checkpoint, locate, resolve
 from tposecli.models.net import PoseNet
 from tposecli.models.weights import load, read_state
@@ -75,11 +76,15 @@ def test_heatmaps_and_attention_equal_the_authors(spec: ModelSpec, golden: Path)
     cells = torch.from_numpy(query[:, 0] * net.grid_hw[1] + query[:, 1]).long()
     with torch.inference_mode():
         heatmaps, stages = net.encode(reference_input(spec))
-        rows = net.attention_rows(stages, cells.expand(2, -1), list(range(spec.layers)))
+        rows, columns = (
+            net.attention(stages, cells.expand(2, -1), Attention(tuple(range(spec.layers)), mode=mode))
+            for mode in ("dependency", "influence")
+        )
     error = abs(heatmaps[:, :, ::4, ::4].numpy() - expected["heatmaps"]).max()
     assert heatmaps.shape == (2, 17, *spec.heatmap_hw)
     assert error <= HEATMAP_TOLERANCE * expected["largest"]
     assert abs(rows[0].flatten(2)[:, :, ::5].numpy() - expected["attention_rows"]).max() <= ATTENTION_TOLERANCE
+    assert abs(columns[0].flatten(2)[:, :, ::5].numpy() - expected["attention_cols"]).max() <= ATTENTION_TOLERANCE
     assert torch.allclose(rows.sum((3, 4)), torch.ones(()), atol=1e-5)
 
 

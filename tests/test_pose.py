@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tposecli.errors import TposeError, UsageError
+from tposecli.models.attention import Attention
 from tposecli.models.device import Runtime
-from tposecli.pose import Attention, PoseEstimator
+from tposecli.pose import PoseEstimator
 from tposecli.skeleton import MIRROR
 from tposecli.types import Boxes, Frame
 

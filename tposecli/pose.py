@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tposecli import crop, heatmap
 from tposecli.errors import TposeError
+from tposecli.models.attention import Attention
 from tposecli.models.device import Runtime, out_of_memory
 from tposecli.models.files import resolve
 from tposecli.models.net import PoseNet
@@ -21,13 +22,6 @@ from tposecli.models.weights import load
 from tposecli.types import Boxes, Frame, Poses, Result
 
 log = logging.getLogger("tposecli")
-
-
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """Which attention to read: of these layers (from 0; negative ones count from the last), of every keypoint."""
-
-    layers: tuple[int, ...] = (-1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +163,9 @@ class PoseEstimator:
             return None
         stride = self.net.input_hw[0] // self.net.grid_hw[0]
         cells = heatmap.attention_cells(heatmap.decode(maps)[0], stride, self.net.grid_hw)
-        return self.net.attention_rows(stages, cells, list(self.attention.layers))
+        if self.attention.keypoints is not None:
+            cells = cells[:, list(self.attention.keypoints)]
+        return self.net.attention(stages, cells, self.attention)
 
 
 def _joined(parts: list[_Measured]) -> _Measured:

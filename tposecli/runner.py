@@ -15,10 +15,11 @@ from tposecli.detect.select import build_detector
 from tposecli.draw import Draw
 from tposecli.errors import TposeError
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
+from tposecli.models.attention import Attention
 from tposecli.models.device import Runtime
 from tposecli.outputs import Maker, check_outputs
 from tposecli.pipeline import Stages, run
-from tposecli.pose import Attention, PoseEstimator
+from tposecli.pose import PoseEstimator
 from tposecli.provenance import fingerprint, header
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink, opened

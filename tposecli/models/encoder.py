@@ -44,25 +44,13 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
         """(B, S, d) to (B, S, d); no attention matrix is made."""
         channels = tokens.shape[2]
-        query, key = self._queries_and_keys(tokens, position)
+        query, key = self.queries_and_keys(tokens, position)
         value = functional.linear(tokens, self.in_proj_weight[2 * channels :], self.in_proj_bias[2 * channels :])
         mixed = functional.scaled_dot_product_attention(query, key, self._split(value))
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
-    def rows(self, tokens: Tensor, position: Tensor, cells: Tensor) -> Tensor:
-        """(B, Q, S) float32: the head-averaged attention of each queried cell over all positions; rows sum to 1.
-
-        Args:
-            tokens: (B, S, d), what the layer was given.
-            position: (1, S, d) embedding.
-            cells: (B, Q) int64, row-major indices of grid cells.
-        """
-        query, key = self._queries_and_keys(tokens, position)
-        asked = query.gather(2, cells[:, None, :, None].expand(-1, self.heads, -1, query.shape[3]))
-        scores = asked.float() @ key.float().transpose(2, 3) / math.sqrt(query.shape[3])
-        return scores.softmax(dim=3).mean(dim=1)
-
-    def _queries_and_keys(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    def queries_and_keys(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Two tensors (B, heads, S, d / heads), of what the layer was given."""
         channels = tokens.shape[2]
         weight, bias = self.in_proj_weight[: 2 * channels], self.in_proj_bias[: 2 * channels]
         query, key = functional.linear(tokens + position, weight, bias).chunk(2, dim=2)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tposecli.models.encoder import Encoder, EncoderLayer, sine_embedding
+from tposecli.models.attention import Attention, EncoderState, read
+from tposecli.models.encoder import Encoder, sine_embedding
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -73,22 +74,16 @@ class PoseNet(nn.Module):
         encoded = stages.pop().transpose(1, 2).reshape(grid.shape)
         return self.head(encoded), stages
 
-    def attention_rows(self, stages: list[Tensor], cells: Tensor, layers: list[int]) -> Tensor:
-        """(B, len(layers), Q, h, w) float32: what each cell's prediction depended on, averaged over heads.
+    def attention(self, inputs: list[Tensor], cells: Tensor, request: Attention) -> Tensor:
+        """(B, L, Q, h, w) float32 attention scores; (B, L, heads, Q, h, w) where heads are kept apart.
 
         Args:
-            stages: Layer inputs from :meth:`encode`.
+            inputs: Of each layer, from :meth:`encode`.
             cells: (B, Q) int64, row-major indices of the attention grid.
-            layers: Which layers, from 0; negative ones count from the last.
+            request: Which layers, and whether rows or columns.
         """
-        position = self._position()
-        rows = []
-        for index in layers:
-            layer = self.global_encoder.layers[index]
-            assert isinstance(layer, EncoderLayer)
-            rows.append(layer.self_attn.rows(stages[index], position, cells))
-        stacked = torch.stack(rows, dim=1)
-        return stacked.reshape(*stacked.shape[:3], *self.grid_hw)
+        maps = read(EncoderState(self.global_encoder, inputs, self._position()), cells, request)
+        return maps.reshape(*maps.shape[:-1], *self.grid_hw)
 
     def _position(self) -> Tensor:
         """(1, S, d)."""

@@ -1,0 +1,120 @@
+"""Parts of an encoder's attention, computed after the forward from what each layer was given.
+
+The full matrix of a layer, S x S a head, is never kept: rows cost one product with the keys; columns and rollout pass
+over the queries in blocks. All softmaxes are in float32, whatever the precision of the net.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tposecli.models.encoder import Encoder, EncoderLayer, SelfAttention
+
+Mode = Literal["dependency", "influence"]
+Combination = Literal["mean", "rollout"]
+
+BLOCK = 256
+"""Queries in one pass of those measures that need all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Which attention to read.
+
+    Attributes:
+        layers: Indices from 0, negative ones counting from the last; or ``mean`` of all layers; or ``rollout``, the
+            product of all layers, each mixed half and half with the identity for its shortcut (Abnar and Zuidema,
+            ACL 2020), which has no columns.
+        keypoints: Indices of keypoints; None for all.
+        mode: ``dependency``, rows: what the prediction at the keypoint depends on; ``influence``, columns: what it
+            affects.
+        per_head: Keep the heads apart instead of averaging them; not with ``rollout``.
+    """
+
+    layers: tuple[int, ...] | Combination = (-1,)
+    keypoints: tuple[int, ...] | None = None
+    mode: Mode = "dependency"
+    per_head: bool = False
+
+    def __post_init__(self) -> None:
+        if self.layers == "rollout" and (self.per_head or self.mode == "influence"):
+            raise ValueError("rollout: expected mode dependency and heads averaged")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderState:
+    """What the layers of an encoder were given: L tensors (B, S, d), and the (1, S, d) position embedding."""
+
+    encoder: Encoder
+    inputs: list[Tensor]
+    position: Tensor
+
+    def queries_and_keys(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Two float32 tensors (B, heads, S, d / heads); their product is the logits of the attention."""
+        module = self.encoder.layers[layer]
+        assert isinstance(module, EncoderLayer)
+        attention: SelfAttention = module.self_attn
+        query, key = attention.queries_and_keys(self.inputs[layer], self.position)
+        return query.float() / math.sqrt(query.shape[3]), key.float()
+
+
+def read(state: EncoderState, cells: Tensor, request: Attention) -> Tensor:
+    """(B, L, Q, S) float32 attention scores of the cells; (B, L, heads, Q, S) where heads are kept apart.
+
+    Args:
+        state: Of one forward.
+        cells: (B, Q) int64, row-major indices of the grid.
+        request: Which.
+    """
+    if request.layers == "rollout":
+        return _rollout(state, cells)[:, None]
+    layers = range(len(state.inputs)) if request.layers == "mean" else request.layers
+    assert not isinstance(layers, str)
+    part = _rows if request.mode == "dependency" else _columns
+    maps = torch.stack([part(*state.queries_and_keys(layer), cells) for layer in layers], dim=1)
+    if request.layers == "mean":
+        maps = maps.mean(dim=1, keepdim=True)
+    return maps if request.per_head else maps.mean(dim=2)
+
+
+def _rows(query: Tensor, key: Tensor, cells: Tensor) -> Tensor:
+    """(B, heads, Q, S): each cell's own row; it sums to 1."""
+    return (_at(query, cells) @ key.transpose(2, 3)).softmax(dim=3)
+
+
+def _columns(query: Tensor, key: Tensor, cells: Tensor) -> Tensor:
+    """(B, heads, Q, S): how much every position attends to each cell."""
+    asked = _at(key, cells).transpose(2, 3)
+    parts = [
+        torch.exp(block @ asked - torch.logsumexp(block @ key.transpose(2, 3), dim=3, keepdim=True))
+        for block in query.split(BLOCK, dim=2)
+    ]
+    return torch.cat(parts, dim=2).transpose(2, 3)
+
+
+def _rollout(state: EncoderState, cells: Tensor) -> Tensor:
+    """(B, Q, S): rows of the product of all layers, from the last one down."""
+    last = len(state.inputs) - 1
+    itself = torch.nn.functional.one_hot(cells, state.position.shape[1]).float()
+    rows = (itself + _rows(*state.queries_and_keys(last), cells).mean(dim=1)) / 2
+    for layer in range(last - 1, -1, -1):
+        passed = sum(part @ block for part, block in _blocks(rows, *state.queries_and_keys(layer)))
+        rows = (rows + passed) / 2
+    return rows
+
+
+def _blocks(rows: Tensor, query: Tensor, key: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs of (B, Q, block) of the rows and (B, block, S) of the head-averaged matrix that they multiply."""
+    for part, block in zip(rows.split(BLOCK, dim=2), query.split(BLOCK, dim=2), strict=True):
+        yield part, (block @ key.transpose(2, 3)).softmax(dim=3).mean(dim=1)
+
+
+def _at(x: Tensor, cells: Tensor) -> Tensor:
+    """(B, heads, S, d) at (B, Q) cells: (B, heads, Q, d)."""
+    return x.gather(2, cells[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3]))
