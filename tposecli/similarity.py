@@ -42,7 +42,11 @@ def _greedy(similarity: NDArray[np.floating], threshold: float) -> Indices:
 
 
 def oks(
-    first: Float64, second: Float64, first_area: Float64, second_area: Float64, sigmas: Float32 = OKS_SIGMAS
+    first: Float64,
+    second: Float64,
+    first_area: Float64,
+    second_area: Float64,
+    sigmas: Float32 | Float64 = OKS_SIGMAS,
 ) -> Float64:
     """(N, M) object keypoint similarity of (N, K, 2) and (M, K, 2) keypoints, every keypoint counting alike.
 
@@ -74,7 +78,9 @@ def weighted_oks(
     return np.where(total > 0, (alike * weight).sum(axis=2) / np.where(total > 0, total, 1), 0)
 
 
-def oks_nms(xy: Float64, area: Float64, score: Float64, threshold: float) -> Indices:
+def oks_nms(
+    xy: Float64, area: Float64, score: Float64, threshold: float, sigmas: Float32 | Float64 = OKS_SIGMAS
+) -> Indices:
     """Indices of the poses to keep, best first: greedy suppression at an OKS above ``threshold``.
 
     Args:
@@ -82,9 +88,10 @@ def oks_nms(xy: Float64, area: Float64, score: Float64, threshold: float) -> Ind
         area: (N,) padded width times height of each pose's crop, square pixels.
         score: (N,) rescored confidence.
         threshold: The authors use 0.9.
+        sigmas: (K,) constants of the keypoints.
     """
     order = np.argsort(score, kind="stable")[::-1]
-    return order[_greedy(oks(xy[order], xy[order], area[order], area[order]), threshold)]
+    return order[_greedy(oks(xy[order], xy[order], area[order], area[order], sigmas), threshold)]
 
 
 def soft_oks_nms(xy: Float64, area: Float64, score: Float64, threshold: float, most: int = 20) -> Indices:

@@ -45,12 +45,16 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-model_options = _together(
+net_options = _together(
     click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
     click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
     click.option("--batch-size", default="auto", show_default=True, help="Crops in one forward, or auto."),
+)
+
+model_options = _together(
+    net_options,
     click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work."),
 )
 
@@ -110,7 +114,7 @@ def settings_of(options: Options) -> Settings:
 
     style = DrawStyle(options["min_score"], boxes=options["draw_boxes"], ids=options["draw_ids"])
     return Settings(
-        model=_model_choice(options),
+        model=model_choice_of(options),
         detector=_detector_choice(options),
         smooth=options.get("smooth", "none"),
         style=style,
@@ -120,7 +124,8 @@ def settings_of(options: Options) -> Settings:
     )
 
 
-def _model_choice(options: Options) -> ModelChoice:
+def model_choice_of(options: Options) -> ModelChoice:
+    """Which net, and how to run it."""
     from tposecli.job import ModelChoice
 
     size = options["batch_size"]

@@ -8,6 +8,7 @@ from typing import Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tposecli.errors import InputError
 from tposecli.source.listing import ImageList
@@ -75,8 +76,17 @@ def read_image(path: Path, honour_exif: bool = True) -> Image:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the name and its rights") from error
+    return decode_image(data, str(path), honour_exif)
+
+
+def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True) -> Image:
+    """Decode the bytes of one still, as :func:`read_image` does; ``title`` names it in messages.
+
+    Raises:
+        InputError: There are no bytes, or they are no image.
+    """
     if not data.size:
-        raise InputError(f"{path}: the file is empty; copy or download it again")
+        raise InputError(f"{title}: the file is empty; copy or download it again")
     flags = cv2.IMREAD_COLOR if honour_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     reason = "no image that OpenCV can decode"
     try:
@@ -84,7 +94,7 @@ def read_image(path: Path, honour_exif: bool = True) -> Image:
     except cv2.error as error:
         decoded, reason = None, str(error.err)
     if decoded is None:
-        raise InputError(f"{path}: cannot be decoded ({reason}); it may be damaged or of another kind")
+        raise InputError(f"{title}: cannot be decoded ({reason}); it may be damaged or of another kind")
     image: Image = np.ascontiguousarray(decoded)
     cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return image
