@@ -127,14 +127,13 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
 def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
     summary = Summary(job.input.name)
-    window = job.window
-    encoding = replace(job.encoding, audio_from=job.input, start_s=window.start_s, end_s=window.end_s)
 
     def annotated(path: Path, draw: Draw) -> Sink:
+        encoding = replace(job.encoding, audio_from=job.input, start_s=source.start_s, end_s=source.end_s)
         return AnnotatedVideo(VideoSink(path, source.info, encoding), draw)
 
     try:
-        with VideoSource(job.input, window) as source:
+        with VideoSource(job.input, job.window) as source:
             maker = Maker(job.outputs, workshop.settings, annotated, workshop.stride)
             _carry_out(_Plan(source, [job.input], maker, tracked=True), workshop, watcher, summary)
             summary.corrupt = source.corrupt
