@@ -83,16 +83,18 @@ def one_thread() -> Iterator[None]:
 def yolo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A YOLO26n that was never trained, with a head that sees people, more and less clearly."""
     pytest.importorskip("torchvision")
-    library = load_ultralytics()
     path = tmp_path_factory.mktemp("yolo") / "random.pt"
-    with contained():
-        torch.manual_seed(0)
-        model = library.YOLO("yolo26n.yaml")
-        for branch in (*model.model.model[-1].cv3, *model.model.model[-1].one2one_cv3):
-            torch.nn.init.normal_(branch[-1].weight, std=0.1)
-            torch.nn.init.constant_(branch[-1].bias, -9)
-            branch[-1].bias.data[0] = 0
-        model.save(str(path))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TPOSE_HOME", str(path.parent))
+        library = load_ultralytics()
+        with contained():
+            torch.manual_seed(0)
+            model = library.YOLO("yolo26n.yaml")
+            for branch in (*model.model.model[-1].cv3, *model.model.model[-1].one2one_cv3):
+                torch.nn.init.normal_(branch[-1].weight, std=0.1)
+                torch.nn.init.constant_(branch[-1].bias, -9)
+                branch[-1].bias.data[0] = 0
+            model.save(str(path))
     return path
 
 
