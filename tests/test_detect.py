@@ -23,10 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tposecli.detect.torchvision as torchvision_detect
-from tposecli.detect.base import BoxFilter, Detector
+from tposecli.detect.base import BoxFilter, Detector, same_size_batches
 from tposecli.detect.boxes_file import BoxesFile
 from tposecli.detect.full_frame import FullFrame
-from tposecli.detect.interpolate import detect_group, interpolate, key_positions, same_size_batches
+from tposecli.detect.interpolate import detect_group, interpolate, key_positions
 from tposecli.detect.select import DetectorOptions, build_detector
 from tposecli.detect.torchvision import MODELS, TorchvisionDetector
 from tposecli.detect.yolo import YoloDetector, contained, find_model, load_ultralytics

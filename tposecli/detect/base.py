@@ -46,3 +46,11 @@ class BoxFilter:
         sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
         boxes = boxes[(boxes.score >= self.min_score) & (sides.max(axis=1) >= self.min_size) & (sides.min(axis=1) > 0)]
         return boxes[box_nms(boxes.xyxy, boxes.score, self.nms)[: self.max_people]]
+
+
+def same_size_batches(frames: Sequence[Frame], largest: int) -> list[list[int]]:
+    """Positions of the frames that a net takes at once: all of one size, at most ``largest``, sizes as they appear."""
+    sizes: dict[tuple[int, int], list[int]] = {}
+    for position, frame in enumerate(frames):
+        sizes.setdefault(frame.size_wh, []).append(position)
+    return [same[start : start + largest] for same in sizes.values() for start in range(0, len(same), largest)]

@@ -11,7 +11,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file
 
-from tposecli.detect.base import BoxFilter
+from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import WeightsError
 from tposecli.models.person_detector import STRIDES, PersonDetector, fold
 from tposecli.types import Boxes, Float32, Frame, Image
@@ -54,15 +54,10 @@ class BundledDetector:
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of every frame, best first; frames of the same size share a forward."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for position, frame in enumerate(frames):
-            groups.setdefault(frame.size_wh, []).append(position)
         found = [Boxes.empty()] * len(frames)
-        for members in groups.values():
-            for start in range(0, len(members), LARGEST_BATCH):
-                chunk = members[start : start + LARGEST_BATCH]
-                for position, boxes in zip(chunk, self._forward([frames[p] for p in chunk]), strict=True):
-                    found[position] = boxes
+        for batch in same_size_batches(frames, LARGEST_BATCH):
+            for position, boxes in zip(batch, self._forward([frames[p] for p in batch]), strict=True):
+                found[position] = boxes
         return found
 
     @torch.inference_mode()

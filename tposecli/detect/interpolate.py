@@ -97,11 +97,3 @@ def _fractions(times_s: Sequence[float]) -> list[float]:
         steps = np.arange(len(times_s), dtype=np.float64)
     fractions: list[float] = ((steps - steps[0]) / (steps[-1] - steps[0])).tolist()
     return fractions
-
-
-def same_size_batches(frames: Sequence[Frame], largest: int) -> list[list[int]]:
-    """Positions of the frames that a net takes at once: all of one size, at most ``largest``, sizes as they appear."""
-    sizes: dict[tuple[int, int], list[int]] = {}
-    for position, frame in enumerate(frames):
-        sizes.setdefault(frame.size_wh, []).append(position)
-    return [same[start : start + largest] for same in sizes.values() for start in range(0, len(same), largest)]

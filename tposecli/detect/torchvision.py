@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tposecli.detect.base import BoxFilter
-from tposecli.detect.interpolate import same_size_batches
+from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import UsageError, WeightsError
 from tposecli.files import sha256_of
 from tposecli.models.files import cache_dir

@@ -22,8 +22,7 @@ import numpy as np
 import torch
 from torch import _tensor_str
 
-from tposecli.detect.base import BoxFilter
-from tposecli.detect.interpolate import same_size_batches
+from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import TposeError, UsageError, WeightsError
 from tposecli.models.files import cache_dir
 from tposecli.types import Boxes, Frame
