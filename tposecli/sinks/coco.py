@@ -5,22 +5,19 @@ Both are written as the run goes, one record per line, so memory does not grow w
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 
-from tposecli.errors import OutputError
 from tposecli.files import discard, part_path, publish
+from tposecli.sinks.records import Records, as_json, pixels, scores
 from tposecli.skeleton import KEYPOINTS, LIMBS
 from tposecli.types import UNTRACKED, Float32, Frame, Poses, Result
 
-PIXEL_DECIMALS: Final = 2
-SCORE_DECIMALS: Final = 5
 PERSON: Final = 1
 """COCO's category of people."""
 
@@ -36,23 +33,6 @@ def image_ids(names: Sequence[str]) -> list[int]:
         if len(set(numbers)) == len(numbers):
             return numbers
     return list(range(1, len(names) + 1))
-
-
-class _Lines:
-    """The records of a JSON array in a file of their own, one per line."""
-
-    def __init__(self, path: Path, start: str = "") -> None:
-        self.path = path
-        self.count = 0
-        try:
-            self.file: BinaryIO = path.open("w+b")
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
-        self.file.write(start.encode())
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        self.count += 1
-        self.file.write((",\n" if self.count > 1 else "\n").encode() + _json(record).encode())
 
 
 class CocoResultsSink:
@@ -74,14 +54,14 @@ class CocoResultsSink:
         self._path = path
         self._ids = ids
         self._frames = 0
-        self._lines = _Lines(part_path(path), "[")
+        self._lines = Records(part_path(path), "[")
 
     def write(self, result: Result) -> None:
         """Add the people of a frame."""
         self._frames += 1
         image_id = self._frames if self._ids is None else self._ids[result.frame.index]
         poses = result.shown
-        numbers = zip(_triples(poses.xy, _scores(poses.score)), _scores(poses.person_score), strict=True)
+        numbers = zip(_triples(poses.xy, scores(poses.score)), scores(poses.person_score), strict=True)
         for keypoints, score in numbers:
             self._lines.add({"image_id": image_id, "category_id": PERSON, "keypoints": keypoints, "score": score})
 
@@ -121,9 +101,9 @@ class CocoDatasetSink:
         self._path = path
         self._min_score = min_score
         self._ids = ids
-        head = f'{{"info":{_json(info)},\n"licenses":[],\n"categories":[{_json(_category())}],\n"images":['
-        self._images = _Lines(part_path(path), head)
-        self._annotations = _Lines(path.with_name(path.name + ".annotations.part"))
+        head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{as_json(_category())}],\n"images":['
+        self._images = Records(part_path(path), head)
+        self._annotations = Records(path.with_name(path.name + ".annotations.part"))
 
     def write(self, result: Result) -> None:
         """Add a frame, people or not."""
@@ -160,13 +140,13 @@ class CocoDatasetSink:
         corners = poses.boxes.xyxy.astype(np.float64)
         sides = corners[:, 2:] - corners[:, :2]
         columns: dict[str, Sequence[Any]] = {
-            "bbox": _pixels(np.concatenate([corners[:, :2], sides], axis=1)),
-            "area": _pixels(sides.prod(axis=1)),
+            "bbox": pixels(np.concatenate([corners[:, :2], sides], axis=1)),
+            "area": pixels(sides.prod(axis=1)),
             "iscrowd": [0] * len(poses),
             "keypoints": self._marked(poses),
             "num_keypoints": [poses.xy.shape[1]] * len(poses),
-            "score": _scores(poses.person_score),
-            "keypoint_scores": _scores(poses.score),
+            "score": scores(poses.person_score),
+            "keypoint_scores": scores(poses.score),
             "raw_keypoints": self._marked(result.poses),
             "keypoint_flags": poses.flags.tolist(),
             "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
@@ -185,26 +165,8 @@ def _category() -> dict[str, Any]:
 
 def _triples(xy: Float32, third: list[list[Any]]) -> list[list[Any]]:
     """Flat x, y, third of each person; ``xy`` is (N, K, 2) pixels."""
-    pairs = zip(_pixels(xy), third, strict=True)
+    pairs = zip(pixels(xy), third, strict=True)
     return [
         list(chain.from_iterable((x, y, z) for (x, y), z in zip(points, thirds, strict=True)))
         for points, thirds in pairs
     ]
-
-
-def _pixels(values: Any) -> list[Any]:
-    """Coordinates rounded as far as anyone can see, as lists."""
-    return _listed(values, PIXEL_DECIMALS)
-
-
-def _scores(values: Any) -> list[Any]:
-    return _listed(values, SCORE_DECIMALS)
-
-
-def _listed(values: Any, decimals: int) -> list[Any]:
-    rounded: list[Any] = np.round(np.asarray(values, np.float64), decimals).tolist()
-    return rounded
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
