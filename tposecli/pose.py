@@ -73,7 +73,7 @@ class PoseEstimator:
             boxes: The people of each.
         """
         height, width = self.net.input_hw
-        regions = [crop.crop_regions(found.xyxy, width / height) for found in boxes]
+        regions = [crop.crop_regions(found.corners, width / height) for found in boxes]
         matrices = [crop.frame_to_crop(*region, (width, height)) for region in regions]
         crops = self._empty_batch(sum(map(len, boxes)))
         pixels = crops.numpy()

@@ -85,20 +85,30 @@ class Boxes:
     Attributes:
         xyxy: (N, 4) float32: left, top, right, bottom, frame pixels.
         score: (N,) float32 in 0..1.
+        exact: ``xyxy`` in double precision, where its source is as exact as that; None elsewhere. Crops are cut by
+            it: rounding a box of an annotation to float32 can move a pixel of the crop by a grey level.
     """
 
     xyxy: Float32
     score: Float32
+    exact: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "xyxy", as_column("xyxy", self.xyxy, (None, 4), np.float32))
         object.__setattr__(self, "score", as_column("score", self.score, (len(self.xyxy),), np.float32))
+        if self.exact is not None:
+            object.__setattr__(self, "exact", as_column("exact", self.exact, (len(self.xyxy), 4), np.float64))
 
     def __len__(self) -> int:
         return len(self.xyxy)
 
     def __getitem__(self, index: Index) -> Self:
-        return type(self)(self.xyxy[index], self.score[index])
+        return type(self)(self.xyxy[index], self.score[index], None if self.exact is None else self.exact[index])
+
+    @property
+    def corners(self) -> NDArray[np.floating]:
+        """(N, 4) left, top, right, bottom, as exactly as they are known."""
+        return self.xyxy if self.exact is None else self.exact
 
     @classmethod
     def empty(cls) -> Self:
