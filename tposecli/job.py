@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from tposecli.detect.select import DetectorOptions
 from tposecli.draw import DrawStyle
+from tposecli.models.download import Downloads
+from tposecli.overlay import AttentionStyle
 from tposecli.sinks.video import VideoOptions
 from tposecli.source import Window
 from tposecli.types import Result, SourceInfo
@@ -18,7 +20,11 @@ JsonFormat = Literal["dataset", "results"]
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which net, and how to run it, in the words of the command line."""
+    """Which net, and how to run it, in the words of the command line.
+
+    Attributes:
+        downloads: How the files of the net and of the detector may be fetched.
+    """
 
     model: str = "auto"
     weights: Path | None = None
@@ -26,6 +32,7 @@ class ModelChoice:
     precision: str = "auto"
     batch_size: int | None = None
     flip_test: bool = False
+    downloads: Downloads = field(default_factory=Downloads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,7 @@ class Settings:
     """What every input of a run has in common.
 
     Attributes:
+        attention_every: Pictures and arrays of the attention only for every so many frames.
         command: The command line, for provenance.
     """
 
@@ -40,6 +48,8 @@ class Settings:
     detector: DetectorOptions = field(default_factory=DetectorOptions)
     smooth: Smoothing = "one-euro"
     style: DrawStyle = field(default_factory=DrawStyle)
+    attention: AttentionStyle = field(default_factory=AttentionStyle)
+    attention_every: int = 1
     json_format: JsonFormat = "dataset"
     overwrite: bool = False
     command: str = ""
@@ -52,7 +62,7 @@ class Outputs:
     Attributes:
         picture: The annotated video, or the folder for annotated pictures.
         json: Poses as COCO JSON.
-        attention: Folder for pictures of the attention.
+        attention: An ``.npz``, a video, or a folder for pictures of the attention.
     """
 
     picture: Path | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,15 @@ from tposecli.draw import Draw
 from tposecli.errors import UsageError
 from tposecli.files import check_output
 from tposecli.job import Outputs, Settings
+from tposecli.overlay import AttentionPainter
+from tposecli.sinks.annotated import AnnotatedVideo
+from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.sinks.base import Sink
 from tposecli.sinks.coco import CocoDatasetSink, CocoResultsSink
-from tposecli.sinks.images import AttentionImages
+from tposecli.sinks.encoding import MUXERS
+from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import journal_path
+from tposecli.sinks.video import VideoSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +29,15 @@ class Maker:
     Attributes:
         outputs: What to make.
         settings: Of the run.
-        picture: Opens the sink that draws on the frame's own pixels.
-        stride: Crop pixels per cell of the attention grid.
+        painter: Shows attention.
+        video: Opens a video; None for stills.
         ids: Image id of each still; None for a video.
     """
 
     outputs: Outputs
     settings: Settings
-    picture: Callable[[Path, Draw], Sink]
-    stride: int
+    painter: AttentionPainter
+    video: Callable[[Path], VideoSink] | None = None
     ids: Sequence[int] | None = None
 
     def open(self, head: dict[str, Any]) -> Iterator[Sink]:
@@ -43,28 +48,52 @@ class Maker:
         elif outputs.json is not None:
             yield CocoDatasetSink(outputs.json, {"description": "poses", **head}, style.min_score, self.ids)
         if outputs.attention is not None:
-            yield AttentionImages(outputs.attention, self.stride, Draw(style))
+            yield self._attention(outputs.attention)
         if outputs.picture is not None:
-            yield self.picture(outputs.picture, Draw(style))
+            yield self._picture(outputs.picture)
+
+    def _picture(self, path: Path) -> Sink:
+        """Draws on the frame's own pixels."""
+        draw = Draw(self.settings.style)
+        return AnnotatedImages(path, draw) if self.video is None else AnnotatedVideo(self.video(path), draw)
+
+    def _attention(self, path: Path) -> Sink:
+        """By extension: arrays, a video, or a folder of pictures."""
+        if is_archive(path):
+            return AttentionArchive(path, self.painter, self.settings.attention_every)
+        if self.video is not None and is_video(path):
+            return AttentionVideo(self.video(path), self.painter)
+        return AttentionImages(path, self.painter, self.settings.attention_every)
 
 
-def check_outputs(outputs: Outputs, folders: Iterable[Path | None], overwrite: bool) -> None:
+def check_outputs(outputs: Outputs, stills: bool, overwrite: bool) -> None:
     """Refuse, before any work is done, what would overwrite something, and a job that asks for nothing.
 
-    Args:
-        outputs: What is to be made.
-        folders: Those of them that are folders, which may exist.
-        overwrite: Whether files may be replaced.
-
     Raises:
-        UsageError: One of them is in the way, or there are none.
+        UsageError: One of the outputs is in the way, or there are none.
     """
     if not outputs.wanted:
         raise UsageError("nothing to write; name an output with -o, --json or --attention")
-    inside = [folder for folder in folders if folder is not None]
     for path in outputs.wanted:
-        if path not in inside:
+        if not _is_folder(path, outputs, stills):
             check_output(path, overwrite)
         elif path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; name a folder for the pictures")
     check_output(journal_path(outputs.wanted[0]), overwrite)
+
+
+def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:
+    """Whether pictures go into that output, each a file of its own."""
+    if path == outputs.attention:
+        return not is_archive(path) and (stills or not is_video(path))
+    return stills and path == outputs.picture
+
+
+def is_archive(path: Path) -> bool:
+    """Whether attention goes into an ``.npz`` under that name."""
+    return path.suffix.lower() == ".npz"
+
+
+def is_video(path: Path) -> bool:
+    """Whether attention becomes a video under that name, and not a folder of pictures."""
+    return path.suffix.lower() in MUXERS

@@ -12,19 +12,17 @@ from typing import Any
 
 from tposecli.detect.base import Detector
 from tposecli.detect.select import build_detector
-from tposecli.draw import Draw
 from tposecli.errors import TposeError
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
-from tposecli.models.attention import Attention
 from tposecli.models.device import Runtime
+from tposecli.models.files import resolve
 from tposecli.outputs import Maker, check_outputs
+from tposecli.overlay import AttentionPainter
 from tposecli.pipeline import Stages, run
 from tposecli.pose import PoseEstimator
 from tposecli.provenance import fingerprint, header
-from tposecli.sinks.annotated import AnnotatedVideo
-from tposecli.sinks.base import Sink, opened
+from tposecli.sinks.base import opened
 from tposecli.sinks.coco import image_ids
-from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import JournalWriter, journal_path
 from tposecli.sinks.video import VideoSink
 from tposecli.smooth import OneEuro
@@ -42,10 +40,13 @@ class Workshop:
         choice = settings.model
         runtime = Runtime.resolve(choice.device, choice.precision, choice.batch_size)
         self.settings = settings
+        checkpoint = resolve(choice.model, choice.weights, choice.downloads)
+        style = settings.attention.resolved(checkpoint.spec.layers)
         self.estimator = PoseEstimator(
-            choice.model, choice.weights, runtime, choice.flip_test, Attention() if attention else None
+            checkpoint, None, runtime, choice.flip_test, style.request if attention else None
         )
-        self.detector: Detector = build_detector(settings.detector, runtime.device)
+        self.painter = AttentionPainter(style, checkpoint.spec.stride)
+        self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads)
 
     def stages(self, tracked: bool, journal: JournalWriter) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
@@ -65,11 +66,6 @@ class Workshop:
         options = {"detector": asdict(settings.detector), "smooth": settings.smooth}
         run_facts = {"command": settings.command, "detector": settings.detector.name, "options": options}
         return header(info, fingerprint(files), self.estimator, run_facts)
-
-    @property
-    def stride(self) -> int:
-        """Crop pixels per cell of the attention grid."""
-        return self.estimator.net.input_hw[0] // self.estimator.net.grid_hw[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -
         WeightsError: The net or the detector cannot be loaded.
     """
     for job in jobs:
-        check_outputs(job.outputs, [job.outputs.attention], settings.overwrite)
+        check_outputs(job.outputs, False, settings.overwrite)
     workshop = Workshop(settings, any(job.outputs.attention for job in jobs))
     return [_run_video(job, workshop, watcher) for job in jobs]
 
@@ -112,10 +108,10 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     """
     outputs = job.outputs
     images = find_images(job.inputs, job.recursive)
-    check_outputs(outputs, [outputs.picture, outputs.attention], settings.overwrite)
+    check_outputs(outputs, True, settings.overwrite)
     workshop = Workshop(settings, outputs.attention is not None)
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
-    maker = Maker(outputs, settings, AnnotatedImages, workshop.stride, image_ids(images.names))
+    maker = Maker(outputs, settings, workshop.painter, ids=image_ids(images.names))
     with ImageSource(images) as source:
         _carry_out(_Plan(source, images.paths, maker, tracked=False), workshop, watcher, summary)
     summary.failed = list(source.failed)
@@ -128,13 +124,13 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
     summary = Summary(job.input.name)
 
-    def annotated(path: Path, draw: Draw) -> Sink:
+    def video(path: Path) -> VideoSink:
         encoding = replace(job.encoding, audio_from=job.input, start_s=source.start_s, end_s=source.end_s)
-        return AnnotatedVideo(VideoSink(path, source.info, encoding), draw)
+        return VideoSink(path, source.info, encoding)
 
     try:
         with VideoSource(job.input, job.window) as source:
-            maker = Maker(job.outputs, workshop.settings, annotated, workshop.stride)
+            maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
             _carry_out(_Plan(source, [job.input], maker, tracked=True), workshop, watcher, summary)
             summary.corrupt = source.corrupt
         summary.outputs = job.outputs.wanted

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tposecli.cli import options as shared
+from tposecli.cli.attention_options import attention_options
 
 
 @click.command()
@@ -15,6 +16,7 @@ from tposecli.cli import options as shared
 @click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
 @click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
 @shared.output_options
+@attention_options
 @shared.model_options
 @shared.detector_options
 @shared.drawing_options

@@ -14,12 +14,14 @@ from tposecli.models.catalog import CATALOG
 if TYPE_CHECKING:
     from tposecli.detect.select import DetectorOptions
     from tposecli.job import ModelChoice, Settings
+    from tposecli.models.download import Downloads
     from tposecli.source import Window
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = dict[str, Any]
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+OUTPUT = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -34,7 +36,7 @@ def seconds(value: str) -> float:
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator for many options, listed in their order."""
 
     def decorate(command: Command) -> Command:
@@ -45,7 +47,7 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-net_options = _together(
+net_options = together(
     click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
     click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
@@ -53,12 +55,13 @@ net_options = _together(
     click.option("--batch-size", default="auto", show_default=True, help="Crops in one forward, or auto."),
 )
 
-model_options = _together(
+model_options = together(
     net_options,
     click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work."),
+    click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
 )
 
-detector_options = _together(
+detector_options = together(
     click.option(
         "--detector",
         default="auto",
@@ -75,7 +78,7 @@ detector_options = _together(
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
 
-drawing_options = _together(
+drawing_options = together(
     click.option(
         "--min-score",
         type=click.FloatRange(0, 1),
@@ -87,18 +90,18 @@ drawing_options = _together(
     click.option("--draw-ids", is_flag=True, help="Write the track id of each person."),
 )
 
-output_options = _together(
+output_options = together(
     click.option("--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True),
-    click.option("--attention", type=FOLDER, help="Folder for pictures of the attention, one a frame."),
+    click.option("--attention", type=OUTPUT, help="Why: a video, a folder of pictures, or an .npz of the attention."),
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
 )
 
-reporting_options = _together(
+reporting_options = together(
     click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
     click.option("--log-json", is_flag=True, help="Report as JSON lines on standard error."),
 )
 
-window_options = _together(
+window_options = together(
     click.option(
         "--start", type=seconds, metavar="TIME", default="0", help="Leave out what is shown before this time."
     ),
@@ -109,6 +112,7 @@ window_options = _together(
 
 def settings_of(options: Options) -> Settings:
     """The shared part of a job."""
+    from tposecli.cli.attention_options import attention_style_of
     from tposecli.draw import DrawStyle
     from tposecli.job import Settings
 
@@ -118,6 +122,8 @@ def settings_of(options: Options) -> Settings:
         detector=_detector_choice(options),
         smooth=options.get("smooth", "none"),
         style=style,
+        attention=attention_style_of(options),
+        attention_every=options["attention_every"],
         json_format=options["json_format"],
         overwrite=options["overwrite"],
         command=" ".join(["tpose", *sys.argv[1:]]),
@@ -138,7 +144,16 @@ def model_choice_of(options: Options) -> ModelChoice:
         options["precision"],
         None if size == "auto" else int(size),
         options["flip_test"],
+        downloads_of(options),
     )
+
+
+def downloads_of(options: Options) -> Downloads:
+    """How files may be fetched; a bar shows how it goes, unless all is to be quiet."""
+    from tposecli.cli.transfer import bar
+    from tposecli.models.download import Downloads
+
+    return Downloads(options["offline"], bar=bar(options.get("quiet", False), options.get("log_json", False)))
 
 
 def _detector_choice(options: Options) -> DetectorOptions:

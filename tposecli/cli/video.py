@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tposecli.cli import options as shared
+from tposecli.cli.attention_options import attention_options
 
 if TYPE_CHECKING:
     from tposecli.job import VideoJob
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--json", type=click.Path(path_type=Path), help="Poses as COCO JSON; for several inputs a folder.")
 @click.option("--smooth", type=click.Choice(["one-euro", "none"]), default="one-euro", show_default=True)
 @shared.output_options
+@attention_options
 @shared.window_options
 @shared.model_options
 @shared.detector_options
@@ -53,13 +55,13 @@ def _jobs(inputs: tuple[Path, ...], options: shared.Options) -> list[VideoJob]:
             return given
         return given / f"{path.stem}{extension}"
 
-    def place_pictures(path: Path) -> Path | None:
+    def place_attention(path: Path) -> Path | None:
         folder: Path | None = options["attention"]
         return folder / path.stem if several and folder is not None else folder
 
     jobs = [
         VideoJob(
-            path, Outputs(place("output", path, ".mp4"), place("json", path, ".json"), place_pictures(path)), window
+            path, Outputs(place("output", path, ".mp4"), place("json", path, ".json"), place_attention(path)), window
         )
         for path in inputs
     ]

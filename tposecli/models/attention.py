@@ -93,7 +93,7 @@ def _columns(query: Tensor, key: Tensor, cells: Tensor) -> Tensor:
     asked = _at(key, cells).transpose(2, 3)
     parts = [
         torch.exp(block @ asked - torch.logsumexp(block @ key.transpose(2, 3), dim=3, keepdim=True))
-        for block in query.split(BLOCK, dim=2)
+        for block in _blocks(query)
     ]
     return torch.cat(parts, dim=2).transpose(2, 3)
 
@@ -104,15 +104,25 @@ def _rollout(state: EncoderState, cells: Tensor) -> Tensor:
     itself = torch.nn.functional.one_hot(cells, state.position.shape[1]).float()
     rows = (itself + _rows(*state.queries_and_keys(last), cells).mean(dim=1)) / 2
     for layer in range(last - 1, -1, -1):
-        passed = sum(part @ block for part, block in _blocks(rows, *state.queries_and_keys(layer)))
-        rows = (rows + passed) / 2
+        rows = (rows + _passed(rows, *state.queries_and_keys(layer))) / 2
     return rows
 
 
-def _blocks(rows: Tensor, query: Tensor, key: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pairs of (B, Q, block) of the rows and (B, block, S) of the head-averaged matrix that they multiply."""
-    for part, block in zip(rows.split(BLOCK, dim=2), query.split(BLOCK, dim=2), strict=True):
-        yield part, (block @ key.transpose(2, 3)).softmax(dim=3).mean(dim=1)
+def _passed(rows: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """(B, Q, S): rows times the head-averaged matrix, a block of it at a time."""
+    total = torch.zeros_like(rows)
+    start = 0
+    for block in _blocks(query):
+        matrix = (block @ key.transpose(2, 3)).softmax(dim=3).mean(dim=1)
+        total += rows[:, :, start : start + block.shape[2]] @ matrix
+        start += block.shape[2]
+    return total
+
+
+def _blocks(query: Tensor) -> Iterator[Tensor]:
+    """(B, heads, at most ``BLOCK``, d) pieces, in order."""
+    for start in range(0, query.shape[2], BLOCK):
+        yield query[:, :, start : start + BLOCK]
 
 
 def _at(x: Tensor, cells: Tensor) -> Tensor:

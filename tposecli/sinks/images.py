@@ -1,4 +1,4 @@
-"""Annotated stills, and attention overlays, as picture files in a folder."""
+"""Annotated stills as picture files in a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import cv2
 from tposecli.draw import Draw
 from tposecli.errors import OutputError
 from tposecli.files import part_path, publish
-from tposecli.overlay import blend, strongest_attention
 from tposecli.types import Image, Result
 
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -47,33 +46,6 @@ class AnnotatedImages:
     def write(self, result: Result) -> None:
         """Draw and write one picture."""
         write_image(self.folder / result.frame.name, self.draw.draw(result.frame.image, result.shown))
-
-    def close(self, complete: bool) -> None:
-        """Nothing waits: every picture was written whole."""
-
-
-class AttentionImages:
-    """For every frame its picture under the last layer's attention for each person's strongest keypoint.
-
-    Frames of a video are numbered, stills keep their names; all are JPEG.
-
-    Args:
-        folder: Where to.
-        stride: Crop pixels per cell of the attention grid.
-        draw: Draws the skeletons on top.
-    """
-
-    def __init__(self, folder: Path, stride: int, draw: Draw) -> None:
-        self.folder = folder
-        self.stride = stride
-        self.draw = draw
-
-    def write(self, result: Result) -> None:
-        """Blend, draw and write one picture."""
-        frame = result.frame
-        name = f"{frame.index:06d}.jpg" if frame.pts is not None else f"{frame.name}.jpg"
-        picture = blend(frame.image, strongest_attention(result, self.stride))
-        write_image(self.folder / name, self.draw.draw(picture, result.shown))
 
     def close(self, complete: bool) -> None:
         """Nothing waits: every picture was written whole."""
