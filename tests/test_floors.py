@@ -13,12 +13,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "tposecli"
 
 FLOORS = {
-    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files"],
+    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "timings"],
     1: ["crop", "heatmap", "similarity", "synth"],
     2: ["models"],
-    3: ["source", "detect", "pose", "track", "smooth", "draw", "plate", "overlay"],
-    4: ["sinks", "provenance"],
-    5: ["pipeline", "job", "outputs", "runner"],
+    3: ["source", "detect", "pose", "track", "smooth", "draw", "strokes", "trails", "veil", "plate", "explain", "overlay"],
+    4: ["sinks", "provenance", "figure"],
+    5: ["pipeline", "job", "outputs", "exports", "follow", "replay", "runner", "explainer", "validate", "doctor"],
     6: ["api", "train"],
     7: ["cli"],
 }

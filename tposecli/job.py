@@ -10,6 +10,7 @@ from tposecli.detect.select import DetectorOptions
 from tposecli.draw import DrawStyle
 from tposecli.models.download import Downloads
 from tposecli.overlay import AttentionStyle
+from tposecli.sinks.openpose import OpenposeFormat
 from tposecli.sinks.video import VideoOptions
 from tposecli.source import Window
 from tposecli.types import Result, SourceInfo
@@ -51,6 +52,7 @@ class Settings:
     attention: AttentionStyle = field(default_factory=AttentionStyle)
     attention_every: int = 1
     json_format: JsonFormat = "dataset"
+    openpose_format: OpenposeFormat = "coco18"
     overwrite: bool = False
     command: str = ""
 
@@ -63,16 +65,27 @@ class Outputs:
         picture: The annotated video, or the folder for annotated pictures.
         json: Poses as COCO JSON.
         attention: An ``.npz``, a video, or a folder for pictures of the attention.
+        csv: Poses as a long table.
+        parquet: The same as Parquet.
+        openpose: Folder for a file a frame, as OpenPose writes them.
+        mmpose: Poses as mmpose's JSON.
+        npz: Poses as NumPy arrays.
     """
 
     picture: Path | None = None
     json: Path | None = None
     attention: Path | None = None
+    csv: Path | None = None
+    parquet: Path | None = None
+    openpose: Path | None = None
+    mmpose: Path | None = None
+    npz: Path | None = None
 
     @property
     def wanted(self) -> list[Path]:
         """Those that are to be made, the main one first: the journal lies beside it."""
-        return [path for path in (self.picture, self.json, self.attention) if path is not None]
+        files = (self.picture, self.json, self.attention, self.csv, self.parquet, self.openpose, self.mmpose, self.npz)
+        return [path for path in files if path is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,17 @@ from typing import Any
 
 from tposecli.draw import Draw
 from tposecli.errors import UsageError
+from tposecli.exports import exports
 from tposecli.files import check_output
 from tposecli.job import Outputs, Settings
 from tposecli.overlay import AttentionPainter
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.sinks.base import Sink
-from tposecli.sinks.coco import CocoDatasetSink, CocoResultsSink
 from tposecli.sinks.encoding import MUXERS
 from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import journal_path
+from tposecli.sinks.openpose import check_openpose
 from tposecli.sinks.video import VideoSink
 
 
@@ -42,11 +43,8 @@ class Maker:
 
     def open(self, head: dict[str, Any]) -> Iterator[Sink]:
         """One sink after the other, given the journal's header; the one that draws on the frame itself comes last."""
-        outputs, style = self.outputs, self.settings.style
-        if outputs.json is not None and self.settings.json_format == "results":
-            yield CocoResultsSink(outputs.json, self.ids)
-        elif outputs.json is not None:
-            yield CocoDatasetSink(outputs.json, {"description": "poses", **head}, style.min_score, self.ids)
+        outputs = self.outputs
+        yield from exports(outputs, self.settings, head, self.ids)
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.picture is not None:
@@ -73,9 +71,11 @@ def check_outputs(outputs: Outputs, stills: bool, overwrite: bool) -> None:
         UsageError: One of the outputs is in the way, or there are none.
     """
     if not outputs.wanted:
-        raise UsageError("nothing to write; name an output with -o, --json or --attention")
+        raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
     for path in outputs.wanted:
-        if not _is_folder(path, outputs, stills):
+        if path == outputs.openpose:
+            check_openpose(path, overwrite)
+        elif not _is_folder(path, outputs, stills):
             check_output(path, overwrite)
         elif path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; name a folder for the pictures")

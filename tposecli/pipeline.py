@@ -7,39 +7,22 @@ people share a batch depends on nothing but the frames' positions.
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from tposecli.detect.base import Detector
 from tposecli.detect.interpolate import detect_group
+from tposecli.follow import Followers
 from tposecli.pose import PoseEstimator
 from tposecli.prefetch import prefetch
 from tposecli.smooth import Smoother
+from tposecli.timings import Timings
 from tposecli.track import Tracker
 from tposecli.types import Frame, Result
 
 GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
 """Frames in a group, by kind of device: as many as fill a batch of a few people each."""
-
-
-@dataclass(slots=True)
-class Timings:
-    """Seconds of wall time spent in each stage; stages that overlap count in full, each for itself."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to ``stage``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +67,7 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     """
     read = prefetch(_timed(frames, stages.timings), depth=stages.group_frames, name="read")
     groups = prefetch(_infer(read, stages), depth=1, name="infer")
-    results = _smooth(_track(_record(groups, stages), stages), stages)
+    results = Followers(stages.tracker, stages.smoother, stages.timings).follow(_record(groups, stages))
     try:
         yield from results
     finally:
@@ -124,30 +107,3 @@ def _record(groups: Iterable[Sequence[Result]], stages: Stages) -> Iterator[Resu
             if stages.record is not None:
                 stages.record(result)
             yield result
-
-
-def _track(results: Iterable[Result], stages: Stages) -> Iterator[Result]:
-    """Give every person an id."""
-    for result in results:
-        if stages.tracker is None:
-            yield result
-            continue
-        with stages.timings.measure("track"):
-            poses = stages.tracker.update(result.poses, result.frame.time_s)
-        yield replace(result, poses=poses)
-
-
-def _smooth(results: Iterable[Result], stages: Stages) -> Generator[Result]:
-    """Add the smoothed poses, which may come some frames later than the measured ones went in."""
-    waiting: deque[Result] = deque()
-    if stages.smoother is None:
-        yield from results
-        return
-    for result in results:
-        waiting.append(result)
-        with stages.timings.measure("smooth"):
-            ready = stages.smoother.push(result.poses, result.frame.time_s)
-        for poses in ready:
-            yield replace(waiting.popleft(), smoothed=poses)
-    for poses in stages.smoother.flush():
-        yield replace(waiting.popleft(), smoothed=poses)

@@ -13,6 +13,7 @@ from typing import Any
 from tposecli.detect.base import Detector
 from tposecli.detect.select import build_detector
 from tposecli.errors import TposeError
+from tposecli.follow import Followers
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
 from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
@@ -25,9 +26,7 @@ from tposecli.sinks.base import opened
 from tposecli.sinks.coco import image_ids
 from tposecli.sinks.journal import JournalWriter, journal_path
 from tposecli.sinks.video import VideoSink
-from tposecli.smooth import OneEuro
 from tposecli.source import ImageSource, Source, VideoSource, find_images
-from tposecli.track import Tracker
 from tposecli.types import SourceInfo
 
 log = logging.getLogger("tposecli")
@@ -50,12 +49,12 @@ class Workshop:
 
     def stages(self, tracked: bool, journal: JournalWriter) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
-        smoothed = tracked and self.settings.smooth == "one-euro"
+        followers = Followers.of(self.settings, tracked)
         return Stages(
             self.detector,
             self.estimator,
-            Tracker() if tracked else None,
-            OneEuro() if smoothed else None,
+            followers.tracker,
+            followers.smoother,
             self.settings.detector.every,
             lambda result: journal.write(result.frame, result.poses),
         )

@@ -16,6 +16,7 @@ from tposecli.cli.attention_options import attention_options
 @click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
 @click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
 @shared.output_options
+@shared.export_options
 @attention_options
 @shared.model_options
 @shared.detector_options
@@ -33,6 +34,6 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     from tposecli.job import ImagesJob, Outputs
     from tposecli.runner import run_images
 
-    job = ImagesJob(inputs, Outputs(options["output"], options["json"], options["attention"]), recursive)
+    job = ImagesJob(inputs, Outputs(options["output"], **shared.named_outputs(options)), recursive)
     summary = run_images(job, shared.settings_of(options), watcher(options["quiet"], options["log_json"]))
     ctx.exit(exit_status([summary]))

@@ -96,6 +96,15 @@ output_options = together(
     click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
 )
 
+export_options = together(
+    click.option("--csv", type=OUTPUT, help="Poses as a long table, a row for each keypoint."),
+    click.option("--parquet", type=OUTPUT, help="The same table as Parquet (needs pyarrow)."),
+    click.option("--openpose", type=FOLDER, help="Folder for OpenPose's JSON, a file a frame."),
+    click.option("--openpose-format", type=click.Choice(["coco18", "coco17"]), default="coco18", show_default=True),
+    click.option("--mmpose", type=OUTPUT, help="Poses as mmpose's JSON."),
+    click.option("--npz", type=OUTPUT, help="Poses as NumPy arrays."),
+)
+
 reporting_options = together(
     click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
     click.option("--log-json", is_flag=True, help="Report as JSON lines on standard error."),
@@ -108,6 +117,22 @@ window_options = together(
     click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
     click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
 )
+
+
+EXPORTS = {
+    "json": ".json",
+    "csv": ".csv",
+    "parquet": ".parquet",
+    "openpose": "",
+    "mmpose": ".mmpose.json",
+    "npz": ".npz",
+}
+"""Options that name files of poses, and how those are called in a folder that several inputs share."""
+
+
+def named_outputs(options: Options) -> dict[str, Path | None]:
+    """Every output but the pictures, as the fields of ``Outputs``."""
+    return {name: options[name] for name in (*EXPORTS, "attention") if name in options}
 
 
 def settings_of(options: Options) -> Settings:
@@ -125,8 +150,23 @@ def settings_of(options: Options) -> Settings:
         attention=attention_style_of(options),
         attention_every=options["attention_every"],
         json_format=options["json_format"],
+        openpose_format=options["openpose_format"],
         overwrite=options["overwrite"],
         command=" ".join(["tpose", *sys.argv[1:]]),
+    )
+
+
+def figure_settings_of(options: Options) -> Settings:
+    """The part of a job that a figure of one person needs."""
+    from tposecli.cli.attention_options import attention_style_of
+    from tposecli.job import Settings
+
+    plain = {"attention_style": "heat", "attention_view": "overlay", "alpha": 1.0}
+    return Settings(
+        model=model_choice_of(options),
+        detector=_detector_choice(options),
+        attention=attention_style_of({**options, **plain}),
+        overwrite=options["overwrite"],
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--json", type=click.Path(path_type=Path), help="Poses as COCO JSON; for several inputs a folder.")
 @click.option("--smooth", type=click.Choice(["one-euro", "none"]), default="one-euro", show_default=True)
 @shared.output_options
+@shared.export_options
 @attention_options
 @shared.window_options
 @shared.model_options
@@ -51,20 +52,14 @@ def _jobs(inputs: tuple[Path, ...], options: shared.Options) -> list[VideoJob]:
 
     def place(option: str, path: Path, extension: str) -> Path | None:
         given: Path | None = options[option]
-        if given is None or not (several or given.is_dir()):
-            return given
-        return given / f"{path.stem}{extension}"
+        shared_folder = several or (extension and given is not None and given.is_dir())
+        return given / f"{path.stem}{extension}" if given is not None and shared_folder else given
 
-    def place_attention(path: Path) -> Path | None:
-        folder: Path | None = options["attention"]
-        return folder / path.stem if several and folder is not None else folder
+    def outputs(path: Path) -> Outputs:
+        files = {name: place(name, path, extension) for name, extension in shared.EXPORTS.items()}
+        return Outputs(place("output", path, ".mp4"), attention=place("attention", path, ""), **files)
 
-    jobs = [
-        VideoJob(
-            path, Outputs(place("output", path, ".mp4"), place("json", path, ".json"), place_attention(path)), window
-        )
-        for path in inputs
-    ]
+    jobs = [VideoJob(path, outputs(path), window) for path in inputs]
     _refuse_clashes(jobs)
     return jobs
 

@@ -1,0 +1,42 @@
+"""The sinks that need no pixels: files of poses, whichever way the poses were come by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tposecli.job import Outputs, Settings
+from tposecli.sinks.base import Sink
+from tposecli.sinks.coco import CocoDatasetSink, CocoResultsSink
+from tposecli.sinks.mmpose import MmposeSink
+from tposecli.sinks.npz import NpzSink
+from tposecli.sinks.openpose import OpenposeSink
+from tposecli.sinks.table import CsvSink, ParquetSink
+
+
+def exports(
+    outputs: Outputs, settings: Settings, head: Mapping[str, Any], ids: Sequence[int] | None = None
+) -> Iterator[Sink]:
+    """Open one sink after the other.
+
+    Args:
+        outputs: What to make.
+        settings: Formats, and the minimum score.
+        head: Where the poses came from: the journal's header.
+        ids: Image id of each still; None for a video.
+    """
+    min_score, info, stills = settings.style.min_score, {"description": "poses", **head}, ids is not None
+    if outputs.json is not None and settings.json_format == "results":
+        yield CocoResultsSink(outputs.json, ids)
+    elif outputs.json is not None:
+        yield CocoDatasetSink(outputs.json, info, min_score, ids)
+    if outputs.csv is not None:
+        yield CsvSink(outputs.csv, stills)
+    if outputs.parquet is not None:
+        yield ParquetSink(outputs.parquet, info, stills)
+    if outputs.openpose is not None:
+        yield OpenposeSink(outputs.openpose, min_score, settings.openpose_format)
+    if outputs.mmpose is not None:
+        yield MmposeSink(outputs.mmpose, stills)
+    if outputs.npz is not None:
+        yield NpzSink(outputs.npz, info, stills)

@@ -1,0 +1,60 @@
+"""Poses in the JSON that mmpose writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tposecli.files import discard, part_path, publish
+from tposecli.sinks.records import Records, pixels, scores
+from tposecli.types import UNTRACKED, Result
+
+
+class MmposeSink:
+    """A list with an entry for each frame, empty ones included, written as the run goes.
+
+    ``frame_id`` is the frame's index in the source; ``instances`` hold ``keypoints`` [[x, y] * K] (smoothed where
+    smoothing ran), ``keypoint_scores``, ``bbox`` [[x1, y1, x2, y2]] and ``bbox_score``. Ours besides: ``track_id`` of
+    people who were tracked, and ``file_name`` of stills.
+
+    Args:
+        path: The file to write; it appears when ``close`` is told that the run is complete.
+        stills: Whether the frames are pictures with names of their own.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, stills: bool = False) -> None:
+        self._path = path
+        self._stills = stills
+        self._records = Records(part_path(path), "[")
+
+    def write(self, result: Result) -> None:
+        """Add a frame, people or not."""
+        name = {"file_name": result.frame.name} if self._stills else {}
+        self._records.add({"frame_id": result.frame.index, **name, "instances": _instances(result)})
+
+    def close(self, complete: bool) -> None:
+        """End the file and give it its name, or remove it; closing twice is harmless."""
+        if self._records.file.closed:
+            return
+        self._records.file.write(b"\n]\n")
+        self._records.file.close()
+        (publish if complete else discard)(self._path)
+
+
+def _instances(result: Result) -> list[dict[str, Any]]:
+    poses = result.shown
+    columns = (
+        pixels(poses.xy),
+        scores(poses.score),
+        pixels(poses.boxes.xyxy),
+        scores(poses.boxes.score),
+        poses.track_id.tolist(),
+    )
+    return [
+        {"keypoints": xy, "keypoint_scores": score, "bbox": [box], "bbox_score": box_score}
+        | ({} if track == UNTRACKED else {"track_id": track})
+        for xy, score, box, box_score, track in zip(*columns, strict=True)
+    ]

@@ -1,0 +1,148 @@
+"""Poses as long tables, a row for each keypoint of each person in each frame: CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tposecli.errors import OutputError, UsageError
+from tposecli.files import discard, part_path, publish
+from tposecli.sinks.records import as_json, open_binary, pixels, scores
+from tposecli.skeleton import KEYPOINTS
+from tposecli.types import UNTRACKED, Result
+
+COLUMNS: Final = ("frame", "time_s", "track", "joint", "x", "y", "score", "raw_x", "raw_y", "flag", "person")
+"""``x, y`` are smoothed where smoothing ran, ``raw_x, raw_y`` as measured; ``flag`` are bits of ``types.Flag``;
+``person`` counts the people of a frame from 0, for those who have no track."""
+
+NAME_COLUMN: Final = "name"
+"""One more column, of stills only."""
+
+ROWS_AT_ONCE: Final = 1 << 16
+"""Rows in a row group of Parquet, which is what waits in memory."""
+
+
+def table_rows(result: Result) -> Iterator[tuple[Any, ...]]:
+    """The rows of one frame, as ``COLUMNS``; of a frame without people one row with nothing but its index and time.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    frame, poses, raw = result.frame, result.shown, result.poses
+    if not all(np.isfinite(column).all() for column in (poses.xy, poses.score, raw.xy)):
+        raise ValueError(f"frame {frame.index}: a number of a pose is not finite; tables hold finite numbers only")
+    if not len(poses):
+        yield (frame.index, frame.time_s, *[None] * (len(COLUMNS) - 2))
+    columns = pixels(poses.xy), scores(poses.score), pixels(raw.xy), poses.flags.tolist()
+    for person, track in enumerate(poses.track_id.tolist()):
+        who = None if track == UNTRACKED else track
+        joints = zip(KEYPOINTS, *(column[person] for column in columns), strict=True)
+        for joint, (x, y), score, (raw_x, raw_y), flag in joints:
+            yield frame.index, frame.time_s, who, joint, x, y, score, raw_x, raw_y, flag, person
+
+
+class CsvSink:
+    """A CSV file (RFC 4180, UTF-8, with a header), written as the run goes; cells of what is not known are empty.
+
+    Args:
+        path: The file to write; it appears when ``close`` is told that the run is complete.
+        stills: Whether the frames are pictures with names of their own, which become a last column.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, stills: bool = False) -> None:
+        self._path = path
+        self._stills = stills
+        self._file = io.TextIOWrapper(open_binary(part_path(path)), encoding="utf-8", newline="")
+        self._table = csv.writer(self._file)
+        self._table.writerow((*COLUMNS, NAME_COLUMN) if stills else COLUMNS)
+
+    def write(self, result: Result) -> None:
+        """Add the rows of a frame."""
+        name = (result.frame.name,) if self._stills else ()
+        self._table.writerows((*row, *name) for row in table_rows(result))
+
+    def close(self, complete: bool) -> None:
+        """Give the file its name, or remove it; closing twice is harmless."""
+        if self._file.closed:
+            return
+        self._file.close()
+        (publish if complete else discard)(self._path)
+
+
+class ParquetSink:
+    """A Parquet file with the same columns, written in groups of rows; nulls where CSV leaves cells empty.
+
+    Args:
+        path: The file to write; it appears when ``close`` is told that the run is complete.
+        info: Where the poses came from, JSON under the key ``tposecli`` of the file's metadata.
+        stills: Whether the frames are pictures with names of their own, which become a last column.
+
+    Raises:
+        UsageError: ``pyarrow`` is not installed.
+        OutputError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError as error:
+            raise UsageError(
+                f"{path}: Parquet needs pyarrow; install it with pip install 'tposecli[parquet]', or write --csv"
+            ) from error
+        self._path = path
+        self._stills = stills
+        self._arrow = pyarrow
+        types = (
+            *[
+                pyarrow.int64(),
+                pyarrow.float64(),
+                pyarrow.int64(),
+                pyarrow.dictionary(pyarrow.int8(), pyarrow.string()),
+            ],
+            *[pyarrow.float32()] * 5,
+            *[pyarrow.uint8(), pyarrow.int32(), *[pyarrow.string()] * stills],
+        )
+        names = (*COLUMNS, NAME_COLUMN) if stills else COLUMNS
+        self._schema = pyarrow.schema(list(zip(names, types, strict=True)), {"tposecli": as_json(info)})
+        self._rows: list[tuple[Any, ...]] = []
+        self._file = open_binary(part_path(path))
+        self._writer = parquet.ParquetWriter(self._file, self._schema, compression="zstd")
+
+    def write(self, result: Result) -> None:
+        """Add the rows of a frame."""
+        name = (result.frame.name,) if self._stills else ()
+        self._rows += [(*row, *name) for row in table_rows(result)]
+        if len(self._rows) >= ROWS_AT_ONCE:
+            self._flush()
+
+    def close(self, complete: bool) -> None:
+        """End the file and give it its name, or remove it; closing twice is harmless."""
+        if self._file.closed:
+            return
+        try:
+            if complete:
+                self._flush()
+            self._writer.close()
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written ({error}); free some space") from error
+        finally:
+            self._file.close()
+            if not complete:
+                discard(self._path)
+        if complete:
+            publish(self._path)
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)
+        arrays = [self._arrow.array(values, field.type) for values, field in zip(columns, self._schema, strict=True)]
+        self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+        self._rows.clear()
