@@ -12,7 +12,7 @@ from tposecli.synth.extras import bag, skirt
 from tposecli.synth.head import head_meshes
 from tposecli.synth.mesh import Mesh, Rings, Weigh, chain, join, lathe, mirrored, only, tube
 from tposecli.synth.outfit import Material, Outfit
-from tposecli.synth.rig import BONE, Shape, rest_joints
+from tposecli.synth.rig import BONE, Shape, rest_joints, stretched
 
 Span = tuple[float, float, float, float, int]
 """A garment on a tube: upper y, lower y, metres off the skin at each, material."""
@@ -23,9 +23,9 @@ _TRUNK: Final = (
     (0.862, 0.0325, 0.032, 0.033, -0.012),
     (0.850, 0.037, 0.033, 0.036, -0.015),
     (0.842, 0.051, 0.035, 0.041, -0.015),
-    (0.834, 0.074, 0.038, 0.045, -0.014),
-    (0.825, 0.097, 0.041, 0.049, -0.013),
-    (0.814, 0.110, 0.046, 0.053, -0.012),
+    (0.834, 0.075, 0.038, 0.045, -0.014),
+    (0.826, 0.099, 0.041, 0.049, -0.013),
+    (0.815, 0.112, 0.046, 0.053, -0.012),
     (0.798, 0.111, 0.053, 0.058, -0.012),
     (0.775, 0.106, 0.060, 0.062, -0.011),
     (0.750, 0.100, 0.065, 0.064, -0.010),
@@ -61,10 +61,10 @@ _LEG: Final = (
     (0.030, 0.0, 0.0, 0.0, -0.012),
 )
 _ARM: Final = (
-    (0.8270, 0.0, 0.0, 0.0, -0.012),
-    (0.8255, 0.0090, 0.010, 0.010, -0.012),
-    (0.8205, 0.0175, 0.020, 0.020, -0.012),
-    (0.8080, 0.0250, 0.029, 0.029, -0.012),
+    (0.8255, 0.0, 0.0, 0.0, -0.012),
+    (0.8240, 0.0080, 0.010, 0.010, -0.012),
+    (0.8190, 0.0165, 0.020, 0.020, -0.012),
+    (0.8080, 0.0240, 0.029, 0.029, -0.012),
     (0.7900, 0.0280, 0.033, 0.033, -0.012),
     (0.7700, 0.0280, 0.034, 0.033, -0.012),
     (0.740, 0.0255, 0.031, 0.030, -0.013),
@@ -81,6 +81,7 @@ _ARM: Final = (
 )
 _FOOT: Final = (
     # z, half width, top, from the ankle's z
+    (-0.0405, 0.0, 0.022),
     (-0.040, 0.004, 0.022),
     (-0.036, 0.016, 0.036),
     (-0.026, 0.0205, 0.052),
@@ -92,6 +93,7 @@ _FOOT: Final = (
     (0.100, 0.0225, 0.024),
     (0.111, 0.0130, 0.018),
     (0.114, 0.003, 0.010),
+    (0.1145, 0.0, 0.010),
 )
 
 
@@ -116,14 +118,14 @@ def _sides(count: int, detail: float) -> int:
     return max(6, round(count * detail / 2) * 2)
 
 
-def _dressed(rows: Floats, spans: Sequence[Span], height: float) -> Rings:
+def _dressed(rows: Floats, spans: Sequence[Span], shape: Shape) -> Rings:
     """Rings of (R, 5) fractions (y, side, front, back, z) with garments over the skin; earlier spans lie on top."""
     edge = 0.0004
     cuts = [cut + nudge for span in spans for cut in span[:2] for nudge in (edge, -edge)]
     low, high = rows[-1, 0], rows[0, 0]
     ys = np.array(sorted({*rows[:, 0].tolist(), *(y for y in cuts if low < y < high)}, reverse=True))
     columns = [np.interp(-ys, -rows[:, 0], rows[:, column]) for column in range(1, 5)]
-    half = np.stack(columns[:3], axis=1) * height
+    half = np.stack(columns[:3], axis=1) * shape.height
     material = np.full(len(ys), Material.SKIN, np.int32)
     for upper, lower, at_top, at_bottom, kind in reversed(spans):
         inside = (ys < upper) & (ys > lower)
@@ -133,15 +135,8 @@ def _dressed(rows: Floats, spans: Sequence[Span], height: float) -> Rings:
         half = np.where(inside[:, None], half + thick, half)
         material[inside] = kind
     cloth = np.where(material[:-1] == Material.SKIN, material[1:], material[:-1])
-    centre = np.stack([np.zeros_like(ys), ys * height, columns[3] * height], axis=1)
+    centre = np.stack([np.zeros_like(ys), stretched(ys, shape), columns[3]], axis=1) * shape.height
     return Rings(centre.astype(np.float32), half.astype(np.float32), np.append(cloth, 0).astype(np.int32))
-
-
-def _leg_shift(rows: Floats, shape: Shape) -> Floats:
-    """Rows with the y of everything below the hips stretched for long or short legs, as the joints are."""
-    rows = rows.copy()
-    rows[:, 0] += (shape.legs - 1) * np.minimum(rows[:, 0], 0.52)
-    return rows
 
 
 def _trunk(shape: Shape, outfit: Outfit, detail: float) -> Mesh:
@@ -158,7 +153,7 @@ def _trunk(shape: Shape, outfit: Outfit, detail: float) -> Mesh:
     hem = WAIST - 0.115 * outfit.hem
     spans: list[Span] = [(0.842, hem, 0.003, outfit.loose + 0.010, Material.TOP)]
     spans.append((WAIST, 0.461, 0.003, 0.006, Material.BOTTOM))
-    rings = _dressed(_leg_shift(rows, shape), spans, shape.height)
+    rings = _dressed(rows, spans, shape)
     return tube(rings, _sides(22, detail), _trunk_weights(shape), square=2.25)
 
 
@@ -205,9 +200,9 @@ def _arm(shape: Shape, outfit: Outfit, detail: float) -> list[Mesh]:
     spans: list[Span] = []
     if outfit.sleeve > 0.02:
         off = outfit.loose * (1.3 if outfit.sleeve < 0.6 else 0.7) + 0.003
-        spans.append((0.8269, lower, 0.003, off, Material.TOP))
+        spans.append((0.8254, lower, 0.001, off, Material.TOP))
     bones = ("l_arm", "l_forearm", "l_hand")
-    rings = _on_bones(_dressed(_leg_shift(rows, shape), spans, shape.height), shape, bones)
+    rings = _on_bones(_dressed(rows, spans, shape), shape, bones)
     joints = rest_joints(shape)[[BONE[bone] for bone in bones], 1]
     weigh = chain(("l_clavicle", *bones), [joints[0] + 0.022 * shape.height, *joints[1:]], 0.02 * shape.height)
     return [tube(rings, _sides(12, detail), weigh)]
@@ -224,7 +219,7 @@ def _leg(shape: Shape, outfit: Outfit, detail: float) -> list[Mesh]:
     if outfit.leg < 1 or outfit.bottom_kind == "leggings":
         spans.append((0.085, 0.031, 0.002, 0.002, Material.SOCK))
     bones = ("l_thigh", "l_shin", "l_foot")
-    rings = _on_bones(_dressed(_leg_shift(rows, shape), spans, shape.height), shape, bones)
+    rings = _on_bones(_dressed(rows, spans, shape), shape, bones)
     joints = rest_joints(shape)[[BONE[bone] for bone in bones], 1]
     weigh = chain(("pelvis", *bones), [joints[0] + 0.012 * shape.height, *joints[1:]], 0.022 * shape.height)
     return [tube(rings, _sides(14, detail), weigh, square=2.1)]

@@ -7,7 +7,7 @@ import numpy as np
 from tposecli.synth.arrays import Floats, smoothstep
 from tposecli.synth.mesh import Mesh, Rings, grid_mesh, only, tube
 from tposecli.synth.outfit import Material, Outfit
-from tposecli.synth.rig import BONE, BONES, Shape
+from tposecli.synth.rig import BONE, BONES, Shape, stretched
 
 
 def skirt(shape: Shape, outfit: Outfit, waist: float, detail: float) -> Mesh:
@@ -25,7 +25,9 @@ def skirt(shape: Shape, outfit: Outfit, waist: float, detail: float) -> Mesh:
     wave = 1 + 0.05 * np.sin(around * 7)[None] * np.clip((down - 0.8) / 2, 0, 1)[:, None]
     c, s = np.cos(around)[None] * wave, np.sin(around)[None] * wave
     depth = np.where(s > 0, half[:, 1:2], half[:, 2:3]) * s
-    grid = np.stack([half[:, :1] * c, np.repeat(ys[:, None], sides, 1) * height, depth - 0.002 * height], axis=2)
+    grid = np.stack(
+        [half[:, :1] * c, np.repeat(stretched(ys, shape)[:, None], sides, 1) * height, depth - 0.002 * height], axis=2
+    )
 
     def weigh(points: Floats) -> Floats:
         weights = np.zeros((len(points), len(BONES)), np.float32)

@@ -169,14 +169,14 @@ def _glasses(size: float, origin: Floats, weigh: Weigh) -> list[Mesh]:
     """Two rims as thin rings and a bridge."""
     meshes = []
     around = np.arange(12) * (2 * np.pi / 12)
-    across = np.array([0, 0.5, 1.0, 0.5]) * np.pi
+    across = np.array([0, 0.5, 1.0, 1.5, 2.0]) * np.pi
     for sign in (1, -1):
         radius = 0.0125 + 0.0009 * np.cos(across)[:, None]
         x = sign * 0.018 + radius * np.cos(around)
         y = 0.0595 + radius * 0.85 * np.sin(around)
-        z = 0.0575 + 0.0012 * np.sin(across * 2)[:, None] - 0.25 * np.maximum(np.abs(x) - 0.02, 0)
+        z = 0.0575 + 0.0010 * np.sin(across)[:, None] - 0.25 * np.maximum(np.abs(x) - 0.02, 0)
         grid = np.stack([x, y, z], axis=2) * size + origin
-        meshes.append(grid_mesh(grid.astype(np.float32), np.full((3, 12), Material.GLASSES), weigh, two_sided=True))
+        meshes.append(grid_mesh(grid.astype(np.float32), np.full((4, 12), Material.GLASSES), weigh, two_sided=True))
     rows = [
         (0.064, 0.0, 0.0, 0.0, 0.061),
         (0.0635, 0.006, 0.0015, 0.0015, 0.061),

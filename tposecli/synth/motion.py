@@ -167,38 +167,29 @@ class Gait:
             joints[f"{side}_hand"] = (8.0, 4.0, 0.0)
         return pose(**joints)
 
+    def speed(self, shape: Shape) -> float:
+        """Metres a second, such that the standing foot does not slide."""
+        return self.cadence * _stride_length(Gait(swing=self.swing, stride=self.stride, running=self.running), shape)
+
+    def place(self, time_s: float, shape: Shape) -> tuple[float, float]:
+        """x and z in metres at a time."""
+        ahead, yaw = self.speed(shape) * time_s, np.radians(self.heading)
+        return self.x + ahead * float(np.sin(yaw)), self.z + ahead * float(np.cos(yaw))
+
     def at(self, time_s: float, shape: Shape) -> Stance:
         """The stance at a time; the standing foot does not slide."""
         phase = self.phase + self.cadence * time_s
-        ahead = _travel(self, shape, phase) - _travel(self, shape, self.phase)
-        yaw = np.radians(self.heading)
+        x, z = self.place(time_s, shape)
         lift = 0.05 * max(0.0, float(np.cos(4 * np.pi * (phase - 0.45)))) if self.running else 0.0
-        return Stance(
-            self.angles(phase), self.x + ahead * np.sin(yaw), self.z + ahead * np.cos(yaw), self.heading, lift
-        )
+        return Stance(self.angles(phase), x, z, self.heading, lift)
 
 
-def _travel(gait: Gait, shape: Shape, phase: float) -> float:
-    """Metres walked from phase 0."""
-    table = _travel_table(Gait(swing=gait.swing, stride=gait.stride, running=gait.running), shape)
-    whole, part = np.divmod(phase, 1.0)
-    return float(whole * table[-1] + np.interp(part * (len(table) - 1), np.arange(len(table)), table))
-
-
-@lru_cache(maxsize=64)
-def _travel_table(gait: Gait, shape: Shape) -> Floats:
-    """(65,) metres walked over one cycle: what keeps the lower foot where it stands."""
-    places, heights = [], []
-    for step in range(65):
-        bones = pose_bones(shape, gait.angles(step / 64))
-        heights.append(sole_heights(bones, shape).min(axis=1))
-        places.append([bones.start[BONE[f"{side}_foot"], 2] for side in "lr"])
-    z, low = np.array(places), np.array(heights)
-    stays = (low[:-1] + low[1:]).argmin(axis=1)
-    moves = -np.diff(z, axis=0)[np.arange(64), stays]
-    if gait.running:
-        moves = np.full(64, 1.45 * np.clip(moves, 0, None).mean())
-    return np.concatenate([[0.0], np.cumsum(np.clip(moves, 0, None))]).astype(np.float32)
+@lru_cache(maxsize=256)
+def _stride_length(gait: Gait, shape: Shape) -> float:
+    """Metres of one cycle: what keeps the left foot in place while it alone carries the body."""
+    first, last = (0.06, 0.28) if gait.running else (0.14, 0.44)
+    z = [pose_bones(shape, gait.angles(phase)).start[BONE["l_foot"], 2] for phase in (first, last)]
+    return float(z[0] - z[1]) / (last - first)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -152,7 +152,7 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     extra = rng.random(5)
     return replace(
         look,
-        beard=float(rng.uniform(0.3, 1)) if extra[0] < 0.25 else 0.0,
+        beard=float(rng.uniform(0.3, 1)) if extra[0] < 0.3 and look.hair_style in ("short", "bald", "curly") else 0.0,
         hat=bool(extra[1] < 0.12),
         bag=bool(extra[2] < 0.1),
         glasses=bool(extra[3] < 0.15),

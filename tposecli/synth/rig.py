@@ -27,7 +27,7 @@ def _veil() -> Floats:
         ("forearm", 0.04, 0.10): ("*arm", "*forearm"),
     }
     near |= {("hand", 0.04, 0.07): ("*forearm", "*hand"), ("thigh", 0.05, 0.24): ("pelvis", "spine", "*thigh")}
-    near |= {("shin", 0.05, 0.12): ("*thigh", "*shin"), ("foot", 0.04, 0.12): ("*shin", "*foot")}
+    near |= {("shin", 0.05, 0.14): ("*thigh", "*shin"), ("foot", 0.04, 0.12): ("*shin", "*foot")}
     table = np.full((17, len(BONES)), 0.03, np.float32)
     table[0], table[3:5] = 0.035, 0.035
     for row, ((_, other, own), bones) in enumerate(near.items()):
@@ -82,6 +82,11 @@ def random_shape(rng: np.random.Generator) -> Shape:
     )
 
 
+def stretched(y: Floats, shape: Shape) -> Floats:
+    """Heights (fractions of the person's) where long or short legs put them; the trunk keeps its size."""
+    return np.asarray(y + (shape.legs - 1) * np.minimum(y, 0.52))
+
+
 def rest_joints(shape: Shape) -> Floats:
     """(B, 3) metres: where each bone starts when the person stands at rest."""
     hip, shoulder = 0.053 * shape.hips, 0.106 * shape.shoulders
@@ -91,7 +96,7 @@ def rest_joints(shape: Shape) -> Floats:
     leg = [(hip, 0.52, 0.0), (hip * 0.95, 0.285, 0.004), (hip * 0.9, 0.043, -0.012), (hip * 0.95 + 0.006, 0.012, 0.072)]
     flip = np.array([-1, 1, 1])
     joints = np.concatenate([core, arm, flip * arm, leg, flip * leg])
-    joints[:, 1] += (shape.legs - 1) * np.minimum(joints[:, 1], 0.52)
+    joints[:, 1] = stretched(joints[:, 1], shape)
     return (joints * shape.height).astype(np.float32)
 
 

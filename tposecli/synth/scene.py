@@ -133,6 +133,12 @@ class Scene:
             picture = cv2.resize(picture, camera.size_wh, interpolation=cv2.INTER_AREA)
         return _truth(self, camera, stage, _developed(self, picture, time_s))
 
+    def measure(self, time_s: float = 0.0) -> Shot:
+        """The truth at a time without the picture, which is left black: a fifth of the time."""
+        camera = self.view.at(time_s)
+        stage = Stage.of(self, time_s, camera.magnified(self.film.magnify))
+        return _truth(self, camera, stage, np.zeros((camera.size_wh[1], camera.size_wh[0], 3), np.uint8))
+
     def _backdrop(self, camera: Camera, light: Light, stage: Stage) -> Floats:
         if not isinstance(self.place, Place):
             return np.array(self.place, np.float32)

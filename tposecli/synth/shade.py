@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.synth.arrays import Floats, Mask, unit
+from tposecli.synth.arrays import Floats, Mask, smoothstep, unit
 from tposecli.synth.outfit import Cloth, Colour, Material, Outfit
 from tposecli.synth.rig import BONE, Shape, rest_joints
 
@@ -165,11 +165,11 @@ def _face_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
     socket = np.exp(-(((x - 0.0175) / 0.012) ** 2) - ((y - 0.0625) / 0.0075) ** 2) * front
     colour *= (1 - 0.30 * socket)[:, None]
     if outfit.beard > 0:
-        chin = (y < 0.036 - 0.3 * np.maximum(z - 0.052, 0)) & (z > -0.002) | (
-            (x > 0.036) & (y < 0.05) & (z > 0) & (z < 0.022)
-        )
-        chin |= (np.abs(y - 0.0295) < 0.0035) & (x < 0.017) & front
-        colour[chin] = colour[chin] * (1 - 0.85 * outfit.beard) + hair * 0.85 * outfit.beard
+        low = 0.036 - 0.3 * np.maximum(z - 0.052, 0) + 0.25 * np.maximum(0.034 - z, 0)
+        grown = smoothstep((low - y) / 0.006) * smoothstep((z + 0.004) / 0.006)
+        moustache = smoothstep((0.0045 - np.abs(y - 0.0295)) / 0.002) * (x < 0.017) * front
+        share = (np.maximum(grown, moustache) * 0.85 * outfit.beard)[:, None]
+        colour = np.asarray(colour * (1 - share) + hair * share)
     return _features(outfit, colour, (x, y, front))
 
 
@@ -229,7 +229,7 @@ def crumpled(outfit: Outfit, material: NDArray[Any], rest: Floats, normal: Float
     """(P, 3) normals with the folds of the clothes."""
     depth = np.zeros(len(Material), np.float32)
     depth[Material.TOP], depth[Material.BOTTOM] = outfit.top.folds, outfit.bottom.folds
-    amount = depth[material] * 0.75
+    amount = depth[material] * 1.1
     u = (rest[:, 0] + 0.7 * rest[:, 2]) / 0.6 + outfit.top.seed % 97 / 97
     slope = _tile(_fold_slopes(), u, rest[:, 1] / 0.6) * amount[:, None]
     side = np.stack([normal[:, 2], np.zeros(len(normal), np.float32), -normal[:, 0]], axis=1)
