@@ -85,6 +85,23 @@ def to_frame(xy: Float32, center: Float32, scale: Float32, size_wh: tuple[int, i
     return ((xy - matrices[:, None, :, 2]) / matrices[:, None, :1, 0]).astype(np.float32)
 
 
+def grid_cells(
+    points: NDArray[np.floating], matrices: Matrices, stride: int, grid_hw: tuple[int, int]
+) -> NDArray[np.int64]:
+    """(N, K, 2) row and column of the attention grid's cell under each position, clamped to the grid.
+
+    Args:
+        points: (N, K, 2) frame pixels.
+        matrices: (N, 2, 3) maps from frame to crop pixels.
+        stride: Crop pixels per cell.
+        grid_hw: Height and width of the grid.
+    """
+    on_crop = np.einsum("nij,nkj->nki", matrices[:, :, :2], points) + matrices[:, None, :, 2]
+    cell = np.floor((on_crop + 0.5) / stride).astype(np.int64)
+    clamped: NDArray[np.int64] = np.clip(cell[:, :, ::-1], 0, np.array(grid_hw) - 1)
+    return clamped
+
+
 def as_xyxy(xywh: Sequence[Sequence[float]] | NDArray[np.floating]) -> NDArray[np.float64]:
     """(N, 4) left, top, width, height to left, top, right, bottom."""
     boxes = np.asarray(xywh, np.float64).reshape(-1, 4)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.crop import grid_cells
 from tposecli.types import Float32, Result
 
 Cells = NDArray[np.intp]
@@ -57,19 +58,11 @@ def summarise(result: Result, stride: int, layer: int = -1) -> Summary:
     )
 
 
-def joint_cells(result: Result, stride: int, grid_hw: Sequence[int]) -> Cells:
-    """(N, K, 2) row and column of the grid cell that each measured joint lies in, clamped to the grid."""
-    assert result.matrices is not None
-    matrices = result.matrices
-    on_crop = np.einsum("nij,nkj->nki", matrices[:, :, :2], result.poses.xy) + matrices[:, None, :, 2]
-    cell = np.floor((on_crop + 0.5) / stride).astype(np.intp)
-    return np.stack((np.clip(cell[:, :, 1], 0, grid_hw[0] - 1), np.clip(cell[:, :, 0], 0, grid_hw[1] - 1)), axis=2)
-
-
 def _around_joints(result: Result, share: NDArray[np.float64], stride: int) -> NDArray[np.float64]:
     """(N, K, K) sums over the 3 x 3 cells round each joint."""
+    assert result.matrices is not None
     height, width = share.shape[2:]
-    cells = joint_cells(result, stride, (height, width))
+    cells = grid_cells(result.poses.xy, result.matrices, stride, (height, width))
     padded = np.pad(share, ((0, 0), (0, 0), (1, 1), (1, 1)))
     nearby = sum(padded[:, :, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3))
     people = np.arange(len(share))[:, None, None]

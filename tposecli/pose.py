@@ -16,7 +16,7 @@ from tposecli import crop, heatmap
 from tposecli.errors import TposeError
 from tposecli.models.attention import Attention
 from tposecli.models.device import Runtime, out_of_memory
-from tposecli.models.files import resolve
+from tposecli.models.files import Checkpoint, resolve
 from tposecli.models.net import PoseNet
 from tposecli.models.weights import load
 from tposecli.types import Boxes, Frame, Poses, Result
@@ -37,7 +37,7 @@ class PoseEstimator:
     """TransPose on people whose boxes are known.
 
     Args:
-        model: A name of the catalogue, or ``auto``.
+        model: A name of the catalogue, or ``auto``; or a checkpoint that was found already.
         weights: A checkpoint to use instead of the catalogue's own.
         runtime: Device, precision and batch size; chosen for this machine if None.
         flip_test: Average with the mirrored crop: twice the work, a little more exact.
@@ -50,13 +50,13 @@ class PoseEstimator:
 
     def __init__(
         self,
-        model: str = "auto",
+        model: str | Checkpoint = "auto",
         weights: Path | None = None,
         runtime: Runtime | None = None,
         flip_test: bool = False,
         attention: Attention | None = None,
     ) -> None:
-        self.checkpoint = resolve(model, weights)
+        self.checkpoint = model if isinstance(model, Checkpoint) else resolve(model, weights)
         self.spec = self.checkpoint.spec
         self.sha256 = self.checkpoint.verify()
         self.runtime = runtime or Runtime.resolve()
@@ -83,6 +83,28 @@ class PoseEstimator:
             start += len(maps)
         measured = self._measure(crops)
         return list(self._results(frames, boxes, regions, matrices, measured))
+
+    def explain_points(self, frame: Frame, box: Boxes, points: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(L, Q, h, w) attention of any positions, not only keypoints, for one person.
+
+        Args:
+            frame: The picture.
+            box: The one person.
+            points: (Q, 2) frame pixels; those outside the person's crop count as its nearest cell.
+
+        Raises:
+            ValueError: Not exactly one box, or the estimator was made without attention.
+        """
+        if len(box) != 1 or self.attention is None:
+            raise ValueError("explain_points: expected one box and an estimator with attention")
+        height, width = self.net.input_hw
+        matrices = crop.frame_to_crop(*crop.crop_regions(box.corners, width / height), (width, height))
+        crops = torch.from_numpy(crop.cut(frame.image, matrices, (width, height)))
+        rows_columns = crop.grid_cells(points[None], matrices, self.spec.stride, self.net.grid_hw)[0]
+        cells = torch.from_numpy(rows_columns[:, 0] * self.net.grid_hw[1] + rows_columns[:, 1])[None]
+        with torch.inference_mode():
+            _, inputs = self.net.encode(self.net.normalize(self._upload(crops)))
+            return self.net.attention(inputs, cells.to(self.runtime.device), self.attention)[0].cpu().numpy()
 
     def _empty_batch(self, count: int) -> Tensor:
         """(count, H, W, 3) uint8; in pinned memory where a GPU will fetch it."""

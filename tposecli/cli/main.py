@@ -11,9 +11,11 @@ from typing import NoReturn
 import click
 
 from tposecli import __version__
+from tposecli.cli.attention import attention
 from tposecli.cli.images import images
 from tposecli.cli.models import models
 from tposecli.cli.video import video
+from tposecli.cli.weights import weights
 from tposecli.errors import TposeError
 
 INTERRUPTED = 130
@@ -32,7 +34,9 @@ def cli() -> None:
 
 cli.add_command(video)
 cli.add_command(images)
+cli.add_command(attention)
 cli.add_command(models)
+cli.add_command(weights)
 
 
 def main() -> NoReturn:
