@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+# No test reaches out but those of the downloads, which have a server of their own.
+os.environ["TPOSE_OFFLINE"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -14,6 +14,8 @@ from tposecli.errors import UsageError, WeightsError
 if TYPE_CHECKING:
     import torch
 
+    from tposecli.models.download import Downloads
+
 CHOICES: Final = ("auto", "bundled", "boxes:FILE", "full-frame", "yolo:NAME_OR_PATH", "torchvision:NAME")
 """What ``--detector`` takes."""
 BUNDLED_WEIGHTS: Final = "person-detector.safetensors"
@@ -71,13 +73,13 @@ class DetectorOptions:
         )
 
 
-def build_detector(options: DetectorOptions, device: torch.device) -> Detector:
-    """The detector that was asked for, ready to work.
+def build_detector(options: DetectorOptions, device: torch.device, downloads: Downloads | None = None) -> Detector:
+    """The detector that was asked for, ready to work; published weights that are not here are fetched.
 
     Raises:
         UsageError: A package that it needs is not installed, or the options do not go together.
         InputError: The file of boxes cannot be used.
-        WeightsError: Its weights are not on this machine, or damaged.
+        WeightsError: Its weights are not on this machine and cannot be had, or they are damaged.
     """
     kind, argument = _split(options.name)
     if kind == "full-frame":
@@ -91,11 +93,11 @@ def build_detector(options: DetectorOptions, device: torch.device) -> Detector:
     if kind == "yolo":
         from tposecli.detect.yolo import YoloDetector
 
-        return YoloDetector(argument, options.box_filter(), options.image_size, device)
+        return YoloDetector(argument, options.box_filter(), options.image_size, device, downloads)
     if kind == "torchvision":
         from tposecli.detect.torchvision import TorchvisionDetector
 
-        return TorchvisionDetector(argument, options.box_filter(), options.image_size, device)
+        return TorchvisionDetector(argument, options.box_filter(), options.image_size, device, downloads)
     return _bundled(options, device)
 
 

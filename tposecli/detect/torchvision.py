@@ -1,4 +1,4 @@
-"""Detectors of torchvision (BSD licence), with COCO weights that are on this machine already."""
+"""Detectors of torchvision (BSD licence), with its COCO weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import UsageError, WeightsError
-from tposecli.files import sha256_of
-from tposecli.models.files import cache_dir
+from tposecli.models.download import Downloads, Remote
+from tposecli.models.files import cache_dir, check, fetch
 from tposecli.models.weights import read_state
 from tposecli.types import Boxes, Frame
 
@@ -50,6 +50,11 @@ class TorchvisionModel:
         return OFFICIAL_URL + self.file
 
     @property
+    def remote(self) -> Remote:
+        """The weights, for the code that downloads."""
+        return Remote(f"torchvision:{self.name}", self.file, self.url, self.sha256_prefix)
+
+    @property
     def sha256_prefix(self) -> str:
         """The first digits of the weights' SHA-256."""
         return self.file.removesuffix(".pth").rpartition("-")[2]
@@ -76,6 +81,7 @@ class TorchvisionDetector:
         box_filter: BoxFilter | None = None,
         image_size: int | None = None,
         device: torch.device | str = "cpu",
+        downloads: Downloads | None = None,
     ) -> None:
         """Build the net and load its weights.
 
@@ -84,17 +90,18 @@ class TorchvisionDetector:
             box_filter: Which boxes are kept.
             image_size: Longer side of the scaled frame, pixels; None for the model's own rule.
             device: Where the net runs.
+            downloads: How the weights may be fetched if they are not here.
 
         Raises:
             UsageError: No such model, one of a fixed size, or torchvision is not installed.
-            WeightsError: The weights are not on this machine, or damaged.
+            WeightsError: The weights are not on this machine and cannot be had, or they are damaged.
         """
         model = find_model(name)
         self._filter = box_filter or BoxFilter()
         self._device = torch.device(device)
         options = _options(model, self._filter, image_size)
         detection = load_torchvision()
-        path = find_weights(model)
+        path = find_weights(model, downloads)
         net: nn.Module = getattr(detection, name)(
             weights=None, weights_backbone=None, num_classes=CLASSES, progress=False, **options
         )
@@ -131,21 +138,17 @@ def find_model(name: str) -> TorchvisionModel:
     raise UsageError(f"torchvision:{name}: no such detector; {hint}known: {', '.join(names)}")
 
 
-def find_weights(model: TorchvisionModel) -> Path:
-    """The model's weights in our cache or in that of torch.hub.
+def find_weights(model: TorchvisionModel, downloads: Downloads | None = None) -> Path:
+    """The model's weights in our cache or in that of torch.hub, else downloaded into ours.
 
     Raises:
-        WeightsError: They are in neither, or their digest is not the published one.
+        WeightsError: They are in neither and cannot be had, or their digest is not the published one.
     """
     places = (cache_dir() / model.file, Path(torch.hub.get_dir()) / "checkpoints" / model.file)
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        raise WeightsError(
-            f"torchvision:{model.name}: its weights are not on this machine; download {model.url} "
-            f"and put it at {places[0]}"
-        )
-    if not sha256_of(path).startswith(model.sha256_prefix):
-        raise WeightsError(f"{path}: damaged or cut short (its SHA-256 is not the published one); get {model.url} anew")
+        path = fetch(model.remote, downloads)
+    check(path, model.sha256_prefix)
     return path
 
 

@@ -2,13 +2,14 @@
 
 The library sends analytics, asks name servers whether it is online, installs packages, downloads weights, unpickles
 whatever a checkpoint holds and changes settings of the whole process. :func:`load_ultralytics` and :func:`contained`
-keep it from all of that; nothing here ever touches the network.
+keep it from all of that; published models are downloaded by our own code.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,10 +25,16 @@ from torch import _tensor_str
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import TposeError, UsageError, WeightsError
-from tposecli.models.files import cache_dir
+from tposecli.models.download import Downloads, Remote
+from tposecli.models.files import cache_dir, check, fetch
 from tposecli.types import Boxes, Frame
 
 ASSETS_URL: Final = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
+PUBLISHED: Final = re.compile(
+    r"yolo(?:(?:v8|11|26)[nsmlx](?:-seg|-pose)?|12[nsmlx]|v10[nsmblx]|v9[tsmce]|v9[ce]-seg|v5[nsmlx]6?u"
+    r"|v3(?:-spp|-tiny)?u)"
+)
+"""Names of the library's models that find boxes."""
 SIZE: Final = 640
 """Longer side, pixels, to which a frame is scaled where nobody says otherwise."""
 PERSON: Final = 0
@@ -65,6 +72,7 @@ class YoloDetector:
         box_filter: BoxFilter | None = None,
         image_size: int | None = None,
         device: torch.device | str = "cpu",
+        downloads: Downloads | None = None,
     ) -> None:
         """Load the model and run it once.
 
@@ -73,13 +81,14 @@ class YoloDetector:
             box_filter: Which boxes are kept.
             image_size: Longer side of the scaled frame, pixels; None for ``SIZE``.
             device: Where it runs.
+            downloads: How a published model may be fetched if it is not here.
 
         Raises:
             UsageError: ultralytics, or a package that this kind of file needs, is not installed.
             WeightsError: There is no such file, or it is no model that finds boxes.
         """
-        path = find_model(model)
         library = load_ultralytics()
+        path = find_model(model, downloads)
         self._filter = box_filter or BoxFilter()
         self._options = {
             "conf": self._filter.min_score,
@@ -112,14 +121,20 @@ class YoloDetector:
         return [Boxes(result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()) for result in results]
 
 
-def find_model(model: str) -> Path:
-    """The file, or folder of an exported model, that ``yolo:MODEL`` means; nothing is downloaded.
+def published(name: str) -> Remote | None:
+    """The library's own model of that name, with or without ``.pt``; None if it has none that finds boxes."""
+    stem = name.removesuffix(".pt")
+    return Remote(f"yolo:{stem}", f"{stem}.pt", f"{ASSETS_URL}{stem}.pt") if PUBLISHED.fullmatch(stem) else None
+
+
+def find_model(model: str, downloads: Downloads | None = None) -> Path:
+    """The file, or folder of an exported model, that ``yolo:MODEL`` means.
 
     A path is taken as it is. A bare name is looked for in the current folder and in the cache, with ``.pt`` added
-    where it has no ending.
+    where it has no ending; a published model that is in neither is downloaded into the cache.
 
     Raises:
-        WeightsError: It is in none of these places; the message says where it can be had and where to put it.
+        WeightsError: It is in none of these places and cannot be had, or it has changed since its first use.
     """
     given = Path(model).expanduser()
     name = given.name if given.suffix else given.name + ".pt"
@@ -127,13 +142,18 @@ def find_model(model: str) -> Path:
     places = [given, given.with_name(name)] + [cache_dir() / name] * bare
     for path in places:
         if path.exists() and (path.is_file() or path.suffix or path.name.endswith("_model")):
+            if path.is_file():
+                check(path)
             return path.resolve()
     if not bare:
         raise WeightsError(f"{given}: no such model file")
-    raise WeightsError(
-        f"yolo:{model}: there is no {name} in the current folder or the cache; "
-        f"download {ASSETS_URL}{name} and put it at {cache_dir() / name}, or name the file with its path"
-    )
+    remote = published(name)
+    if remote is None:
+        raise WeightsError(
+            f"yolo:{model}: there is no {name} in the current folder or the cache, and it is no published model; "
+            f"put it at {cache_dir() / name}, or name the file with its path"
+        )
+    return fetch(remote, downloads).resolve()
 
 
 def load_ultralytics() -> ModuleType:

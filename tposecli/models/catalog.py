@@ -69,6 +69,11 @@ class ModelSpec:
         return 32 if self.backbone.startswith("hrnet") else 8
 
     @property
+    def least_bytes(self) -> int:
+        """A checkpoint smaller than this is incomplete: float32 parameters, and 3% for their rounding here."""
+        return int(self.parameters_m * 4e6 * 0.97)
+
+    @property
     def bundled(self) -> bool:
         """Whether the weights come with the program."""
         return not self.url

@@ -1,0 +1,306 @@
+"""Downloads that go on after a cut and are checked before they get their name; the standard library only.
+
+Proxies come from the usual environment variables, certificates are always checked, a redirect never leaves https.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from tposecli.errors import UsageError, WeightsError
+from tposecli.files import discard, part_path, publish, sha256_of
+from tposecli.models.request import Failed, Patience, Transient, ask, read, shown
+
+log = logging.getLogger("tposecli")
+
+CHUNK: Final = 1 << 16
+DIGEST_DIGITS: Final = 64
+LONGEST_PAUSE_S: Final = 15.0
+
+Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""Shows one transfer: given a label and the size in bytes, if known, a context that takes the bytes that are there."""
+
+
+@contextmanager
+def no_bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Shows nothing."""
+    yield lambda done: None
+
+
+def offline_by_environment() -> bool:
+    """Whether ``TPOSE_OFFLINE`` forbids the network."""
+    return os.environ.get("TPOSE_OFFLINE", "").strip().lower() not in ("", "0", "f", "false", "n", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """Whether and how files may be fetched.
+
+    Attributes:
+        offline: Open no socket; by default what ``TPOSE_OFFLINE`` says.
+        patience: Time limits and tries.
+        bar: Shows how a transfer goes.
+    """
+
+    offline: bool = field(default_factory=offline_by_environment)
+    patience: Patience = field(default_factory=Patience)
+    bar: Bar = field(default=no_bar, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A published file.
+
+    Attributes:
+        label: What the user calls it.
+        file: The name it is kept under.
+        url: Where its publisher has it.
+        sha256: What its SHA-256, hexadecimal, begins with: all 64 digits, as many as are published, or none.
+        least_bytes: A file smaller than this is not it.
+    """
+
+    label: str
+    file: str
+    url: str
+    sha256: str = ""
+    least_bytes: int = 0
+
+
+def sources(remote: Remote) -> list[str]:
+    """Addresses to try, in order: the mirrors of ``TPOSE_MIRRORS``, then the publisher's.
+
+    Raises:
+        UsageError: A mirror that is no http or https address.
+    """
+    bases = [base.strip() for base in os.environ.get("TPOSE_MIRRORS", "").split(",") if base.strip()]
+    for number, base in enumerate(bases, 1):
+        if not base.startswith(("http://", "https://")):
+            raise UsageError(f"TPOSE_MIRRORS: entry {number} does not begin with http:// or https://; correct it")
+    return [f"{base.rstrip('/')}/{remote.file}" for base in bases] + [remote.url]
+
+
+def by_hand(remote: Remote, path: Path) -> str:
+    """What to do where the program cannot fetch a file itself."""
+    return f"download {shown(remote.url)} and put it at {path}"
+
+
+def download(remote: Remote, path: Path, downloads: Downloads) -> str:
+    """Fetch a file whole, check it, and give it its name; the caller holds the file's lock.
+
+    What came before a cut stays in ``path``'s part, and the next call goes on from there.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        WeightsError: No source has it, it is not the published file, or the disk cannot take it.
+    """
+    failures = []
+    for url in sources(remote):
+        log.info("downloading %s", shown(url))
+        try:
+            digest = _from_source(url, remote, path, downloads)
+        except Failed as error:
+            failures.append(f"{shown(url)}: {error}")
+            continue
+        except OSError as error:
+            raise WeightsError(
+                f"{path.parent}: the download cannot be written there ({error.strerror}); "
+                "make room, or set TPOSE_HOME to another folder"
+            ) from error
+        log.info("%s: kept at %s", remote.label, path)
+        return digest
+    raise WeightsError(f"{remote.label}: the download failed ({'; '.join(failures)}); {by_hand(remote, path)}")
+
+
+def _from_source(url: str, remote: Remote, path: Path, downloads: Downloads) -> str:
+    """Try one address a few times.
+
+    Raises:
+        Failed: It does not have the file, or not to the end.
+        OSError: The disk.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    patience = downloads.patience
+    part = Part(path, url, checkable=bool(remote.sha256))
+    for tries_left in reversed(range(patience.tries)):
+        try:
+            resumed = _transfer(url, remote, part, downloads)
+            return _accept(remote, path, part, resumed)
+        except Transient as error:
+            if error.restart:
+                part.discard()
+            if not tries_left:
+                raise
+            backoff = patience.pause_s * 2 ** (patience.tries - 1 - tries_left)
+            pause = min(error.retry_after_s or backoff, LONGEST_PAUSE_S)
+            log.info("%s: %s; trying again in %.0f s", shown(url), error, pause)
+            time.sleep(pause)
+    raise AssertionError("a download is tried at least once")
+
+
+def _transfer(url: str, remote: Remote, part: Part, downloads: Downloads) -> bool:
+    """Fetch what is missing of the part, in one request; true if something was there already."""
+    with ask(url, part.headers(), downloads.patience) as response:
+        start, total = part.begin(response)
+        _check_space(part.path, None if total is None else total - start)
+        done = start
+        with part.path.open("r+b" if start else "wb") as file, downloads.bar(remote.label, total) as tell:
+            file.seek(start)
+            file.truncate()
+            tell(done)
+            while chunk := read(response, CHUNK if total is None else min(CHUNK, total - done)):
+                _write(file, chunk)
+                done += len(chunk)
+                tell(done)
+            os.fsync(file.fileno())
+    if total is not None and done < total:
+        raise Transient(f"the transfer was cut after {done} of {total} bytes")
+    return start > 0
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    file.write(chunk)
+    file.flush()
+
+
+def _accept(remote: Remote, path: Path, part: Part, resumed: bool) -> str:
+    """Check the finished part and give it its name; one that is wrong is deleted.
+
+    Raises:
+        Failed: It is not the published file; Transient if it was put together from two transfers, which may not match.
+    """
+    digest = sha256_of(part.path)
+    reason = ""
+    if not digest.startswith(remote.sha256):
+        reason = f"not the expected file, so it was deleted: SHA-256 {digest}, expected {remote.sha256}"
+    elif len(remote.sha256) < DIGEST_DIGITS:
+        reason = flaw(part.path, path.suffix, remote.least_bytes)
+    if reason:
+        part.discard()
+        raise Transient(reason) if resumed else Failed(reason)
+    publish(path)
+    part.discard()
+    return digest
+
+
+def flaw(path: Path, suffix: str, least_bytes: int = 0) -> str:
+    """What is visibly wrong with a checkpoint, without loading it; empty if nothing is.
+
+    A zip archive, which PyTorch writes, has its directory at the end, so that one cut short is told.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.lstrip()[:1] == b"<":
+        return "a web page instead of the file, perhaps the network's login"
+    if size < least_bytes or not size:
+        return f"too small to be the file: {size} bytes, at least {max(1, least_bytes)} expected"
+    if suffix == ".safetensors":
+        return "" if head[8:9] == b"{" else "not a safetensors file"
+    if head.startswith(b"PK"):
+        return "" if zipfile.is_zipfile(path) else "incomplete: its end is missing"
+    return "" if head.startswith(b"\x80") else "not a PyTorch checkpoint"
+
+
+def _check_space(path: Path, needed: int | None) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if needed is not None and needed > free:
+        raise WeightsError(
+            f"{path.parent}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
+            "make room, or set TPOSE_HOME to a folder on another disk"
+        )
+
+
+class Part:
+    """The unfinished file, and a note beside it of what the server said about the whole.
+
+    A part is gone on with only if the pieces can be told to belong together: by the server's ``ETag`` or date, or by a
+    digest that is known beforehand.
+    """
+
+    def __init__(self, path: Path, url: str, checkable: bool) -> None:
+        """The part of ``path``, coming from ``url``; ``checkable`` if a digest will be compared at the end."""
+        self._target = path
+        self.path = part_path(path)
+        self._note = self.path.with_name(self.path.name + ".json")
+        self._source = shown(url)
+        self._checkable = checkable
+        self._start = 0
+
+    def headers(self) -> dict[str, str]:
+        """What to ask for: the rest if a start is there, else everything."""
+        self._start = 0
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        validator, total = self._read_note()
+        if not size or not (validator or self._checkable) or (total is not None and size > total):
+            return {}
+        # A part that is complete already asks for its last byte again: for nothing, servers answer with an error.
+        self._start = size - 1 if size == total else size
+        headers = {"Range": f"bytes={self._start}-"}
+        return headers | {"If-Range": validator} if validator else headers
+
+    def begin(self, response: http.client.HTTPResponse) -> tuple[int, int | None]:
+        """Where the response's bytes belong, and the size of the whole file if the server says it.
+
+        Raises:
+            Transient: They do not belong to the part, which is of no use.
+            Failed: The response is not the file.
+        """
+        validator = _validator(response)
+        if response.status == http.HTTPStatus.OK:
+            self.discard()
+            self._write_note(validator, response.length)
+            return 0, response.length
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            raise Failed(f"HTTP {response.status} {response.reason}")
+        start, total = _content_range(response.headers.get("Content-Range", ""))
+        known, size = self._read_note()
+        changed = (known and validator and known != validator) or (None not in (size, total) and size != total)
+        if start != self._start or changed:
+            reason = "the file has changed since its download began, or the server sent another piece of it"
+            raise Transient(reason, restart=True)
+        return self._start, size if total is None else total
+
+    def discard(self) -> None:
+        """Delete it, note included."""
+        discard(self._target)
+        self._note.unlink(missing_ok=True)
+
+    def _read_note(self) -> tuple[str, int | None]:
+        """Validator and size of the whole file, as this source gave them."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            if note["source"] == self._source:
+                return str(note["validator"]), None if note["size"] is None else int(note["size"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        return "", None
+
+    def _write_note(self, validator: str, size: int | None) -> None:
+        note = {"source": self._source, "validator": validator, "size": size}
+        self._note.write_text(json.dumps(note), encoding="utf-8")
+
+
+def _validator(response: http.client.HTTPResponse) -> str:
+    """What tells this version of the file from others: a strong ``ETag``, else its date, else nothing."""
+    tag: str = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+
+
+def _content_range(header: str) -> tuple[int | None, int | None]:
+    """First byte and size of the whole file, from ``bytes 100-199/200``; None for what it does not say."""
+    piece, _, total = header.removeprefix("bytes ").partition("/")
+    first = piece.partition("-")[0].strip()
+    return int(first) if first.isdecimal() else None, int(total) if total.strip().isdecimal() else None
