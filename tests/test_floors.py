@@ -12,11 +12,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "tposecli"
 
+DRAWING = ("draw", "strokes", "trails", "veil", "plate")
 FLOORS = {
     0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "timings"],
     1: ["crop", "heatmap", "similarity", "synth"],
     2: ["models"],
-    3: ["source", "detect", "pose", "track", "smooth", "draw", "strokes", "trails", "veil", "plate", "explain", "overlay"],
+    3: ["source", "detect", "pose", "track", "smooth", "explain", "overlay", *DRAWING],
     4: ["sinks", "provenance", "figure"],
     5: ["pipeline", "job", "outputs", "exports", "follow", "replay", "runner", "explainer", "validate", "doctor"],
     6: ["api", "train"],

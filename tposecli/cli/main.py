@@ -12,6 +12,7 @@ import click
 
 from tposecli import __version__
 from tposecli.cli.attention import attention
+from tposecli.cli.eval import evaluate
 from tposecli.cli.images import images
 from tposecli.cli.models import models
 from tposecli.cli.video import video
@@ -35,6 +36,7 @@ def cli() -> None:
 cli.add_command(video)
 cli.add_command(images)
 cli.add_command(attention)
+cli.add_command(evaluate)
 cli.add_command(models)
 cli.add_command(weights)
 

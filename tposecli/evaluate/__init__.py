@@ -1,0 +1,1 @@
+"""How good the poses are: the authors' test run over a COCO keypoint set, figures, and where they come from."""
