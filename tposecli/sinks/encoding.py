@@ -12,6 +12,8 @@ import av.container
 import av.video.stream
 
 from tposecli.errors import UsageError
+from tposecli.source.access import Medium
+from tposecli.source.session import Beside
 
 MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """Ending to FFmpeg's muxer; all of them keep a timestamp for each frame."""
@@ -37,7 +39,7 @@ class VideoOptions:
         codec: FFmpeg's name of the encoder, or h264, hevc, vp9, av1; None: H.264, or VP9 in ``.webm``.
         crf: Constant rate factor, lower is better and bigger; None: the encoder's value in ``QUALITY``.
         preset: Speed of libx264 and libx265.
-        audio_from: File whose sound is carried over; None: silent.
+        audio_from: Whose sound, subtitles and chapters are carried over; None: silent.
         start_s: Where the picture begins, on the source's own clock. Above 0, picture and sound are moved so that the
             first frame is at 0; at 0 they keep their times.
         end_s: Where the sound ends, on the source's own clock; None: where it ends in the source.
@@ -46,7 +48,7 @@ class VideoOptions:
     codec: str | None = None
     crf: int | None = None
     preset: str = "veryfast"
-    audio_from: Path | str | None = None
+    audio_from: Medium | Beside | None = None
     start_s: float = 0.0
     end_s: float | None = None
 

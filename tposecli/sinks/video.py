@@ -20,7 +20,6 @@ from av.packet import Packet
 
 from tposecli.errors import OutputError
 from tposecli.files import discard, part_path, publish
-from tposecli.sinks.audio import AudioFeed
 from tposecli.sinks.encoding import (
     BT709,
     FALLBACK_RATE,
@@ -31,6 +30,7 @@ from tposecli.sinks.encoding import (
     container_options,
     muxer_of,
 )
+from tposecli.sinks.feed import Feed
 from tposecli.types import Image, SourceInfo
 
 __all__ = ["VideoOptions", "VideoSink", "partial_path"]
@@ -81,9 +81,9 @@ class VideoSink:
         self._container = av.open(f"file:{part_path(path)}", "w", format=self._muxer, container_options=layout)
         self._stream = add_video(self._container, self._muxer, self._options, self._rate)
         self._stream.codec_context.time_base = self._time_base
-        self._audio: AudioFeed | None = None
+        self._feed: Feed | None = None
         if self._options.audio_from is not None:
-            self._audio = AudioFeed(self._options.audio_from, self._container, self._muxer)
+            self._feed = Feed(self._options.audio_from, self._container, self._muxer)
 
     def __enter__(self) -> Self:
         return self
@@ -142,9 +142,9 @@ class VideoSink:
         """Write what the encoders hold and the index, then give the file its name."""
         for packet in self._stream.encode(None):
             self._mux(packet)
-        if self._audio is not None:
-            self._audio.advance(math.inf if complete else float(self._last * self._time_base))
-            self._audio.finish()
+        if self._feed is not None:
+            self._feed.advance(math.inf if complete else float(self._last * self._time_base))
+            self._feed.finish()
         self._container.close()
         if self.nudged:
             log.warning("%s: %d frames had timestamps out of order and were moved", self.path, self.nudged)
@@ -156,8 +156,8 @@ class VideoSink:
 
     def _release(self) -> None:
         """Close both files, whatever state they are in."""
-        if self._audio is not None:
-            self._audio.close()
+        if self._feed is not None:
+            self._feed.close()
         try:
             self._container.close()
         except av.FFmpegError:
@@ -170,8 +170,8 @@ class VideoSink:
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._shift = ticks if self._options.start_s > 0 else 0
         self._last = ticks - self._shift - 1
-        if self._audio is not None:
-            self._audio.begin(self._shift * self._time_base, self._options.end_s)
+        if self._feed is not None:
+            self._feed.begin(self._shift * self._time_base, self._options.end_s)
 
     def _convert(self, image: Image) -> av.video.frame.VideoFrame:
         """The picture in the encoder's format: limited range BT.709, odd sides one pixel longer; no other copy."""
@@ -211,8 +211,8 @@ class VideoSink:
         """Mux one packet of the picture, and the sound up to it."""
         if not packet.duration:
             packet.duration = max(1, round(1 / (self._rate * packet.time_base)))
-        if self._audio is not None and packet.dts is not None:
-            self._audio.advance(float(packet.dts * packet.time_base))
+        if self._feed is not None and packet.dts is not None:
+            self._feed.advance(float(packet.dts * packet.time_base))
         self._container.mux(packet)
 
     def _failure(self, error: Exception) -> OutputError:

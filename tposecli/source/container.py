@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import av
 import av.container
@@ -19,13 +18,12 @@ import cv2
 import numpy as np
 from av.buffer import Buffer
 
-from tposecli.errors import InputError
+from tposecli.errors import InputError, UsageError
+from tposecli.source.access import Medium, access_to, is_address, is_stdin, shown
 from tposecli.types import Image
 
 ANY_CLOCK = ("mpegts", "mpeg", "dvd", "svcd", "vob", "rtsp", "sdp", "hls")
 """Formats whose clock may start anywhere, so that "from the beginning" means from their first timestamp."""
-
-NETWORK_TIMEOUT_S = 30.0
 
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -69,70 +67,63 @@ class Upright:
         return np.ascontiguousarray(turned)
 
 
-def is_address(path: Path | str) -> bool:
-    """Whether ``path`` names something on a network rather than a file."""
-    return isinstance(path, str) and "://" in path
-
-
-def label(path: Path | str) -> str:
-    """File name, or the address without user, password and query."""
-    if not is_address(path):
-        return Path(path).name
-    parts = urlsplit(str(path))
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def shown(path: Path | str) -> str:
-    """``path`` as messages name it."""
-    return label(path) if is_address(path) else str(path)
-
-
-def open_media(path: Path | str) -> av.container.InputContainer:
-    """Open a file or an address for reading.
+def open_media(medium: Medium) -> av.container.InputContainer:
+    """Open a file, an address or standard input for reading.
 
     Raises:
         InputError: It is missing, a folder, empty, not allowed to be read, or no media at all.
+        UsageError: An address of an unknown kind.
     """
-    if is_address(path):
-        name, timeout = str(path), NETWORK_TIMEOUT_S
-    else:
-        _check_file(Path(path))
-        name, timeout = f"file:{path}", None
+    access = access_to(medium)
     try:
-        container = av.open(name, "r", metadata_errors="replace", timeout=timeout)
+        container = av.open(
+            access.name, "r", options=access.options, metadata_errors="replace", timeout=access.timeout_s
+        )
     except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"{shown(path)}: cannot be opened as a video ({reason}); it may be cut off, damaged or of another kind"
-        ) from error
+        raise InputError(f"{shown(medium)}: cannot be opened as a video ({_reason(medium, error)})") from error
     if container.format.name == "tty":
         container.close()
-        raise InputError(f"{shown(path)}: this is text, not a video; name a video file")
+        raise InputError(f"{shown(medium)}: this is text, not a video; name a video file")
     return container
 
 
-def pick_video(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
-    """The best video stream; cover pictures of music do not count.
+def _reason(medium: Medium, error: Exception) -> str:
+    """FFmpeg's reason, and what can be done about it."""
+    reason = getattr(error, "strerror", None) or str(error)
+    if is_address(medium):
+        return f"{reason}; check the address, and that it can be reached from here"
+    if is_stdin(medium):
+        return f"{reason}; an MP4 with its index at the end must be named as a file, or made with -movflags +faststart"
+    return f"{reason}; it may be cut off, damaged or of another kind"
+
+
+def pick_video(
+    container: av.container.InputContainer, name: str, wanted: int | None = None
+) -> av.video.stream.VideoStream:
+    """The best video stream, or the ``wanted``-th from 0; cover pictures of music do not count.
 
     Raises:
         InputError: There is none, or nothing here can decode it.
+        UsageError: There are not so many.
     """
     moving = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not moving:
         kinds = ", ".join(sorted({_kind(stream) for stream in container.streams})) or "nothing"
         raise InputError(f"{name}: no video stream in it (only {kinds}); name a file with a moving picture")
+    if wanted is not None and wanted >= len(moving):
+        raise UsageError(f"{name}: video stream {wanted} asked for, it has {len(moving)}, counted from 0")
     best = container.streams.best("video")
-    stream = best if best in moving else moving[0]
+    stream = moving[wanted] if wanted is not None else best if best in moving else moving[0]
     if stream.codec_context is None:
         raise InputError(f"{name}: no decoder for its video codec; convert it to H.264, for example with ffmpeg")
     return stream
 
 
-def set_discard(container: av.container.InputContainer, keep: str) -> None:
+def set_discard(container: av.container.InputContainer, keep: Collection[str]) -> None:
     """Let the demuxer pass over the streams of other types, which saves reading them (PyAV from 17 on)."""
     discard = getattr(av.stream, "Discard", None)
     for stream in container.streams:
-        if discard is not None and stream.type != keep:
+        if discard is not None and stream.type not in keep:
             stream.discard = discard.all
 
 
@@ -159,28 +150,6 @@ def claimed_end_s(container: av.container.InputContainer, stream: av.video.strea
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
 
 
-def first_frame(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, name: str
-) -> av.video.frame.VideoFrame:
-    """The first frame that can be decoded.
-
-    Raises:
-        InputError: None can.
-    """
-    try:
-        for packet in container.demux(stream):
-            try:
-                frames = stream.decode(packet)
-            except av.FFmpegError:
-                continue
-            for frame in frames:
-                if not frame.is_corrupt:
-                    return frame
-    except av.FFmpegError:
-        pass
-    raise InputError(f"{name}: not one frame of it can be decoded; it may be cut off or damaged: check that it plays")
-
-
 def duration_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
     """Length of the stream, or of the whole file, as the container claims it."""
     time_base = as_fraction(stream.time_base)
@@ -195,13 +164,3 @@ def _is_cover(stream: av.stream.Stream) -> bool:
 
 def _kind(stream: av.stream.Stream) -> str:
     return "a cover picture" if _is_cover(stream) else str(stream.type)
-
-
-def _check_file(path: Path) -> None:
-    """Tell the plain mistakes before FFmpeg words them."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file; check the name")
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder, not a video; name the files in it")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; copy or download it again")

@@ -5,40 +5,25 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self
 
 import av
-import av.container
 import av.video.frame
-import av.video.reformatter
 import av.video.stream
-import numpy as np
-from av.packet import Packet
 
-from tposecli.source.container import (
-    Upright,
-    as_fraction,
-    claimed_end_s,
-    duration_s,
-    first_frame,
-    is_address,
-    label,
-    open_media,
-    origin_s,
-    pick_video,
-    set_discard,
-    shown,
-)
+from tposecli.errors import InputError
+from tposecli.source.access import Medium, is_live, is_once, is_stdin, label
+from tposecli.source.container import as_fraction, claimed_end_s, duration_s, origin_s
+from tposecli.source.filters import Deinterlacer, Timed
+from tposecli.source.pixels import Pixels, square_wh
+from tposecli.source.session import Beside, FileBeside, Session, VideoPacket
 from tposecli.source.window import WHOLE, Window
-from tposecli.types import Frame, Image, SourceInfo
+from tposecli.types import Frame, SourceInfo
 
 log = logging.getLogger("tposecli")
-
-VideoPacket: TypeAlias = "Packet[av.video.stream.VideoStream]"
 
 NAMED_LOSSES = 100
 """How many times of lost frames are kept for the summary; all are counted."""
@@ -68,70 +53,98 @@ class _Pass:
 
 
 class VideoSource:
-    """A video file as frames; each iteration opens the file anew and closes it when it ends, however it ends.
+    """A video as frames; each iteration opens it anew and closes it when it ends, however it ends.
 
-    Frames are decoded from the beginning even when they are not wanted, so that ``Frame.index`` is the true count of
-    decoded frames in the file; unwanted ones are never converted to RGB. A damaged packet costs its frame, which is
-    counted; a file that is cut off gives the frames it has.
+    What can be read but once (standard input, an address) is opened once, for looking at its beginning and for the
+    first iteration. Frames are decoded from the beginning even when they are not wanted, so that ``Frame.index`` is the
+    true count of decoded frames; unwanted ones are never converted to RGB. A damaged packet costs its frame, which is
+    counted; a file that is cut off gives the frames it has. Interlaced frames are made whole, high dynamic range is
+    mapped to 8 bit, pixels that are not square are stretched until they are.
 
     Attributes:
         info: Size and rotation are those of the first frame that can be decoded.
         start_s: Beginning of the window on the source's own clock, as in ``Frame.time_s``.
         end_s: End of the window on the same clock, None without one.
         expected: Estimate of how many frames the window gives; None where the file does not say.
+        live: It goes on for ever: to be ended by whoever reads it.
         corrupt: Frames (or packets) lost inside the window in the latest iteration.
         corrupt_at: Times of the first ``NAMED_LOSSES`` of them, in seconds; where frames are stored out of order, they
             may be a few frames off.
         resized: Frames that had another size than the first and were scaled to it.
     """
 
-    def __init__(self, path: Path | str, window: Window = WHOLE) -> None:
-        """Look at the beginning of the file.
+    def __init__(self, path: Medium, window: Window = WHOLE, stream: int | None = None) -> None:
+        """Look at the beginning of the video.
+
+        Args:
+            path: A file, an address, or ``-`` for standard input.
+            window: Which part of it.
+            stream: Which of several video streams, from 0; None: the one that players choose.
 
         Raises:
             InputError: The file is missing, a folder, empty, no video, or not one frame of it can be decoded.
+            UsageError: The address is of an unknown kind, or there are not so many streams.
         """
         self.path, self.window = path, window
         self.corrupt, self.resized = 0, 0
         self.corrupt_at: list[float] = []
-        self._name = label(path)
-        self._reformatter = av.video.reformatter.VideoReformatter()
-        with open_media(path) as container:
-            stream = pick_video(container, shown(path))
-            set_discard(container, "video")
-            first = first_frame(container, stream, shown(path))
-            self._coded_wh = first.width, first.height
-            self._upright = Upright.of(first)
-            self._time_base = as_fraction(stream.time_base) or Fraction(1, 90_000)
-            self.info = self._describe(container, stream)
-            origin = origin_s(container)
-            self.start_s = origin + window.start_s
-            self.end_s = None if window.end_s is None else origin + window.end_s
-            self.expected = window.expected(self.info.frames, self.info.fps, duration_s(container, stream))
+        self._name, self._wanted = label(path), stream
+        session = Session(path, stream, "SLICE" if is_live(path) else "AUTO")
+        try:
+            self._look(session)
+        except BaseException:
+            session.close()
+            raise
+        self._kept: Session | None = session if is_once(path) else None
+        self._used = False
+        if self._kept is None:
+            session.close()
 
-    def _describe(self, container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> SourceInfo:
-        """What is known before the frames are read."""
+    def _look(self, session: Session) -> None:
+        """What the beginning tells."""
+        container, stream = session.container, session.stream
+        first = session.first_frame()
+        self._pixels = Pixels(first, square_wh(first, as_fraction(stream.sample_aspect_ratio)))
+        self._time_base = as_fraction(stream.time_base) or Fraction(1, 90_000)
         rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or as_fraction(stream.base_rate)
-        return SourceInfo(
+        self.info = SourceInfo(
             name=self._name,
-            size_wh=self._upright.size_wh(*self._coded_wh),
+            size_wh=self._pixels.size_wh,
             fps=rate,
             time_base=self._time_base,
             frames=stream.frames or None,
-            rotation=self._upright.rotation,
+            rotation=self._pixels.upright.rotation,
             audio_streams=len(container.streams.audio),
         )
+        length_s = duration_s(container, stream)
+        origin = origin_s(container)
+        self.start_s = origin + self.window.start_s
+        self.end_s = None if self.window.end_s is None else origin + self.window.end_s
+        self.expected = self.window.expected(self.info.frames, self.info.fps, length_s)
+        self.live = is_live(self.path) or (is_once(self.path) and not length_s)
+        self.chapters = container.chapters()
+
+    def beside(self) -> Beside:
+        """Sound and subtitles, for an output that carries them over; ask before iterating.
+
+        Raises:
+            InputError: The file cannot be opened again.
+        """
+        return FileBeside(self.path) if self._kept is None else self._kept.listen()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is open but what an iteration has opened, and that closes itself."""
+        """Close what is read once; an iteration closes what else is open."""
+        if self._kept is not None:
+            self._kept.close()
 
     def __iter__(self) -> Iterator[Frame]:
         self.corrupt, self.resized, self.corrupt_at = 0, 0, []
         wanted = 0
-        with closing(self._all_frames()) as frames:
+        deinterlacer = Deinterlacer(self._time_base)
+        with closing(self._whole_frames(deinterlacer)) as frames:
             for index, (frame, pts) in enumerate(frames):
                 time_s = float(pts * self._time_base)
                 if self.end_s is not None and time_s >= self.end_s - _EPSILON_S:
@@ -140,12 +153,30 @@ class VideoSource:
                     self._lose(time_s)
                 elif time_s >= self.start_s - _EPSILON_S:
                     if wanted % self.window.stride == 0:
-                        yield Frame(self._pixels(frame), index, time_s, self._name, pts)
+                        self.resized += not self._pixels.fits(frame)
+                        yield Frame(self._pixels.of(frame), index, time_s, self._name, pts)
                     wanted += 1
-        if self.resized:
-            log.warning("%s: %d frames changed size and were scaled to the first one's", self._name, self.resized)
+        self._tell(deinterlacer)
 
-    def _all_frames(self) -> Generator[tuple[av.video.frame.VideoFrame, int], None, None]:
+    def _tell(self, deinterlacer: Deinterlacer) -> None:
+        """Say what was done to the pixels."""
+        done = {
+            f"{self.resized} frames changed size and were scaled to the first one's": self.resized,
+            "interlaced, deinterlaced": deinterlacer.used,
+            "high dynamic range, mapped to 8 bit": self._pixels.mapped,
+        }
+        for what, happened in done.items():
+            if happened:
+                log.warning("%s: %s", self._name, what)
+
+    def _whole_frames(self, deinterlacer: Deinterlacer) -> Generator[Timed, None, None]:
+        """Every frame with its timestamp, fields woven apart."""
+        with closing(self._all_frames()) as frames:
+            for frame, pts in frames:
+                yield from deinterlacer.push(frame, pts)
+            yield from deinterlacer.flush()
+
+    def _all_frames(self) -> Generator[Timed, None, None]:
         """Every frame of the file with its timestamp.
 
         PyAV drops the frames behind a damaged one when it empties a decoder with several threads; those at the very end
@@ -153,36 +184,42 @@ class VideoSource:
         """
         first = _Pass()
         yield from self._read(first)
-        if first.waiting and not first.guessed and not is_address(self.path):
+        if first.waiting and not first.guessed and not is_once(self.path):
             yield from self._read(_Pass("SLICE", after=first.last))
 
-    def _read(self, run: _Pass) -> Generator[tuple[av.video.frame.VideoFrame, int], None, None]:
+    @contextmanager
+    def _session(self, threads: str) -> Iterator[Session]:
+        """The session that looked at the beginning, the first time, if it was kept; else a new one."""
+        if self._kept is not None and not self._used:
+            self._used = True
+            yield self._kept
+            return
+        if is_stdin(self.path):
+            raise InputError("standard input can be read only once; write it to a file first")
+        with Session(self.path, self._wanted, threads) as session:
+            yield session
+
+    def _read(self, run: _Pass) -> Generator[Timed, None, None]:
         """Decode the file once, packet by packet."""
-        with open_media(self.path) as container:
-            stream = pick_video(container, shown(self.path))
-            set_discard(container, "video")
-            stream.thread_type = run.threads
+        with self._session(run.threads) as session:
             if run.after is not None:
-                container.seek(run.after, stream=stream)
-            for packet in self._packets(container, stream, run):
-                for frame in self._decode(stream, packet, run):
+                session.container.seek(run.after, stream=session.stream)
+            for packet in self._packets(session, run):
+                for frame in self._decode(session.stream, packet, run):
                     pts = self._timestamp(frame, run)
                     run.waiting = [later for later in run.waiting if later > pts]
                     if run.after is None or pts > run.after:
                         run.last = pts
                         yield frame, pts
 
-    def _packets(
-        self, container: av.container.InputContainer, stream: av.video.stream.VideoStream, run: _Pass
-    ) -> Iterator[VideoPacket | None]:
+    def _packets(self, session: Session, run: _Pass) -> Iterator[VideoPacket | None]:
         """The packets of the stream, then None to empty the decoder; a demuxer that fails has come to its end."""
         end_s, reason = 0.0, "cut off"
-        claimed_s = claimed_end_s(container, stream)
+        claimed_s = claimed_end_s(session.container, session.stream)
         try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    end_s = max(end_s, self._seconds(packet.pts))
-                    yield packet
+            for packet in session.packets():
+                end_s = max(end_s, self._seconds(packet.pts))
+                yield packet
         except av.FFmpegError as error:
             reason, claimed_s = str(error.strerror), math.inf
         if run.after is None and claimed_s > end_s + _EARLY_S:
@@ -214,16 +251,6 @@ class VideoSource:
         run.guessed = True
         step = 1 / ((self.info.fps or _FALLBACK_RATE) * self._time_base)
         return 0 if run.last is None else run.last + max(1, round(step))
-
-    def _pixels(self, frame: av.video.frame.VideoFrame) -> Image:
-        """(H, W, 3) uint8 RGB, upright and contiguous, owned by nobody else."""
-        width, height = self._coded_wh
-        self.resized += (frame.width, frame.height) != self._coded_wh
-        rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
-        image = np.asarray(rgb.to_ndarray(), np.uint8)
-        if rgb is frame:  # the decoder may still refer to these pixels
-            image = image.copy()
-        return self._upright.apply(image)
 
     def _seconds(self, pts: int | None) -> float:
         return self.start_s if pts is None else float(pts * self._time_base)
