@@ -652,6 +652,26 @@ def test_detectors_of_other_libraries_come_the_same_way(
         find_model("yolo26n")
 
 
+def test_run_gets_the_model_that_it_names(mirror: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+    import torch
+
+    from tposecli.models import build
+
+    torch.save(build(OFFICIAL.name).state_dict(), tmp_path / "weights")
+    mirror.files[OFFICIAL.file] = content = (tmp_path / "weights").read_bytes()
+    assert OFFICIAL.least_bytes < len(content) < 1.1 * OFFICIAL.least_bytes
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((60, 45, 3), 99, np.uint8))
+    command = ["images", tmp_path / "grey.png", "--json", tmp_path / "poses.json", "--detector", "full-frame"]
+    command += ["--model", OFFICIAL.name, "--device", "cpu"]
+    assert "forbids" in str(tpose(*command, "--offline").exception)
+    assert not mirror.requests
+    done = tpose(*command)
+    assert done.exit_code == 0 and "downloading" in done.stderr
+    assert sha256(content).hexdigest() in (tmp_path / "poses.json").read_text()
+
+
 @pytest.mark.parametrize("command", ["weights", "weights list", "weights pull", "weights add"])
 def test_help_imports_nothing_heavy(command: str) -> None:
     script = (

@@ -23,7 +23,8 @@ class Patience:
     """How long to wait, and how often to try.
 
     Attributes:
-        connect_s: Longest time to make a connection, seconds, for each address of the host.
+        connect_s: Longest time to make a connection, seconds, for each address of the host. How long it takes to look
+            its name up is up to the system.
         stall_s: Longest time without a byte.
         tries: Requests to one address in all.
         pause_s: Before the second try; doubled before each further one.
