@@ -335,8 +335,8 @@ def test_unreachable_host_is_told_in_one_sentence(cache: Path) -> None:
         fetch(Remote("model", NAME, f"https://weights.invalid/{NAME}"))
     assert time.perf_counter() - start < 1
     assert str(caught.value) == (
-        f"model: the download failed (https://weights.invalid/{NAME}: weights.invalid cannot be reached (Name or "
-        f"service not known)); download https://weights.invalid/{NAME} and put it at {cache / NAME}"
+        "model: the download failed (weights.invalid cannot be reached (Name or service not known)); "
+        f"download https://weights.invalid/{NAME} and put it at {cache / NAME}"
     )
 
 

@@ -24,7 +24,9 @@ def weights() -> None:
 
 @weights.command("list")
 def list_() -> None:
-    """List the weights of all models, and what else is in the cache: size, state of the digest, file.
+    """List all weights, here or not.
+
+    The table has a row for each model and for what else is in the cache.
 
     \b
     pinned    the digest is published and checked at every use
@@ -72,7 +74,10 @@ def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> Non
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.pass_context
 def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
-    """Check the digests of the weights on this machine; exit status 1 if one is wrong."""
+    """Check digests; exit status 1 if one is wrong.
+
+    Without a NAME all weights on this machine are checked.
+    """
     from tposecli.detect.published import find_published
     from tposecli.models.inventory import present, verify_all
 
@@ -85,7 +90,7 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
 @weights.command()
 @click.argument("name")
 def path(name: str) -> None:
-    """Print where the weights are; exit status 1 if they are not on this machine."""
+    """Print the file; exit status 1 if it is absent."""
     from tposecli.detect.published import find_published
     from tposecli.models.inventory import present
 
@@ -97,7 +102,7 @@ def path(name: str) -> None:
 @click.option("--model", help="Whose weights they are, where the file's name does not say it.")
 @click.option("--replace", is_flag=True, help="Put it in the place of the one that is there, and trust it from now on.")
 def add(file: Path, model: str | None, replace: bool) -> None:
-    """Copy a file of weights into the cache, so that its model finds it."""
+    """Copy FILE to where its model finds it."""
     from tposecli.detect.published import find_published, published_as
     from tposecli.models.inventory import add_file
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tposecli.errors import UsageError
-from tposecli.models.catalog import CATALOG, find_spec
+from tposecli.models.catalog import AUTO_OFFICIAL, CATALOG, find_spec
 from tposecli.models.download import Remote
 from tposecli.models.files import remote_of
 
 
 def find_published(name: str) -> Remote:
-    """What a model's name, ``yolo:NAME`` or ``torchvision:NAME`` stands for.
+    """What a model's name, ``yolo:NAME`` or ``torchvision:NAME`` stands for; ``auto`` is the official model it prefers.
 
     Raises:
         UsageError: There is no such model.
@@ -28,7 +28,7 @@ def find_published(name: str) -> Remote:
         if found is None:
             raise UsageError(f"{name}: no model of that name that finds people is published; try yolo:yolo26n")
         return found
-    return remote_of(find_spec(name))
+    return remote_of(find_spec(AUTO_OFFICIAL if name == "auto" else name))
 
 
 def published_as(file: Path) -> Remote:

@@ -106,12 +106,13 @@ def download(remote: Remote, path: Path, downloads: Downloads) -> str:
         WeightsError: No source has it, it is not the published file, or the disk cannot take it.
     """
     failures = []
-    for url in sources(remote):
+    urls = sources(remote)
+    for url in urls:
         log.info("downloading %s", shown(url))
         try:
             digest = _from_source(url, remote, path, downloads)
         except Failed as error:
-            failures.append(f"{shown(url)}: {error}")
+            failures.append(f"{shown(url)}: {error}" if len(urls) > 1 else str(error))
             continue
         except OSError as error:
             raise WeightsError(
