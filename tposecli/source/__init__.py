@@ -1,13 +1,18 @@
-"""Where frames come from: videos through PyAV, stills through OpenCV; both are read the same way."""
+"""Where frames come from: videos through PyAV, stills through OpenCV; all are read the same way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from fractions import Fraction
 from typing import Protocol, Self
 
+from tposecli.source.access import Medium, camera_number, is_address, is_stdin, local_path
+from tposecli.source.animation import SUFFIX, AnimationSource
+from tposecli.source.camera import CameraSource
 from tposecli.source.images import ImageSource
 from tposecli.source.listing import IMAGE_SUFFIXES, ImageList, expand, find_images
+from tposecli.source.sequence import SequenceSource, is_sequence
+from tposecli.source.session import Beside
 from tposecli.source.video import VideoSource
 from tposecli.source.window import WHOLE, Window
 from tposecli.types import Frame, SourceInfo
@@ -17,11 +22,14 @@ __all__ = [
     "WHOLE",
     "ImageList",
     "ImageSource",
+    "Medium",
+    "Moving",
     "Source",
     "VideoSource",
     "Window",
     "expand",
     "find_images",
+    "open_moving",
     "open_video",
 ]
 
@@ -44,17 +52,63 @@ class Source(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
-def open_video(path: Path | str, start_s: float = 0.0, end_s: float | None = None, stride: int = 1) -> VideoSource:
+class Moving(Source, Protocol):
+    """A source whose frames follow one another in time.
+
+    Attributes:
+        start_s: Beginning of the window on the source's own clock.
+        end_s: End of the window on the same clock, None without one.
+        live: It goes on for ever.
+        corrupt: Frames lost in the latest iteration.
+    """
+
+    start_s: float
+    end_s: float | None
+    live: bool
+    corrupt: int
+
+    def beside(self) -> Beside | None:
+        """Sound and subtitles, for outputs that carry them over; ask before iterating."""
+
+
+def open_video(
+    path: Medium,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    stride: int = 1,
+    *,
+    stream: int | None = None,
+    rate: Fraction | None = None,
+) -> Moving:
     """Open a video for reading, as ``with open_video("in.mp4") as video: for frame in video: ...``.
 
     Args:
-        path: A file, or an address that FFmpeg understands.
+        path: A file, an address that FFmpeg understands, ``"-"`` for standard input, ``"0"`` for the first camera, a
+            pattern of stills (``%06d.png``) or a zip file of them.
         start_s: Seconds from the beginning; earlier frames are left out.
         end_s: Seconds from the beginning; frames from there on are left out. None: to the end.
         stride: Give every n-th frame only.
+        stream: Which of several video streams, from 0; None: the one that players choose.
+        rate: Pictures a second of stills, 25 if None.
 
     Raises:
         InputError: The file is missing, or no video.
-        UsageError: A time or the stride makes no sense.
+        UsageError: A time, the stride or the address makes no sense.
     """
-    return VideoSource(path, Window(start_s, end_s, stride))
+    return open_moving(path, Window(start_s, end_s, stride), stream, rate)
+
+
+def open_moving(
+    medium: Medium, window: Window = WHOLE, stream: int | None = None, rate: Fraction | None = None
+) -> Moving:
+    """Open whatever ``medium`` names, as :func:`open_video` does."""
+    number = camera_number(medium)
+    if number is not None:
+        return CameraSource(number, window)
+    if not is_stdin(medium) and not is_address(medium):
+        path = local_path(medium)
+        if is_sequence(path):
+            return SequenceSource(path, window, rate)
+        if path.suffix.lower() == SUFFIX:
+            return AnimationSource(path, window)
+    return VideoSource(medium, window, stream)

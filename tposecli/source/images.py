@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.errors import InputError
+from tposecli.source.archive import Reader
 from tposecli.source.listing import ImageList
 from tposecli.types import Frame, Image, SourceInfo
 
@@ -49,13 +50,14 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Frame]:
         self.failed = []
-        for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
-            try:
-                image = read_image(path, self._honour_exif)
-            except InputError as error:
-                self.failed.append((name, str(error)))
-                continue
-            yield Frame(image, index, name=name)
+        with Reader() as reader:
+            for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
+                try:
+                    image = decode_image(reader.read(path), str(path), self._honour_exif)
+                except InputError as error:
+                    self.failed.append((name, str(error)))
+                    continue
+                yield Frame(image, index, name=name)
 
     def __enter__(self) -> Self:
         return self
@@ -72,11 +74,8 @@ def read_image(path: Path, honour_exif: bool = True) -> Image:
     Raises:
         InputError: The file is missing, empty, damaged, or no image.
     """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the name and its rights") from error
-    return decode_image(data, str(path), honour_exif)
+    with Reader() as reader:
+        return decode_image(reader.read(path), str(path), honour_exif)
 
 
 def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True) -> Image:

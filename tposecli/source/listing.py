@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tposecli.errors import InputError
+from tposecli.source.archive import archive_of, is_archive, members
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .ppm .pgm .jp2 .avif".split()  # noqa: SIM905
+)
 LIST_SUFFIX = ".txt"
 
 
@@ -37,12 +40,18 @@ class ImageList:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files on the disk that hold them, each once: an archive stands for all its pictures."""
+        return tuple(dict.fromkeys(archive_of(path) or path for path in self.paths))
+
 
 def find_images(inputs: Sequence[Path | str], recursive: bool = False) -> ImageList:
     """Find the stills that ``inputs`` name.
 
     Args:
-        inputs: Files, folders, patterns (``*``, ``?``, ``[..]``, ``**``) and ``.txt`` lists of these, in any mixture.
+        inputs: Files, folders, zip files, patterns (``*``, ``?``, ``[..]``, ``**``) and ``.txt`` lists of these, in any
+            mixture.
         recursive: Look into the folders of the folders, too.
 
     Raises:
@@ -115,7 +124,9 @@ def _read_list(path: Path) -> list[Path]:
 
 
 def _files(start: Path, recursive: bool) -> list[Path]:
-    """The files at or under ``start``."""
+    """The files at, under or inside ``start``."""
+    if is_archive(start):
+        return members(start)
     if not start.is_dir():
         return [start]
     if recursive:
@@ -143,4 +154,4 @@ def _none_found(inputs: Sequence[Path | str], recursive: bool) -> str:
     """The sentence for inputs without a single image."""
     named = ", ".join(str(item) for item in inputs) or "no input"
     deeper = "" if recursive else ", or add --recursive to look into sub-folders"
-    return f"{named}: no image in it; name JPEG, PNG, WebP, BMP or TIFF files{deeper}"
+    return f"{named}: no image in it; name JPEG, PNG, WebP, BMP, TIFF or GIF files, or a zip of them{deeper}"

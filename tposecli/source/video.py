@@ -122,7 +122,6 @@ class VideoSource:
         self.end_s = None if self.window.end_s is None else origin + self.window.end_s
         self.expected = self.window.expected(self.info.frames, self.info.fps, length_s)
         self.live = is_live(self.path) or (is_once(self.path) and not length_s)
-        self.chapters = container.chapters()
 
     def beside(self) -> Beside:
         """Sound and subtitles, for an output that carries them over; ask before iterating.
