@@ -241,13 +241,15 @@ def flat_backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> Floats:
         corners = corners.mean(axis=2, keepdims=True) + rng.normal(0, 0.06, (2, 2, 3)).astype(np.float32)
     else:
         corners = 0.5 * corners + 0.5 * corners.mean(axis=2, keepdims=True)
-    image: Any = cv2.resize(corners.astype(np.float32), size_wh, interpolation=cv2.INTER_LINEAR)
+    small = (width // 2, height // 2)
+    image: Any = cv2.resize(corners.astype(np.float32), small, interpolation=cv2.INTER_LINEAR)
     for cells, amount in ((4, 0.16), (14, 0.10), (48, 0.08)):
         rough = rng.normal(0, amount * rng.random(), (cells, cells, 1)).astype(np.float32)
         if rng.random() < 0.3:
             rough = rough * rng.uniform(0.2, 1.6, 3).astype(np.float32)
-        grain = cv2.resize(rough, size_wh, interpolation=cv2.INTER_CUBIC if cells < 40 else cv2.INTER_LINEAR)
-        image += grain.reshape(height, width, -1)
+        grain: Any = cv2.resize(rough, small, interpolation=cv2.INTER_CUBIC if cells < 40 else cv2.INTER_LINEAR)
+        image += grain.reshape(small[1], small[0], -1)
+    image = cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR)
     for _ in range(int(rng.integers(0, 9))):
         colour = tuple(float(v) for v in random_cloth(rng).colour)
         x, y = int(rng.integers(width)), int(rng.integers(height))

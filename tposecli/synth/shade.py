@@ -62,7 +62,7 @@ def display(light: Floats) -> Floats:
     return np.asarray(np.sqrt(np.clip(soft, 0, None)) ** 0.93, np.float32)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def noise(seed: int, across: float, down: float, size: int = 256) -> Floats:
     """(size, size) tileable smooth noise of unit deviation; ``across`` and ``down`` are the grains' pixels."""
     rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def _body(number: int, detail: float) -> tuple[Shape, Outfit, Mesh]:
     return shape, outfit, body_mesh(shape, outfit, detail)
 
 
-def random_person(rng: Rng, motion: Still | Gait, track_id: int = 1, detail: float = 0.8) -> Person:
+def random_person(rng: Rng, motion: Still | Gait, track_id: int = 1, detail: float = 0.7) -> Person:
     """A body of the stock in new colours."""
     shape, outfit, mesh = _body(int(rng.integers(STOCK)), detail)
     fresh = random_outfit(rng)
@@ -128,7 +128,13 @@ def _crop_scene(rng: Rng, size_wh: tuple[int, int]) -> Scene:
         things.append(random_thing(rng, float(rng.normal(0, 0.7)), float(rng.uniform(0.35, 1.2))))
     place: Any = random_place(rng) if rng.random() < 0.4 else flat_backdrop(rng, size_wh)
     film = Film(
-        1.0, float(rng.uniform(0.3, 0.9)), float(rng.exponential(0.012)), float(rng.uniform(0.75, 1.25)), 0.0, False
+        1.0,
+        float(rng.uniform(0.3, 0.9)),
+        float(rng.exponential(0.012)),
+        float(rng.uniform(0.75, 1.25)),
+        0.0,
+        False,
+        2.0,
     )
     return Scene(
         tuple(people), place, Fixed(camera), random_light(rng), tuple(things), film, seed=int(rng.integers(1 << 30))
@@ -184,7 +190,7 @@ def random_scene(
     for number, (x, z) in enumerate(spots, 1):
         stance = replace(random_stance(rng, 0.03), x=x, z=z)
         gait = Gait(x, z, float(rng.uniform(-180, 180)), float(rng.uniform(0.75, 1.05)), float(rng.random()))
-        person = random_person(rng, gait if rng.random() < 0.3 else Still(stance), number, 1.0 if film else 0.8)
+        person = random_person(rng, gait if rng.random() < 0.3 else Still(stance), number, 1.0 if film else 0.7)
         crowd.append(person)
         if isinstance(person.motion, Still):
             things += _seat(person, stance, rng)
@@ -192,7 +198,7 @@ def random_scene(
         x, z = _spots(rng, 1, nearest * 1.1, 0.5 * size_wh[0] / focal)[0]
         things.append(random_thing(rng, x, z))
     quick = Film(
-        1.0, float(rng.uniform(0.3, 0.8)), float(rng.exponential(0.01)), float(rng.uniform(0.8, 1.2)), 0.05, False
+        1.0, float(rng.uniform(0.3, 0.8)), float(rng.exponential(0.01)), float(rng.uniform(0.8, 1.2)), 0.05, False, 1.5
     )
     place, seed = random_place(rng), int(rng.integers(1 << 30))
     return Scene(tuple(crowd), place, Fixed(camera), random_light(rng), tuple(things), film or quick, seed=seed)
