@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from tposecli.plate import FRACTION, INK, Colour, Float64, id_colour, lay, outline, plate
+from tposecli.plate import FRACTION, INK, Colour, id_colour, lay, outline, plate
 from tposecli.skeleton import KEYPOINTS, LIMBS, side
+from tposecli.strokes import STEPS, Int32, Shapes, Strokes, origin_of, size_of
+from tposecli.trails import Trails
 from tposecli.types import UNTRACKED, Image, Poses
-
-Int32 = NDArray[np.int32]
-
-TAPER: Final[Float64] = np.repeat([0.5, 0.42, 1.0, 0.86, 0.64, 1.0, 0.86, 0.64], [1, 4, 2, 2, 2, 2, 2, 2])
-"""(17,) thickness at each joint relative to the trunk: limbs narrow towards hands and feet, faces are fine."""
+from tposecli.veil import Background, cover
 
 SMALLEST_CORE: Final = 36
 """Radius of a joint, in fractions of a pixel, up to which its lighter core would only be a blot."""
 
-STEPS: Final = 6
-"""Degrees of opacity."""
+NAMED_FIRST: Final = (*range(5, len(KEYPOINTS)), *range(5))
+"""Joints in the order in which their names take their places: those of the face, close together, come last."""
+
+Inks = tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Colour, ...]]
+"""Colours of the joints, of their cores, and of the limbs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ class DrawStyle:
         left: Limbs and joints of the left side of the body.
         right: Those of the right side.
         centre: Nose, shoulder line and hip line.
+        limbs: Whether to draw limbs, and not joints alone.
+        colour_by: ``side`` of the body; or ``track``: each person in the colour of the id, left sides lighter.
+        background: What lies under it: the picture, the picture blurred beyond recognition, or black.
+        scores: Whether to write the score of each person.
+        names: Whether to write the name of each joint, where there is room.
+        trails: Keypoints (indices) of tracked people that leave a trail behind them.
+        trail_s: How long it is, seconds.
     """
 
     min_score: float = 0.2
@@ -49,63 +56,51 @@ class DrawStyle:
     left: Colour = (41, 171, 255)
     right: Colour = (255, 149, 28)
     centre: Colour = (244, 244, 238)
+    limbs: bool = True
+    colour_by: Literal["side", "track"] = "side"
+    background: Background = "keep"
+    scores: bool = False
+    names: bool = False
+    trails: tuple[int, ...] = ()
+    trail_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("min_score", "sure_score"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}: expected 0..1, got {value}")
-        if not self.width > 0:
-            raise ValueError(f"width: expected more than 0, got {self.width}")
+        for name in ("width", "trail_s"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"{name}: expected more than 0, got {value}")
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Shapes:
-    """What is to be drawn of N people.
-
-    Attributes:
-        xy: (N, K, 2) joints, pixels.
-        shown: (N, K) which of them are drawn.
-        opacity: (N, K) in 1..STEPS.
-        centre: (N, K, 2) joints in fractions of a pixel.
-        radius: (N, K) of the discs of the joints, fractions of a pixel.
-        rim: (N,) width of the dark outline, fractions of a pixel.
-        limbs: (N, limbs, 4, 2) corners of the limbs, fractions of a pixel.
-        edges: The same, wider by the rim.
-        cover: The same, wider by the rim and the pixel that smooth edges spill over.
-    """
-
-    xy: Float64
-    shown: NDArray[np.bool_]
-    opacity: Int32
-    centre: Int32
-    radius: Int32
-    rim: Int32
-    limbs: Int32
-    edges: Int32
-    cover: Int32
+    def inks(self, who: int) -> Inks:
+        """What a person is drawn with, ``who`` being the number that chooses the colour of a track."""
+        if self.colour_by == "side":
+            return _inks(self.left, self.right, self.centre)
+        colour = id_colour(who)
+        return _inks(_mix(colour, (255, 255, 255), 0.5), colour, _mix(colour, (255, 255, 255), 0.25))
 
 
 class Draw:
     """Draws poses in the manner of a broadcast graphic: tapering limbs coloured by side of the body, on a dark rim.
 
     Thickness follows the person and the picture, so 480p and 4K look alike; joints the network doubts fade; positions
-    are sub-pixel; larger (nearer) people cover smaller ones.
+    are sub-pixel; larger (nearer) people cover smaller ones. Trails are remembered: one ``Draw`` for each video.
     """
 
     def __init__(self, style: DrawStyle | None = None) -> None:
-        self._style = style or DrawStyle()
-        sides = {"left": self._style.left, "right": self._style.right, "centre": self._style.centre}
-        self._joint_colours = [sides[side(joint)] for joint in range(len(KEYPOINTS))]
-        self._core_colours = [_mix(colour, (255, 255, 255), 0.72) for colour in self._joint_colours]
-        self._limb_colours = [sides[_limb_side(first, second)] for first, second in LIMBS]
+        self._style = style = style or DrawStyle()
+        self._strokes = Strokes(style.min_score, style.sure_score, style.width, style.limbs)
+        self._trails = Trails(style.trails, style.trail_s, style.min_score) if style.trails else None
 
-    def draw(self, image: Image, poses: Poses) -> Image:
+    def draw(self, image: Image, poses: Poses, time_s: float | None = None) -> Image:
         """Draw on ``image`` itself and return it; copy it first where the clean picture is still needed.
 
         Args:
             image: (H, W, 3) uint8 RGB, writable, rows contiguous.
             poses: N people with the 17 COCO keypoints.
+            time_s: Time of the frame, seconds; without it there are no trails.
 
         Raises:
             ValueError: The image cannot be drawn on, or the keypoints are others.
@@ -114,86 +109,110 @@ class Draw:
             raise ValueError("image: expected a writable, contiguous array; draw on a copy")
         if poses.xy.shape[1] != len(KEYPOINTS):
             raise ValueError(f"poses: expected {len(KEYPOINTS)} keypoints, got {poses.xy.shape[1]}")
-        ordered = poses[np.argsort(_size(poses), kind="stable")]
-        shapes = self._shapes(ordered, image.shape)
-        for person in range(len(poses)):
-            if self._style.boxes:
-                outline(image, ordered.boxes.xyxy[person], id_colour(ordered.track_id[person]))
-            self._person(image, shapes, person)
-        if self._style.ids:
-            for person in np.flatnonzero(ordered.track_id != UNTRACKED).tolist():
-                self._label(image, ordered, shapes, person)
+        cover(image, self._style.background)
+        if self._trails is not None and time_s is not None:
+            self._trails.update(poses, time_s)
+            self._trails.draw(image, lambda who: self._style.inks(who)[0], self._style.width)
+        self._people(image, poses)
         return image
 
-    def _shapes(self, poses: Poses, picture: tuple[int, ...]) -> _Shapes:
-        style, short, long = self._style, min(picture[:2]), max(picture[:2])
-        trunk = np.clip(0.0125 * _size(poses), max(1.0, 0.0016 * short), max(1.0, 0.0075 * short)) * style.width
-        near = np.asarray((np.abs(poses.xy) < 4 * long).all(axis=2))
-        xy = np.where(near[:, :, None], poses.xy.astype(np.float64), 0)
-        sure = (poses.score - style.min_score) / max(style.sure_score - style.min_score, 1e-6)
-        radius, rim = trunk[:, None] * TAPER, np.maximum(0.75, 0.34 * trunk)
-        first, second = np.array(LIMBS).T
-        ends, radii = (xy[:, first], xy[:, second]), (radius[:, first], radius[:, second])
-        return _Shapes(
-            xy=xy,
-            shown=near & (poses.score >= style.min_score),
-            opacity=np.ceil((0.3 + 0.7 * np.clip(sure, 0, 1)) * STEPS).astype(np.int32),
-            centre=_fractions(xy),
-            radius=_fractions(1.5 * radius),
-            rim=_fractions(rim),
-            limbs=_quads(ends, radii),
-            edges=_quads(ends, radii, rim[:, None]),
-            cover=_quads(ends, radii, rim[:, None] + 1),
-        )
+    def _people(self, image: Image, poses: Poses) -> None:
+        """Everybody, then what is written about them."""
+        order = np.argsort(size_of(poses), kind="stable")
+        ordered = poses[order]
+        who = np.where(ordered.track_id == UNTRACKED, order + 1, ordered.track_id).tolist()
+        plates = who if self._style.colour_by == "track" else ordered.track_id.tolist()
+        shapes = Shapes.of(ordered, image.shape, self._strokes)
+        for person in range(len(poses)):
+            if self._style.boxes:
+                outline(image, ordered.boxes.xyxy[person], id_colour(plates[person]))
+            self._person(image, shapes, person, self._style.inks(who[person]))
+        if self._style.names:
+            _write_names(image, shapes)
+        for person, text in enumerate(self._labels(ordered)):
+            if text:
+                self._label(image, ordered[person : person + 1], shapes, person, text)
 
-    def _person(self, image: Image, shapes: _Shapes, person: int) -> None:
+    def _person(self, image: Image, shapes: Shapes, person: int, inks: Inks) -> None:
         """One person, drawn within the smallest window that holds the figure; only doubtful parts are blended."""
-        window = _window(shapes, person, shapes.shown[person], image.shape)
+        window = shapes.window(person, shapes.shown[person], image.shape)
         if window is None:
             return
-        doubt = _window(shapes, person, _doubtful(shapes, person), image.shape)
+        doubt = shapes.window(person, shapes.doubtful(person), image.shape)
         if doubt is None:
-            self._figure(image[window], shapes, person, _origin(window))
+            _figure(image[window], shapes, person, origin_of(window), inks)
             return
         part = image[doubt]
         before = part.copy()
-        self._figure(image[window], shapes, person, _origin(window))
-        figure, steps = part.copy(), _opacity_map(part.shape, shapes, person, _origin(doubt))
+        _figure(image[window], shapes, person, origin_of(window), inks)
+        figure, steps = part.copy(), shapes.opacity_map(person, part.shape, origin_of(doubt))
         for step in np.unique(shapes.opacity[person][shapes.shown[person]]).tolist():
             if step < STEPS:
                 mixed = cv2.addWeighted(figure, step / STEPS, before, 1 - step / STEPS, 0)
                 cv2.copyTo(mixed, cv2.compare(steps, step, cv2.CMP_EQ), part)
 
-    def _figure(self, canvas: Image, shapes: _Shapes, person: int, origin: Int32) -> None:
-        """Rims first, so that no part of a figure is cut by the rim of another of its parts."""
-        limbs = _limbs(shapes.shown[person])
-        edges, fills = shapes.edges[person] - origin, shapes.limbs[person] - origin
-        rim = int(shapes.rim[person])
-        discs = list(_discs(shapes, person, origin))
-        for limb in limbs:
-            cv2.fillConvexPoly(canvas, edges[limb], INK, cv2.LINE_AA, FRACTION)
-        for _, centre, radius in discs:
-            cv2.circle(canvas, centre, radius + rim, INK, -1, cv2.LINE_AA, FRACTION)
-        for limb in limbs:
-            cv2.fillConvexPoly(canvas, fills[limb], self._limb_colours[limb], cv2.LINE_AA, FRACTION)
-        for joint, centre, radius in discs:
-            cv2.circle(canvas, centre, radius, self._joint_colours[joint], -1, cv2.LINE_AA, FRACTION)
-            if radius > SMALLEST_CORE:
-                cv2.circle(canvas, centre, radius * 5 // 9, self._core_colours[joint], -1, cv2.LINE_AA, FRACTION)
+    def _labels(self, poses: Poses) -> list[str]:
+        """What is written about each person: id and score, as far as wanted and known."""
+        style = self._style
+        ids = [str(track) if style.ids and track != UNTRACKED else "" for track in poses.track_id.tolist()]
+        scores = [f"{score:.2f}" if style.scores else "" for score in poses.person_score.tolist()]
+        return [" ".join(filter(None, pair)) for pair in zip(ids, scores, strict=True)]
 
-    def _label(self, image: Image, poses: Poses, shapes: _Shapes, person: int) -> None:
-        """The id on a small plate: on the corner of the box where boxes are drawn, else above the head."""
-        track = int(poses.track_id[person])
+    def _label(self, image: Image, someone: Poses, shapes: Shapes, person: int, text: str) -> None:
+        """A small plate: on the corner of the box where boxes are drawn, else above the head."""
         short = min(image.shape[:2])
-        height = round(np.clip(0.09 * _size(poses[person : person + 1])[0], max(15, 0.024 * short), 0.042 * short + 6))
-        picture, weight = plate(str(track), height, id_colour(track))
-        box, joints = poses.boxes.xyxy[person], shapes.xy[person][shapes.shown[person]]
+        height = round(np.clip(0.09 * size_of(someone)[0], max(15, 0.024 * short), 0.042 * short + 6))
+        picture, weight = plate(text, height, id_colour(int(someone.track_id[0])))
+        box, joints = someone.boxes.xyxy[0], shapes.xy[person][shapes.shown[person]]
         if self._style.boxes or not len(joints):
             left, bottom = box[0] - 1, box[1] + 1
         else:
             head = joints[joints[:, 1].argmin()]
             left, bottom = head[0] - picture.shape[1] / 2, head[1] - 0.6 * height
         lay(image, picture, weight, (round(float(left)), round(float(bottom)) - picture.shape[0]))
+
+
+def _figure(canvas: Image, shapes: Shapes, person: int, origin: Int32, inks: Inks) -> None:
+    """Rims first, so that no part of a figure is cut by the rim of another of its parts."""
+    joints, cores, colours = inks
+    limbs = shapes.limbs_of(person)
+    edges, fills = shapes.edges[person] - origin, shapes.limbs[person] - origin
+    rim = int(shapes.rim[person])
+    discs = list(shapes.discs(person, origin))
+    for limb in limbs:
+        cv2.fillConvexPoly(canvas, edges[limb], INK, cv2.LINE_AA, FRACTION)
+    for _, centre, radius in discs:
+        cv2.circle(canvas, centre, radius + rim, INK, -1, cv2.LINE_AA, FRACTION)
+    for limb in limbs:
+        cv2.fillConvexPoly(canvas, fills[limb], colours[limb], cv2.LINE_AA, FRACTION)
+    for joint, centre, radius in discs:
+        cv2.circle(canvas, centre, radius, joints[joint], -1, cv2.LINE_AA, FRACTION)
+        if radius > SMALLEST_CORE:
+            cv2.circle(canvas, centre, radius * 5 // 9, cores[joint], -1, cv2.LINE_AA, FRACTION)
+
+
+def _write_names(image: Image, shapes: Shapes) -> None:
+    """Names of joints, each beside its own; one that would cover another is left out."""
+    height = round(max(11, 0.02 * min(image.shape[:2])))
+    taken = np.zeros((0, 4))
+    for joint in NAMED_FIRST:
+        picture, weight = plate(KEYPOINTS[joint].replace("_", " "), height, (244, 244, 238))
+        for person in np.flatnonzero(shapes.shown[:, joint]).tolist():
+            left, middle = shapes.xy[person, joint] + (shapes.radius[person, joint] / (1 << FRACTION) + 4, 0)
+            corner = round(float(left)), round(float(middle)) - height // 2
+            area = np.array([corner[0], corner[1], corner[0] + picture.shape[1], corner[1] + height])
+            apart = (area[:2] >= taken[:, 2:]).any(axis=1) | (area[2:] <= taken[:, :2]).any(axis=1)
+            if apart.all():
+                lay(image, picture, weight, corner)
+                taken = np.concatenate([taken, area[None]])
+
+
+@lru_cache(maxsize=64)
+def _inks(left: Colour, right: Colour, centre: Colour) -> Inks:
+    sides = {"left": left, "right": right, "centre": centre}
+    joints = tuple(sides[side(joint)] for joint in range(len(KEYPOINTS)))
+    cores = tuple(_mix(colour, (255, 255, 255), 0.72) for colour in joints)
+    return joints, cores, tuple(sides[_limb_side(first, second)] for first, second in LIMBS)
 
 
 def _limb_side(first: int, second: int) -> str:
@@ -205,93 +224,3 @@ def _limb_side(first: int, second: int) -> str:
 def _mix(first: Colour, second: Colour, share: float) -> Colour:
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
-
-
-def _size(poses: Poses) -> Float64:
-    """(N,) square root of the box area in pixels, at least 1."""
-    sides = (poses.boxes.xyxy[:, 2:] - poses.boxes.xyxy[:, :2]).astype(np.float64)
-    size: Float64 = np.sqrt(np.maximum(sides, 1).prod(axis=1))
-    return size
-
-
-def _quads(ends: tuple[Float64, Float64], radii: tuple[Float64, Float64], grown: Float64 | float = 0) -> Int32:
-    """Sides of limbs as quadrilaterals; the discs of the joints round their ends.
-
-    Args:
-        ends: Two (N, limbs, 2) joints, pixels.
-        radii: Two (N, limbs) half widths there, pixels.
-        grown: Added to both half widths.
-
-    Returns:
-        (N, limbs, 4, 2) corners in fractions of a pixel.
-    """
-    along = ends[1] - ends[0]
-    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
-    across /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
-    first, second = across * (radii[0] + grown)[..., None], across * (radii[1] + grown)[..., None]
-    corners = np.stack([ends[0] + first, ends[1] + second, ends[1] - second, ends[0] - first], axis=-2)
-    return _fractions(corners)
-
-
-def _fractions(pixels: Float64) -> Int32:
-    whole: Int32 = np.rint(pixels * (1 << FRACTION)).astype(np.int32)
-    return whole
-
-
-def _limbs(shown: NDArray[np.bool_]) -> list[int]:
-    """The limbs of which both ends are shown."""
-    return [limb for limb, (first, second) in enumerate(LIMBS) if shown[first] and shown[second]]
-
-
-def _doubtful(shapes: _Shapes, person: int) -> NDArray[np.bool_]:
-    """(K,) joints that are not opaque, and those that a limb joins to them."""
-    shown = shapes.shown[person]
-    faint: NDArray[np.bool_] = shown & (shapes.opacity[person] < STEPS)
-    reached = faint.copy()
-    for first, second in LIMBS:
-        if faint[first] or faint[second]:
-            reached[[first, second]] = True
-    reached &= shown
-    return reached
-
-
-def _window(
-    shapes: _Shapes, person: int, joints: NDArray[np.bool_], picture: tuple[int, ...]
-) -> tuple[slice, slice] | None:
-    """Rows and columns of everything that is drawn of some joints; None where nothing is inside the picture."""
-    xy = shapes.xy[person][joints]
-    if not len(xy):
-        return None
-    margin = (int(shapes.radius[person].max()) + int(shapes.rim[person])) / (1 << FRACTION) + 2
-    left, top = np.maximum(np.floor(xy.min(axis=0) - margin), 0).astype(int).tolist()
-    right, bottom = (np.ceil(xy.max(axis=0) + margin) + 1).astype(int).tolist()
-    right, bottom = min(right, picture[1]), min(bottom, picture[0])
-    return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
-
-
-def _origin(window: tuple[slice, slice]) -> Int32:
-    """(2,) x, y of the window's corner in fractions of a pixel."""
-    return np.array([window[1].start, window[0].start], np.int32) << FRACTION
-
-
-def _discs(shapes: _Shapes, person: int, origin: Int32) -> Iterator[tuple[int, tuple[int, int], int]]:
-    """Joint, centre and radius of each joint shown, in fractions of a pixel from ``origin``."""
-    centres, radii = (shapes.centre[person] - origin).tolist(), shapes.radius[person].tolist()
-    for joint in np.flatnonzero(shapes.shown[person]).tolist():
-        yield joint, (centres[joint][0], centres[joint][1]), radii[joint]
-
-
-def _opacity_map(picture: tuple[int, ...], shapes: _Shapes, person: int, origin: Int32) -> Image:
-    """(h, w) uint8 in 1..STEPS, how much of a figure is seen; it matters only where the figure is."""
-    weight = np.full(picture[:2], STEPS, np.uint8)
-    opacity, cover = shapes.opacity[person].tolist(), shapes.cover[person] - origin
-    discs, pixel = list(_discs(shapes, person, origin)), 1 << FRACTION
-    rim = int(shapes.rim[person]) + pixel
-    for joint, centre, radius in discs:
-        cv2.circle(weight, centre, radius + rim, opacity[joint], -1, cv2.LINE_8, FRACTION)
-    for limb in _limbs(shapes.shown[person]):
-        first, second = LIMBS[limb]
-        cv2.fillConvexPoly(weight, cover[limb], min(opacity[first], opacity[second]), cv2.LINE_8, FRACTION)
-    for joint, centre, radius in discs:
-        cv2.circle(weight, centre, radius + pixel // 2, opacity[joint], -1, cv2.LINE_8, FRACTION)
-    return weight

@@ -41,6 +41,7 @@ class Settings:
     """What every input of a run has in common.
 
     Attributes:
+        blur_heads: Blur every head in all pictures and videos that are made.
         attention_every: Pictures and arrays of the attention only for every so many frames.
         command: The command line, for provenance.
     """
@@ -51,6 +52,7 @@ class Settings:
     style: DrawStyle = field(default_factory=DrawStyle)
     attention: AttentionStyle = field(default_factory=AttentionStyle)
     attention_every: int = 1
+    blur_heads: bool = False
     json_format: JsonFormat = "dataset"
     openpose_format: OpenposeFormat = "coco18"
     overwrite: bool = False

@@ -13,7 +13,7 @@ from tposecli.exports import exports
 from tposecli.files import check_output
 from tposecli.job import Outputs, Settings
 from tposecli.overlay import AttentionPainter
-from tposecli.sinks.annotated import AnnotatedVideo
+from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.sinks.base import Sink
 from tposecli.sinks.encoding import MUXERS
@@ -45,6 +45,8 @@ class Maker:
         """One sink after the other, given the journal's header; the one that draws on the frame itself comes last."""
         outputs = self.outputs
         yield from exports(outputs, self.settings, head, self.ids)
+        if self.settings.blur_heads:
+            yield HiddenHeads()
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.picture is not None:
@@ -64,7 +66,7 @@ class Maker:
         return AttentionImages(path, self.painter, self.settings.attention_every)
 
 
-def check_outputs(outputs: Outputs, stills: bool, overwrite: bool) -> None:
+def check_outputs(outputs: Outputs, stills: bool, overwrite: bool, journal: bool = True) -> None:
     """Refuse, before any work is done, what would overwrite something, and a job that asks for nothing.
 
     Raises:
@@ -79,7 +81,8 @@ def check_outputs(outputs: Outputs, stills: bool, overwrite: bool) -> None:
             check_output(path, overwrite)
         elif path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; name a folder for the pictures")
-    check_output(journal_path(outputs.wanted[0]), overwrite)
+    if journal:
+        check_output(journal_path(outputs.wanted[0]), overwrite)
 
 
 def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:

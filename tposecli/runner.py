@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from tposecli.follow import Followers
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
 from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
-from tposecli.outputs import Maker, check_outputs
+from tposecli.outputs import Maker, check_outputs, needs_attention
 from tposecli.overlay import AttentionPainter
 from tposecli.pipeline import Stages, run
 from tposecli.pose import PoseEstimator
@@ -76,12 +76,14 @@ class _Plan:
         files: What it reads, for its fingerprint.
         maker: Opens the sinks.
         tracked: Whether its frames follow one another in time.
+        facts: More for the journal's header.
     """
 
     source: Source
     files: Sequence[Path]
     maker: Maker
     tracked: bool
+    facts: Mapping[str, Any]
 
 
 def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -> list[Summary]:
@@ -93,7 +95,7 @@ def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -
     """
     for job in jobs:
         check_outputs(job.outputs, False, settings.overwrite)
-    workshop = Workshop(settings, any(job.outputs.attention for job in jobs))
+    workshop = Workshop(settings, any(needs_attention(job.outputs, settings) for job in jobs))
     return [_run_video(job, workshop, watcher) for job in jobs]
 
 
@@ -108,11 +110,13 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     outputs = job.outputs
     images = find_images(job.inputs, job.recursive)
     check_outputs(outputs, True, settings.overwrite)
-    workshop = Workshop(settings, outputs.attention is not None)
+    workshop = Workshop(settings, needs_attention(outputs, settings))
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
-    maker = Maker(outputs, settings, workshop.painter, ids=image_ids(images.names))
+    ids = image_ids(images.names)
+    facts = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
+    maker = Maker(outputs, settings, workshop.painter, ids=ids)
     with ImageSource(images) as source:
-        _carry_out(_Plan(source, images.paths, maker, tracked=False), workshop, watcher, summary)
+        _carry_out(_Plan(source, images.paths, maker, False, facts), workshop, watcher, summary)
     summary.failed = list(source.failed)
     summary.outputs = outputs.wanted
     watcher.end(summary)
@@ -130,7 +134,8 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     try:
         with VideoSource(job.input, job.window) as source:
             maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
-            _carry_out(_Plan(source, [job.input], maker, tracked=True), workshop, watcher, summary)
+            facts = {"window": asdict(job.window)}
+            _carry_out(_Plan(source, [job.input], maker, True, facts), workshop, watcher, summary)
             summary.corrupt = source.corrupt
         summary.outputs = job.outputs.wanted
     except (TposeError, OSError) as error:
@@ -142,7 +147,7 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
 def _carry_out(plan: _Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; what was written is closed as complete only if nothing was raised."""
     start = time.perf_counter()
-    head = workshop.header(plan.source.info, plan.files)
+    head = {**workshop.header(plan.source.info, plan.files), **plan.facts}
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JournalWriter(journal_path(plan.maker.outputs.wanted[0]), head)))
         stages = workshop.stages(plan.tracked, journal)

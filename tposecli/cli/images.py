@@ -8,6 +8,7 @@ import click
 
 from tposecli.cli import options as shared
 from tposecli.cli.attention_options import attention_options
+from tposecli.cli.drawing_options import drawing_options
 
 
 @click.command()
@@ -20,7 +21,7 @@ from tposecli.cli.attention_options import attention_options
 @attention_options
 @shared.model_options
 @shared.detector_options
-@shared.drawing_options
+@drawing_options
 @shared.reporting_options
 @click.pass_context
 def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:

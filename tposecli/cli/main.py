@@ -12,9 +12,11 @@ import click
 
 from tposecli import __version__
 from tposecli.cli.attention import attention
+from tposecli.cli.convert import convert
 from tposecli.cli.eval import evaluate
 from tposecli.cli.images import images
 from tposecli.cli.models import models
+from tposecli.cli.render import render
 from tposecli.cli.video import video
 from tposecli.cli.weights import weights
 from tposecli.errors import TposeError
@@ -35,6 +37,8 @@ def cli() -> None:
 
 cli.add_command(video)
 cli.add_command(images)
+cli.add_command(convert)
+cli.add_command(render)
 cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)

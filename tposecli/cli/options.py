@@ -78,22 +78,18 @@ detector_options = together(
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
 
-drawing_options = together(
-    click.option(
-        "--min-score",
-        type=click.FloatRange(0, 1),
-        default=0.2,
-        show_default=True,
-        help="Keypoints of a lower score are not drawn, and marked as not visible in JSON.",
-    ),
-    click.option("--draw-boxes", is_flag=True, help="Draw the box of each person."),
-    click.option("--draw-ids", is_flag=True, help="Write the track id of each person."),
+smoothing_option = click.option(
+    "--smooth", type=click.Choice(["one-euro", "none"]), default="one-euro", show_default=True
 )
+json_format_option = click.option(
+    "--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 
 output_options = together(
-    click.option("--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True),
+    json_format_option,
     click.option("--attention", type=OUTPUT, help="Why: a video, a folder of pictures, or an .npz of the attention."),
-    click.option("--overwrite", is_flag=True, help="Replace outputs that exist."),
+    overwrite_option,
 )
 
 export_options = together(
@@ -103,6 +99,14 @@ export_options = together(
     click.option("--openpose-format", type=click.Choice(["coco18", "coco17"]), default="coco18", show_default=True),
     click.option("--mmpose", type=OUTPUT, help="Poses as mmpose's JSON."),
     click.option("--npz", type=OUTPUT, help="Poses as NumPy arrays."),
+)
+
+replay_options = together(
+    click.option("--json", type=OUTPUT, help="Poses as COCO JSON."),
+    json_format_option,
+    export_options,
+    smoothing_option,
+    overwrite_option,
 )
 
 reporting_options = together(
@@ -132,28 +136,50 @@ EXPORTS = {
 
 def named_outputs(options: Options) -> dict[str, Path | None]:
     """Every output but the pictures, as the fields of ``Outputs``."""
-    return {name: options[name] for name in (*EXPORTS, "attention") if name in options}
+    return {name: options[name] for name in (*EXPORTS, "attention", "attention_matrix") if name in options}
 
 
 def settings_of(options: Options) -> Settings:
     """The shared part of a job."""
     from tposecli.cli.attention_options import attention_style_of
-    from tposecli.draw import DrawStyle
+    from tposecli.cli.drawing_options import style_of
     from tposecli.job import Settings
 
-    style = DrawStyle(options["min_score"], boxes=options["draw_boxes"], ids=options["draw_ids"])
     return Settings(
         model=model_choice_of(options),
         detector=_detector_choice(options),
         smooth=options.get("smooth", "none"),
-        style=style,
+        style=style_of(options),
+        blur_heads=options["blur_heads"],
         attention=attention_style_of(options),
         attention_every=options["attention_every"],
+        attention_stats=options["attention_stats"],
         json_format=options["json_format"],
         openpose_format=options["openpose_format"],
         overwrite=options["overwrite"],
-        command=" ".join(["tpose", *sys.argv[1:]]),
+        command=command_line(),
     )
+
+
+def replay_settings_of(options: Options) -> Settings:
+    """The part of a job that needs no net."""
+    from tposecli.cli.drawing_options import style_of
+    from tposecli.job import Settings
+
+    return Settings(
+        smooth=options["smooth"],
+        style=style_of(options),
+        blur_heads=options.get("blur_heads", False),
+        json_format=options["json_format"],
+        openpose_format=options["openpose_format"],
+        overwrite=options["overwrite"],
+        command=command_line(),
+    )
+
+
+def command_line() -> str:
+    """What the user wrote, for provenance."""
+    return " ".join(["tpose", *sys.argv[1:]])
 
 
 def figure_settings_of(options: Options) -> Settings:

@@ -9,6 +9,7 @@ import click
 
 from tposecli.cli import options as shared
 from tposecli.cli.attention_options import attention_options
+from tposecli.cli.drawing_options import drawing_options, trail_options
 
 if TYPE_CHECKING:
     from tposecli.job import VideoJob
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Video to write; for several inputs a folder.")
 @click.option("--json", type=click.Path(path_type=Path), help="Poses as COCO JSON; for several inputs a folder.")
-@click.option("--smooth", type=click.Choice(["one-euro", "none"]), default="one-euro", show_default=True)
+@shared.smoothing_option
 @shared.output_options
 @shared.export_options
 @attention_options
 @shared.window_options
 @shared.model_options
 @shared.detector_options
-@shared.drawing_options
+@drawing_options
+@trail_options
 @shared.reporting_options
 @click.pass_context
 def video(ctx: click.Context, /, inputs: tuple[Path, ...], **options: Any) -> None:
@@ -57,7 +59,9 @@ def _jobs(inputs: tuple[Path, ...], options: shared.Options) -> list[VideoJob]:
 
     def outputs(path: Path) -> Outputs:
         files = {name: place(name, path, extension) for name, extension in shared.EXPORTS.items()}
-        return Outputs(place("output", path, ".mp4"), attention=place("attention", path, ""), **files)
+        files["attention"] = place("attention", path, "")
+        files["attention_matrix"] = place("attention_matrix", path, ".csv")
+        return Outputs(place("output", path, ".mp4"), **files)
 
     jobs = [VideoJob(path, outputs(path), window) for path in inputs]
     _refuse_clashes(jobs)
