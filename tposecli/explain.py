@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.crop import grid_cells
+from tposecli.skeleton import KEYPOINTS
 from tposecli.types import Float32, Result
 
 Cells = NDArray[np.intp]
@@ -56,6 +58,25 @@ def summarise(result: Result, stride: int, layer: int = -1) -> Summary:
     return Summary(
         entropy.astype(np.float32), inside.astype(np.float32), _around_joints(result, share, stride).astype(np.float32)
     )
+
+
+def describe(result: Result, stride: int) -> list[dict[str, Any]]:
+    """For each person, ready for JSON: entropy and share inside the box of each keypoint, and what it leans on.
+
+    Of the last layer that was read; ``leans_on`` are three names a keypoint, strongest first.
+    """
+    if result.attention is None or not len(result.poses):
+        return [{} for _ in range(len(result.poses))]
+    summary = summarise(result, stride)
+    leans = summary.strongest()
+    return [
+        {
+            "entropy": [round(float(value), 4) for value in summary.entropy[person]],
+            "inside_box": [round(float(value), 4) for value in summary.inside[person]],
+            "leans_on": [[KEYPOINTS[joint] for joint in joints] for joints in leans[person]],
+        }
+        for person in range(len(result.poses))
+    ]
 
 
 def _around_joints(result: Result, share: NDArray[np.float64], stride: int) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tposecli.job import Outputs, Settings
@@ -12,10 +12,15 @@ from tposecli.sinks.mmpose import MmposeSink
 from tposecli.sinks.npz import NpzSink
 from tposecli.sinks.openpose import OpenposeSink
 from tposecli.sinks.table import CsvSink, ParquetSink
+from tposecli.types import Result
 
 
 def exports(
-    outputs: Outputs, settings: Settings, head: Mapping[str, Any], ids: Sequence[int] | None = None
+    outputs: Outputs,
+    settings: Settings,
+    head: Mapping[str, Any],
+    ids: Sequence[int] | None = None,
+    explain: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None,
 ) -> Iterator[Sink]:
     """Open one sink after the other.
 
@@ -24,12 +29,13 @@ def exports(
         settings: Formats, and the minimum score.
         head: Where the poses came from: the journal's header.
         ids: Image id of each still; None for a video.
+        explain: Says in the dataset JSON what each person's attention was; None for nothing about it.
     """
     min_score, info, stills = settings.style.min_score, {"description": "poses", **head}, ids is not None
     if outputs.json is not None and settings.json_format == "results":
         yield CocoResultsSink(outputs.json, ids)
     elif outputs.json is not None:
-        yield CocoDatasetSink(outputs.json, info, min_score, ids)
+        yield CocoDatasetSink(outputs.json, info, min_score, ids, explain)
     if outputs.csv is not None:
         yield CsvSink(outputs.csv, stills)
     if outputs.parquet is not None:

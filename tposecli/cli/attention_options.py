@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -89,6 +90,13 @@ attention_options = together(
         help="One picture, or a grid of layers or of keypoints.",
     ),
     click.option("--attention-every", type=click.IntRange(1), default=1, help="Pictures, arrays: every Nth frame."),
+    click.option("--attention-stats", is_flag=True, help="Entropy, share in the box, joints leaned on: in the JSON."),
+    click.option(
+        "--attention-matrix",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE.csv",
+        help="Which joint leans on which, averaged over the run; a plot lies beside it.",
+    ),
     click.option("--alpha", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Opacity of attention."),
 )
 

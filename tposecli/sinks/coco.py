@@ -6,7 +6,7 @@ Both are written as the run goes, one record per line, so memory does not grow w
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -84,7 +84,12 @@ class CocoDatasetSink:
     """
 
     def __init__(
-        self, path: Path, info: Mapping[str, Any], min_score: float = 0.2, ids: Sequence[int] | None = None
+        self,
+        path: Path,
+        info: Mapping[str, Any],
+        min_score: float = 0.2,
+        ids: Sequence[int] | None = None,
+        explain: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
         """Begin the file.
 
@@ -94,12 +99,14 @@ class CocoDatasetSink:
             min_score: Keypoints scored lower are marked as not visible.
             ids: Image id for each ``Frame.index`` of stills, see :func:`image_ids`; None for a video, whose frames are
                 numbered from 1 as they are written and carry ``frame_index``, ``pts`` and ``time_s``.
+            explain: Gives a frame's people what goes into their field ``attention``; None for no such field.
 
         Raises:
             OutputError: The file cannot be written.
         """
         self._path = path
         self._min_score = min_score
+        self._explain = explain
         self._ids = ids
         head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{as_json(_category())}],\n"images":['
         self._images = Records(part_path(path), head)
@@ -151,6 +158,8 @@ class CocoDatasetSink:
             "keypoint_flags": poses.flags.tolist(),
             "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
         }
+        if self._explain is not None:
+            columns["attention"] = self._explain(result)
         return [dict(zip(columns, person, strict=True)) for person in zip(*columns.values(), strict=True)]
 
     def _marked(self, poses: Poses) -> list[list[Any]]:
