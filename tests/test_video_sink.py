@@ -218,7 +218,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "codec", "said"),
     [
-        ("out.avi", None, "one of .mp4"),
+        ("out.wmv", None, "one of .mp4"),
         ("out", None, "one of .mp4"),
         ("out.webm", "h264", "no webm file"),
         ("out.mp4", "nonsense", "use one of h264"),

@@ -12,23 +12,49 @@ import av.container
 import av.video.stream
 
 from tposecli.errors import UsageError
+from tposecli.sinks.conversion import BT709, LIMITED_RANGE
+from tposecli.sinks.scale import Scale
+from tposecli.sinks.target import STDOUT
 from tposecli.source.access import Medium
 from tposecli.source.session import Beside
 
-MUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-"""Ending to FFmpeg's muxer; all of them keep a timestamp for each frame."""
+MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".gif": "gif",
+    ".avi": "avi",
+}
+"""Ending to FFmpeg's muxer; all but AVI keep a timestamp for each frame."""
 
 ALIASES = {"h264": "libx264", "hevc": "libx265", "h265": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
 
-DEFAULT_CODECS = {"mp4": "libx264", "mov": "libx264", "matroska": "libx264", "webm": "libvpx-vp9"}
+DEFAULT_CODECS = {"webm": "libvpx-vp9", "gif": "gif"}
+"""Muxer to encoder, where it is not H.264."""
+
+GIF_TICK = Fraction(1, 100)
+GIF_RATE = Fraction(50)
+"""Frames a second that viewers of GIF still show at their own pace."""
+
+PRESETS = {
+    **dict.fromkeys(
+        ("libx264", "libx265"),
+        "ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split(),  # noqa: SIM905
+    ),
+    "libsvtav1": [str(number) for number in range(14)],
+    "libvpx-vp9": [str(number) for number in range(9)],
+}
+"""Words for the speed of each encoder, or numbers, the higher the faster; VP9's is FFmpeg's ``cpu-used``."""
+
+DEFAULT_PRESETS = {"libx264": "veryfast", "libx265": "veryfast", "libsvtav1": "10", "libvpx-vp9": "6"}
 
 QUALITY = {"libx264": 20, "libx265": 23, "libvpx-vp9": 31, "libsvtav1": 32}
 """Constant rate factor of each encoder where none is asked for."""
 
 FALLBACK_TIME_BASE = Fraction(1, 90_000)
 FALLBACK_RATE = Fraction(25)
-BT709 = 1
-LIMITED_RANGE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +64,9 @@ class VideoOptions:
     Attributes:
         codec: FFmpeg's name of the encoder, or h264, hevc, vp9, av1; None: H.264, or VP9 in ``.webm``.
         crf: Constant rate factor, lower is better and bigger; None: the encoder's value in ``QUALITY``.
-        preset: Speed of libx264 and libx265.
+        preset: Speed of the encoder, see ``PRESETS``; None: its own in ``DEFAULT_PRESETS``.
+        scale: Size of the picture; None: as it is.
+        rate: Constant rate, to which frames are repeated and dropped by their times; None: all, when they come.
         audio_from: Whose sound, subtitles and chapters are carried over; None: silent.
         start_s: Where the picture begins, on the source's own clock. Above 0, picture and sound are moved so that the
             first frame is at 0; at 0 they keep their times.
@@ -47,7 +75,9 @@ class VideoOptions:
 
     codec: str | None = None
     crf: int | None = None
-    preset: str = "veryfast"
+    preset: str | None = None
+    scale: Scale | None = None
+    rate: Fraction | None = None
     audio_from: Medium | Beside | None = None
     start_s: float = 0.0
     end_s: float | None = None
@@ -55,27 +85,47 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if self.crf is not None and not 0 <= self.crf <= 63:
             raise UsageError(f"crf: expected 0 (best) to 63 (smallest), got {self.crf}")
+        if self.rate is not None and not 0 < self.rate <= 1000:
+            raise UsageError(f"fps: expected more than 0 and at most 1000 frames a second, got {self.rate}")
 
 
 def muxer_of(path: Path) -> str:
-    """FFmpeg's name of the container."""
-    muxer = MUXERS.get(path.suffix.lower())
+    """FFmpeg's name of the container; standard output takes MP4."""
+    muxer = "mp4" if path == STDOUT else MUXERS.get(path.suffix.lower())
     if muxer is None:
-        raise UsageError(f"{path}: no video can be written with this ending; use one of {', '.join(MUXERS)}")
+        known = f"{', '.join(MUXERS)}, or a pattern of pictures such as %06d.png"
+        raise UsageError(f"{path}: no video can be written with this ending; use one of {known}")
     return muxer
 
 
-def container_options(muxer: str, time_base: Fraction) -> dict[str, str]:
+def encoder_of(muxer: str, options: VideoOptions) -> str:
+    """FFmpeg's name of the encoder.
+
+    Raises:
+        UsageError: It does not know the preset.
+    """
+    asked = options.codec or DEFAULT_CODECS.get(muxer, "libx264")
+    name = ALIASES.get(asked, asked)
+    if options.preset is not None and options.preset not in PRESETS.get(name, ()):
+        known = ", ".join(PRESETS.get(name, ())) or "none"
+        raise UsageError(f"preset {options.preset}: {name} does not have it; its presets are: {known}")
+    return name
+
+
+def container_options(muxer: str, time_base: Fraction, streamed: bool = False) -> dict[str, str]:
     """What keeps the times as they are, and lets playing begin before a download ends.
 
-    MP4: the index goes to the front; a stream that begins late does so in units of the whole film, by default
-    milliseconds, which are made fine enough for the picture's own ticks. Matroska: sound that begins before 0, to prime
-    its decoder, does not move the picture.
+    MP4: the index goes to the front, or stands before each fragment where nothing can be put in front later; a stream
+    that begins late does so in units of the whole film, by default milliseconds, which are made fine enough for the
+    picture's own ticks. Matroska: sound that begins before 0, to prime its decoder, does not move the picture.
     """
+    if muxer in ("gif", "avi"):
+        return {}
     if muxer not in ("mp4", "mov"):
         return {"avoid_negative_ts": "disabled"}
     ticks = time_base.denominator * -(-1000 // time_base.denominator)
-    return {"movflags": "+faststart", "movie_timescale": str(ticks if ticks <= 1_000_000 else 90_000)}
+    layout = "+frag_keyframe+delay_moov+default_base_moof" if streamed else "+faststart"
+    return {"movflags": layout, "movie_timescale": str(ticks if ticks <= 1_000_000 else 90_000)}
 
 
 def add_video(
@@ -86,31 +136,37 @@ def add_video(
     Raises:
         UsageError: There is no such encoder, or the container cannot hold what it makes.
     """
-    asked = options.codec or DEFAULT_CODECS[muxer]
-    name = ALIASES.get(asked, asked)
+    name = encoder_of(muxer, options)
     try:
         codec = av.Codec(name, "w")
-        added = container.add_stream(name, rate=rate, options=_encoder_options(name, options))
+        added = container.add_stream(name, rate=rate, options=_encoder_options(name, muxer, options))
     except (av.FFmpegError, ValueError) as error:
         known = ", ".join(ALIASES)
-        raise UsageError(f"codec {asked}: no {muxer} file can be made with it ({error}); use one of {known}") from error
+        raise UsageError(f"codec {name}: no {muxer} file can be made with it ({error}); use one of {known}") from error
     stream = cast(av.video.stream.VideoStream, added)
     formats = [pixel_format.name for pixel_format in codec.video_formats or ()]
-    stream.pix_fmt = "yuv420p" if "yuv420p" in formats or not formats else formats[0]
-    context = stream.codec_context
-    context.color_range = LIMITED_RANGE
-    context.colorspace = context.color_primaries = context.color_trc = BT709
+    preferred = "pal8" if name == "gif" else "yuv420p"
+    stream.pix_fmt = preferred if preferred in formats or not formats else formats[0]
+    if name != "gif":
+        context = stream.codec_context
+        context.color_range = LIMITED_RANGE
+        context.colorspace = context.color_primaries = context.color_trc = BT709
     if codec.canonical_name == "hevc" and muxer in ("mp4", "mov"):
-        context.codec_tag = "hvc1"
+        stream.codec_context.codec_tag = "hvc1"
     return stream
 
 
-def _encoder_options(name: str, options: VideoOptions) -> dict[str, str]:
+def _encoder_options(name: str, muxer: str, options: VideoOptions) -> dict[str, str]:
     """Quality and speed in the words of the encoder."""
     crf = QUALITY.get(name) if options.crf is None else options.crf
     chosen = {} if crf is None or name not in QUALITY else {"crf": str(crf)}
-    if name in ("libx264", "libx265"):
-        chosen["preset"] = options.preset
-    elif name == "libvpx-vp9":
-        chosen |= {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+    preset = options.preset or DEFAULT_PRESETS.get(name)
+    if name == "libvpx-vp9":
+        chosen |= {"b": "0", "deadline": "realtime", "cpu-used": str(preset), "row-mt": "1"}
+    elif preset is not None:
+        chosen["preset"] = preset
+    if muxer == "avi":
+        chosen["bf"] = "0"  # it has no room for frames that are stored out of order
+    if name == "mjpeg" or name.startswith("mpeg"):
+        chosen |= {"flags": "+qscale", "global_quality": str(4 * 118)}
     return chosen

@@ -4,45 +4,44 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import av
 import av.container
-import av.video.frame
-import av.video.reformatter
 import av.video.stream
-import cv2
-import numpy as np
 from av.packet import Packet
 
-from tposecli.errors import OutputError
-from tposecli.files import discard, part_path, publish
+from tposecli.sinks.conversion import Conversion, Palette, Video
 from tposecli.sinks.encoding import (
-    BT709,
     FALLBACK_RATE,
     FALLBACK_TIME_BASE,
-    LIMITED_RANGE,
+    GIF_TICK,
     VideoOptions,
     add_video,
     container_options,
     muxer_of,
 )
 from tposecli.sinks.feed import Feed
+from tposecli.sinks.target import Target, partial_path
 from tposecli.types import Image, SourceInfo
 
-__all__ = ["VideoOptions", "VideoSink", "partial_path"]
+__all__ = ["VideoOptions", "VideoOut", "VideoSink", "partial_path"]
 
 log = logging.getLogger("tposecli")
 
-_CONVERSION_THREADS = 2
 
+class VideoOut(Protocol):
+    """Takes the pictures of a video in order."""
 
-def partial_path(path: Path) -> Path:
-    """The name under which an interrupted video is left: ``out.mp4`` becomes ``out.partial.mp4``."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
+    def write(self, image: Image, pts: int | None, time_s: float) -> None:
+        """Take one (H, W, 3) uint8 RGB picture with its timestamp, if it has one, and its time in seconds."""
+        ...
+
+    def close(self, complete: bool = True) -> object:
+        """End it, as complete or not."""
+        ...
 
 
 class VideoSink:
@@ -69,18 +68,21 @@ class VideoSink:
         """
         self.path = path
         self._options = options or VideoOptions()
-        self._time_base = source.time_base or FALLBACK_TIME_BASE
+        self._muxer = muxer_of(path)
+        self._source_tick = source.time_base or FALLBACK_TIME_BASE
+        self._time_base = GIF_TICK if self._muxer == "gif" else self._source_tick
         self._rate = source.fps or FALLBACK_RATE
         self.frames, self.nudged = 0, 0
         self._shift, self._last = 0, -1
         self._size_wh = (0, 0)
         self._closed = False
-        self._reformatter = av.video.reformatter.VideoReformatter()
-        self._muxer = muxer_of(path)
-        layout = container_options(self._muxer, self._time_base)
-        self._container = av.open(f"file:{part_path(path)}", "w", format=self._muxer, container_options=layout)
+        self._target = Target(path)
+        layout = container_options(self._muxer, self._time_base, self._target.streamed)
+        self._container = av.open(self._target.address, "w", format=self._muxer, container_options=layout)
         self._stream = add_video(self._container, self._muxer, self._options, self._rate)
         self._stream.codec_context.time_base = self._time_base
+        pix_fmt, scale = str(self._stream.pix_fmt), self._options.scale
+        self._conversion: Conversion = Palette(scale) if pix_fmt == "pal8" else Video(pix_fmt, scale)
         self._feed: Feed | None = None
         if self._options.audio_from is not None:
             self._feed = Feed(self._options.audio_from, self._container, self._muxer)
@@ -103,7 +105,8 @@ class VideoSink:
             ValueError: The size differs from the first frame's.
             OutputError: The disk is full, or the encoder fails.
         """
-        ticks = round(Fraction(time_s) / self._time_base) if pts is None else pts
+        exact = Fraction(time_s) if pts is None else pts * self._source_tick
+        ticks = round(exact / self._time_base)
         try:
             if not self.frames:
                 self._begin(image, ticks)
@@ -113,7 +116,7 @@ class VideoSink:
             for packet in self._stream.encode(frame):
                 self._mux(packet)
         except av.FFmpegError as error:
-            raise self._failure(error) from error
+            raise self._target.failure(error) from error
 
     def close(self, complete: bool = True) -> Path | None:
         """Finish the file.
@@ -133,10 +136,10 @@ class VideoSink:
         try:
             return self._finish(complete) if self.frames else None
         except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+            raise self._target.failure(error) from error
         finally:
             self._release()
-            discard(self.path)
+            self._target.discard()
 
     def _finish(self, complete: bool) -> Path:
         """Write what the encoders hold and the index, then give the file its name."""
@@ -148,11 +151,7 @@ class VideoSink:
         self._container.close()
         if self.nudged:
             log.warning("%s: %d frames had timestamps out of order and were moved", self.path, self.nudged)
-        if complete:
-            publish(self.path)
-            return self.path
-        os.replace(part_path(self.path), partial_path(self.path))
-        return partial_path(self.path)
+        return self._target.publish(complete)
 
     def _release(self) -> None:
         """Close both files, whatever state they are in."""
@@ -167,29 +166,18 @@ class VideoSink:
         """Fix the size, and the time that becomes 0."""
         height, width = image.shape[:2]
         self._size_wh = width, height
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
-        self._shift = ticks if self._options.start_s > 0 else 0
+        self._stream.width, self._stream.height = self._conversion.size_wh(width, height)
+        self._shift = ticks if self._options.start_s > 0 or ticks < 0 else 0
         self._last = ticks - self._shift - 1
         if self._feed is not None:
             self._feed.begin(self._shift * self._time_base, self._options.end_s)
 
-    def _convert(self, image: Image) -> av.video.frame.VideoFrame:
-        """The picture in the encoder's format: limited range BT.709, odd sides one pixel longer; no other copy."""
+    def _convert(self, image: Image) -> av.VideoFrame:
+        """The picture in the encoder's format."""
         height, width = image.shape[:2]
         if (width, height) != self._size_wh:
             raise ValueError(f"image: expected {self._size_wh} (width, height) as the first one, got {(width, height)}")
-        pixels: Image = np.ascontiguousarray(image)
-        if width % 2 or height % 2:
-            pixels = _padded(pixels)
-        frame = self._reformatter.reformat(
-            av.VideoFrame.from_numpy_buffer(pixels, format="rgb24"),
-            format=self._stream.pix_fmt,
-            dst_colorspace=BT709,
-            dst_color_range=LIMITED_RANGE,
-            threads=_CONVERSION_THREADS,
-        )
-        frame.color_primaries = frame.color_trc = BT709
-        return frame
+        return self._conversion.convert(image)
 
     def _later(self, ticks: int) -> int:
         """``ticks``, or the first tick after the previous frame where it is not later.
@@ -214,15 +202,3 @@ class VideoSink:
         if self._feed is not None and packet.dts is not None:
             self._feed.advance(float(packet.dts * packet.time_base))
         self._container.mux(packet)
-
-    def _failure(self, error: Exception) -> OutputError:
-        """The sentence for a file that cannot be written."""
-        reason = getattr(error, "strerror", None) or str(error)
-        return OutputError(f"{self.path}: cannot be written ({reason}); check the free space and the folder's rights")
-
-
-def _padded(image: Image) -> Image:
-    """Even sides, by repeating the last column and row."""
-    height, width = image.shape[:2]
-    padded = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)

@@ -1,0 +1,52 @@
+"""Where the bytes of a video go: a file that appears when it is whole, or standard output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tposecli.errors import OutputError
+from tposecli.files import discard, part_path, publish
+
+STDOUT = Path("-")
+
+
+def partial_path(path: Path) -> Path:
+    """The name under which an interrupted video is left: ``out.mp4`` becomes ``out.partial.mp4``."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+class Target:
+    """One output by its path; ``-`` is standard output.
+
+    Attributes:
+        address: What FFmpeg writes to.
+        streamed: It cannot be sought in, and what was written is gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.streamed = path == STDOUT
+        self.address = "pipe:1" if self.streamed else f"file:{part_path(path)}"
+
+    def publish(self, complete: bool) -> Path:
+        """Give what was written its name; that of a part if it is not complete."""
+        if self.streamed:
+            return self.path
+        if complete:
+            publish(self.path)
+            return self.path
+        os.replace(part_path(self.path), partial_path(self.path))
+        return partial_path(self.path)
+
+    def discard(self) -> None:
+        """Leave nothing that has no name."""
+        if not self.streamed:
+            discard(self.path)
+
+    def failure(self, error: Exception) -> Exception:
+        """What to raise where it cannot be written: a sentence, or the plain error where nobody reads any more."""
+        if self.streamed and isinstance(error, BrokenPipeError):
+            return BrokenPipeError(error.errno, error.strerror)
+        reason = getattr(error, "strerror", None) or str(error)
+        return OutputError(f"{self.path}: cannot be written ({reason}); check the free space and the folder's rights")
