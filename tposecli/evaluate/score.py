@@ -16,6 +16,9 @@ FIGURES: Final = ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "A
 CURVES: Final = (0.5, 0.75)
 """OKS from which on a pose counts as found, of the precision-recall curves shown besides the mean."""
 
+ONE_POSE: Final = 1 / (1 + float(np.spacing(1)))
+"""Precision of one right pose in pycocotools."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scores:
@@ -47,12 +50,43 @@ def score_boxes(truth: KeypointSet, rows: Sequence[Record]) -> float | None:
 
 
 def _judge(truth: KeypointSet, rows: Sequence[Record], kind: str, **options: Any) -> Any:
-    annotated = COCO(truth.as_coco())
+    dataset = truth.as_coco()
+    annotated = COCO(dataset)
     found = annotated.loadRes([dict(row) for row in rows])
     judge = COCOeval_faster(annotated, found, kind, print_function=_silent, **options)
     judge.params.catIds = [truth.category]
-    judge.run()
+    people = [p for p in dataset["annotations"] if not p["iscrowd"] and (kind == "bbox" or p["num_keypoints"])]
+    _evaluate(judge, np.array([person["area"] for person in people], np.float64))
+    judge.summarize()
     return judge
+
+
+def _evaluate(judge: Any, areas: Float64) -> None:
+    """Evaluate and accumulate, with precision to the last bit as pycocotools has it.
+
+    That one divides by the number of poses plus the smallest double, which matters for the very first pose only: right,
+    it counts 1 less one bit, where faster-coco-eval says 1. It shows in the figures when the second pose is wrong.
+    Whether it is, is told by precision at a recall that two people reach and one does not.
+
+    Args:
+        judge: The COCO API's.
+        areas: Of the people who count.
+    """
+    ranges = judge.params.areaRng
+    count = [max(1, int(((areas >= low) & (areas <= high)).sum())) for low, high in ranges]
+    usual, extra = judge.params.recThrs, 1.5 / np.array(count)
+    order = np.argsort(np.concatenate([usual, extra]), kind="stable")
+    place = np.argsort(order)
+    judge.params.recThrs = np.concatenate([usual, extra])[order]
+    judge.evaluate()
+    judge.accumulate()
+    judge.params.recThrs = usual
+    precision = np.asarray(judge.eval["precision"])
+    found = precision[:, place[: len(usual)]]
+    for area, second in enumerate(place[len(usual) :]):
+        alone = precision[:, second, :, area] != 1
+        found[:, :, :, area][(found[:, :, :, area] == 1) & alone[:, None]] = ONE_POSE
+    judge.eval["precision"] = found
 
 
 def _silent(*_: Any) -> None:
