@@ -79,7 +79,7 @@ class DrawStyle:
         if self.colour_by == "side":
             return _inks(self.left, self.right, self.centre)
         colour = id_colour(who)
-        return _inks(_mix(colour, (255, 255, 255), 0.5), colour, _mix(colour, (255, 255, 255), 0.25))
+        return _inks(_mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
 
 
 class Draw:

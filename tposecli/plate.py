@@ -49,6 +49,8 @@ def plate(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
     cv2.putText(page, text, (fine // 2, above + fine // 2), font, scale, 255, fine // 11, cv2.LINE_AA)
     x, y, width, above = cv2.boundingRect(page)
     rows = round(0.52 * fine)
+    if any(letter.islower() for letter in text):  # words of one size, whichever letters they have
+        y, above, rows = *_line(font, scale, fine), round(0.68 * fine)
     letters = cv2.resize(page[y : y + above, x : x + width], (max(1, width * rows // above), rows))
     wide = max(fine, letters.shape[1] + round(0.62 * fine))
     wide += -wide % 4
@@ -64,6 +66,15 @@ def plate(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
     covered = np.divide(middle, mask, out=np.zeros_like(mask), where=mask > 0)
     picture = np.array(INK) + (np.array(colour) - np.array(INK)) * covered
     return picture.astype(np.uint8), mask
+
+
+def _line(font: int, scale: float, fine: int) -> tuple[int, int]:
+    """First row and number of rows of a line of words, on a page as in ``plate``."""
+    (width, above), below = cv2.getTextSize("bp", font, scale, fine // 11)
+    page = np.zeros((above + below + fine, width + fine), np.uint8)
+    cv2.putText(page, "bp", (fine // 2, above + fine // 2), font, scale, 255, fine // 11, cv2.LINE_AA)
+    _, y, _, rows = cv2.boundingRect(page)
+    return y, rows
 
 
 def outline(image: Image, xyxy: Float32, colour: Colour) -> None:

@@ -81,7 +81,7 @@ class Shapes:
             joined=shown[:, FIRST] & shown[:, SECOND] & strokes.limbs,
             opacity=np.ceil((0.3 + 0.7 * np.clip(sure, 0, 1)) * STEPS).astype(np.int32),
             centre=fractions(xy),
-            radius=fractions((1.5 if strokes.limbs else 1.9) * radius),
+            radius=fractions((1.5 if strokes.limbs else 2.4) * radius),
             rim=fractions(rim),
             limbs=_quads(ends, radii),
             edges=_quads(ends, radii, rim[:, None]),

@@ -20,6 +20,9 @@ MOST: Final = 1024
 Point = tuple[float, Float64, NDArray[np.bool_]]
 """Seconds; (J, 2) pixels; (J,) which of the joints are shown."""
 
+Spot = tuple[float, Float64, bool]
+"""The same of one joint."""
+
 
 class Trails:
     """Remembers some joints of every tracked person for a while.
@@ -63,22 +66,22 @@ class Trails:
         for track, points in self._points.items():
             inks = colours(track)
             for place, joint in enumerate(self._joints):
-                self._trail(
-                    image, [(time_s, xy[place]) for time_s, xy, shown in points if shown[place]], inks[joint], thickness
-                )
+                self._trail(image, [(at, xy[place], bool(ok[place])) for at, xy, ok in points], inks[joint], thickness)
 
-    def _trail(self, image: Image, points: list[tuple[float, Float64]], colour: Colour, thickness: float) -> None:
+    def _trail(self, image: Image, points: list[Spot], colour: Colour, thickness: float) -> None:
         """One line, blended within the smallest window that holds it."""
-        places = np.array([xy for _, xy in points]).reshape(-1, 2)
-        if len(places) < 2 or not (np.abs(places) < 4 * max(image.shape)).all():
+        far = 4 * max(image.shape)
+        pairs = [pair for pair in pairwise(points) if all(shown and (np.abs(xy) < far).all() for _, xy, shown in pair)]
+        if not pairs:
             return
-        low = np.maximum(places.min(axis=0) - thickness - 2, 0).astype(int)
-        high = np.minimum(places.max(axis=0) + thickness + 3, image.shape[1::-1]).astype(int)
+        ends = np.array([[xy for _, xy, _ in pair] for pair in pairs])
+        low = np.maximum(ends.min(axis=(0, 1)) - thickness - 2, 0).astype(int)
+        high = np.minimum(ends.max(axis=(0, 1)) + thickness + 3, image.shape[1::-1]).astype(int)
         if (low >= high).any():
             return
         mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        spots = np.rint((places - low) * (1 << FRACTION)).astype(int).tolist()
-        for (before, _), (now, (time_s, _)) in pairwise(zip(spots, points, strict=True)):
+        spots = np.rint((ends - low) * (1 << FRACTION)).astype(int).tolist()
+        for (before, now), (_, (time_s, _, _)) in zip(spots, pairs, strict=True):
             young = 1 - min((self._now_s - time_s) / self._keep_s, 1)
             strength, pen = round(40 + 200 * young), max(1, round(thickness * (0.25 + 0.75 * young)))
             cv2.line(mask, before, now, strength, pen, cv2.LINE_AA, FRACTION)
