@@ -43,7 +43,7 @@ class FixedNet(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def detector() -> BundledDetector:
-    return BundledDetector(WEIGHTS, BoxFilter(min_score=0.02, max_people=20))
+    return BundledDetector(WEIGHTS, BoxFilter(min_score=0.02, max_people=20), half=False)
 
 
 class TestWeights:
@@ -86,6 +86,18 @@ class TestDetect:
             alone = detector.detect([frame])[0]
             np.testing.assert_allclose(boxes.xyxy, alone.xyxy, atol=0.05)
             np.testing.assert_allclose(boxes.score, alone.score, atol=1e-3)
+
+    def test_half_precision_finds_the_same(self) -> None:
+        frame = Frame(picture((200, 150)), 0)
+        dense = []
+        for half in (False, True):
+            net = BundledDetector(WEIGHTS, half=half)._net
+            with torch.inference_mode():
+                dense.append(net(torch.from_numpy(letterbox(frame.image, 192)).permute(2, 0, 1)[None]))
+        side = (dense[0].xyxy[..., 2:] - dense[0].xyxy[..., :2]).amax(dim=2)
+        moved = (dense[1].xyxy - dense[0].xyxy).abs().amax(dim=2)
+        assert (moved / side).quantile(0.9) < 0.02
+        assert (dense[1].logit.sigmoid() - dense[0].logit.sigmoid()).abs().max() < 0.05
 
     def test_no_frames(self, detector: BundledDetector) -> None:
         assert detector.detect([]) == []

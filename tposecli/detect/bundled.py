@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +14,10 @@ from safetensors.torch import load_file
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import WeightsError
-from tposecli.models.person_detector import STRIDES, PersonDetector, fold
+from tposecli.models.person_detector import STRIDES, PersonDetector, fold, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 
-SIZE = 384
+SIZE = 256
 """Longer side, pixels, to which a frame is scaled before the net sees it."""
 MIN_SCORE = 0.3
 """Score from which on boxes are people; the weights' card says how it was chosen."""
@@ -34,6 +35,7 @@ class BundledDetector:
         boxes: BoxFilter | None = None,
         size: int = SIZE,
         device: torch.device | str = "cpu",
+        half: bool | None = None,
     ) -> None:
         """Load the weights.
 
@@ -42,12 +44,16 @@ class BundledDetector:
             boxes: Which boxes are kept; None for those from ``MIN_SCORE`` on.
             size: Longer side of the scaled frame, pixels; smaller is faster and misses small people.
             device: Where the net runs.
+            half: Compute in bfloat16, which moves boxes by less than a hundredth of their size; None where the
+                processor is faster at it.
 
         Raises:
             WeightsError: The file is missing, damaged or of another net.
         """
-        net = load_person_detector(weights)
-        self._net = fold(net).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = fold(load_person_detector(weights))
+        if half or (half is None and prefers_half(torch.device(device))):
+            net = halve(net)
+        self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._boxes = BoxFilter(min_score=MIN_SCORE) if boxes is None else boxes
         self._size = size
         self._device = torch.device(device)
@@ -78,6 +84,14 @@ class BundledDetector:
     def _kept(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
         enough = score >= self._boxes.min_score
         return self._boxes(Boxes(xyxy[enough], score[enough]), size_wh)
+
+
+def prefers_half(device: torch.device) -> bool:
+    """Whether bfloat16 is faster on the device: on processors only where they have instructions for it."""
+    if device.type != "cpu":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def scaled_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 ResNet-18's first stages (as in the pose model, whose weights they start from), two slim stages at strides 16 and 32,
 a top-down feature pyramid (Lin et al., CVPR 2017) and one dense head for each of three strides: every cell predicts
 how likely it is to see a person and the distances from its centre to the four sides of the box (FCOS, Tian et al.,
-ICCV 2019). 3.65 M parameters; 2.7 GMAC for a 720p frame shrunk to 384x216.
+ICCV 2019). 3.65 M parameters; 2.7 GMAC for a 384x224 input, 1.3 for 256x160.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,7 @@ class Head(nn.Module):
             self.out.bias = nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.tower(x))  # type: ignore[no-any-return]
+        return self.out(self.tower(x).to(self.out.weight.dtype))  # type: ignore[no-any-return]
 
 
 class PersonDetector(nn.Module):
@@ -84,7 +84,7 @@ class PersonDetector(nn.Module):
         self.head = nn.ModuleList([Head(channels) for _ in STRIDES])
 
     def forward(self, picture: Tensor) -> Dense:
-        x = (picture.to(self.mean.dtype) - self.mean) / self.std
+        x = ((picture.float() - self.mean) / self.std).to(self.conv1.weight.dtype)
         maps = [head(level) for head, level in zip(self.head, self._pyramid(x), strict=True)]
         raw = torch.cat([m.flatten(2) for m in maps], dim=2).float().transpose(1, 2)
         centre, stride = grid([(int(m.shape[2]), int(m.shape[3])) for m in maps], raw.device)
@@ -123,3 +123,12 @@ def fold(net: PersonDetector) -> PersonDetector:
                 setattr(module, first, fuse_conv_bn_eval(conv, norm))
                 setattr(module, second, nn.Identity())
     return folded
+
+
+def halve(net: PersonDetector) -> PersonDetector:
+    """Let a folded net compute in bfloat16, in place, all but the pictures' scaling and the last convolutions."""
+    exact = {id(parameter) for head in net.head for parameter in cast(Head, head).out.parameters()}
+    for parameter in net.parameters():
+        if id(parameter) not in exact:
+            parameter.data = parameter.data.bfloat16()
+    return net

@@ -1,0 +1,145 @@
+"""Batches for the pose nets: each depends on the seed and its number only, so that a resumed run sees the same ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tposecli.prefetch import prefetch
+from tposecli.train.pose_augment import Augmentation, Cutter, Sample
+from tposecli.train.pose_data import read_picture
+from tposecli.train.pose_layout import Layout
+from tposecli.train.pose_rendered import render_one, size_for
+from tposecli.train.pose_sources import Source
+
+AHEAD = 4
+"""Batches made before they are needed."""
+ENDLESS_EPOCH = 10_000
+"""Samples of an epoch where all people are rendered."""
+
+
+class Batch(NamedTuple):
+    """B samples.
+
+    Attributes:
+        crops: (B, H, W, 3) uint8 RGB.
+        xy: (B, K, 2) float32 joints, heatmap pixels.
+        weight: (B, K) float32.
+    """
+
+    crops: Tensor
+    xy: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How batches are drawn from the sources.
+
+    Attributes:
+        sources: What to draw from.
+        layout: Their keypoints.
+        input_hw: Height and width of a crop.
+        augmentation: How crops vary.
+        batch: Samples in one batch.
+        seed: Of everything random.
+    """
+
+    sources: tuple[Source, ...]
+    layout: Layout
+    input_hw: tuple[int, int]
+    augmentation: Augmentation
+    batch: int = 32
+    seed: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Samples of an epoch: as many as there are annotated people."""
+        return sum(len(source.people) for source in self.sources) or ENDLESS_EPOCH
+
+
+class Batches(Dataset[Batch]):
+    """Batch number ``n`` of all workers together, for any n.
+
+    A source's people are drawn in an order that is shuffled anew each time all have been seen; with several sources
+    the turn passes between them at random, by weight, and people are seen about once in each round.
+    """
+
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
+        self._cut = Cutter(drawing.layout, drawing.input_hw, drawing.augmentation)
+        weights = np.array([source.weight for source in drawing.sources])
+        self._share = weights / weights.sum()
+
+    def __getitem__(self, index: int) -> Batch:
+        """The batch of that number."""
+        first = index * self._drawing.batch
+        samples = [self._sample(number) for number in range(first, first + self._drawing.batch)]
+        return stack(samples)
+
+    def _sample(self, number: int) -> Sample:
+        drawing = self._drawing
+        rng = np.random.default_rng([drawing.seed, number])
+        chosen = int(rng.choice(len(self._share), p=self._share))
+        people = drawing.sources[chosen].people
+        if not people:
+            picture, person = render_one(rng, size_for(drawing.input_hw))
+            return self._cut(rng, person, picture)
+        turn, place = divmod(math.floor(number * self._share[chosen]), len(people))
+        person = people[_order(len(people), drawing.seed, chosen, turn)[place]]
+        return self._cut(rng, person, read_picture(person.path))
+
+
+@lru_cache(maxsize=16)
+def _order(count: int, seed: int, source: int, turn: int) -> NDArray[np.int64]:
+    """In which order a source's people come, in one round."""
+    return np.random.default_rng([seed, source, turn, count]).permutation(count)
+
+
+def stack(samples: Sequence[Sample]) -> Batch:
+    """Samples as tensors."""
+    return Batch(
+        torch.from_numpy(np.stack([sample.image for sample in samples])),
+        torch.from_numpy(np.stack([sample.xy for sample in samples])),
+        torch.from_numpy(np.stack([sample.weight for sample in samples])),
+    )
+
+
+def stream(batches: Batches, numbers: range, workers: int, pinned: bool) -> Iterator[Batch]:
+    """The batches of those numbers in order, made ahead by worker processes, or by a thread where there are none.
+
+    Args:
+        batches: Where they come from.
+        numbers: Which ones.
+        workers: How many processes.
+        pinned: In memory from which a GPU fetches faster.
+    """
+    if not workers:
+        return prefetch((batches[number] for number in numbers), AHEAD, "batches")
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        pin_memory=pinned,
+        multiprocessing_context="spawn",
+        worker_init_fn=_calm,
+    )
+    return iter(loader)
+
+
+def _calm(worker: int) -> None:
+    """A worker process is one core's work."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,197 @@
+"""The state of a training run: net, moving average, optimizer, clock; written whole, read back exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from tposecli.errors import InputError, UsageError
+from tposecli.files import part_path, publish
+from tposecli.models.net import PoseNet
+from tposecli.train.pose_batches import Batch
+from tposecli.train.pose_targets import heatmap_loss
+from tposecli.train.pose_team import Team
+
+CHECKPOINT = "checkpoint.pt"
+Decay = Literal["cosine", "linear", "constant"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the net learns.
+
+    Attributes:
+        optimizer: ``adam`` or ``adamw``.
+        rate: Highest learning rate.
+        final_rate: Learning rate at the end.
+        decay: How the rate falls from the one to the other.
+        warm_up: Steps over which the rate rises to its highest.
+        weight_decay: Of kernels only.
+        clip: Largest norm of the gradient; 0 for any.
+        averaging: Share that the moving average of the weights keeps at each step; less at the beginning.
+        sigma: Deviation of the targets' Gaussians, heatmap pixels.
+        precision: Of the arithmetic under autocast; weights stay in fp32.
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    rate: float = 1e-4
+    final_rate: float = 1e-5
+    decay: Decay = "cosine"
+    warm_up: int = 0
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    averaging: float = 0.999
+    sigma: float = 2.0
+    precision: Precision = "auto"
+
+    def rate_at(self, step: int, progress: float) -> float:
+        """Learning rate of a step, when that part (0..1) of the run is done."""
+        part = min(1.0, max(0.0, progress))
+        high = {"cosine": 0.5 * (1 + math.cos(math.pi * part)), "linear": 1 - part, "constant": 1.0}[self.decay]
+        rate = self.final_rate + (self.rate - self.final_rate) * high
+        return rate * min(1.0, (step + 1) / max(1, self.warm_up))
+
+
+def autocast_type(device: torch.device, precision: Precision) -> torch.dtype | None:
+    """The type of the arithmetic on a device; None for plain fp32.
+
+    Raises:
+        UsageError: fp16 where there is no GPU.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("fp16 is slow and inexact on a CPU; choose --precision bf16 or fp32")
+    if precision != "auto":
+        return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    has = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has else None
+
+
+class State:
+    """What a run knows, and its step.
+
+    Args:
+        net: To be trained; moved to the team's device.
+        recipe: How.
+        team: The processes that share the work.
+        seed: Of the dropout.
+    """
+
+    def __init__(self, net: PoseNet, recipe: Recipe, team: Team, seed: int) -> None:
+        self.recipe, self.team, self.seed = recipe, team, seed
+        self.net = net.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.shared = team.share(self.net)
+        self.average = AveragedModel(self.net, multi_avg_fn=self._averaged, use_buffers=True)
+        self.optimizer = _optimizer(self.net, recipe)
+        self.type = autocast_type(team.device, recipe.precision)
+        self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.type is torch.float16)
+        self.step = 0
+        self.seconds = 0.0
+        self.rate = 0.0
+        self._recent: list[tuple[Tensor, Tensor]] = []
+
+    def advance(self, batch: Batch, progress: float) -> None:
+        """One step; its dropout depends on the seed and the number of the step only."""
+        recipe, device = self.recipe, self.team.device
+        torch.manual_seed((self.seed * 1_000_003 + self.step) * 1024 + self.team.rank)
+        self.rate = recipe.rate_at(self.step, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        self.net.train()
+        crops, xy, weight = (part.to(device, non_blocking=True) for part in batch)
+        with torch.autocast(device.type, self.type or torch.bfloat16, enabled=self.type is not None):
+            maps = self.shared(self.net.normalize(crops).contiguous(memory_format=torch.channels_last))
+        loss = heatmap_loss(maps.float(), xy, weight, recipe.sigma)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip or math.inf)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.average.update_parameters(self.net)
+        self.step += 1
+        self._recent.append((loss.detach(), norm.detach()))
+
+    def recent(self) -> tuple[float, float]:
+        """Mean loss and mean norm of the gradient since this was last asked.
+
+        Raises:
+            InputError: The loss is no longer a number.
+        """
+        loss, norm = torch.tensor([[float(value) for value in pair] for pair in self._recent]).double().mean(dim=0)
+        self._recent.clear()
+        if not math.isfinite(loss):
+            raise InputError(
+                f"step {self.step}: the loss is no longer a number; go on from the last checkpoint with --resume and a "
+                "lower --rate, --clip 1, or --precision fp32"
+            )
+        return float(loss), float(norm)
+
+    def _averaged(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
+        """Move the average towards the weights; the younger the run, the faster."""
+        keep = min(self.recipe.averaging, (1 + self.step) / (20 + self.step))
+        with torch.no_grad():
+            for old, new in zip(averaged, current, strict=True):
+                if old.is_floating_point():
+                    old.lerp_(new.to(old.dtype), 1 - keep)
+                else:
+                    old.copy_(new)
+
+    def save(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Write the checkpoint, with facts about the run, whole or not at all."""
+        content: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "facts": facts}
+        content["recent"] = [[float(value) for value in pair] for pair in self._recent]
+        content |= {name: part.state_dict() for name, part in self._parts().items()}
+        path = folder / CHECKPOINT
+        torch.save(content, part_path(path))
+        publish(path)
+
+    def load(self, folder: Path) -> dict[str, Any]:
+        """Go on from the checkpoint; returns the facts that were saved with it.
+
+        Raises:
+            InputError: There is none, or it belongs to another net.
+        """
+        path = folder / CHECKPOINT
+        if not path.is_file():
+            raise InputError(f"{path}: nothing to resume from; leave out --resume or name the folder of the run")
+        try:
+            content: dict[str, Any] = torch.load(path, map_location=self.team.device, weights_only=True)
+            for name, part in self._parts().items():
+                part.load_state_dict(content[name])
+        except (RuntimeError, ValueError, KeyError, EOFError) as error:
+            raise InputError(f"{path}: not a checkpoint of this net ({error})") from error
+        self.step, self.seconds = int(content["step"]), float(content["seconds"])
+        self._recent = [(torch.tensor(loss), torch.tensor(norm)) for loss, norm in content["recent"]]
+        facts: dict[str, Any] = content["facts"]
+        return facts
+
+    def _parts(self) -> dict[str, Any]:
+        return {"net": self.net, "average": self.average, "optimizer": self.optimizer, "scaler": self.scaler}
+
+
+def _optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
+    """Weight decay on the kernels only."""
+    learnt = [p for p in net.parameters() if p.requires_grad]
+    kernels, rest = [p for p in learnt if p.ndim > 1], [p for p in learnt if p.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    make: Callable[..., Optimizer] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    return make(groups, lr=recipe.rate, fused=learnt[0].device.type in ("cpu", "cuda"))
+
+
+def save_weights(net: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+    """Write a net's state as safetensors, fp32, with what it says of itself."""
+    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
+    save_file(state, part_path(path), metadata)
+    publish(path)
