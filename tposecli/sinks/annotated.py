@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tposecli.draw import Draw
-from tposecli.sinks.video import VideoSink
-from tposecli.types import Result
+from tposecli.sinks.video import VideoOut
+from tposecli.types import Image, Result
 from tposecli.veil import blur_heads
+
+
+def painted(result: Result, draw: Draw, side_by_side: bool = False, keep: bool = True) -> Image:
+    """(H, W or 2W, 3) uint8 RGB: the frame with its people, to the right of the frame itself if ``side_by_side``.
+
+    Args:
+        result: Frame and people.
+        draw: Draws them.
+        side_by_side: Both next to each other.
+        keep: Leave the frame's own pixels as they are; off for the last one who needs them.
+    """
+    source = result.frame.image
+    image = draw.draw(source.copy() if keep or side_by_side else source, result.shown, result.frame.time_s)
+    return np.hstack([source, image]) if side_by_side else image
 
 
 class AnnotatedVideo:
     """Draws every frame's people on the frame's own pixels and encodes it: the last one to see a frame."""
 
-    def __init__(self, video: VideoSink, draw: Draw) -> None:
+    def __init__(self, video: VideoOut, draw: Draw, side_by_side: bool = False) -> None:
         self.video = video
         self.draw = draw
+        self.side_by_side = side_by_side
 
     def write(self, result: Result) -> None:
         """Draw and encode one frame."""
-        frame = result.frame
-        self.video.write(self.draw.draw(frame.image, result.shown, frame.time_s), frame.pts, frame.time_s)
+        image = painted(result, self.draw, self.side_by_side, keep=False)
+        self.video.write(image, result.frame.pts, result.frame.time_s)
 
     def close(self, complete: bool) -> None:
         """End the video under its own name, or leave what there is as ``NAME.partial.EXT``."""

@@ -10,7 +10,7 @@ import numpy as np
 from tposecli.overlay import AttentionPainter
 from tposecli.sinks.archive import GrowingArchive
 from tposecli.sinks.images import write_image
-from tposecli.sinks.video import VideoSink
+from tposecli.sinks.video import VideoOut
 from tposecli.skeleton import KEYPOINTS
 from tposecli.types import Result
 
@@ -37,7 +37,7 @@ class AttentionImages:
 class AttentionVideo:
     """A video with the times of the source."""
 
-    def __init__(self, video: VideoSink, painter: AttentionPainter) -> None:
+    def __init__(self, video: VideoOut, painter: AttentionPainter) -> None:
         self.video = video
         self.painter = painter
 

@@ -101,18 +101,7 @@ class JournalWriter:
         Raises:
             ValueError: A number is not finite.
         """
-        width, height = frame.size_wh
-        self._put(
-            {
-                "frame": frame.index,
-                "name": frame.name,
-                "pts": frame.pts,
-                "time_s": frame.time_s,
-                "width": width,
-                "height": height,
-                "people": _people(poses),
-            }
-        )
+        self._put(frame_line(frame, poses))
 
     def close(self) -> None:
         """Put the file safely on the disk; closing twice is harmless."""
@@ -188,6 +177,20 @@ def read_journal(path: Path) -> Journal:
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: journal of schema version {version}, expected {SCHEMA_VERSION}; update tposecli")
     return Journal(path, header)
+
+
+def frame_line(frame: Frame, poses: Poses) -> dict[str, Any]:
+    """A frame's line, ready for JSON."""
+    width, height = frame.size_wh
+    return {
+        "frame": frame.index,
+        "name": frame.name,
+        "pts": frame.pts,
+        "time_s": frame.time_s,
+        "width": width,
+        "height": height,
+        "people": _people(poses),
+    }
 
 
 def _people(poses: Poses) -> list[dict[str, Any]]:

@@ -11,18 +11,22 @@ from tposecli.sinks.numbered import NumberedPictures, check_numbered
 from tposecli.sinks.resample import Resampled
 from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOut, VideoSink
+from tposecli.source import Moving
 from tposecli.source.sequence import is_numbered
 from tposecli.types import SourceInfo
 
 
-def open_output(path: Path, source: SourceInfo, options: VideoOptions) -> VideoOut:
+def open_output(path: Path, source: Moving, options: VideoOptions) -> VideoOut:
     """Open a video, numbered pictures (``%06d.png``) or standard output (``-``), at a constant rate if it must be.
+
+    Sound, subtitles, chapters and the span are those of ``source``, which must not have been iterated yet.
 
     Raises:
         UsageError: The ending, the codec, or both together cannot be written.
         InputError: The file with the sound cannot be opened.
     """
-    nominal = source.fps or FALLBACK_RATE
+    info = source.info
+    nominal = info.fps or FALLBACK_RATE
     rate, forced_by = options.rate, ""
     if not is_numbered(path):
         muxer = muxer_of(path)
@@ -31,10 +35,18 @@ def open_output(path: Path, source: SourceInfo, options: VideoOptions) -> VideoO
         elif muxer == "gif" and (rate or nominal) > GIF_RATE:
             rate, forced_by = GIF_RATE, "GIF"
     if rate is not None:
-        source = replace(source, fps=rate, time_base=1 / rate)
-    output: VideoOut
-    output = NumberedPictures(path, options.scale) if is_numbered(path) else VideoSink(path, source, options)
+        info = replace(info, fps=rate, time_base=1 / rate)
+    output = _unpaced(path, source, info, options)
     return output if rate is None else Resampled(output, rate, nominal, forced_by)
+
+
+def _unpaced(path: Path, source: Moving, info: SourceInfo, options: VideoOptions) -> VideoOut:
+    """What writes every frame that it is given."""
+    if is_numbered(path):
+        return NumberedPictures(path, options.scale)
+    beside = None if muxer_of(path) == "gif" else source.beside()
+    carried = replace(options, audio_from=beside, start_s=source.start_s, end_s=source.end_s)
+    return VideoSink(path, info, carried)
 
 
 def check_video_output(path: Path, options: VideoOptions, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol, Self
 
 from tposecli.source.access import Medium, camera_number, is_address, is_stdin, local_path
@@ -66,6 +67,10 @@ class Moving(Source, Protocol):
     end_s: float | None
     live: bool
     corrupt: int
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read, for fingerprints; none for what cannot be read twice."""
 
     def beside(self) -> Beside | None:
         """Sound and subtitles, for outputs that carry them over; ask before iterating."""

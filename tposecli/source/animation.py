@@ -36,7 +36,7 @@ class AnimationSource(Clip):
         """
         super().__init__(window)
         access_to(path)
-        self._path = path
+        self._path, self.files = path, (path,)
         self._data = np.fromfile(path, np.uint8)
         first, durations = self._block(0)
         total = durations if len(first) < BLOCK else self._durations(durations)

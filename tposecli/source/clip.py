@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Self, TypeAlias
 
 import cv2
@@ -31,12 +32,14 @@ class Clip(ABC):
         start_s: Beginning of the window, seconds.
         end_s: End of the window, None without one.
         live: It goes on for ever.
+        files: The files that are read, for fingerprints.
         corrupt: Frames lost inside the window in the latest iteration.
         resized: Frames that had another size than the first and were scaled to it.
     """
 
     info: SourceInfo
     live = False
+    files: tuple[Path, ...] = ()
 
     def __init__(self, window: Window) -> None:
         self.window = window

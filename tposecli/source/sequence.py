@@ -64,11 +64,7 @@ def matching(pattern: Path) -> list[Path]:
 
 
 class SequenceSource(Clip):
-    """Stills in the order of their numbers, at a constant rate; gaps in the numbers do not count.
-
-    Attributes:
-        files: What is read, for fingerprints.
-    """
+    """Stills in the order of their numbers, at a constant rate; gaps in the numbers do not count."""
 
     def __init__(self, path: Path, window: Window = WHOLE, rate: Fraction | None = None) -> None:
         """Find the stills.

@@ -118,7 +118,7 @@ class Session:
     Attributes:
         container: Of PyAV.
         stream: The one that is decoded.
-        beside: Sound and subtitles as they are read; None where nobody wants them.
+        listeners: Take sound and subtitles as they are read.
     """
 
     def __init__(self, medium: Medium, wanted: int | None = None, threads: str = "AUTO") -> None:
@@ -135,7 +135,7 @@ class Session:
         self._name = shown(medium)
         self._once = is_once(medium)
         self._ahead: list[AnyPacket] = []
-        self.beside: LiveBeside | None = None
+        self.listeners: list[LiveBeside] = []
         self.container = open_media(medium)
         try:
             self.stream = pick_video(self.container, self._name, wanted)
@@ -157,8 +157,9 @@ class Session:
 
     def listen(self) -> LiveBeside:
         """From here on, keep what stands beside the picture for somebody who takes it."""
-        self.beside = LiveBeside(self._name, self.container)
-        return self.beside
+        listener = LiveBeside(self._name, self.container)
+        self.listeners.append(listener)
+        return listener
 
     def first_frame(self) -> av.video.frame.VideoFrame:
         """The first frame that can be decoded; :meth:`packets` still begins at the beginning if read only once.
@@ -207,8 +208,9 @@ class Session:
         """Pass the picture's packets on, put the others aside."""
         if packet.stream_index == self.stream.index:
             yield cast(VideoPacket, packet)
-        elif self.beside is not None:
-            self.beside.put(packet)
+        else:
+            for listener in self.listeners:
+                listener.put(packet)
 
     def _good_frame(self, packet: AnyPacket | None) -> av.video.frame.VideoFrame | None:
         """The first whole frame that a packet gives, or the decoder when it is emptied."""

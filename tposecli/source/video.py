@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Self
 
 import av
@@ -15,7 +16,7 @@ import av.video.frame
 import av.video.stream
 
 from tposecli.errors import InputError
-from tposecli.source.access import Medium, is_live, is_once, is_stdin, label
+from tposecli.source.access import Medium, is_live, is_once, is_stdin, label, local_path
 from tposecli.source.container import as_fraction, claimed_end_s, duration_s, origin_s
 from tposecli.source.filters import Deinterlacer, Timed
 from tposecli.source.pixels import Pixels, square_wh
@@ -122,6 +123,11 @@ class VideoSource:
         self.end_s = None if self.window.end_s is None else origin + self.window.end_s
         self.expected = self.window.expected(self.info.frames, self.info.fps, length_s)
         self.live = is_live(self.path) or (is_once(self.path) and not length_s)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read, for fingerprints."""
+        return () if is_once(self.path) else (local_path(self.path),)
 
     def beside(self) -> Beside:
         """Sound and subtitles, for an output that carries them over; ask before iterating.
