@@ -8,10 +8,12 @@ from typing import Any
 from tposecli.job import Outputs, Settings
 from tposecli.sinks.base import Sink
 from tposecli.sinks.coco import CocoDatasetSink, CocoResultsSink
+from tposecli.sinks.jsonlines import JsonLines
 from tposecli.sinks.mmpose import MmposeSink
 from tposecli.sinks.npz import NpzSink
 from tposecli.sinks.openpose import OpenposeSink
 from tposecli.sinks.table import CsvSink, ParquetSink
+from tposecli.sinks.target import STDOUT
 from tposecli.types import Result
 
 
@@ -32,7 +34,9 @@ def exports(
         explain: Says in the dataset JSON what each person's attention was; None for nothing about it.
     """
     min_score, info, stills = settings.style.min_score, {"description": "poses", **head}, ids is not None
-    if outputs.json is not None and settings.json_format == "results":
+    if outputs.json == STDOUT:
+        yield JsonLines()
+    elif outputs.json is not None and settings.json_format == "results":
         yield CocoResultsSink(outputs.json, ids)
     elif outputs.json is not None:
         yield CocoDatasetSink(outputs.json, info, min_score, ids, explain)

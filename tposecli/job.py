@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,8 +12,9 @@ from tposecli.draw import DrawStyle
 from tposecli.models.download import Downloads
 from tposecli.overlay import AttentionStyle
 from tposecli.sinks.openpose import OpenposeFormat
+from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOptions
-from tposecli.source import Window
+from tposecli.source import Medium, Window
 from tposecli.types import Result, SourceInfo
 
 Smoothing = Literal["one-euro", "none"]
@@ -37,11 +39,25 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """Ways to look at the annotated frames.
+
+    Attributes:
+        show: In a window, as they come.
+        side_by_side: Next to the frames as they were.
+    """
+
+    show: bool = False
+    side_by_side: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What every input of a run has in common.
 
     Attributes:
         blur_heads: Blur every head in all pictures and videos that are made.
+        attention_stats: Say in the dataset JSON how sharp each keypoint's attention is, and what it leans on.
         attention_every: Pictures and arrays of the attention only for every so many frames.
         command: The command line, for provenance.
     """
@@ -52,9 +68,11 @@ class Settings:
     style: DrawStyle = field(default_factory=DrawStyle)
     attention: AttentionStyle = field(default_factory=AttentionStyle)
     attention_every: int = 1
+    attention_stats: bool = False
     blur_heads: bool = False
     json_format: JsonFormat = "dataset"
     openpose_format: OpenposeFormat = "coco18"
+    view: View = field(default_factory=View)
     overwrite: bool = False
     command: str = ""
 
@@ -72,6 +90,8 @@ class Outputs:
         openpose: Folder for a file a frame, as OpenPose writes them.
         mmpose: Poses as mmpose's JSON.
         npz: Poses as NumPy arrays.
+        attention_matrix: Which joint leans on which, averaged, as CSV; a plot of it lies beside.
+        crops: Folder for a picture of each person and frame.
     """
 
     picture: Path | None = None
@@ -82,22 +102,37 @@ class Outputs:
     openpose: Path | None = None
     mmpose: Path | None = None
     npz: Path | None = None
+    attention_matrix: Path | None = None
+    crops: Path | None = None
 
     @property
     def wanted(self) -> list[Path]:
         """Those that are to be made, the main one first: the journal lies beside it."""
-        files = (self.picture, self.json, self.attention, self.csv, self.parquet, self.openpose, self.mmpose, self.npz)
+        poses = (self.json, self.csv, self.parquet, self.openpose, self.mmpose, self.npz)
+        files = (self.picture, *poses, self.attention, self.attention_matrix, self.crops)
         return [path for path in files if path is not None]
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are no standard output: the journal lies beside the first of them, if there is one."""
+        return [path for path in self.wanted if path != STDOUT]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoJob:
-    """One video and what to make of it."""
+    """One video and what to make of it.
 
-    input: Path
+    Attributes:
+        stream: Which of several video streams, from 0; None: the one that players choose.
+        rate: Pictures a second of stills that are read as a video; None: 25.
+    """
+
+    input: Medium
     outputs: Outputs
     window: Window = field(default_factory=Window)
     encoding: VideoOptions = field(default_factory=VideoOptions)
+    stream: int | None = None
+    rate: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,23 @@ from typing import Any
 
 from tposecli.draw import Draw
 from tposecli.errors import UsageError
+from tposecli.explain import describe
 from tposecli.exports import exports
 from tposecli.files import check_output
 from tposecli.job import Outputs, Settings
 from tposecli.overlay import AttentionPainter
 from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
+from tposecli.sinks.attention_matrix import AttentionMatrix
 from tposecli.sinks.base import Sink
+from tposecli.sinks.crops import Crops
 from tposecli.sinks.encoding import MUXERS
 from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import journal_path
 from tposecli.sinks.openpose import check_openpose
-from tposecli.sinks.video import VideoSink
+from tposecli.sinks.show import LiveWindow
+from tposecli.sinks.video import VideoOut
+from tposecli.types import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +43,37 @@ class Maker:
     outputs: Outputs
     settings: Settings
     painter: AttentionPainter
-    video: Callable[[Path], VideoSink] | None = None
+    video: Callable[[Path], VideoOut] | None = None
     ids: Sequence[int] | None = None
 
     def open(self, head: dict[str, Any]) -> Iterator[Sink]:
         """One sink after the other, given the journal's header; the one that draws on the frame itself comes last."""
         outputs = self.outputs
-        yield from exports(outputs, self.settings, head, self.ids)
+        explain = self._describe if self.settings.attention_stats else None
+        yield from exports(outputs, self.settings, head, self.ids, explain)
+        if outputs.attention_matrix is not None:
+            yield AttentionMatrix(outputs.attention_matrix, self.painter.stride)
         if self.settings.blur_heads:
             yield HiddenHeads()
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
+        if outputs.crops is not None:
+            yield Crops(outputs.crops, Draw(self.settings.style))
+        if self.settings.view.show:
+            yield LiveWindow(Draw(self.settings.style), self.settings.view.side_by_side)
         if outputs.picture is not None:
             yield self._picture(outputs.picture)
 
+    def _describe(self, result: Result) -> list[dict[str, Any]]:
+        """What the JSON says of each person's attention."""
+        return describe(result, self.painter.stride)
+
     def _picture(self, path: Path) -> Sink:
         """Draws on the frame's own pixels."""
-        draw = Draw(self.settings.style)
-        return AnnotatedImages(path, draw) if self.video is None else AnnotatedVideo(self.video(path), draw)
+        draw, beside = Draw(self.settings.style), self.settings.view.side_by_side
+        if self.video is None:
+            return AnnotatedImages(path, draw, beside)
+        return AnnotatedVideo(self.video(path), draw, beside)
 
     def _attention(self, path: Path) -> Sink:
         """By extension: arrays, a video, or a folder of pictures."""
@@ -74,22 +92,30 @@ def check_outputs(outputs: Outputs, stills: bool, overwrite: bool, journal: bool
     """
     if not outputs.wanted:
         raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
-    for path in outputs.wanted:
+    if len(outputs.wanted) > len(outputs.files) + 1:
+        raise UsageError("only one output can go to standard output; give the others a file name")
+    for path in outputs.files:
         if path == outputs.openpose:
             check_openpose(path, overwrite)
         elif not _is_folder(path, outputs, stills):
             check_output(path, overwrite)
         elif path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; name a folder for the pictures")
-    if journal:
-        check_output(journal_path(outputs.wanted[0]), overwrite)
+    if journal and outputs.files:
+        check_output(journal_path(outputs.files[0]), overwrite)
+
+
+def needs_attention(outputs: Outputs, settings: Settings) -> bool:
+    """Whether the net must be asked for its attention."""
+    wanted = (outputs.attention, outputs.attention_matrix)
+    return any(path is not None for path in wanted) or settings.attention_stats
 
 
 def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:
     """Whether pictures go into that output, each a file of its own."""
     if path == outputs.attention:
         return not is_archive(path) and (stills or not is_video(path))
-    return stills and path == outputs.picture
+    return path == outputs.crops or (stills and path == outputs.picture)
 
 
 def is_archive(path: Path) -> bool:

@@ -58,12 +58,12 @@ def describe_source(info: SourceInfo) -> dict[str, Any]:
     }
 
 
-def header(info: SourceInfo, source_sha256: str, estimator: PoseEstimator, run: dict[str, Any]) -> dict[str, Any]:
+def header(info: SourceInfo, source_sha256: str | None, estimator: PoseEstimator, run: dict[str, Any]) -> dict[str, Any]:
     """The journal's first line, less its schema version.
 
     Args:
         info: Of the source.
-        source_sha256: From :func:`fingerprint`.
+        source_sha256: From :func:`fingerprint`; None for what cannot be read twice.
         estimator: The net.
         run: Command, detector and options, ready for JSON.
     """

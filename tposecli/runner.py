@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,11 @@ from tposecli.provenance import fingerprint, header
 from tposecli.sinks.base import opened
 from tposecli.sinks.coco import image_ids
 from tposecli.sinks.journal import JournalWriter, journal_path
-from tposecli.sinks.video import VideoSink
-from tposecli.source import ImageSource, Source, VideoSource, find_images
+from tposecli.sinks.output import check_video_output, open_output
+from tposecli.sinks.show import check_display
+from tposecli.sinks.video import VideoOut
+from tposecli.source import ImageSource, Source, find_images, open_moving
+from tposecli.source.access import label, shown
 from tposecli.types import SourceInfo
 
 log = logging.getLogger("tposecli")
@@ -47,7 +50,7 @@ class Workshop:
         self.painter = AttentionPainter(style, checkpoint.spec.stride)
         self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads)
 
-    def stages(self, tracked: bool, journal: JournalWriter) -> Stages:
+    def stages(self, tracked: bool, journal: JournalWriter | None) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
         followers = Followers.of(self.settings, tracked)
         return Stages(
@@ -56,15 +59,15 @@ class Workshop:
             followers.tracker,
             followers.smoother,
             self.settings.detector.every,
-            lambda result: journal.write(result.frame, result.poses),
+            None if journal is None else lambda result: journal.write(result.frame, result.poses),
         )
 
-    def header(self, info: SourceInfo, files: Iterable[Path]) -> dict[str, Any]:
+    def header(self, info: SourceInfo, files: Sequence[Path]) -> dict[str, Any]:
         """The journal's header for an input."""
         settings = self.settings
         options = {"detector": asdict(settings.detector), "smooth": settings.smooth}
         run_facts = {"command": settings.command, "detector": settings.detector.name, "options": options}
-        return header(info, fingerprint(files), self.estimator, run_facts)
+        return header(info, fingerprint(files) if files else None, self.estimator, run_facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class _Plan:
         maker: Opens the sinks.
         tracked: Whether its frames follow one another in time.
         facts: More for the journal's header.
+        live: The source goes on for ever: whoever stops it has all that was wanted.
     """
 
     source: Source
@@ -84,6 +88,7 @@ class _Plan:
     maker: Maker
     tracked: bool
     facts: Mapping[str, Any]
+    live: bool = False
 
 
 def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -> list[Summary]:
@@ -93,8 +98,13 @@ def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -
         UsageError: An output exists; found before any work is done.
         WeightsError: The net or the detector cannot be loaded.
     """
+    if settings.view.show:
+        check_display()
     for job in jobs:
-        check_outputs(job.outputs, False, settings.overwrite)
+        if job.outputs.wanted or not settings.view.show:
+            check_outputs(job.outputs, False, settings.overwrite)
+        if job.outputs.picture is not None:
+            check_video_output(job.outputs.picture, job.encoding, settings.overwrite)
     workshop = Workshop(settings, any(needs_attention(job.outputs, settings) for job in jobs))
     return [_run_video(job, workshop, watcher) for job in jobs]
 
@@ -116,7 +126,7 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     facts = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
     maker = Maker(outputs, settings, workshop.painter, ids=ids)
     with ImageSource(images) as source:
-        _carry_out(_Plan(source, images.paths, maker, False, facts), workshop, watcher, summary)
+        _carry_out(_Plan(source, images.files, maker, False, facts), workshop, watcher, summary)
     summary.failed = list(source.failed)
     summary.outputs = outputs.wanted
     watcher.end(summary)
@@ -125,41 +135,57 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
 
 def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
-    summary = Summary(job.input.name)
+    summary = Summary(label(job.input))
+    stop: BaseException | None = None
 
-    def video(path: Path) -> VideoSink:
-        encoding = replace(job.encoding, audio_from=job.input, start_s=source.start_s, end_s=source.end_s)
-        return VideoSink(path, source.info, encoding)
+    def video(path: Path) -> VideoOut:
+        return open_output(path, source, job.encoding)
 
     try:
-        with VideoSource(job.input, job.window) as source:
+        with open_moving(job.input, job.window, job.stream, job.rate) as source:
             maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
             facts = {"window": asdict(job.window)}
-            _carry_out(_Plan(source, [job.input], maker, True, facts), workshop, watcher, summary)
+            plan = _Plan(source, source.files, maker, True, facts, source.live)
+            stop = _carry_out(plan, workshop, watcher, summary)
             summary.corrupt = source.corrupt
-        summary.outputs = job.outputs.wanted
+        summary.outputs = job.outputs.files
+    except BrokenPipeError:
+        raise
     except (TposeError, OSError) as error:
-        summary.failed.append((str(job.input), str(error)))
+        summary.failed.append((shown(job.input), str(error)))
     watcher.end(summary)
+    if stop is not None:
+        raise stop
     return summary
 
 
-def _carry_out(plan: _Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> None:
-    """Run one input through everything; what was written is closed as complete only if nothing was raised."""
-    start = time.perf_counter()
+def _carry_out(plan: _Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> BaseException | None:
+    """Run one input through everything; what was written is closed as complete only if nothing was raised.
+
+    Returns:
+        What stopped a live source, which is then complete all the same.
+    """
+    start, stop = time.perf_counter(), None
     head = {**workshop.header(plan.source.info, plan.files), **plan.facts}
     with ExitStack() as stack:
-        journal = stack.enter_context(closing(JournalWriter(journal_path(plan.maker.outputs.wanted[0]), head)))
+        files = plan.maker.outputs.files
+        journal = stack.enter_context(closing(JournalWriter(journal_path(files[0]), head))) if files else None
         stages = workshop.stages(plan.tracked, journal)
         sinks = [stack.enter_context(opened(sink)) for sink in plan.maker.open(head)]
         results = stack.enter_context(closing(run(plan.source, stages)))
         watcher.begin(plan.source.info, plan.source.expected)
-        for result in results:
-            with stages.timings.measure("write"):
-                for sink in sinks:
-                    sink.write(result)
-            summary.frames += 1
-            summary.people += len(result.poses)
-            watcher.seen(result)
+        try:
+            for result in results:
+                with stages.timings.measure("write"):
+                    for sink in sinks:
+                        sink.write(result)
+                summary.frames += 1
+                summary.people += len(result.poses)
+                watcher.seen(result)
+        except BaseException as error:
+            if isinstance(error, Exception) or not plan.live:
+                raise
+            stop = error
     summary.seconds = stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
+    return stop

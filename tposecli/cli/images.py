@@ -9,13 +9,15 @@ import click
 from tposecli.cli import options as shared
 from tposecli.cli.attention_options import attention_options
 from tposecli.cli.drawing_options import drawing_options
+from tposecli.cli.encoding_options import view_options
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--json", type=shared.FILE, help="Poses as COCO JSON.")
+@click.option("--json", type=shared.FILE, help="Poses as COCO JSON, or - for JSON lines on standard output.")
 @click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
 @click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
+@view_options
 @shared.output_options
 @shared.export_options
 @attention_options
@@ -25,7 +27,7 @@ from tposecli.cli.drawing_options import drawing_options
 @shared.reporting_options
 @click.pass_context
 def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
-    """Find the people of pictures and their keypoints. INPUTS are files, folders or patterns.
+    """Find the people of pictures and their keypoints. INPUTS are files, folders, zip files or patterns.
 
     \b
     tpose images photos/ --json poses.json
@@ -35,6 +37,8 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     from tposecli.job import ImagesJob, Outputs
     from tposecli.runner import run_images
 
-    job = ImagesJob(inputs, Outputs(options["output"], **shared.named_outputs(options)), recursive)
+    job = ImagesJob(
+        inputs, Outputs(options["output"], **shared.named_outputs(options), crops=options["crops"]), recursive
+    )
     summary = run_images(job, shared.settings_of(options), watcher(options["quiet"], options["log_json"]))
     ctx.exit(exit_status([summary]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tposecli.job import ModelChoice, Settings
     from tposecli.models.download import Downloads
     from tposecli.source import Window
+
+_ADDRESS = re.compile(r"^(\w+://)(?:[^/]*@)?([^?]*)(?:\?.*)?$", re.DOTALL)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = dict[str, Any]
@@ -143,6 +146,7 @@ def settings_of(options: Options) -> Settings:
     """The shared part of a job."""
     from tposecli.cli.attention_options import attention_style_of
     from tposecli.cli.drawing_options import style_of
+    from tposecli.cli.encoding_options import view_of
     from tposecli.job import Settings
 
     return Settings(
@@ -156,6 +160,7 @@ def settings_of(options: Options) -> Settings:
         attention_stats=options["attention_stats"],
         json_format=options["json_format"],
         openpose_format=options["openpose_format"],
+        view=view_of(options),
         overwrite=options["overwrite"],
         command=command_line(),
     )
@@ -178,8 +183,8 @@ def replay_settings_of(options: Options) -> Settings:
 
 
 def command_line() -> str:
-    """What the user wrote, for provenance."""
-    return " ".join(["tpose", *sys.argv[1:]])
+    """What the user wrote, for provenance; addresses without user, password and query."""
+    return " ".join(["tpose", *(_ADDRESS.sub(r"\1\2", word) for word in sys.argv[1:])])
 
 
 def figure_settings_of(options: Options) -> Settings:

@@ -9,6 +9,7 @@ import cv2
 from tposecli.draw import Draw
 from tposecli.errors import OutputError
 from tposecli.files import part_path, publish
+from tposecli.sinks.annotated import painted
 from tposecli.types import Image, Result
 
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -39,13 +40,14 @@ def write_image(path: Path, image: Image) -> None:
 class AnnotatedImages:
     """Stills with their skeletons, under their own names in another folder."""
 
-    def __init__(self, folder: Path, draw: Draw) -> None:
+    def __init__(self, folder: Path, draw: Draw, side_by_side: bool = False) -> None:
         self.folder = folder
         self.draw = draw
+        self.side_by_side = side_by_side
 
     def write(self, result: Result) -> None:
         """Draw and write one picture."""
-        write_image(self.folder / result.frame.name, self.draw.draw(result.frame.image, result.shown))
+        write_image(self.folder / result.frame.name, painted(result, self.draw, self.side_by_side, keep=False))
 
     def close(self, complete: bool) -> None:
         """Nothing waits: every picture was written whole."""
