@@ -59,24 +59,25 @@ def heads(poses: Poses) -> tuple[Float64, Float64]:
     corners = poses.boxes.xyxy.astype(np.float64)
     sides = np.maximum(corners[:, 2:] - corners[:, :2], 1)
     shoulders, hips = xy[:, SHOULDERS].mean(axis=1), xy[:, HIPS].mean(axis=1)
-    has_shoulders, has_hips = sure[:, SHOULDERS].all(axis=1), sure[:, HIPS].all(axis=1)
+    has_shoulders, has_hips = (np.asarray(sure[:, pair].all(axis=1)) for pair in (SHOULDERS, HIPS))
     trunk = np.where(has_shoulders & has_hips, np.linalg.norm(shoulders - hips, axis=1), 0)
     across = np.where(has_shoulders, np.linalg.norm(np.diff(xy[:, SHOULDERS], axis=1)[:, 0], axis=1), 0)
     radius = np.stack([_face(xy, sure), 0.36 * across, 0.32 * trunk, 0.05 * sides.max(axis=1)]).max(axis=0)
     radius = np.clip(radius, 4, 0.75 * sides.max(axis=1) + 4)
-    up = np.where((trunk > 0)[:, None], (shoulders - hips) / np.maximum(trunk, 1)[:, None], (0.0, -1.0))
+    up = np.where(trunk[:, None] > 0, (shoulders - hips) / np.maximum(trunk, 1)[:, None], (0.0, -1.0))
     guess = np.where(has_shoulders[:, None], shoulders + 1.25 * radius[:, None] * up, _top(corners, radius))
     weight = np.where(sure, poses.score, 0)[:, HEAD, None].astype(np.float64)
     measured = (xy[:, HEAD] * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
-    seen = sure[:, HEAD].any(axis=1)
-    return np.where(seen[:, None], measured - 0.2 * radius[:, None] * (0.0, 1.0), guess), radius
+    seen = np.asarray(sure[:, HEAD].any(axis=1))
+    centres = np.where(seen[:, None], measured + 0.2 * radius[:, None] * up, guess)
+    return centres, np.where(seen, radius, 1.4 * radius)
 
 
 def _face(xy: Float64, sure: NDArray[np.bool_]) -> Float64:
     """(N,) radius that the keypoints of the head ask for: as far as the two are apart that are farthest."""
     points = np.where(sure[:, HEAD, None], xy[:, HEAD], np.nan)
-    apart = np.linalg.norm(points[:, :, None] - points[:, None], axis=3).reshape(len(xy), -1)
-    farthest: Float64 = 1.05 * np.fmax.reduce(apart, axis=1, initial=0.0)
+    apart = np.linalg.norm(points[:, :, None] - points[:, None], axis=3)
+    farthest: Float64 = 1.05 * np.fmax.reduce(apart, axis=(1, 2), initial=0.0)
     return farthest
 
 
