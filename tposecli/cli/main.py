@@ -17,6 +17,7 @@ from tposecli.cli.eval import evaluate
 from tposecli.cli.images import images
 from tposecli.cli.models import models
 from tposecli.cli.render import render
+from tposecli.cli.train import train
 from tposecli.cli.video import video
 from tposecli.cli.weights import weights
 from tposecli.errors import TposeError
@@ -42,6 +43,7 @@ cli.add_command(render)
 cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)
+cli.add_command(train)
 cli.add_command(weights)
 
 

@@ -1,7 +1,7 @@
 """From an annotated person to a crop for training: the authors' random geometry, and changes of the pixels.
 
-Recipe: ``lib/dataset/JointsDataset.py`` of HRNet (Sun et al., CVPR 2019), which TransPose trains with. The crop itself is
-the inference code's; rotation turns the frame about the crop's centre before it is cut.
+Recipe: ``lib/dataset/JointsDataset.py`` of HRNet (Sun et al., CVPR 2019), which TransPose trains with. The crop itself
+is the inference code's; rotation turns the frame about the crop's centre before it is cut.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class View:
 
     def matrix(self, size_wh: tuple[int, int]) -> Float64:
         """(2, 3) map from the frame to a crop or heatmap of that size; without rotation the inference code's own."""
-        straight = crop.frame_to_crop(self.center[None], self.scale[None], size_wh)[0]
+        straight: Float64 = crop.frame_to_crop(self.center[None], self.scale[None], size_wh)[0]
         if self.angle == 0:
             return straight
         turn = cv2.getRotationMatrix2D((float(self.center[0]), float(self.center[1])), self.angle, 1.0)

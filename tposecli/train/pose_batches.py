@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -115,7 +116,7 @@ def stack(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def stream(batches: Batches, numbers: range, workers: int, pinned: bool) -> Iterator[Batch]:
+def stream(batches: Batches, numbers: range, workers: int, pinned: bool) -> Generator[Batch]:
     """The batches of those numbers in order, made ahead by worker processes, or by a thread where there are none.
 
     Args:
@@ -125,7 +126,8 @@ def stream(batches: Batches, numbers: range, workers: int, pinned: bool) -> Iter
         pinned: In memory from which a GPU fetches faster.
     """
     if not workers:
-        return prefetch((batches[number] for number in numbers), AHEAD, "batches")
+        yield from prefetch((batches[number] for number in numbers), AHEAD, "batches")
+        return
     loader = DataLoader(
         batches,
         batch_size=None,
@@ -136,10 +138,11 @@ def stream(batches: Batches, numbers: range, workers: int, pinned: bool) -> Iter
         multiprocessing_context="spawn",
         worker_init_fn=_calm,
     )
-    return iter(loader)
+    yield from loader
 
 
 def _calm(worker: int) -> None:
-    """A worker process is one core's work."""
+    """A worker process is one core's work, and leaves Ctrl-C to the one that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

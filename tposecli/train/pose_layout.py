@@ -60,8 +60,8 @@ COCO = Layout(
 def layout_of(categories: Any, name: str) -> Layout:
     """The keypoints of a COCO file's category, COCO's own where it does not say.
 
-    ``skeleton`` holds pairs counted from 1, as COCO's does; ``flip_pairs`` pairs of names, or of numbers from 1; without
-    it ``left`` and ``right`` in the names decide. ``sigmas`` are the OKS constants.
+    ``skeleton`` holds pairs counted from 1, as COCO's does; ``flip_pairs`` pairs of names, or of numbers from 1;
+    without it ``left`` and ``right`` in the names decide. ``sigmas`` are the OKS constants.
 
     Args:
         categories: The file's list.

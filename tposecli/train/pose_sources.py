@@ -90,7 +90,7 @@ def _source(spec: str, how: Reading, say: Say) -> tuple[Layout, Source]:
         annotations = render_people(how.rendered, int(_number(spec, count)), how.rendered_wh, say)
         photos, weight_text = Photos(annotations, how.rendered), weight
     else:
-        annotations, images, weight_text, half = _parts(spec, how.coco, 4)
+        annotations, images, (weight_text, half) = _parts(spec, how.coco, 2)
         photos = Photos(annotations, images, half, how.weak_nose)
     problems = Problems(how.strict)
     layout, people = read_people(photos, problems)
@@ -114,7 +114,7 @@ def read_checks(specs: Sequence[str], layout: Layout, how: Reading, say: Say) ->
 
 
 def _check(spec: str, layout: Layout, how: Reading, say: Say) -> Check:
-    annotations, images, half = _parts(spec, how.coco, 3)
+    annotations, images, (half,) = _parts(spec, how.coco, 1)
     problems = Problems(how.strict)
     data = read_json(annotations)
     own = layout_of(data.get("categories") if isinstance(data, dict) else None, annotations.name)
@@ -134,19 +134,19 @@ def _check(spec: str, layout: Layout, how: Reading, say: Say) -> Check:
     return Check(f"{annotations.parent.name}/{annotations.stem}{half and ' ' + half}", truth, images, own)
 
 
-def _parts(spec: str, coco: Path, most: int) -> tuple[Path, Path, str, str] | tuple[Path, Path, str]:
-    """Annotation file, images folder, then what else the specification may say, empty where it does not."""
+def _parts(spec: str, coco: Path, more: int) -> tuple[Path, Path, list[str]]:
+    """Annotation file, images folder, and what else the specification may say, empty where it does not."""
     parts = spec.split(":")
-    if not 2 <= len(parts) <= most or (len(parts) == most and parts[-1] not in HALVES):
+    if not 2 <= len(parts) <= 2 + more or (len(parts) == 2 + more and parts[-1] not in HALVES):
         raise UsageError(
             f"{spec}: expected an annotation file and its images folder, ANN.json:IMAGES, or a set in COCO's layout, "
             "coco:SET, and after them what the option's help names; HALF is even or odd"
         )
-    rest = parts[2:] + [""] * (most - len(parts))
+    rest = parts[2:] + [""] * (2 + more - len(parts))
     if parts[0] != COCO_PREFIX:
-        return (Path(parts[0]), Path(parts[1]), *rest)  # type: ignore[return-value]
+        return Path(parts[0]), Path(parts[1]), rest
     data = DataChoice(parts[1], coco)
-    return (annotation_path(data), images_path(data), *rest)  # type: ignore[return-value]
+    return annotation_path(data), images_path(data), rest
 
 
 def _number(spec: str, text: str) -> float:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -16,50 +15,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from tposecli.errors import InputError, UsageError
 from tposecli.files import part_path, publish
+from tposecli.models.device import Precision
 from tposecli.models.net import PoseNet
 from tposecli.train.pose_batches import Batch
+from tposecli.train.pose_job import Recipe
 from tposecli.train.pose_targets import heatmap_loss
 from tposecli.train.pose_team import Team
 
 CHECKPOINT = "checkpoint.pt"
-Decay = Literal["cosine", "linear", "constant"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the net learns.
-
-    Attributes:
-        optimizer: ``adam`` or ``adamw``.
-        rate: Highest learning rate.
-        final_rate: Learning rate at the end.
-        decay: How the rate falls from the one to the other.
-        warm_up: Steps over which the rate rises to its highest.
-        weight_decay: Of kernels only.
-        clip: Largest norm of the gradient; 0 for any.
-        averaging: Share that the moving average of the weights keeps at each step; less at the beginning.
-        sigma: Deviation of the targets' Gaussians, heatmap pixels.
-        precision: Of the arithmetic under autocast; weights stay in fp32.
-    """
-
-    optimizer: Literal["adam", "adamw"] = "adam"
-    rate: float = 1e-4
-    final_rate: float = 1e-5
-    decay: Decay = "cosine"
-    warm_up: int = 0
-    weight_decay: float = 0.0
-    clip: float = 0.0
-    averaging: float = 0.999
-    sigma: float = 2.0
-    precision: Precision = "auto"
-
-    def rate_at(self, step: int, progress: float) -> float:
-        """Learning rate of a step, when that part (0..1) of the run is done."""
-        part = min(1.0, max(0.0, progress))
-        high = {"cosine": 0.5 * (1 + math.cos(math.pi * part)), "linear": 1 - part, "constant": 1.0}[self.decay]
-        rate = self.final_rate + (self.rate - self.final_rate) * high
-        return rate * min(1.0, (step + 1) / max(1, self.warm_up))
 
 
 def autocast_type(device: torch.device, precision: Precision) -> torch.dtype | None:
@@ -137,6 +100,12 @@ class State:
                 "lower --rate, --clip 1, or --precision fp32"
             )
         return float(loss), float(norm)
+
+    @property
+    def averaged(self) -> PoseNet:
+        """The net with the moving average of the weights."""
+        net: PoseNet = self.average.module  # type: ignore[assignment]
+        return net
 
     def _averaged(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
         """Move the average towards the weights; the younger the run, the faster."""
