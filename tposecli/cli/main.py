@@ -12,6 +12,7 @@ import click
 
 from tposecli import __version__
 from tposecli.cli.attention import attention
+from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
 from tposecli.cli.convert import convert
 from tposecli.cli.eval import evaluate
 from tposecli.cli.images import images
@@ -30,10 +31,21 @@ class _Terminated(BaseException):
     """SIGTERM arrived: unwind as for Ctrl-C."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=ConfiguredGroup,
+    params=[config_option(remember)],
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "auto_envvar_prefix": PREFIX,
+    },
+)
 @click.version_option(__version__, prog_name="tpose")
 def cli() -> None:
-    """Human poses from videos and pictures with TransPose, and the attention that explains them."""
+    """Human poses from videos and pictures with TransPose, and the attention that explains them.
+
+    Every option can also be set in tpose.toml (see --config), or in the environment: TPOSE_VIDEO_SMOOTH=none.
+    """
 
 
 cli.add_command(video)

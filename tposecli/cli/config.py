@@ -1,0 +1,211 @@
+"""Options from a file and from the environment.
+
+The command line comes first, then the environment (``TPOSE_VIDEO_SMOOTH``), then the file, then the option's default.
+The file is ``--config FILE``, or ``tpose.toml`` in the current folder: TOML, keys named as the options, those on top
+for every command that has them, those of a table for the command of its name::
+
+    device = "cpu"
+
+    [video]
+    smooth = "none"
+    trails = ["left_wrist", "right_wrist"]
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from click.core import ParameterSource
+
+PREFIX: Final = "TPOSE"
+"""Of environment variables: PREFIX_COMMAND_OPTION."""
+
+DEFAULT_FILE: Final = Path("tpose.toml")
+UNCONFIGURED: Final = frozenset({"doctor"})
+"""Commands that must work whatever is in the file."""
+
+_GIVEN = "tposecli.cli.config.given"
+_READ = "tposecli.cli.config.read"
+
+
+class ConfiguredGroup(click.Group):
+    """Commands whose options also come from a file and from the environment, and mistakes in either are named."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, and ``--config`` to it and to those below it."""
+        if (name or cmd.name) not in UNCONFIGURED:
+            for leaf in _leaves(cmd):
+                leaf.params.append(config_option(_read))
+        super().add_command(cmd, name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for one that is not there, say which was probably meant."""
+        name = args[0]
+        if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
+            ctx.fail(f"No such command {name!r}. {_meant(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error in a value says where the value came from."""
+        try:
+            return super().invoke(ctx)
+        except click.BadParameter as error:
+            origin = _origin(error)
+            if origin is None:
+                raise
+            message = f"{error.message.rstrip('.')} (from {origin})."
+            raise click.BadParameter(message, error.ctx, error.param, error.param_hint) from error
+
+
+def config_option(callback: Any) -> click.Option:
+    """``--config``."""
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        is_eager=True,
+        expose_value=False,
+        callback=callback,
+        help="Options from this TOML file.  [tpose.toml, if there is one]",
+    )
+
+
+def remember(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Keep the file that was named before the command."""
+    ctx.meta[_GIVEN] = value
+
+
+def read_config(path: Path, root: click.Command) -> dict[str, Any]:
+    """The content of a file of options.
+
+    Raises:
+        click.UsageError: It cannot be read, is no TOML, or names what is neither an option nor a command.
+    """
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path}: cannot be read as TOML ({error})") from error
+    _check(content, root, str(path))
+    return content
+
+
+def defaults(content: Mapping[str, Any], commands: Iterable[str], command: click.Command) -> dict[str, Any]:
+    """What a file says of one command, for click's ``default_map``.
+
+    Args:
+        content: From :func:`read_config`.
+        commands: Names of the command and of those above it, outermost first.
+        command: The command.
+    """
+    tables, table = [content], content
+    for name in commands:
+        table = table.get(name, {})
+        tables.append(table)
+    options = _options(command)
+    found: dict[str, Any] = {}
+    for table in tables:
+        for key, value in table.items():
+            option = options.get(_plain(key))
+            if option is not None and option.name is not None and not isinstance(value, dict):
+                found[option.name] = _as_given(value, option)
+    return found
+
+
+def _read(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Take the command's defaults from the file."""
+    path = value or ctx.meta.get(_GIVEN) or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    if path is None or ctx.resilient_parsing:
+        return
+    ctx.meta[_READ] = path
+    names = [context.info_name or "" for context in _chain(ctx)][1:]
+    ctx.default_map = defaults(read_config(path, ctx.find_root().command), names, ctx.command)
+
+
+def _check(table: Mapping[str, Any], command: click.Command, where: str) -> None:
+    """Refuse keys that mean nothing."""
+    below = command.commands if isinstance(command, click.Group) else {}
+    leaves = [command, *_leaves(command)]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            if key not in below or key in UNCONFIGURED:
+                raise click.UsageError(
+                    f"{where}: no command is called {key!r}. {_meant(key, set(below) - UNCONFIGURED)}"
+                )
+            _check(value, below[key], f"{where}, [{key}]")
+        elif not any(_plain(key) in _options(leaf) for leaf in leaves):
+            known = {name.replace("_", "-") for leaf in leaves for name in _options(leaf)}
+            raise click.UsageError(f"{where}: no option is called {key!r}. {_meant(key.replace('_', '-'), known)}")
+
+
+def _leaves(command: click.Command) -> Iterator[click.Command]:
+    """The command itself, or all commands of a group."""
+    if not isinstance(command, click.Group):
+        yield command
+        return
+    for below in command.commands.values():
+        if below.name not in UNCONFIGURED:
+            yield from _leaves(below)
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """The options that a file may set, by their long names."""
+    options = (param for param in command.params if isinstance(param, click.Option))
+    return {
+        _plain(name): option
+        for option in options
+        if option.name not in ("config", "version", "help")
+        for name in option.opts
+        if name.startswith("--")
+    }
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("--").replace("-", "_")
+
+
+def _as_given(value: Any, option: click.Option) -> Any:
+    """A value of the file as the command line would have it."""
+    if isinstance(value, list):
+        parts = [str(part) for part in value]
+        return parts if option.multiple or option.nargs != 1 else ",".join(parts)
+    return value if isinstance(value, bool) and option.is_flag else str(value)
+
+
+def _chain(ctx: click.Context) -> list[click.Context]:
+    """From the root to this context."""
+    chain = [ctx]
+    while chain[0].parent is not None:
+        chain.insert(0, chain[0].parent)
+    return chain
+
+
+def _origin(error: click.BadParameter) -> str | None:
+    """Where a bad value came from, if not from the command line."""
+    ctx, param = error.ctx, error.param
+    if ctx is None or param is None or param.name is None:
+        return None
+    source = ctx.get_parameter_source(param.name)
+    if source is ParameterSource.DEFAULT_MAP:
+        return str(ctx.meta.get(_READ))
+    if source is ParameterSource.ENVIRONMENT:
+        name = param.envvar if isinstance(param.envvar, str) else f"{ctx.auto_envvar_prefix}_{param.name.upper()}"
+        return f"the environment variable {name}"
+    return None
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """What was probably meant, else what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    if Path(name).exists():
+        return f"For a video write 'tpose video {name}', for pictures 'tpose images {name}'."
+    return f"Known: {', '.join(names)}."
