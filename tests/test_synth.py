@@ -303,6 +303,14 @@ def test_clip_keeps_times_rotation_and_sound(tmp_path: Path, rng: np.random.Gene
     assert not (tmp_path / "a.mp4.part").exists()
 
 
+def test_same_frames_same_file(tmp_path: Path, rng: np.random.Generator) -> None:
+    noise = rng.integers(0, 255, (240, 700, 3), np.uint8)
+    frames = [(index, np.ascontiguousarray(noise[:, 5 * index : 5 * index + 320])) for index in range(30)]
+    for name in "ab":
+        write_clip(tmp_path / f"{name}.mp4", Reel(Fraction(25), Fraction(1, 25), 30), frames)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
 def test_jpeg_is_turned_by_viewers(tmp_path: Path) -> None:
     image = np.zeros((60, 40, 3), np.uint8)
     image[:20] = (250, 20, 20)

@@ -73,7 +73,8 @@ def _video(container: Any, reel: Reel, image: Image) -> Any:
     stream.codec_context.time_base = reel.time_base
     stream.codec_context.thread_count = 1
     colour = {"colorprim": "bt709", "transfer": "bt709", "colormatrix": "bt709"}
-    detail = ":".join(["threads=1", "keyint=60", *(f"{name}={value}" for name, value in colour.items())])
+    # x264's macroblock tree decides differently from run to run; without it the file is the same each time.
+    detail = ":".join(["threads=1", "mbtree=0", "keyint=60", *(f"{name}={value}" for name, value in colour.items())])
     stream.options = {"crf": str(reel.quality), "preset": "slow", "x264-params": detail}
     if reel.rotation:
         stream.set_display_rotation(reel.rotation)
