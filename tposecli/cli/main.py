@@ -14,11 +14,14 @@ from tposecli import __version__
 from tposecli.cli.attention import attention
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
 from tposecli.cli.convert import convert
+from tposecli.cli.doctor import doctor
 from tposecli.cli.eval import evaluate
 from tposecli.cli.images import images
 from tposecli.cli.models import models
 from tposecli.cli.render import render
+from tposecli.cli.sample_media import sample_media
 from tposecli.cli.train import train
+from tposecli.cli.train_detector import command as train_detector
 from tposecli.cli.video import video
 from tposecli.cli.weights import weights
 from tposecli.errors import TposeError
@@ -55,7 +58,10 @@ cli.add_command(render)
 cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)
+cli.add_command(doctor)
 cli.add_command(train)
+cli.add_command(train_detector)
+cli.add_command(sample_media)
 cli.add_command(weights)
 
 
