@@ -118,6 +118,14 @@ def defaults(content: Mapping[str, Any], commands: Iterable[str], command: click
     return found
 
 
+def variables(command: click.Command, prefix: str = PREFIX) -> Iterator[str]:
+    """The environment variables that mean something to a command and to those below it."""
+    for option in _options(command).values():
+        yield option.envvar if isinstance(option.envvar, str) else f"{prefix}_{option.name}".upper()
+    for name, below in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from variables(below, f"{prefix}_{name}".upper().replace("-", "_"))
+
+
 def _read(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Take the command's defaults from the file."""
     path = value or ctx.meta.get(_GIVEN) or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
