@@ -29,7 +29,7 @@ from tposecli.train.scenes import Composer, stack
 
 Say = Callable[[str], None]
 
-SHAPES = ((192, 192), (192, 192), (256, 160), (160, 256), (256, 256))
+SHAPES = ((192, 192), (192, 192), (256, 160), (160, 224), (256, 256), (320, 224))
 """Width and height of the training pictures, drawn anew for every batch; each batch has about as many pixels."""
 PIXELS = 192 * 192
 """Of a training picture, on average."""

@@ -1,8 +1,8 @@
 """Which cells of the person detector answer for which person, and what they are charged.
 
 Assignment is task-aligned (TOOD, Feng et al., ICCV 2021): the cells inside a box whose score and overlap are jointly
-best answer for it, and their target score is their overlap. Scores are charged with the varifocal loss (Zhang et al.,
-CVPR 2021), boxes with the generalised IoU (Rezatofighi et al., CVPR 2019).
+best answer for it, and their target score is their overlap. Scores are charged with the cross-entropy to that target,
+boxes with the generalised IoU (Rezatofighi et al., CVPR 2019).
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from tposecli.models.person_detector import STRIDES, Dense, grid
 TOP_CELLS = 10
 SCORE_POWER = 0.5
 OVERLAP_POWER = 4.0
-FOCUS = 2.0
-NEGATIVE = 0.75
 BOX_WEIGHT = 2.0
 DOUBTED_SCORE = 0.4
 """Beyond this score a cell in a doubtful region (weight below 1) may well see an unannotated person: no charge."""
@@ -110,7 +108,7 @@ def detector_loss(dense: Dense, targets: Targets, size_hw: tuple[int, int]) -> t
     probability = dense.logit.detach().sigmoid()
     charge = _cell_weight(targets.weight)
     charge = torch.where((charge < 1) & (probability > DOUBTED_SCORE), torch.zeros_like(charge), charge)
-    weight = torch.where(positive, assigned.score, NEGATIVE * probability**FOCUS * charge)
+    weight = torch.where(positive, torch.ones_like(charge), charge)
     score = functional.binary_cross_entropy_with_logits(dense.logit, assigned.score, reduction="none")
     box = giou_loss(dense.xyxy[positive], assigned.xyxy[positive]) * assigned.score[positive]
     return (score * weight).sum() / mass, BOX_WEIGHT * box.sum() / mass

@@ -29,8 +29,13 @@ class Composer:
     def __call__(self, rng: np.random.Generator, size_wh: tuple[int, int]) -> Sample:
         """One picture of ``size_wh`` pixels, both multiples of 32."""
         canvas = Canvas(size_wh, rng.uniform(0, 255, 3).astype(np.float32))
-        kinds: list[Callable[[np.random.Generator, Canvas], None]] = [self._scene, self._mosaic, self._zoom]
-        kinds[rng.choice(3, p=(0.4, 0.35, 0.25))](rng, canvas)
+        kinds: list[Callable[[np.random.Generator, Canvas], None]] = [
+            self._scene,
+            self._mosaic,
+            self._zoom,
+            self._whole,
+        ]
+        kinds[rng.choice(4, p=(0.3, 0.25, 0.2, 0.25))](rng, canvas)
         sample = canvas.finish()
         return Sample(disturb(rng, sample.image), sample.boxes, sample.weight)
 
@@ -71,6 +76,14 @@ class Composer:
             box = photo.people[rng.integers(len(photo.people))].box
             extent = max(float((box[2:] - box[:2]).max()), 0.15 * extent)
         zoom = max(canvas.size_wh) / extent * float(np.exp(rng.uniform(np.log(0.35), np.log(1.6))))
+        canvas.lay(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
+
+    def _whole(self, rng: np.random.Generator, canvas: Canvas) -> None:
+        """One photo as it is, letterboxed as in prediction, a little larger or smaller."""
+        photo = self._draw(rng)
+        height, width = photo.image.shape[:2]
+        fit = min(canvas.size_wh[0] / width, canvas.size_wh[1] / height)
+        zoom = fit * float(np.exp(rng.uniform(np.log(0.75), np.log(1.15))))
         canvas.lay(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
 
     def _paste(self, rng: np.random.Generator, canvas: Canvas, people: int) -> None:
