@@ -22,6 +22,7 @@ from tposecli.cli.render import render
 from tposecli.cli.sample_media import sample_media
 from tposecli.cli.train import train
 from tposecli.cli.train_detector import command as train_detector
+from tposecli.cli.validate import validate
 from tposecli.cli.video import video
 from tposecli.cli.weights import weights
 from tposecli.errors import TposeError
@@ -55,6 +56,7 @@ cli.add_command(video)
 cli.add_command(images)
 cli.add_command(convert)
 cli.add_command(render)
+cli.add_command(validate)
 cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)
