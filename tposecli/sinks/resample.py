@@ -36,7 +36,7 @@ class Resampled:
         self._output, self._rate, self._forced_by = output, rate, forced_by
         self._last_s = 1 / source_rate
         self._held: tuple[Image, int, float] | None = None
-        self._shift_s, self._free = 0.0, 0
+        self._shift_s, self._free, self._written = 0.0, 0, False
         self.repeated, self.dropped = 0, 0
 
     def write(self, image: Image, pts: int | None, time_s: float) -> None:
@@ -54,7 +54,7 @@ class Resampled:
         """Write the last frame for as long as it lasts, and close the output."""
         if complete and self._held is not None:
             end = Fraction(self._held[2]) + self._last_s
-            self._release(max(self._held[1] + 1, round(end * self._rate)))
+            self._release(max(self._held[1] + (not self._written), round(end * self._rate)))
         if self._forced_by and (self.repeated or self.dropped):
             log.warning(
                 "%s cannot keep the times of the frames: written at %.3f frames a second, %d repeated, %d dropped",
@@ -72,6 +72,7 @@ class Resampled:
         self.repeated += max(0, until - place - 1)
         self.dropped += until <= place
         self._free = max(place, until)
+        self._written = self._written or until > place
 
     def _place(self, time_s: float) -> int:
         """The tick nearest to a time."""

@@ -32,8 +32,7 @@ class _Retold:
 
     def __init__(self, output: av.container.OutputContainer, source: Any) -> None:
         self._kind = source.codec_context.codec.canonical_name
-        self._target: Any = output.add_stream("mov_text")
-        self._target.time_base = Fraction(1, 1000)
+        self._target: Any = output.add_mux_stream("mov_text", time_base=Fraction(1, 1000))
         describe(self._target, source)
 
     def take(self, packet: Any, zero_s: Fraction) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from tposecli.errors import OutputError
@@ -16,18 +17,48 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
+class StandardOutput:
+    """Bytes to standard output, at once; FFmpeg does not tell that nobody reads them, this does.
+
+    Attributes:
+        error: Why something could not be written; what comes after is thrown away.
+    """
+
+    def __init__(self) -> None:
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write all of it."""
+        try:
+            if self.error is None:
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+
 class Target:
     """One output by its path; ``-`` is standard output.
 
     Attributes:
-        address: What FFmpeg writes to.
+        address: What PyAV writes to.
         streamed: It cannot be sought in, and what was written is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.streamed = path == STDOUT
-        self.address = "pipe:1" if self.streamed else f"file:{part_path(path)}"
+        self.address: str | StandardOutput = StandardOutput() if self.streamed else f"file:{part_path(path)}"
+
+    def check(self) -> None:
+        """Say what FFmpeg did not.
+
+        Raises:
+            OSError: Standard output cannot be written.
+        """
+        if isinstance(self.address, StandardOutput) and self.address.error is not None:
+            raise self.address.error
 
     def publish(self, complete: bool) -> Path:
         """Give what was written its name; that of a part if it is not complete."""
@@ -47,6 +78,6 @@ class Target:
     def failure(self, error: Exception) -> Exception:
         """What to raise where it cannot be written: a sentence, or the plain error where nobody reads any more."""
         if self.streamed and isinstance(error, BrokenPipeError):
-            return BrokenPipeError(error.errno, error.strerror)
+            return error
         reason = getattr(error, "strerror", None) or str(error)
         return OutputError(f"{self.path}: cannot be written ({reason}); check the free space and the folder's rights")

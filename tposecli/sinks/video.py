@@ -115,7 +115,7 @@ class VideoSink:
             self.frames += 1
             for packet in self._stream.encode(frame):
                 self._mux(packet)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             raise self._target.failure(error) from error
 
     def close(self, complete: bool = True) -> Path | None:
@@ -149,6 +149,7 @@ class VideoSink:
             self._feed.advance(math.inf if complete else float(self._last * self._time_base))
             self._feed.finish()
         self._container.close()
+        self._target.check()
         if self.nudged:
             log.warning("%s: %d frames had timestamps out of order and were moved", self.path, self.nudged)
         return self._target.publish(complete)
@@ -202,3 +203,4 @@ class VideoSink:
         if self._feed is not None and packet.dts is not None:
             self._feed.advance(float(packet.dts * packet.time_base))
         self._container.mux(packet)
+        self._target.check()

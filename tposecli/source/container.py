@@ -25,6 +25,8 @@ from tposecli.types import Image
 ANY_CLOCK = ("mpegts", "mpeg", "dvd", "svcd", "vob", "rtsp", "sdp", "hls")
 """Formats whose clock may start anywhere, so that "from the beginning" means from their first timestamp."""
 
+UNSEEKABLE = "an MP4 with its index at the end must be named as a file, or made with -movflags +faststart"
+
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -93,7 +95,7 @@ def _reason(medium: Medium, error: Exception) -> str:
     if is_address(medium):
         return f"{reason}; check the address, and that it can be reached from here"
     if is_stdin(medium):
-        return f"{reason}; an MP4 with its index at the end must be named as a file, or made with -movflags +faststart"
+        return f"{reason}; {UNSEEKABLE}"
     return f"{reason}; it may be cut off, damaged or of another kind"
 
 

@@ -16,8 +16,8 @@ import av.video.stream
 from av.packet import Packet
 
 from tposecli.errors import InputError
-from tposecli.source.access import Medium, is_once, shown
-from tposecli.source.container import has_own_zero, open_media, pick_video, set_discard
+from tposecli.source.access import Medium, is_once, is_stdin, shown
+from tposecli.source.container import UNSEEKABLE, has_own_zero, open_media, pick_video, set_discard
 
 AnyPacket: TypeAlias = "Packet[av.stream.Stream]"
 VideoPacket: TypeAlias = "Packet[av.video.stream.VideoStream]"
@@ -119,6 +119,8 @@ class Session:
         container: Of PyAV.
         stream: The one that is decoded.
         listeners: Take sound and subtitles as they are read.
+        lead: Ticks by which frames come too late, once the first frame was seen: AVI stores no presentation times, and
+            FFmpeg adds the decoder's delay to those that it counts.
     """
 
     def __init__(self, medium: Medium, wanted: int | None = None, threads: str = "AUTO") -> None:
@@ -132,10 +134,11 @@ class Session:
         Raises:
             InputError: It cannot be opened, or is no video.
         """
-        self._name = shown(medium)
+        self._name, self._medium = shown(medium), medium
         self._once = is_once(medium)
         self._ahead: list[AnyPacket] = []
         self.listeners: list[LiveBeside] = []
+        self.lead = 0
         self.container = open_media(medium)
         try:
             self.stream = pick_video(self.container, self._name, wanted)
@@ -178,9 +181,8 @@ class Session:
                     return frame
         except av.FFmpegError:
             pass
-        raise InputError(
-            f"{self._name}: not one frame of it can be decoded; it may be cut off or damaged: check that it plays"
-        )
+        advice = UNSEEKABLE if is_stdin(self._medium) else "it may be cut off or damaged: check that it plays"
+        raise InputError(f"{self._name}: not one frame of it can be decoded; {advice}")
 
     def packets(self) -> Iterator[VideoPacket]:
         """The packets of the picture, in decoding order.
@@ -216,6 +218,8 @@ class Session:
         """The first whole frame that a packet gives, or the decoder when it is emptied."""
         if packet is not None and packet.stream_index != self.stream.index:
             return None
+        if packet is not None and packet.dts == 0 and self.container.format.name == "avi":
+            self.lead = packet.pts or 0
         try:
             frames = self.stream.decode(cast("VideoPacket | None", packet))
         except av.FFmpegError:

@@ -105,6 +105,7 @@ class VideoSource:
         """What the beginning tells."""
         container, stream = session.container, session.stream
         first = session.first_frame()
+        self._lead = session.lead
         self._pixels = Pixels(first, square_wh(first, as_fraction(stream.sample_aspect_ratio)))
         self._time_base = as_fraction(stream.time_base) or Fraction(1, 90_000)
         rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or as_fraction(stream.base_rate)
@@ -208,7 +209,7 @@ class VideoSource:
         """Decode the file once, packet by packet."""
         with self._session(run.threads) as session:
             if run.after is not None:
-                session.container.seek(run.after, stream=session.stream)
+                session.container.seek(run.after + self._lead, stream=session.stream)
             for packet in self._packets(session, run):
                 for frame in self._decode(session.stream, packet, run):
                     pts = self._timestamp(frame, run)
@@ -236,9 +237,8 @@ class VideoSource:
         self, stream: av.video.stream.VideoStream, packet: VideoPacket | None, run: _Pass
     ) -> list[av.video.frame.VideoFrame]:
         """What one packet gives; nothing, and one frame counted as lost, where it is damaged."""
-        pts = None if packet is None else packet.pts
-        if pts is not None:
-            run.waiting.append(pts)
+        if packet is not None and packet.pts is not None:
+            run.waiting.append(packet.pts - self._lead)
         try:
             return stream.decode(packet)
         except av.FFmpegError:
@@ -252,7 +252,7 @@ class VideoSource:
     def _timestamp(self, frame: av.video.frame.VideoFrame, run: _Pass) -> int:
         """The frame's own timestamp; where it has none, one frame after the previous one."""
         if frame.pts is not None:
-            return frame.pts
+            return frame.pts - self._lead
         run.guessed = True
         step = 1 / ((self.info.fps or _FALLBACK_RATE) * self._time_base)
         return 0 if run.last is None else run.last + max(1, round(step))
