@@ -6,28 +6,29 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from tposecli import __version__
-from tposecli.draw import Draw
 from tposecli.errors import InputError, UsageError
 from tposecli.exports import exports
 from tposecli.follow import Followers
 from tposecli.job import Outputs, Settings, Summary, Watcher
-from tposecli.outputs import check_outputs
+from tposecli.outputs import Maker, check_outputs
+from tposecli.overlay import AttentionPainter
 from tposecli.prefetch import prefetch
 from tposecli.provenance import fingerprint
-from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.base import Sink, opened
-from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import Journal, JournalFrame, read_journal
-from tposecli.sinks.video import VideoOptions, VideoSink
+from tposecli.sinks.output import check_video_output, open_output
+from tposecli.sinks.show import check_display
+from tposecli.sinks.video import VideoOptions, VideoOut
 from tposecli.skeleton import KEYPOINTS
-from tposecli.source import WHOLE, ImageList, ImageSource, VideoSource, Window, find_images
+from tposecli.source import WHOLE, ImageList, ImageSource, Moving, Window, find_images, open_moving
 from tposecli.types import Frame, Image, Result, SourceInfo
 
 log = logging.getLogger("tposecli")
@@ -90,17 +91,23 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
         InputError: Journal or pictures are missing or damaged, or the journal is one of other frames.
         UsageError: An output exists.
     """
+    if settings.view.show:
+        check_display()
     journal = _checked(job.journal, job.outputs, settings, *map(Path, job.inputs))
-    source = _pictures(job, journal) if is_stills(journal) else _video(job, journal)
-    ids = _image_ids(journal) if is_stills(journal) else None
+    stills = is_stills(journal)
+    if job.outputs.picture is not None and not stills:
+        check_video_output(job.outputs.picture, job.encoding, settings.overwrite)
+    source = _pictures(job, journal) if stills else _video(job, journal)
+    ids = _image_ids(journal) if stills else None
     info = provenance(journal, settings)
 
+    def video(path: Path) -> VideoOut:
+        assert not isinstance(source, ImageSource)
+        return open_output(path, source, job.encoding)
+
     def sinks() -> Iterator[Sink]:
-        yield from exports(job.outputs, settings, info, ids)
-        if settings.blur_heads:
-            yield HiddenHeads()
-        if job.outputs.picture is not None:
-            yield _picture(job, job.outputs.picture, Draw(settings.style), source)
+        painter = AttentionPainter(settings.attention, stride=1)  # a journal holds no attention: it paints nothing
+        yield from Maker(job.outputs, settings, painter, None if stills else video, ids).open(info)
 
     return _carry_out(_Replay(journal, job.outputs, matched(journal, source), sinks), settings, watcher)
 
@@ -129,7 +136,7 @@ def provenance(journal: Journal, settings: Settings) -> dict[str, Any]:
     return {**header, "tool_version": __version__, "command": settings.command, "options": options, "journal": made_by}
 
 
-def matched(journal: Journal, source: VideoSource | ImageSource) -> Generator[Result]:
+def matched(journal: Journal, source: Moving | ImageSource) -> Generator[Result]:
     """The journal's poses with the frames that they were measured in; frames that it does not hold are passed over.
 
     Raises:
@@ -183,7 +190,7 @@ def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary
             summary.frames += 1
             summary.people += len(result.poses)
             watcher.seen(result)
-    summary.seconds, summary.outputs = followers.timings.seconds, replay.outputs.wanted
+    summary.seconds, summary.outputs = followers.timings.seconds, replay.outputs.files
     summary.wall_s = time.perf_counter() - start
     watcher.end(summary)
     return summary
@@ -200,10 +207,11 @@ def _checked(path: Path, outputs: Outputs, settings: Settings, *inputs: Path) ->
     if tuple(journal.header.get("keypoint_names", KEYPOINTS)) != KEYPOINTS:
         raise InputError(f"{path}: its keypoints are not the {len(KEYPOINTS)} of COCO; this program knows no others")
     read = {file.resolve() for file in (path, *inputs)}
-    clash = next((output for output in outputs.wanted if output.resolve() in read), None)
+    clash = next((output for output in outputs.files if output.resolve() in read), None)
     if clash is not None:
         raise UsageError(f"{clash} is an input; choose another output")
-    check_outputs(outputs, is_stills(journal), settings.overwrite, journal=False)
+    if outputs.wanted or not settings.view.show:
+        check_outputs(outputs, is_stills(journal), settings.overwrite, journal=False)
     return journal
 
 
@@ -217,16 +225,18 @@ def _image_ids(journal: Journal) -> Sequence[int]:
     return ids
 
 
-def _video(job: RenderJob, journal: Journal) -> VideoSource:
+def _video(job: RenderJob, journal: Journal) -> Moving:
     """The part of the video that the journal was made of."""
     if len(job.inputs) != 1:
         raise UsageError(f"{job.journal} is the journal of one video; name that one with -i")
-    path, window = Path(job.inputs[0]), journal.header.get("window")
-    source = VideoSource(path, WHOLE if window is None else Window(**window))
-    made_of = journal.header.get("source_sha256")
-    if not job.another and made_of is not None and fingerprint([path]) != made_of:
+    facts, path = journal.header, Path(job.inputs[0])
+    window = WHOLE if facts.get("window") is None else Window(**facts["window"])
+    rate = None if facts.get("rate") is None else Fraction(facts["rate"])
+    source = open_moving(path, window, facts.get("stream"), rate)
+    made_of = facts.get("source_sha256")
+    if not job.another and made_of is not None and fingerprint(source.files) != made_of:
         raise InputError(
-            f"{path} is not the file that {job.journal} was made of ({journal.header.get('source')}); name that one, "
+            f"{path} is not the file that {job.journal} was made of ({facts.get('source')}); name that one, "
             "or add --another-video if the frames are the same, as after another encoding"
         )
     return source
@@ -241,13 +251,6 @@ def _pictures(job: RenderJob, journal: Journal) -> ImageSource:
     if missing is not None:
         raise InputError(f"{missing}: in {job.journal}, but not among the pictures; name them as for tpose images")
     return ImageSource(ImageList(tuple(paths[name] for name in names), names))
-
-
-def _picture(job: RenderJob, path: Path, draw: Draw, source: VideoSource | ImageSource) -> Sink:
-    if isinstance(source, ImageSource):
-        return AnnotatedImages(path, draw)
-    encoding = replace(job.encoding, audio_from=source.path, start_s=source.start_s, end_s=source.end_s)
-    return AnnotatedVideo(VideoSink(path, source.info, encoding), draw)
 
 
 def _other(name: str, reason: str) -> InputError:

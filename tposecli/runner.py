@@ -144,7 +144,8 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     try:
         with open_moving(job.input, job.window, job.stream, job.rate) as source:
             maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
-            facts = {"window": asdict(job.window)}
+            rate = None if job.rate is None else str(job.rate)
+            facts = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
             plan = _Plan(source, source.files, maker, True, facts, source.live)
             stop = _carry_out(plan, workshop, watcher, summary)
             summary.corrupt = source.corrupt

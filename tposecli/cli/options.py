@@ -169,6 +169,7 @@ def settings_of(options: Options) -> Settings:
 def replay_settings_of(options: Options) -> Settings:
     """The part of a job that needs no net."""
     from tposecli.cli.drawing_options import style_of
+    from tposecli.cli.encoding_options import view_of
     from tposecli.job import Settings
 
     return Settings(
@@ -177,6 +178,7 @@ def replay_settings_of(options: Options) -> Settings:
         blur_heads=options.get("blur_heads", False),
         json_format=options["json_format"],
         openpose_format=options["openpose_format"],
+        view=view_of(options),
         overwrite=options["overwrite"],
         command=command_line(),
     )

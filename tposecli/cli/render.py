@@ -9,15 +9,18 @@ import click
 
 from tposecli.cli import options as shared
 from tposecli.cli.drawing_options import drawing_options, trail_options
+from tposecli.cli.encoding_options import encoding_of, encoding_options, view_options
 
 
 @click.command()
 @click.argument("journal", type=shared.FILE)
 @click.option("--input", "-i", "inputs", multiple=True, required=True, help="The video, or the pictures, it is of.")
-@click.option("--output", "-o", required=True, type=shared.OUTPUT, help="Video to write; a folder for pictures.")
+@click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; a folder for pictures.")
 @click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
 @click.option("--recursive", "-r", is_flag=True, help="Look for pictures in the folders of the folders, too.")
 @shared.replay_options
+@encoding_options
+@view_options
 @drawing_options
 @trail_options
 @shared.reporting_options
@@ -32,6 +35,6 @@ def render(journal: Path, inputs: tuple[str, ...], output: Path, **options: Any)
     from tposecli.replay import RenderJob
     from tposecli.replay import render as run
 
-    outputs = Outputs(output, **shared.named_outputs(options))
-    job = RenderJob(journal, inputs, outputs, options["another_video"], options["recursive"])
+    outputs = Outputs(output, crops=options["crops"], **shared.named_outputs(options))
+    job = RenderJob(journal, inputs, outputs, options["another_video"], options["recursive"], encoding_of(options))
     run(job, shared.replay_settings_of(options), watcher(options["quiet"], options["log_json"]))
