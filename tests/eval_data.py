@@ -8,8 +8,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+from click.testing import CliRunner, Result
 from media import write_image
 
+from tposecli.cli.main import cli
+from tposecli.evaluate.job import DataChoice
+from tposecli.evaluate.keypoint_set import KeypointSet, load_set
+from tposecli.evaluate.problems import Problems
+
+MODEL = "transpose-r18-a3"
 SIZE = (160, 120)
 KEYPOINTS = 17
 
@@ -84,3 +91,29 @@ def detections(content: dict[str, Any], seed: int = 3) -> list[dict[str, Any]]:
             score = round(float(rng.uniform(0.2, 1)), 4)
             found.append({"image_id": one["image_id"], "category_id": 1, "bbox": box, "score": score})
     return found
+
+
+def tpose_eval(*arguments: object) -> Result:
+    """Run ``tpose eval`` with the bundled model in this process."""
+    given = [str(argument) for argument in arguments]
+    model = [] if "--model" in given else ["--model", MODEL]
+    return CliRunner().invoke(cli, ["eval", *given, *model])
+
+
+def truth_of(folder: Path, **choice: Any) -> KeypointSet:
+    """The set in a folder of the authors' layout."""
+    return load_set(DataChoice("val2017", folder, **choice), Problems())
+
+
+def put_detections(folder: Path, found: Any) -> Path:
+    """Write a file of detections where the authors' layout has it."""
+    path = folder / "person_detection_results" / "COCO_val2017_detections_AP_H_56_person.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found))
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a results file."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())
+    return rows

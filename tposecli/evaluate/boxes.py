@@ -13,11 +13,13 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.crop import as_xyxy
+from tposecli.detect.select import BUNDLED_WEIGHTS
 from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.job import DETECTIONS, DETECTOR, TRUTH, EvalJob
 from tposecli.evaluate.keypoint_set import KeypointSet, Record, SetImage, numbers, read_json
 from tposecli.evaluate.problems import NO_SIZE, SENSELESS, UNKNOWN_DETECTION, Problems
 from tposecli.files import sha256_of
+from tposecli.models.files import bundled_file
 from tposecli.types import Boxes, Frame
 
 PUBLISHED: Final[Mapping[str, tuple[str, str]]] = {
@@ -30,6 +32,9 @@ WHERE: Final = (
     "it is published on the OneDrive and Google Drive pages that the READMEs of "
     "https://github.com/leoxiaobin/deep-high-resolution-net.pytorch and https://github.com/yangsenius/TransPose link to"
 )
+
+OWN: Final = ("auto", "bundled")
+"""Names of the detector that comes with the program."""
 
 Row = tuple[list[float], float]
 """Left, top, width, height, in pixels, and score."""
@@ -44,7 +49,7 @@ class BoxChoice:
         label: For people: which boxes these are.
         by_image: By image id, in the order in which the authors' results name the images; None for ``detector``.
         rows: What was detected, for the boxes' own AP; None where that is not to be had from a file.
-        sha256: Digest of the file; None where there is none.
+        sha256: Digest of the file of boxes, or of the bundled detector's weights; None where there is neither.
         published: AP of the boxes as published, if this is a published file.
     """
 
@@ -76,7 +81,10 @@ def choose_boxes(job: EvalJob, truth: KeypointSet, problems: Problems) -> BoxCho
         InputError: The file holds no detections.
     """
     if job.boxes == DETECTOR:
-        return BoxChoice(DETECTOR, f"of the detector {job.detector.name}")
+        own = job.detector.name in OWN
+        weights = bundled_file(BUNDLED_WEIGHTS) if own else None
+        label = f"of the detector {'bundled' if own else job.detector.name}"
+        return BoxChoice(DETECTOR, label, sha256=None if weights is None else sha256_of(weights))
     if job.boxes == TRUTH:
         if not truth.has_truth:
             raise UsageError(f"{truth.title}: holds no annotations of people; take --boxes detections or detector")

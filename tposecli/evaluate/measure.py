@@ -40,6 +40,7 @@ class Measured:
         summary: How long it took.
         estimator: The net.
         facts: The work file's header, for provenance.
+        work: The poses as measured; to be removed once everything is written.
     """
 
     rows: list[Record]
@@ -47,6 +48,7 @@ class Measured:
     summary: Summary
     estimator: PoseEstimator
     facts: dict[str, Any]
+    work: WorkFile
 
 
 def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Problems, watcher: Watcher) -> Measured:
@@ -78,10 +80,10 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
         work.close(complete=False)
         raise
     work.close(complete=True)
-    order = [index for index, _ in todo if index in poses]
+    order = [index for index, _ in todo if index in poses and len(poses[index])]
     found = [(index, _exact(poses[index], truth, boxes, index)) for index in order]
     detected = boxes.rows if boxes.by_image is not None else _box_rows(truth, found)
-    return Measured(_rows(truth, found, estimator), detected, summary, estimator, facts)
+    return Measured(_rows(truth, found, estimator), detected, summary, estimator, facts, work)
 
 
 def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: Problems) -> list[tuple[int, str]]:

@@ -168,6 +168,8 @@ def _sentences(report: Report) -> list[str]:
             f"{summary.frames} images, {summary.people} people in {summary.wall_s:.1f} s: "
             f"{images:.1f} images/s, {people:.1f} people/s"
         )
+    if earlier := report.provenance.get("images_done_before"):
+        lines.append(f"{earlier} images more were done by the run that was interrupted")
     return lines
 
 

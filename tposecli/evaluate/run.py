@@ -57,9 +57,10 @@ def run_eval(job: EvalJob, watcher: Watcher) -> Report:
         summary,
         published=_published(job, truth, boxes, estimator, problems),
         box_ap=box_ap,
-        provenance=measured.facts,
+        provenance={**measured.facts, "images_done_before": len(measured.work.poses)},
     )
     report = _finished(job, truth, measured.rows, found)
+    measured.work.remove()
     watcher.end(report.summary)
     return report
 

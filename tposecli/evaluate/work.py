@@ -90,12 +90,14 @@ class WorkFile:
         self._writer.write(result.frame, result.poses)
 
     def close(self, complete: bool) -> None:
-        """Remove the file if the run is complete, else leave it for the next."""
+        """Put it safely on the disk; say, unless all images are done, how to go on."""
         self._writer.close()
-        if complete:
-            self._path.unlink(missing_ok=True)
-        else:
+        if not complete:
             log.warning("stopped; the same command goes on from here (%s)", self._path)
+
+    def remove(self) -> None:
+        """Everything is written that could be made of it."""
+        self._path.unlink(missing_ok=True)
 
 
 def _bound(header: Mapping[str, Any]) -> dict[str, Any]:
