@@ -236,8 +236,8 @@ def _video(job: RenderJob, journal: Journal) -> Moving:
     made_of = facts.get("source_sha256")
     if not job.another and made_of is not None and fingerprint(source.files) != made_of:
         raise InputError(
-            f"{path} is not the file that {job.journal} was made of ({facts.get('source')}); name that one, "
-            "or add --another-video if the frames are the same, as after another encoding"
+            f"{path} is not the file that {job.journal} was made of ({facts.get('source')}): its bytes are "
+            "others; name that one, or add --another-video if the frames are the same, as after another encoding"
         )
     return source
 
