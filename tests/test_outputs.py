@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -449,3 +455,36 @@ def test_closed_pipe_is_no_traceback(streamable: Path, option: str) -> None:
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert done.returncode == 1 and b"Traceback" not in done.stderr, done.stderr.decode()
+
+
+def trickle(listener: socket.socket, data: bytes, ended: threading.Event) -> None:
+    """Send a film little by little to whoever connects, until told to end."""
+    connection, _ = listener.accept()
+    with connection, contextlib.suppress(OSError):
+        for start in itertools.count(0, 1880):
+            connection.sendall(data[start : start + 1880] or bytes([0xFF] * 188))
+            if ended.wait(0.005):
+                return
+
+
+def test_interrupted_live_source_is_complete(tmp_path: Path) -> None:
+    film = Film(pts=range(600), size=SIZE, options={"bf": "0", "g": "10"}).write(tmp_path / "in.ts")
+    out, ended = tmp_path / "out.mp4", threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle, args=(listener, film.read_bytes(), ended))
+        thread.start()
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        command = [*TPOSE, "video", address, "--detector", "full-frame", "-q", "-o", str(out)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        journal, deadline = tmp_path / "out.mp4.poses.jsonl", time.monotonic() + 60
+        while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 17):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        ended.set()
+        thread.join()
+    assert process.returncode == 130 and b"Traceback" not in error, error.decode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.ts", "out.mp4", "out.mp4.poses.jsonl"]
+    numbers, _ = read(out)
+    assert len(numbers) >= 8 and numbers == [number % 256 for number in range(len(numbers))]
+    assert read_journal(journal).header["source_sha256"] is None
