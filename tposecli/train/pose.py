@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
+import torch
+
 from tposecli import __version__
 from tposecli.errors import UsageError
 from tposecli.models import build, find_spec
@@ -133,7 +135,8 @@ class _Run:
         return stream(Batches(self.drawing), numbers, self.job.workers, team.device.type == "cuda")
 
     def _net(self) -> PoseNet:
-        """The net to be trained, with the weights to start from."""
+        """The net to be trained, with the weights to start from; random ones depend on the seed."""
+        torch.manual_seed(self.job.seed)
         net = build(self.job.model, self.job.input_hw, len(self.layout.names))
         if self.job.resume:
             return net

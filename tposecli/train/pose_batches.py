@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from tposecli.train.pose_sources import Source
 
 AHEAD = 4
 """Batches made before they are needed."""
+ROUND = 1000
+"""Samples among which every source has its exact share."""
 ENDLESS_EPOCH = 10_000
 """Samples of an epoch where all people are rendered."""
 
@@ -70,17 +71,17 @@ class Drawing:
 
 
 class Batches(Dataset[Batch]):
-    """Batch number ``n`` of all workers together, for any n.
+    """Batch number ``n`` of all processes together, for any n.
 
-    A source's people are drawn in an order that is shuffled anew each time all have been seen; with several sources
-    the turn passes between them at random, by weight, and people are seen about once in each round.
+    The turn passes between the sources in a shuffled order that gives each its share of every thousand samples; a
+    source's people come in an order of their own, shuffled anew each time all have been seen.
     """
 
     def __init__(self, drawing: Drawing) -> None:
         self._drawing = drawing
         self._cut = Cutter(drawing.layout, drawing.input_hw, drawing.augmentation)
         weights = np.array([source.weight for source in drawing.sources])
-        self._share = weights / weights.sum()
+        self._turns = tuple(shares(weights))
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of that number."""
@@ -91,14 +92,32 @@ class Batches(Dataset[Batch]):
     def _sample(self, number: int) -> Sample:
         drawing = self._drawing
         rng = np.random.default_rng([drawing.seed, number])
-        chosen = int(rng.choice(len(self._share), p=self._share))
+        block, index = divmod(number, ROUND)
+        chosen = int(_whose(self._turns, drawing.seed, block)[index])
         people = drawing.sources[chosen].people
         if not people:
             picture, person = render_one(rng, size_for(drawing.input_hw))
             return self._cut(rng, person, picture)
-        turn, place = divmod(math.floor(number * self._share[chosen]), len(people))
+        before = np.count_nonzero(_whose(self._turns, drawing.seed, block)[:index] == chosen)
+        turn, place = divmod(block * self._turns[chosen] + int(before), len(people))
         person = people[_order(len(people), drawing.seed, chosen, turn)[place]]
         return self._cut(rng, person, read_picture(person.path))
+
+
+def shares(weights: NDArray[np.float64]) -> list[int]:
+    """How many of ``ROUND`` samples each source gives: by weight, at least one."""
+    exact = weights / weights.sum() * ROUND
+    counts = np.maximum(1, np.floor(exact)).astype(int)
+    while counts.sum() != ROUND:
+        step = 1 if counts.sum() < ROUND else -1
+        counts[np.argmax(step * (exact - counts))] += step
+    return [int(count) for count in counts]
+
+
+@lru_cache(maxsize=16)
+def _whose(turns: tuple[int, ...], seed: int, block: int) -> NDArray[np.int64]:
+    """(ROUND,) which source each sample of a round comes from."""
+    return np.random.default_rng([seed, block, 1]).permutation(np.repeat(np.arange(len(turns)), turns))
 
 
 @lru_cache(maxsize=16)
