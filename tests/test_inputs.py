@@ -349,11 +349,15 @@ def test_video_stream_can_be_chosen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("aspect", "size"), [("64/45", (182, 64)), ("2/3", (128, 96)), ("1/1", (128, 64))])
 @pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
-def test_pixels_become_square(tmp_path: Path, aspect: str, size: tuple[int, int], name: str) -> None:
+def test_pixels_become_square(
+    tmp_path: Path, aspect: str, size: tuple[int, int], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     film = Film(pts=range(3), tags={"sample_aspect_ratio": Fraction(aspect)}).write(tmp_path / name)
     video = open_video(film)
     assert video.info.size_wh == size
-    assert [number_of(frame.image) for frame in video] == [0, 1, 2]
+    with caplog.at_level(logging.WARNING, "tposecli"):
+        assert [number_of(frame.image) for frame in video] == [0, 1, 2]
+    assert ("not square" in caplog.text) == (size != (128, 64))
     assert {frame.size_wh for frame in video} == {size}
 
 

@@ -36,6 +36,7 @@ class Pixels:
     Attributes:
         upright: How the first frame must be turned, and all are.
         size_wh: Width and height of what comes out.
+        stretched: The pixels were not square.
         mapped: Some frame was of high dynamic range.
     """
 
@@ -50,6 +51,7 @@ class Pixels:
         self._square_wh = square
         self.upright = Upright.of(first)
         self.size_wh = self.upright.size_wh(*square)
+        self.stretched = square != self._coded_wh
         self.mapped = False
         self._tones: dict[int, ToneMap] = {}
         self._reformatter = av.video.reformatter.VideoReformatter()

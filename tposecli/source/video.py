@@ -169,6 +169,7 @@ class VideoSource:
         done = {
             f"{self.resized} frames changed size and were scaled to the first one's": self.resized,
             "interlaced, deinterlaced": deinterlacer.used,
+            "pixels were not square, stretched to {}x{}".format(*self._pixels.size_wh): self._pixels.stretched,
             "high dynamic range, mapped to 8 bit": self._pixels.mapped,
         }
         for what, happened in done.items():
