@@ -85,7 +85,9 @@ def test_no_circles() -> None:
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
 
 
-@pytest.mark.parametrize("command", ["", "video", "images", "eval", "models"])
+@pytest.mark.parametrize(
+    "command", ["", "video", "images", "convert", "render", "validate", "doctor", "eval", "models"]
+)
 def test_help_imports_nothing_heavy(command: str) -> None:
     script = (
         "import sys; from tposecli.cli.main import cli\n"

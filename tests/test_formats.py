@@ -382,6 +382,14 @@ class TestConvert:
         assert [image["id"] for image in content["images"]] == expected
         assert {person["track_id"] for person in content["annotations"]} == {None}
 
+    def test_csv_to_standard_output_and_nothing_else_there(self, tmp_path: Path) -> None:
+        path = journal(tmp_path / "o.poses.jsonl", measured(3))
+        assert tpose("convert", path, "--csv", tmp_path / "o.csv").exit_code == 0
+        ran = tpose("convert", path, "--csv", "-")
+        assert ran.stdout_bytes == (tmp_path / "o.csv").read_bytes()
+        assert "standard output" in str(tpose("convert", path, "--mmpose", "-").exception)
+        assert not Path("-").exists()
+
     def test_a_torn_last_line_is_left_out(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "o.poses.jsonl", measured(4))
         path.write_bytes(path.read_bytes()[:-20])

@@ -24,6 +24,7 @@ from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import journal_path
 from tposecli.sinks.openpose import check_openpose
 from tposecli.sinks.show import LiveWindow
+from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOut
 from tposecli.types import Result
 
@@ -94,6 +95,8 @@ def check_outputs(outputs: Outputs, stills: bool, overwrite: bool, journal: bool
         raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
     if len(outputs.wanted) > len(outputs.files) + 1:
         raise UsageError("only one output can go to standard output; give the others a file name")
+    if STDOUT in (outputs.parquet, outputs.openpose, outputs.mmpose, outputs.npz):
+        raise UsageError("only videos, --json and --csv can go to standard output; give the others a file name")
     for path in outputs.files:
         if path == outputs.openpose:
             check_openpose(path, overwrite)

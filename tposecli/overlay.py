@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import cv2
 import numpy as np
@@ -13,10 +13,12 @@ import numpy as np
 from tposecli.crop import Matrices
 from tposecli.errors import UsageError
 from tposecli.explain import summarise
-from tposecli.models.attention import Attention, Combination, Mode
 from tposecli.plate import id_colour, lay, plate
 from tposecli.skeleton import KEYPOINTS
 from tposecli.types import Float32, Image, Poses, Result
+
+if TYPE_CHECKING:
+    from tposecli.models.attention import Attention, Combination, Mode
 
 COLOURS: Final = cv2.COLORMAP_INFERNO
 PANEL: Final = 480
@@ -70,6 +72,8 @@ class AttentionStyle:
     def request(self) -> Attention:
         """What must be read from the net for it: of every keypoint, as the surest one is not known before."""
         assert self.layers != "all", "resolve the style first"
+        from tposecli.models.attention import Attention
+
         return Attention(self.layers, mode=self.mode)
 
     @property

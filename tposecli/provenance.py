@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tposecli import __version__
-from tposecli.pose import PoseEstimator
 from tposecli.skeleton import KEYPOINTS, LIMBS
 from tposecli.types import SourceInfo
+
+if TYPE_CHECKING:
+    from tposecli.pose import PoseEstimator
 
 ENDS: Final = 1 << 20
 """Bytes at each end of a file that its fingerprint reads: enough to tell files apart, little for one of 100 GB."""
@@ -58,7 +60,9 @@ def describe_source(info: SourceInfo) -> dict[str, Any]:
     }
 
 
-def header(info: SourceInfo, source_sha256: str | None, estimator: PoseEstimator, run: dict[str, Any]) -> dict[str, Any]:
+def header(
+    info: SourceInfo, source_sha256: str | None, estimator: PoseEstimator, run: dict[str, Any]
+) -> dict[str, Any]:
     """The journal's first line, less its schema version.
 
     Args:

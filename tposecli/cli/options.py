@@ -96,7 +96,7 @@ output_options = together(
 )
 
 export_options = together(
-    click.option("--csv", type=OUTPUT, help="Poses as a long table, a row for each keypoint."),
+    click.option("--csv", type=OUTPUT, help="Poses as a long table, a row for each keypoint; - for standard output."),
     click.option("--parquet", type=OUTPUT, help="The same table as Parquet (needs pyarrow)."),
     click.option("--openpose", type=FOLDER, help="Folder for OpenPose's JSON, a file a frame."),
     click.option("--openpose-format", type=click.Choice(["coco18", "coco17"]), default="coco18", show_default=True),

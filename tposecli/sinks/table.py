@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import numpy as np
 from tposecli.errors import OutputError, UsageError
 from tposecli.files import discard, part_path, publish
 from tposecli.sinks.records import as_json, open_binary, pixels, scores
+from tposecli.sinks.target import STDOUT
 from tposecli.skeleton import KEYPOINTS
 from tposecli.types import UNTRACKED, Result
 
@@ -50,7 +52,8 @@ class CsvSink:
     """A CSV file (RFC 4180, UTF-8, with a header), written as the run goes; cells of what is not known are empty.
 
     Args:
-        path: The file to write; it appears when ``close`` is told that the run is complete.
+        path: The file to write; it appears when ``close`` is told that the run is complete. ``-`` is standard output,
+            to which every frame goes at once.
         stills: Whether the frames are pictures with names of their own, which become a last column.
 
     Raises:
@@ -60,21 +63,30 @@ class CsvSink:
     def __init__(self, path: Path, stills: bool = False) -> None:
         self._path = path
         self._stills = stills
-        self._file = io.TextIOWrapper(open_binary(part_path(path)), encoding="utf-8", newline="")
-        self._table = csv.writer(self._file)
-        self._table.writerow((*COLUMNS, NAME_COLUMN) if stills else COLUMNS)
+        self._streamed = path == STDOUT
+        self._closed = False
+        self._file = sys.stdout.buffer if self._streamed else open_binary(part_path(path))
+        self._put([(*COLUMNS, NAME_COLUMN) if stills else COLUMNS])
 
     def write(self, result: Result) -> None:
         """Add the rows of a frame."""
         name = (result.frame.name,) if self._stills else ()
-        self._table.writerows((*row, *name) for row in table_rows(result))
+        self._put((*row, *name) for row in table_rows(result))
 
     def close(self, complete: bool) -> None:
         """Give the file its name, or remove it; closing twice is harmless."""
-        if self._file.closed:
+        if self._closed or self._streamed:
             return
+        self._closed = True
         self._file.close()
         (publish if complete else discard)(self._path)
+
+    def _put(self, rows: Iterable[Sequence[Any]]) -> None:
+        page = io.StringIO(newline="")
+        csv.writer(page).writerows(rows)
+        self._file.write(page.getvalue().encode())
+        if self._streamed:
+            self._file.flush()
 
 
 class ParquetSink:
