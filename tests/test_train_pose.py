@@ -332,9 +332,11 @@ def _die() -> None:
 class TestRuns:
     def test_it_learns_and_the_checkpoint_says_what(self, pets: Path, tmp_path: Path) -> None:
         spec = f"{pets / 'people.json'}:{pets}"
-        job = job_of(pets, tmp_path, check=(spec,), length=Length(steps=100), batch=8, best="pck")
+        # The colours say which paw is which: a mirror image would contradict them.
+        varied = Augmentation(rotation=10, scale=0.1, half_body=0, flip=0)
+        job = job_of(pets, tmp_path, check=(spec,), length=Length(steps=60), batch=8, best="pck", augmentation=varied)
         said: list[str] = []
-        weights = train(replace(job, every=Every(log_steps=25, check_steps=50)), said.append)
+        weights = train(replace(job, every=Every(log_steps=10, check_steps=30)), said.append)
         values = [float(loss) for _, loss in losses(tmp_path)]
         assert values[-1] < 0.4 * values[0]
         measured = next(line for line in reversed(said) if "PCK" in line)

@@ -108,7 +108,7 @@ def train(**options: Any) -> None:
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    click.echo(run(_job(options), click.echo))
+    run(_job(options), click.echo)
 
 
 def _job(options: shared.Options) -> PoseJob:

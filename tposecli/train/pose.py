@@ -51,6 +51,7 @@ def train(job: PoseJob, say: Say) -> Path:
         run = _Run(job, team, (layout, sources, checks), speak)
         with Stop() as stop:
             run.go(stop)
+        speak(f"weights: {job.out / WEIGHTS}")
         return job.out / WEIGHTS
 
 
