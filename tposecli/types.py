@@ -149,9 +149,7 @@ class Poses:
         return len(self.boxes)
 
     def __getitem__(self, index: Index) -> Self:
-        return type(self)(
-            self.boxes[index], self.xy[index], self.score[index], self.track_id[index], self.flags[index]
-        )
+        return type(self)(self.boxes[index], self.xy[index], self.score[index], self.track_id[index], self.flags[index])
 
     @classmethod
     def empty(cls, keypoints: int = 17) -> Self:
