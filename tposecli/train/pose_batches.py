@@ -161,7 +161,8 @@ def stream(batches: Batches, numbers: range, workers: int, pinned: bool) -> Gene
 
 
 def _calm(worker: int) -> None:
-    """A worker process is one core's work, and leaves Ctrl-C to the one that trains."""
+    """A worker process is one core's work, and leaves signals to the one that trains: it ends with that one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
