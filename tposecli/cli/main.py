@@ -21,7 +21,7 @@ from tposecli.cli.models import models
 from tposecli.cli.render import render
 from tposecli.cli.sample_media import sample_media
 from tposecli.cli.train import train
-from tposecli.cli.train_detector import command as train_detector
+from tposecli.cli.train_detector import train_detector
 from tposecli.cli.validate import validate
 from tposecli.cli.video import video
 from tposecli.cli.weights import weights

@@ -12,7 +12,9 @@ import click
     "--data",
     multiple=True,
     metavar="ANN.json:IMAGES[:WEIGHT[:HALF]]",
-    help="Photos to learn from. HALF is 'even' or 'odd': only images at those positions among the sorted image ids.",
+    help="Photos to learn from; or rendered[:WEIGHT[:COUNT]], crowds of rendered people; or "
+    "clutter:FOLDER[:WEIGHT[:COUNT]], cut-outs of things in that folder, pasted where no people are. HALF is 'even' or "
+    "'odd': only images at those positions among the sorted image ids.",
 )
 @click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to measure on.")
 @click.option("--init", type=click.Path(path_type=Path), help="Pose checkpoint whose first layers to start from.")
@@ -22,7 +24,7 @@ import click
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
 @click.option("--measure", "weights", type=click.Path(path_type=Path), help="Do not train: measure these weights.")
-def command(
+def train_detector(
     data: tuple[str, ...],
     check: tuple[str, ...],
     init: Path | None,

@@ -6,17 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tposecli.errors import UsageError
+from tposecli.train.clutter import paste_clutter
 from tposecli.train.detector import LARGE, Check
 from tposecli.train.detector_data import Photo, Source, describe_bad, read_photos
 from tposecli.train.rendered import render_crowds
 
 CROWDS = 600
 """How many crowds are rendered unless the option says otherwise."""
+CLUTTER = 700
+"""How many pictures without people are made unless the option says otherwise."""
 HALVES = ("", "even", "odd")
 
 
 def sources(specs: Sequence[str], rendered: Path, say: Callable[[str], None]) -> tuple[Source, ...]:
-    """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]`` or ``rendered[:WEIGHT[:COUNT]]``; bad annotations are said.
+    """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``, ``rendered[:WEIGHT[:COUNT]]`` or ``clutter:FOLDER[:WEIGHT[:COUNT]]``.
+
+    Bad annotations are said.
 
     Args:
         specs: What ``--data`` was given.
@@ -35,6 +40,11 @@ def _source(spec: str, rendered: Path, say: Callable[[str], None]) -> Source:
         _, weight, count = [*spec.split(":"), "", ""][:3]
         crowds = render_crowds(rendered, int(_number(spec, count or CROWDS)), say)
         return Source("rendered", _read(str(crowds), str(rendered), "", say), _number(spec, weight or 1))
+    if spec.split(":")[0] == "clutter":
+        _, things, weight, count = [*spec.split(":"), "", "", ""][:4]
+        folder = rendered.with_name("clutter")
+        pictures = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), say)
+        return Source("clutter", _read(str(pictures), str(folder), "", say), _number(spec, weight or 1))
     annotations, images, weight, half = _parts(spec, 4)
     return Source(annotations, _read(annotations, images, half, say), _number(spec, weight or 1))
 
