@@ -19,7 +19,7 @@ from tposecli.types import Boxes, Float32, Frame, Image
 
 SIZE = 256
 """Longer side, pixels, to which a frame is scaled before the net sees it."""
-MIN_SCORE = 0.3
+MIN_SCORE = 0.4
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16
