@@ -17,8 +17,10 @@ from tposecli.errors import WeightsError
 from tposecli.models.person_detector import STRIDES, PersonDetector, fold, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 
-SIZE = 256
-"""Longer side, pixels, to which a frame is scaled before the net sees it."""
+SIZE = 320
+"""Longer side, pixels, to which a frame is shrunk before the net sees it."""
+ENLARGED = 256
+"""Longer side, pixels, up to which a small frame is enlarged: beyond it there is nothing to gain but blur."""
 MIN_SCORE = 0.4
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 MOST_CANDIDATES = 300
@@ -95,8 +97,11 @@ def prefers_half(device: torch.device) -> bool:
 
 
 def scaled_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``."""
-    scale = longest / max(size_wh)
+    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``.
+
+    Small frames are enlarged no further than ``ENLARGED``.
+    """
+    scale = min(longest, max(*size_wh, ENLARGED)) / max(size_wh)
     return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
 
 
