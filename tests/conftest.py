@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import pytest
 
 # No test reaches out but those of the downloads, which have a server of their own.
 os.environ["TPOSE_OFFLINE"] = "1"
+
+# A shell that starts the tests in the background has SIGINT ignored; the commands under test must get it all the same.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

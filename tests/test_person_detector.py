@@ -177,7 +177,7 @@ class TestLoss:
         targets = Targets(truth, torch.ones(2, 1, dtype=torch.bool), torch.ones(2, 8, 8))
         optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
         losses = []
-        for _ in range(30):
+        for _ in range(80):
             dense = net(batch)
             loss = sum(detector_loss(dense, targets, (64, 64)), torch.zeros(()))
             optimizer.zero_grad()
