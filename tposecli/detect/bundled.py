@@ -21,7 +21,7 @@ SIZE = 320
 """Longer side, pixels, to which a frame is shrunk before the net sees it."""
 ENLARGED = 256
 """Longer side, pixels, up to which a small frame is enlarged: beyond it there is nothing to gain but blur."""
-MIN_SCORE = 0.4
+MIN_SCORE = 0.5
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16
