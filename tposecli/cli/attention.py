@@ -9,6 +9,7 @@ import click
 
 from tposecli.cli import options as shared
 from tposecli.cli.attention_options import attention_keypoints, attention_layer, attention_threshold
+from tposecli.cli.settings import figure_settings_of
 
 
 def point(value: str) -> tuple[float, float]:
@@ -55,5 +56,5 @@ def attention(image: Path, output: Path, person: int, points: tuple[tuple[float,
     keypoints = options["attention_keypoints"]
     if keypoints == "strongest":
         raise click.BadParameter("name the keypoints, or write all", param_hint="--keypoints")
-    people = make_figure(FigureJob(image, output, person, keypoints, points), shared.figure_settings_of(options))
+    people = make_figure(FigureJob(image, output, person, keypoints, points), figure_settings_of(options))
     click.echo(f"{output}: person {person} of {people}", err=True)

@@ -9,6 +9,7 @@ import click
 
 from tposecli.cli import options as shared
 from tposecli.cli.drawing_options import min_score_option
+from tposecli.cli.settings import replay_settings_of
 
 
 @click.command()
@@ -29,4 +30,4 @@ def convert(journal: Path, **options: Any) -> None:
     from tposecli.replay import convert as run
 
     job = ConvertJob(journal, Outputs(**shared.named_outputs(options)))
-    run(job, shared.replay_settings_of(options), watcher(options["quiet"], options["log_json"]))
+    run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))

@@ -10,6 +10,7 @@ from tposecli.cli import options as shared
 from tposecli.cli.attention_options import attention_options
 from tposecli.cli.drawing_options import drawing_options
 from tposecli.cli.encoding_options import view_options
+from tposecli.cli.settings import settings_of
 
 
 @click.command()
@@ -40,5 +41,5 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     job = ImagesJob(
         inputs, Outputs(options["output"], **shared.named_outputs(options), crops=options["crops"]), recursive
     )
-    summary = run_images(job, shared.settings_of(options), watcher(options["quiet"], options["log_json"]))
+    summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"]))
     ctx.exit(exit_status([summary]))

@@ -14,7 +14,7 @@ from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
     from tposecli.detect.select import DetectorOptions
-    from tposecli.job import ModelChoice, Settings
+    from tposecli.job import ModelChoice
     from tposecli.models.download import Downloads
     from tposecli.source import Window
 
@@ -142,65 +142,9 @@ def named_outputs(options: Options) -> dict[str, Path | None]:
     return {name: options[name] for name in (*EXPORTS, "attention", "attention_matrix") if name in options}
 
 
-def settings_of(options: Options) -> Settings:
-    """The shared part of a job."""
-    from tposecli.cli.attention_options import attention_style_of
-    from tposecli.cli.drawing_options import style_of
-    from tposecli.cli.encoding_options import view_of
-    from tposecli.job import Settings
-
-    return Settings(
-        model=model_choice_of(options),
-        detector=_detector_choice(options),
-        smooth=options.get("smooth", "none"),
-        style=style_of(options),
-        blur_heads=options["blur_heads"],
-        attention=attention_style_of(options),
-        attention_every=options["attention_every"],
-        attention_stats=options["attention_stats"],
-        json_format=options["json_format"],
-        openpose_format=options["openpose_format"],
-        view=view_of(options),
-        overwrite=options["overwrite"],
-        command=command_line(),
-    )
-
-
-def replay_settings_of(options: Options) -> Settings:
-    """The part of a job that needs no net."""
-    from tposecli.cli.drawing_options import style_of
-    from tposecli.cli.encoding_options import view_of
-    from tposecli.job import Settings
-
-    return Settings(
-        smooth=options["smooth"],
-        style=style_of(options),
-        blur_heads=options.get("blur_heads", False),
-        json_format=options["json_format"],
-        openpose_format=options["openpose_format"],
-        view=view_of(options),
-        overwrite=options["overwrite"],
-        command=command_line(),
-    )
-
-
 def command_line() -> str:
     """What the user wrote, for provenance; addresses without user, password and query."""
     return " ".join(["tpose", *(_ADDRESS.sub(r"\1\2", word) for word in sys.argv[1:])])
-
-
-def figure_settings_of(options: Options) -> Settings:
-    """The part of a job that a figure of one person needs."""
-    from tposecli.cli.attention_options import attention_style_of
-    from tposecli.job import Settings
-
-    plain = {"attention_style": "heat", "attention_view": "overlay", "alpha": 1.0}
-    return Settings(
-        model=model_choice_of(options),
-        detector=_detector_choice(options),
-        attention=attention_style_of({**options, **plain}),
-        overwrite=options["overwrite"],
-    )
 
 
 def model_choice_of(options: Options) -> ModelChoice:
@@ -229,7 +173,8 @@ def downloads_of(options: Options) -> Downloads:
     return Downloads(options["offline"], bar=bar(options.get("quiet", False), options.get("log_json", False)))
 
 
-def _detector_choice(options: Options) -> DetectorOptions:
+def detector_choice_of(options: Options) -> DetectorOptions:
+    """How people are found."""
     from tposecli.detect.select import DetectorOptions
 
     return DetectorOptions(

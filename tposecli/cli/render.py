@@ -10,6 +10,7 @@ import click
 from tposecli.cli import options as shared
 from tposecli.cli.drawing_options import drawing_options, trail_options
 from tposecli.cli.encoding_options import encoding_of, encoding_options, view_options
+from tposecli.cli.settings import replay_settings_of
 
 
 @click.command()
@@ -37,4 +38,4 @@ def render(journal: Path, inputs: tuple[str, ...], output: Path, **options: Any)
 
     outputs = Outputs(output, crops=options["crops"], **shared.named_outputs(options))
     job = RenderJob(journal, inputs, outputs, options["another_video"], options["recursive"], encoding_of(options))
-    run(job, shared.replay_settings_of(options), watcher(options["quiet"], options["log_json"]))
+    run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))

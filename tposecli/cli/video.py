@@ -11,6 +11,7 @@ from tposecli.cli import options as shared
 from tposecli.cli.attention_options import attention_options
 from tposecli.cli.drawing_options import drawing_options, trail_options
 from tposecli.cli.encoding_options import encoding_of, encoding_options, medium, reading_options, view_options
+from tposecli.cli.settings import settings_of
 
 if TYPE_CHECKING:
     from tposecli.job import VideoJob
@@ -59,7 +60,7 @@ def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any)
     from tposecli.runner import run_videos
 
     jobs = _jobs(inputs, options)
-    summaries = run_videos(jobs, shared.settings_of(options), watcher(options["quiet"], options["log_json"]))
+    summaries = run_videos(jobs, settings_of(options), watcher(options["quiet"], options["log_json"]))
     ctx.exit(exit_status(summaries))
 
 

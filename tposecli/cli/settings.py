@@ -1,0 +1,63 @@
+"""From the options of a command to what all its inputs have in common. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tposecli.cli.attention_options import attention_style_of
+from tposecli.cli.drawing_options import style_of
+from tposecli.cli.encoding_options import view_of
+from tposecli.cli.options import Options, command_line, detector_choice_of, model_choice_of
+
+if TYPE_CHECKING:
+    from tposecli.job import Settings
+
+
+def settings_of(options: Options) -> Settings:
+    """The shared part of a job."""
+    from tposecli.job import Settings
+
+    return Settings(
+        model=model_choice_of(options),
+        detector=detector_choice_of(options),
+        smooth=options.get("smooth", "none"),
+        style=style_of(options),
+        blur_heads=options["blur_heads"],
+        attention=attention_style_of(options),
+        attention_every=options["attention_every"],
+        attention_stats=options["attention_stats"],
+        json_format=options["json_format"],
+        openpose_format=options["openpose_format"],
+        view=view_of(options),
+        overwrite=options["overwrite"],
+        command=command_line(),
+    )
+
+
+def replay_settings_of(options: Options) -> Settings:
+    """The part of a job that needs no net."""
+    from tposecli.job import Settings
+
+    return Settings(
+        smooth=options["smooth"],
+        style=style_of(options),
+        blur_heads=options.get("blur_heads", False),
+        json_format=options["json_format"],
+        openpose_format=options["openpose_format"],
+        view=view_of(options),
+        overwrite=options["overwrite"],
+        command=command_line(),
+    )
+
+
+def figure_settings_of(options: Options) -> Settings:
+    """The part of a job that a figure of one person needs."""
+    from tposecli.job import Settings
+
+    plain = {"attention_style": "heat", "attention_view": "overlay", "alpha": 1.0}
+    return Settings(
+        model=model_choice_of(options),
+        detector=detector_choice_of(options),
+        attention=attention_style_of({**options, **plain}),
+        overwrite=options["overwrite"],
+    )
