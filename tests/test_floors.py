@@ -35,6 +35,7 @@ FLOORS = {
     6: ["api", "train"],
     7: ["cli"],
 }
+COMMANDS = ["attention", "convert", "doctor", "eval", "images", "models", "render", "sample-media", "train", "train-detector", "validate", "video", "weights"]
 FLOOR_OF = {
     f"tposecli.{name}" if name != "tposecli" else name: floor for floor, names in FLOORS.items() for name in names
 }
@@ -85,9 +86,7 @@ def test_no_circles() -> None:
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
 
 
-@pytest.mark.parametrize(
-    "command", ["", "video", "images", "convert", "render", "validate", "doctor", "eval", "models"]
-)
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_imports_nothing_heavy(command: str) -> None:
     script = (
         "import sys; from tposecli.cli.main import cli\n"
@@ -96,3 +95,9 @@ def test_help_imports_nothing_heavy(command: str) -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_every_command_is_looked_at() -> None:
+    from tposecli.cli.main import cli
+
+    assert sorted(cli.commands) == COMMANDS
