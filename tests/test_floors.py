@@ -35,7 +35,10 @@ FLOORS = {
     6: ["api", "train"],
     7: ["cli"],
 }
-COMMANDS = ["attention", "convert", "doctor", "eval", "images", "models", "render", "sample-media", "train", "train-detector", "validate", "video", "weights"]
+COMMANDS = [
+    *("attention", "convert", "doctor", "eval", "images", "models", "render", "sample-media"),
+    *("train", "train-detector", "validate", "video", "weights"),
+]
 FLOOR_OF = {
     f"tposecli.{name}" if name != "tposecli" else name: floor for floor, names in FLOORS.items() for name in names
 }
