@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tposecli.detect.select import build_detector
 from tposecli.errors import InputError, UsageError
 from tposecli.figure import Explained, save_figure
 from tposecli.files import check_output
 from tposecli.job import Settings
-from tposecli.models.device import Runtime
-from tposecli.models.files import resolve
-from tposecli.pose import PoseEstimator
+from tposecli.runner import Workshop
 from tposecli.skeleton import KEYPOINTS
 from tposecli.source.images import read_image
 from tposecli.types import Frame, Poses
@@ -46,12 +43,9 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
     """
     check_output(job.output, settings.overwrite)
     frame = Frame(read_image(job.image), 0, name=job.image.name)
-    style, choice = settings.attention, settings.model
-    runtime = Runtime.resolve(choice.device, choice.precision, choice.batch_size)
-    checkpoint = resolve(choice.model, choice.weights, choice.downloads)
-    style = style.resolved(checkpoint.spec.layers)
-    estimator = PoseEstimator(checkpoint, None, runtime, choice.flip_test, style.request)
-    boxes = build_detector(settings.detector, runtime.device, choice.downloads).detect([frame])
+    workshop = Workshop(settings, attention=True)
+    estimator, style = workshop.estimator, workshop.painter.style
+    boxes = workshop.detector.detect([frame])
     poses = estimator.estimate([frame], boxes)[0].poses
     person = _choose(poses, job)
     points = np.concatenate((person.xy[0, list(job.keypoints)], np.array(job.points).reshape(-1, 2)))
@@ -65,9 +59,9 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
             names=[KEYPOINTS[keypoint].replace("_", " ") for keypoint in job.keypoints]
             + [f"({x:g}, {y:g})" for x, y in job.points],
             layers=style.layer_names,
-            stride=checkpoint.spec.stride,
+            stride=estimator.spec.stride,
             threshold=style.threshold,
-            title=f"{checkpoint.spec.name}, {style.mode}, scores from {style.threshold:g}",
+            title=f"{estimator.spec.name}, {style.mode}, scores from {style.threshold:g}",
         ),
     )
     return len(poses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tposecli.errors import UsageError
 from tposecli.explain import describe
 from tposecli.exports import exports
 from tposecli.files import check_output
-from tposecli.job import Outputs, Settings
+from tposecli.job import Outputs, Settings, Summary, Watcher
 from tposecli.overlay import AttentionPainter
 from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
@@ -26,6 +26,7 @@ from tposecli.sinks.openpose import check_openpose
 from tposecli.sinks.show import LiveWindow
 from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOut
+from tposecli.timings import Timings
 from tposecli.types import Result
 
 
@@ -83,6 +84,19 @@ class Maker:
         if self.video is not None and is_video(path):
             return AttentionVideo(self.video(path), self.painter)
         return AttentionImages(path, self.painter, self.settings.attention_every)
+
+
+def deliver(
+    results: Iterable[Result], sinks: Sequence[Sink], timings: Timings, watcher: Watcher, summary: Summary
+) -> None:
+    """Hand every result to all sinks, in order, and count it."""
+    for result in results:
+        with timings.measure("write"):
+            for sink in sinks:
+                sink.write(result)
+        summary.frames += 1
+        summary.people += len(result.poses)
+        watcher.seen(result)
 
 
 def check_outputs(outputs: Outputs, stills: bool, overwrite: bool, journal: bool = True) -> None:

@@ -18,7 +18,7 @@ from tposecli.errors import InputError, UsageError
 from tposecli.exports import exports
 from tposecli.follow import Followers
 from tposecli.job import Outputs, Settings, Summary, Watcher
-from tposecli.outputs import Maker, check_outputs
+from tposecli.outputs import Maker, check_outputs, deliver
 from tposecli.overlay import AttentionPainter
 from tposecli.prefetch import prefetch
 from tposecli.provenance import fingerprint
@@ -183,13 +183,7 @@ def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary
         sinks = [stack.enter_context(opened(sink)) for sink in replay.sinks()]
         results = stack.enter_context(closing(followers.follow(replay.results)))
         watcher.begin(SourceInfo(summary.name), None)
-        for result in results:
-            with followers.timings.measure("write"):
-                for sink in sinks:
-                    sink.write(result)
-            summary.frames += 1
-            summary.people += len(result.poses)
-            watcher.seen(result)
+        deliver(results, sinks, followers.timings, watcher, summary)
     summary.seconds, summary.outputs = followers.timings.seconds, replay.outputs.files
     summary.wall_s = time.perf_counter() - start
     watcher.end(summary)

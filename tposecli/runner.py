@@ -17,7 +17,7 @@ from tposecli.follow import Followers
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
 from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
-from tposecli.outputs import Maker, check_outputs, needs_attention
+from tposecli.outputs import Maker, check_outputs, deliver, needs_attention
 from tposecli.overlay import AttentionPainter
 from tposecli.pipeline import Stages, run
 from tposecli.pose import PoseEstimator
@@ -176,13 +176,7 @@ def _carry_out(plan: _Plan, workshop: Workshop, watcher: Watcher, summary: Summa
         results = stack.enter_context(closing(run(plan.source, stages)))
         watcher.begin(plan.source.info, plan.source.expected)
         try:
-            for result in results:
-                with stages.timings.measure("write"):
-                    for sink in sinks:
-                        sink.write(result)
-                summary.frames += 1
-                summary.people += len(result.poses)
-                watcher.seen(result)
+            deliver(results, sinks, stages.timings, watcher, summary)
         except BaseException as error:
             if isinstance(error, Exception) or not plan.live:
                 raise
