@@ -27,11 +27,11 @@ from server import Server
 
 from tposecli.cli.main import cli
 from tposecli.errors import TposeError, UsageError, WeightsError
+from tposecli.fetch.download import Downloads, Remote, flaw, sources
+from tposecli.fetch.request import Failed, Patience, shown
 from tposecli.files import part_path
 from tposecli.models import find_spec
-from tposecli.models.download import Downloads, Remote, flaw, sources
 from tposecli.models.files import AUTO_STAMP, Checkpoint, check, fetch, resolve
-from tposecli.models.request import Failed, Patience, shown
 
 QUICK = Patience(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01)
 NAME = "small.pth"
@@ -412,7 +412,7 @@ def test_two_processes_download_once(web: Server, cache: Path) -> None:
 
     web.plan = [slowly, slowly]
     program = (
-        "import sys; from tposecli.models.files import fetch; from tposecli.models.download import Remote;"
+        "import sys; from tposecli.models.files import fetch; from tposecli.fetch.download import Remote;"
         f"print(fetch(Remote('small', {NAME!r}, sys.argv[1])).stat().st_size)"
     )
     command = [sys.executable, "-c", program, f"{web.url}/{NAME}"]
@@ -423,7 +423,7 @@ def test_two_processes_download_once(web: Server, cache: Path) -> None:
 
 def test_lock_of_a_dead_process_is_free(web: Server, cache: Path) -> None:
     program = (
-        "import os, pathlib, sys; from tposecli.models.lock import locked\n"
+        "import os, pathlib, sys; from tposecli.fetch.lock import locked\n"
         "with locked(pathlib.Path(sys.argv[1])): os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", program, str(cache / NAME)], check=False)
@@ -689,7 +689,7 @@ def test_downloads_need_no_torch() -> None:
 
 
 def test_redirect_handler_refuses_plain_http() -> None:
-    from tposecli.models.request import _Redirects
+    from tposecli.fetch.request import _Redirects
 
     request = urllib.request.Request("https://host/x")
     with pytest.raises(Failed, match="from https to http"):

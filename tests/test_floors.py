@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tposecli"
 DRAWING = ("draw", "strokes", "trails", "veil", "plate")
 FLOORS = {
     0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "timings"],
-    1: ["crop", "heatmap", "similarity", "synth"],
+    1: ["crop", "fetch", "heatmap", "similarity", "synth"],
     2: ["models"],
     3: ["source", "detect", "pose", "track", "smooth", "explain", "overlay", *DRAWING],
     4: ["sinks", "provenance", "figure"],

@@ -21,8 +21,8 @@ from tposecli import crop, heatmap
 from tposecli.cli.main import cli
 from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.problems import Problems
+from tposecli.fetch.download import Downloads
 from tposecli.models import build, find_spec
-from tposecli.models.download import Downloads
 from tposecli.models.weights import read_state
 from tposecli.train import pose_data
 from tposecli.train.pose import BEST, WEIGHTS, train

@@ -152,7 +152,7 @@ def _codecs() -> list[Finding]:
 
 
 def _places() -> list[Finding]:
-    from tposecli.models.download import offline_by_environment
+    from tposecli.fetch.download import offline_by_environment
     from tposecli.models.files import cache_dir
 
     cache = cache_dir()
@@ -213,8 +213,8 @@ def _choices() -> list[Finding]:
 
 
 def _model_choice() -> Finding:
+    from tposecli.fetch.download import offline_by_environment
     from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, find_spec
-    from tposecli.models.download import offline_by_environment
     from tposecli.models.files import locate
 
     if locate(find_spec(AUTO_OFFICIAL)) is not None:

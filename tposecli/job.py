@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from tposecli.detect.select import DetectorOptions
 from tposecli.draw import DrawStyle
-from tposecli.models.download import Downloads
+from tposecli.fetch.download import Downloads
 from tposecli.overlay import AttentionStyle
 from tposecli.sinks.openpose import OpenposeFormat
 from tposecli.sinks.target import STDOUT

@@ -14,8 +14,8 @@ from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
     from tposecli.detect.select import DetectorOptions
+    from tposecli.fetch.download import Downloads
     from tposecli.job import ModelChoice
-    from tposecli.models.download import Downloads
     from tposecli.source import Window
 
 _ADDRESS = re.compile(r"^(\w+://)(?:[^/]*@)?([^?]*)(?:\?.*)?$", re.DOTALL)
@@ -168,7 +168,7 @@ def model_choice_of(options: Options) -> ModelChoice:
 def downloads_of(options: Options) -> Downloads:
     """How files may be fetched; a bar shows how it goes, unless all is to be quiet."""
     from tposecli.cli.transfer import bar
-    from tposecli.models.download import Downloads
+    from tposecli.fetch.download import Downloads
 
     return Downloads(options["offline"], bar=bar(options.get("quiet", False), options.get("log_json", False)))
 

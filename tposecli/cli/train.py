@@ -112,7 +112,7 @@ def train(**options: Any) -> None:
 
 
 def _job(options: shared.Options) -> PoseJob:
-    from tposecli.models.download import Downloads
+    from tposecli.fetch.download import Downloads
     from tposecli.train.pose_augment import Augmentation
     from tposecli.train.pose_job import Every, Length, PoseJob, Recipe
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tposecli.models.download import Bar
+    from tposecli.fetch.download import Bar
 
 EVERY_S: Final = 1.0
 """Seconds between two JSON lines."""
@@ -18,7 +18,7 @@ EVERY_S: Final = 1.0
 
 def bar(quiet: bool, log_json: bool) -> Bar:
     """What suits the options."""
-    from tposecli.models.download import no_bar
+    from tposecli.fetch.download import no_bar
 
     if log_json:
         return _json_lines

@@ -59,8 +59,8 @@ def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> Non
     """
     from tposecli.cli.report import watcher
     from tposecli.detect.published import find_published
+    from tposecli.fetch.download import Downloads
     from tposecli.models import inventory
-    from tposecli.models.download import Downloads
 
     watcher(quiet, log_json=False)
     downloads = Downloads(offline, bar=bar(quiet, log_json=False))

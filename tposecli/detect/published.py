@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tposecli.errors import UsageError
+from tposecli.fetch.download import Remote
 from tposecli.models.catalog import AUTO_OFFICIAL, CATALOG, find_spec
-from tposecli.models.download import Remote
 from tposecli.models.files import remote_of
 
 

@@ -14,7 +14,7 @@ from tposecli.errors import UsageError, WeightsError
 if TYPE_CHECKING:
     import torch
 
-    from tposecli.models.download import Downloads
+    from tposecli.fetch.download import Downloads
 
 CHOICES: Final = ("auto", "bundled", "boxes:FILE", "full-frame", "yolo:NAME_OR_PATH", "torchvision:NAME")
 """What ``--detector`` takes."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import UsageError, WeightsError
-from tposecli.models.download import Downloads, Remote
+from tposecli.fetch.download import Downloads, Remote
 from tposecli.models.files import cache_dir, check, fetch
 from tposecli.models.weights import read_state
 from tposecli.types import Boxes, Frame

@@ -25,7 +25,7 @@ from torch import _tensor_str
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import TposeError, UsageError, WeightsError
-from tposecli.models.download import Downloads, Remote
+from tposecli.fetch.download import Downloads, Remote
 from tposecli.models.files import cache_dir, check, fetch
 from tposecli.types import Boxes, Frame
 

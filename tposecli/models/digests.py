@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tposecli.errors import WeightsError
+from tposecli.fetch.lock import locked
 from tposecli.files import write_text
-from tposecli.models.lock import locked
 
 log = logging.getLogger("tposecli")
 

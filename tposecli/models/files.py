@@ -12,12 +12,12 @@ from typing import Final
 import platformdirs
 
 from tposecli.errors import UsageError, WeightsError
+from tposecli.fetch.download import DIGEST_DIGITS, Downloads, Remote, by_hand, download, flaw
+from tposecli.fetch.lock import locked
+from tposecli.fetch.request import Patience
 from tposecli.files import sha256_of
 from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, ModelSpec, find_spec
 from tposecli.models.digests import record, recorded
-from tposecli.models.download import DIGEST_DIGITS, Downloads, Remote, by_hand, download, flaw
-from tposecli.models.lock import locked
-from tposecli.models.request import Patience
 
 log = logging.getLogger("tposecli")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from tposecli.errors import UsageError, WeightsError
+from tposecli.fetch.download import Downloads, Remote, flaw
+from tposecli.fetch.lock import locked
 from tposecli.files import part_path, publish, sha256_of
 from tposecli.models.catalog import CATALOG
 from tposecli.models.digests import read_digests, record, recorded
-from tposecli.models.download import Downloads, Remote, flaw
 from tposecli.models.files import bundled_file, cache_dir, check, fetch, locate
-from tposecli.models.lock import locked
 
 SUFFIXES: Final = (".pth", ".pt", ".safetensors")
 DIGEST_IN_NAME: Final = re.compile(r"-([0-9a-f]{8,64})\.pth")

@@ -8,8 +8,8 @@ from typing import Final
 from torch import Tensor
 
 from tposecli.errors import UsageError
+from tposecli.fetch.download import Downloads, Remote
 from tposecli.models.catalog import Backbone, ModelSpec
-from tposecli.models.download import Downloads, Remote
 from tposecli.models.files import fetch
 from tposecli.models.net import PoseNet
 from tposecli.models.weights import EMBEDDING, read_state

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tposecli.fetch.download import Downloads
 from tposecli.models.device import Precision
-from tposecli.models.download import Downloads
 from tposecli.train.pose_augment import Augmentation
 
 Decay = Literal["cosine", "linear", "constant"]

@@ -7,8 +7,8 @@ import json
 from http import HTTPStatus
 from pathlib import Path
 
+from tposecli.fetch.request import Failed, Transient, shown
 from tposecli.files import discard, part_path
-from tposecli.models.request import Failed, Transient, shown
 
 
 class Part:

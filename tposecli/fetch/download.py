@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from tposecli.errors import UsageError, WeightsError
+from tposecli.fetch.part import Part
+from tposecli.fetch.request import Failed, Patience, Transient, ask, read, shown
 from tposecli.files import publish, sha256_of
-from tposecli.models.part import Part
-from tposecli.models.request import Failed, Patience, Transient, ask, read, shown
 
 log = logging.getLogger("tposecli")
 
