@@ -8,21 +8,24 @@ people share a batch depends on nothing but the frames' positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from tposecli.detect.base import Detector
 from tposecli.detect.interpolate import detect_group
 from tposecli.follow import Followers
 from tposecli.pose import PoseEstimator
-from tposecli.prefetch import prefetch
+from tposecli.prefetch import Stop, prefetch
 from tposecli.smooth import Smoother
 from tposecli.timings import Timings
 from tposecli.track import Tracker
-from tposecli.types import Frame, Result
+from tposecli.types import Frame, Poses, Result
 
 GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
 """Frames in a group, by kind of device: as many as fill a batch of a few people each."""
+
+PATIENCE_S = 3.0
+"""How long a source that gives nothing any more is waited for when the run is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Stages:
         smoother: Calms the keypoints of each track.
         every: The detector sees every so many frames; boxes between are interpolated.
         record: Called with every raw result, in order, before tracking.
+        known: Gives the poses of a group of frames that an earlier run has measured, else None; those are not
+            measured again. Called in another thread.
     """
 
     detector: Detector
@@ -44,6 +49,7 @@ class Stages:
     smoother: Smoother | None = None
     every: int = 1
     record: Callable[[Result], None] | None = None
+    known: Callable[[Sequence[Frame]], Sequence[Poses] | None] | None = None
     timings: Timings = field(default_factory=Timings)
 
     @property
@@ -65,12 +71,15 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
         frames: A source; it is read in another thread.
         stages: What to do with them.
     """
-    read = prefetch(_timed(frames, stages.timings), depth=stages.group_frames, name="read")
+    stop = Stop()
+    timed = _timed(frames, stages.timings)
+    read = prefetch(timed, depth=stages.group_frames, name="read", stop=stop, patience_s=PATIENCE_S)
     groups = prefetch(_infer(read, stages), depth=1, name="infer")
     results = Followers(stages.tracker, stages.smoother, stages.timings).follow(_record(groups, stages))
     try:
         yield from results
     finally:
+        stop.set()
         results.close()
         groups.close()
 
@@ -90,14 +99,29 @@ def _infer(frames: Iterator[Frame], stages: Stages) -> Iterator[list[Result]]:
     """Detect and estimate, a group at a time."""
     try:
         while group := list(islice(frames, stages.group_frames)):
-            with stages.timings.measure("detect"):
-                boxes = detect_group(stages.detector, group, stages.every)
-            with stages.timings.measure("pose"):
-                results = stages.estimator.estimate(group, boxes)
+            poses = None if stages.known is None else stages.known(group)
+            results = _measured(group, stages) if poses is None else _as_known(group, poses, stages)
             del group
             yield results
     finally:
         frames.close()  # type: ignore[attr-defined]
+
+
+def _measured(group: Sequence[Frame], stages: Stages) -> list[Result]:
+    """What detector and net say of a group."""
+    with stages.timings.measure("detect"):
+        boxes = detect_group(stages.detector, group, stages.every)
+    with stages.timings.measure("pose"):
+        return stages.estimator.estimate(group, boxes)
+
+
+def _as_known(group: Sequence[Frame], poses: Sequence[Poses], stages: Stages) -> list[Result]:
+    """A group as an earlier run measured it; its attention, where that is wanted, is read once more."""
+    if stages.estimator.attention is None:
+        return [Result(frame, known) for frame, known in zip(group, poses, strict=True)]
+    with stages.timings.measure("pose"):
+        results = stages.estimator.estimate(group, [known.boxes for known in poses])
+    return [replace(result, poses=known) for result, known in zip(results, poses, strict=True)]
 
 
 def _record(groups: Iterable[Sequence[Result]], stages: Stages) -> Iterator[Result]:

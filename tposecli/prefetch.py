@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Generator, Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+POLL_S: Final = 0.1
+"""How soon a reader that waits in another thread notices that it is stopped."""
+
+
+class Stop(threading.Event):
+    """Ends, once set, what was given it, from any thread."""
+
+
+class Abandoned(Exception):
+    """The reader was told to stop while it waited."""
 
 
 class _End:
@@ -17,7 +29,9 @@ class _End:
         self.error = error
 
 
-def prefetch(source: Iterable[T], depth: int, name: str = "prefetch") -> Generator[T]:
+def prefetch(
+    source: Iterable[T], depth: int, name: str = "prefetch", stop: Stop | None = None, patience_s: float | None = None
+) -> Generator[T]:
     """Yield the items of ``source`` in order while a thread makes up to ``depth`` of them ahead.
 
     An exception of the source is raised here, after the items before it. When the reader stops early, for whatever
@@ -28,6 +42,12 @@ def prefetch(source: Iterable[T], depth: int, name: str = "prefetch") -> Generat
         source: Anything iterable; it is consumed in the other thread only.
         depth: How many finished items may wait, at least 1.
         name: Name of the thread, for debuggers.
+        stop: Ends it from outside, also while the reader waits for an item.
+        patience_s: How long to wait for the thread at the end where it may hang in a read that never returns; it is
+            then left to end by itself, or with the process. None: as long as it takes.
+
+    Raises:
+        Abandoned: ``stop`` was set.
     """
     waiting: queue.Queue[T | _End] = queue.Queue(max(1, depth))
     stopped = threading.Event()
@@ -35,7 +55,7 @@ def prefetch(source: Iterable[T], depth: int, name: str = "prefetch") -> Generat
     thread.start()
     try:
         while True:
-            item = waiting.get()
+            item = waiting.get() if stop is None else _get(waiting, stop)
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
@@ -43,9 +63,20 @@ def prefetch(source: Iterable[T], depth: int, name: str = "prefetch") -> Generat
             yield item
     finally:
         stopped.set()
-        while thread.is_alive():
+        deadline = None if patience_s is None else time.monotonic() + patience_s
+        while thread.is_alive() and (deadline is None or time.monotonic() < deadline):
             _drain(waiting)
             thread.join(timeout=0.05)
+
+
+def _get(waiting: queue.Queue[T | _End], stop: Stop) -> T | _End:
+    """The next item, or ``Abandoned``."""
+    while not stop.is_set():
+        try:
+            return waiting.get(timeout=POLL_S)
+        except queue.Empty:
+            continue
+    raise Abandoned
 
 
 def _produce(source: Iterable[T], waiting: queue.Queue[T | _End], stopped: threading.Event) -> None:
