@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterable
+from contextlib import suppress
+from io import BufferedRandom, FileIO
 from pathlib import Path
+from typing import Any, Final
 
 from tposecli.errors import OutputError, UsageError
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk, the user's share of it, or what the file system takes in one file."""
+
+
+def unwritable(path: Path, error: Exception) -> OutputError:
+    """The sentence for what cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    full = getattr(error, "errno", None) in FULL
+    remedy = "free some space, or choose another disk" if full else "check the folder and its rights"
+    return OutputError(f"{path}: cannot be written ({reason}); {remedy}")
 
 
 def part_path(path: Path) -> Path:
@@ -14,14 +30,27 @@ def part_path(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def publish(path: Path) -> None:
-    """Give the finished part of ``path`` its own name, replacing what was there."""
-    os.replace(part_path(path), path)
+def publish(path: Path, durable: bool = True) -> None:
+    """Give the finished part of ``path`` its own name, replacing what was there.
+
+    Args:
+        path: The name.
+        durable: Put it safely on the disk first: without, a power cut soon after may leave an empty file of that name.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    part = part_path(path)
+    if durable:
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+    os.replace(part, path)
 
 
 def discard(path: Path) -> None:
-    """Remove the part of ``path`` that was never finished."""
-    part_path(path).unlink(missing_ok=True)
+    """Remove the part of ``path`` that was never finished, if there is one and the disk lets it go."""
+    with suppress(OSError):
+        part_path(path).unlink()
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -45,11 +74,80 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path.parent}: the output folder cannot be written; choose another or change its rights")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file at once, UTF-8."""
-    part = part_path(path)
-    part.write_text(text, encoding="utf-8")
-    publish(path)
+class NamedFile(BufferedRandom):
+    """A new file for writing and reading back, whose errors say which file it is.
+
+    Raises:
+        OutputError: It cannot be made, or, from ``write``, ``flush`` and ``close``, cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            super().__init__(_NamedRaw(path))
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+
+class _NamedRaw(FileIO):
+    """The bytes of a :class:`NamedFile`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.path = path
+
+    def write(self, data: Any) -> int:
+        """Write some of the bytes, and say how many."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+
+class PartFile:
+    """A file that gets its name when it is whole.
+
+    Attributes:
+        path: Its name.
+        file: What to write to.
+    """
+
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        """Begin it; see :func:`publish`.
+
+        Raises:
+            OutputError: It cannot be made.
+        """
+        self.path = path
+        self.file = NamedFile(part_path(path))
+        self._durable = durable
+
+    def close(self, complete: bool, ending: Iterable[bytes] = ()) -> None:
+        """Write the ending and give the file its name, or remove it; closing twice is harmless.
+
+        Raises:
+            OutputError: It cannot be finished, and is removed.
+        """
+        if self.file.closed:
+            return
+        try:
+            if complete:
+                self.file.writelines(ending)
+                self.file.close()
+                publish(self.path, self._durable)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            self.file.raw.close()  # What waits in the buffer is of no use any more.
+            discard(self.path)
+
+
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Write a whole text file at once, UTF-8; see :func:`publish`.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    PartFile(path, durable).close(True, [text.encode()])
 
 
 def sha256_of(path: Path) -> str:

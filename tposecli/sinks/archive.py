@@ -12,8 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tposecli.errors import OutputError
-from tposecli.files import discard, part_path, publish
+from tposecli.files import discard, part_path, publish, unwritable
 
 
 class GrowingArchive:
@@ -40,7 +39,7 @@ class GrowingArchive:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
+            raise unwritable(path, error) from error
 
     def put(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep arrays as they are, to be written once."""
@@ -51,13 +50,17 @@ class GrowingArchive:
 
         Raises:
             ValueError: An array changed its type or the shape of its rows.
+            OutputError: The disk does not take them.
         """
         for name, rows in columns.items():
             dtype, shape, count = self._rows.get(name, (rows.dtype, rows.shape[1:], 0))
             if rows.dtype != dtype or rows.shape[1:] != shape:
                 raise ValueError(f"{name}: expected rows of {shape} {dtype}, got {rows.shape[1:]} {rows.dtype}")
-            with (self._folder / name).open("ab") as file:
-                file.write(np.ascontiguousarray(rows).tobytes())
+            try:
+                with (self._folder / name).open("ab") as file:
+                    file.write(np.ascontiguousarray(rows).tobytes())
+            except OSError as error:
+                raise unwritable(self._path, error) from error
             self._rows[name] = (dtype, shape, count + len(rows))
 
     def close(self, complete: bool) -> None:
@@ -69,9 +72,10 @@ class GrowingArchive:
             if complete:
                 self._assemble()
                 publish(self._path)
-            else:
-                discard(self._path)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
         finally:
+            discard(self._path)
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _assemble(self) -> None:

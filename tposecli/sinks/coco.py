@@ -5,15 +5,14 @@ Both are written as the run goes, one record per line, so memory does not grow w
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 import numpy as np
 
-from tposecli.files import discard, part_path, publish
+from tposecli.files import NamedFile, PartFile
 from tposecli.sinks.records import Records, as_json, pixels, scores
 from tposecli.skeleton import KEYPOINTS, LIMBS
 from tposecli.types import UNTRACKED, Float32, Frame, Poses, Result
@@ -51,10 +50,10 @@ class CocoResultsSink:
         Raises:
             OutputError: The file cannot be written.
         """
-        self._path = path
         self._ids = ids
         self._frames = 0
-        self._lines = Records(part_path(path), "[")
+        self._part = PartFile(path)
+        self._lines = Records(self._part.file, "[")
 
     def write(self, result: Result) -> None:
         """Add the people of a frame."""
@@ -67,11 +66,7 @@ class CocoResultsSink:
 
     def close(self, complete: bool) -> None:
         """End the file and give it its name, or remove it; closing twice is harmless."""
-        if self._lines.file.closed:
-            return
-        self._lines.file.write(b"\n]\n")
-        self._lines.file.close()
-        (publish if complete else discard)(self._path)
+        self._part.close(complete, [b"\n]\n"])
 
 
 class CocoDatasetSink:
@@ -104,13 +99,15 @@ class CocoDatasetSink:
         Raises:
             OutputError: The file cannot be written.
         """
-        self._path = path
         self._min_score = min_score
         self._explain = explain
         self._ids = ids
         head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{as_json(_category())}],\n"images":['
-        self._images = Records(part_path(path), head)
-        self._annotations = Records(path.with_name(path.name + ".annotations.part"))
+        self._part = PartFile(path)
+        self._images = Records(self._part.file, head)
+        self._rest = path.with_name(path.name + ".annotations.part")
+        self._rest_file = NamedFile(self._rest)
+        self._annotations = Records(self._rest_file)
 
     def write(self, result: Result) -> None:
         """Add a frame, people or not."""
@@ -122,17 +119,19 @@ class CocoDatasetSink:
 
     def close(self, complete: bool) -> None:
         """Join images and annotations and give the file its name, or remove it; closing twice is harmless."""
-        file = self._images.file
-        if file.closed:
-            return
-        with self._annotations.file as annotations, file:
-            if complete:
-                file.write(b'\n],\n"annotations":[')
-                annotations.seek(0)
-                shutil.copyfileobj(annotations, file, 1 << 20)
-                file.write(b"\n]}\n")
-        self._annotations.path.unlink()
-        (publish if complete else discard)(self._path)
+        try:
+            self._part.close(complete, self._ending())
+        finally:
+            self._rest_file.raw.close()
+            self._rest.unlink(missing_ok=True)
+
+    def _ending(self) -> Iterator[bytes]:
+        """The annotations, behind the images."""
+        yield b'\n],\n"annotations":['
+        self._rest_file.seek(0)
+        while piece := self._rest_file.read(1 << 20):
+            yield piece
+        yield b"\n]}\n"
 
     def _image(self, frame: Frame) -> dict[str, Any]:
         width, height = frame.size_wh

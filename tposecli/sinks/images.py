@@ -8,7 +8,7 @@ import cv2
 
 from tposecli.draw import Draw
 from tposecli.errors import OutputError
-from tposecli.files import part_path, publish
+from tposecli.files import discard, part_path, publish, unwritable
 from tposecli.sinks.annotated import painted
 from tposecli.types import Image, Result
 
@@ -32,9 +32,10 @@ def write_image(path: Path, image: Image) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part_path(path).write_bytes(data.tobytes())
-        publish(path)
+        publish(path, durable=False)  # One of many, and waiting for the disk takes longer than to draw it.
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        discard(path)
+        raise unwritable(path, error) from error
 
 
 class AnnotatedImages:

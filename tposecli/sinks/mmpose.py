@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tposecli.files import discard, part_path, publish
+from tposecli.files import PartFile
 from tposecli.sinks.records import Records, pixels, scores
 from tposecli.types import UNTRACKED, Result
 
@@ -26,9 +26,9 @@ class MmposeSink:
     """
 
     def __init__(self, path: Path, stills: bool = False) -> None:
-        self._path = path
         self._stills = stills
-        self._records = Records(part_path(path), "[")
+        self._part = PartFile(path)
+        self._records = Records(self._part.file, "[")
 
     def write(self, result: Result) -> None:
         """Add a frame, people or not."""
@@ -37,11 +37,7 @@ class MmposeSink:
 
     def close(self, complete: bool) -> None:
         """End the file and give it its name, or remove it; closing twice is harmless."""
-        if self._records.file.closed:
-            return
-        self._records.file.write(b"\n]\n")
-        self._records.file.close()
-        (publish if complete else discard)(self._path)
+        self._part.close(complete, [b"\n]\n"])
 
 
 def _instances(result: Result) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.errors import OutputError, UsageError
-from tposecli.files import check_output, part_path, write_text
+from tposecli.files import check_output, part_path, unwritable, write_text
 from tposecli.sinks.records import as_json, pixels, scores
 from tposecli.skeleton import KEYPOINTS
 from tposecli.types import Result
@@ -80,10 +80,7 @@ class OpenposeSink:
             {"person_id": [track], "pose_keypoints_2d": numbers, **_UNUSED}
             for track, numbers in zip(result.shown.track_id.tolist(), self._numbers(result), strict=True)
         ]
-        try:
-            write_text(self._part / name, as_json({"version": VERSION, "people": people}))
-        except OSError as error:
-            raise OutputError(f"{self._folder}: cannot be written ({error.strerror}); free some space") from error
+        write_text(self._part / name, as_json({"version": VERSION, "people": people}), durable=False)
 
     def close(self, complete: bool) -> None:
         """Move the files into the folder, or remove them; closing twice is harmless."""
@@ -104,7 +101,7 @@ class OpenposeSink:
             for new in os.listdir(self._part):
                 os.replace(self._part / new, self._folder / new)
         except OSError as error:
-            raise OutputError(f"{self._folder}: cannot be written ({error.strerror})") from error
+            raise unwritable(self._folder, error) from error
 
     def _numbers(self, result: Result) -> list[list[Any]]:
         """Flat x, y, score of each person."""

@@ -4,47 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
-
-from tposecli.errors import OutputError
 
 PIXEL_DECIMALS: Final = 2
 SCORE_DECIMALS: Final = 5
 
 
 class Records:
-    """The records of a JSON array in a file of their own, one per line."""
+    """The records of a JSON array, one per line, and the file that they are written to.
 
-    def __init__(self, path: Path, start: str = "") -> None:
-        """Begin the file with ``start``.
+    Args:
+        file: Written to, never closed here.
+        start: What stands before the first record.
+    """
 
-        Raises:
-            OutputError: The file cannot be written.
-        """
-        self.path = path
+    def __init__(self, file: BinaryIO, start: str = "") -> None:
+        self._file = file
         self.count = 0
-        self.file: BinaryIO = open_binary(path)
-        self.file.write(start.encode())
+        file.write(start.encode())
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Write one record.
 
         Raises:
             ValueError: A number is not finite.
+            OutputError: The file cannot be written.
         """
         self.count += 1
-        self.file.write((",\n" if self.count > 1 else "\n").encode() + as_json(record).encode())
-
-
-def open_binary(path: Path) -> BinaryIO:
-    """A new file for writing and reading back; OutputError names it where that fails."""
-    try:
-        return path.open("w+b")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
+        self._file.write((",\n" if self.count > 1 else "\n").encode() + as_json(record).encode())
 
 
 def as_json(value: Any) -> str:

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.errors import OutputError, UsageError
-from tposecli.files import discard, part_path, publish
-from tposecli.sinks.records import as_json, open_binary, pixels, scores
+from tposecli.files import PartFile, unwritable
+from tposecli.sinks.records import as_json, pixels, scores
 from tposecli.sinks.target import STDOUT
 from tposecli.skeleton import KEYPOINTS
 from tposecli.types import UNTRACKED, Result
@@ -61,11 +61,9 @@ class CsvSink:
     """
 
     def __init__(self, path: Path, stills: bool = False) -> None:
-        self._path = path
         self._stills = stills
-        self._streamed = path == STDOUT
-        self._closed = False
-        self._file = sys.stdout.buffer if self._streamed else open_binary(part_path(path))
+        self._part = None if path == STDOUT else PartFile(path)
+        self._file = sys.stdout.buffer if self._part is None else self._part.file
         self._put([(*COLUMNS, NAME_COLUMN) if stills else COLUMNS])
 
     def write(self, result: Result) -> None:
@@ -75,17 +73,14 @@ class CsvSink:
 
     def close(self, complete: bool) -> None:
         """Give the file its name, or remove it; closing twice is harmless."""
-        if self._closed or self._streamed:
-            return
-        self._closed = True
-        self._file.close()
-        (publish if complete else discard)(self._path)
+        if self._part is not None:
+            self._part.close(complete)
 
     def _put(self, rows: Iterable[Sequence[Any]]) -> None:
         page = io.StringIO(newline="")
         csv.writer(page).writerows(rows)
         self._file.write(page.getvalue().encode())
-        if self._streamed:
+        if self._part is None:
             self._file.flush()
 
 
@@ -110,7 +105,6 @@ class ParquetSink:
             raise UsageError(
                 f"{path}: Parquet needs pyarrow; install it with pip install 'tposecli[parquet]', or write --csv"
             ) from error
-        self._path = path
         self._stills = stills
         self._arrow = pyarrow
         types = (
@@ -126,8 +120,8 @@ class ParquetSink:
         names = (*COLUMNS, NAME_COLUMN) if stills else COLUMNS
         self._schema = pyarrow.schema(list(zip(names, types, strict=True)), {"tposecli": as_json(info)})
         self._rows: list[tuple[Any, ...]] = []
-        self._file = open_binary(part_path(path))
-        self._writer = parquet.ParquetWriter(self._file, self._schema, compression="zstd")
+        self._part = PartFile(path)
+        self._writer = parquet.ParquetWriter(self._part.file, self._schema, compression="zstd")
 
     def write(self, result: Result) -> None:
         """Add the rows of a frame."""
@@ -138,20 +132,19 @@ class ParquetSink:
 
     def close(self, complete: bool) -> None:
         """End the file and give it its name, or remove it; closing twice is harmless."""
-        if self._file.closed:
+        if self._part.file.closed:
             return
+        whole = False
         try:
             if complete:
                 self._flush()
             self._writer.close()
-        except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written ({error}); free some space") from error
+            whole = complete
+        except (OSError, OutputError) as error:
+            if complete:
+                raise unwritable(self._part.path, error) from error
         finally:
-            self._file.close()
-            if not complete:
-                discard(self._path)
-        if complete:
-            publish(self._path)
+            self._part.close(whole)
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)

@@ -6,8 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from tposecli.errors import OutputError
-from tposecli.files import discard, part_path, publish
+from tposecli.files import discard, part_path, publish, unwritable
 
 STDOUT = Path("-")
 
@@ -79,5 +78,4 @@ class Target:
         """What to raise where it cannot be written: a sentence, or the plain error where nobody reads any more."""
         if self.streamed and isinstance(error, BrokenPipeError):
             return error
-        reason = getattr(error, "strerror", None) or str(error)
-        return OutputError(f"{self.path}: cannot be written ({reason}); check the free space and the folder's rights")
+        return unwritable(self.path, error)
