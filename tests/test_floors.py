@@ -16,7 +16,7 @@ DRAWING = ("draw", "strokes", "trails", "veil", "plate")
 FLOORS = {
     0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "timings"],
     1: ["crop", "fetch", "heatmap", "similarity", "synth"],
-    2: ["models"],
+    2: ["models", "data"],
     3: ["source", "detect", "pose", "track", "smooth", "explain", "overlay", *DRAWING],
     4: ["sinks", "provenance", "figure"],
     5: [
@@ -36,7 +36,7 @@ FLOORS = {
     7: ["cli"],
 }
 COMMANDS = [
-    *("attention", "convert", "doctor", "eval", "images", "models", "render", "sample-media"),
+    *("attention", "convert", "data", "doctor", "eval", "images", "models", "render", "sample-media"),
     *("train", "train-detector", "validate", "video", "weights"),
 ]
 FLOOR_OF = {

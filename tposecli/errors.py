@@ -28,3 +28,7 @@ class OutputError(TposeError):
 
 class WeightsError(TposeError):
     """A checkpoint is missing, damaged, or belongs to another model."""
+
+
+class DownloadError(TposeError):
+    """A published file cannot be fetched, or what comes is not it."""

@@ -14,6 +14,7 @@ from tposecli import __version__
 from tposecli.cli.attention import attention
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
 from tposecli.cli.convert import convert
+from tposecli.cli.data import data
 from tposecli.cli.doctor import doctor
 from tposecli.cli.eval import evaluate
 from tposecli.cli.images import images
@@ -61,6 +62,7 @@ cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)
 cli.add_command(doctor)
+cli.add_command(data)
 cli.add_command(train)
 cli.add_command(train_detector)
 cli.add_command(sample_media)

@@ -1,4 +1,4 @@
-"""How downloads are shown: a bar on standard error, JSON lines, or nothing."""
+"""How downloads and unpacking are shown: a bar on standard error, JSON lines, or nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,17 +17,17 @@ EVERY_S: Final = 1.0
 """Seconds between two JSON lines."""
 
 
-def bar(quiet: bool, log_json: bool) -> Bar:
-    """What suits the options."""
+def bar(quiet: bool, log_json: bool, verb: str = "download") -> Bar:
+    """What suits the options; ``verb`` is what is done to the file."""
     from tposecli.fetch.download import no_bar
 
     if log_json:
-        return _json_lines
-    return no_bar if quiet else _terminal
+        return partial(_json_lines, verb)
+    return no_bar if quiet else partial(_terminal, verb)
 
 
 @contextmanager
-def _terminal(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def _terminal(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar that goes away when the transfer ends."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -36,18 +37,18 @@ def _terminal(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
         *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
     )
     with progress:
-        task = progress.add_task(f"downloading {label}", total=total)
+        task = progress.add_task(f"{verb}ing {label}", total=total)
         yield lambda done: progress.update(task, completed=done)
 
 
 @contextmanager
-def _json_lines(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def _json_lines(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """An event about once a second, and one at the end."""
     told = time.perf_counter()
     last = 0
 
     def emit() -> None:
-        event = {"event": "download", "file": label, "done_bytes": last, "total_bytes": total}
+        event = {"event": verb, "file": label, "done_bytes": last, "total_bytes": total}
         sys.stderr.write(json.dumps(event) + "\n")
         sys.stderr.flush()
 

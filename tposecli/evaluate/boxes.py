@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.crop import as_xyxy
+from tposecli.data.coco import DETECTION_PAGES, PUBLISHED, detections_file
 from tposecli.detect.select import BUNDLED_WEIGHTS
 from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.job import DETECTIONS, DETECTOR, TRUTH, EvalJob
@@ -21,17 +22,6 @@ from tposecli.evaluate.problems import NO_SIZE, SENSELESS, UNKNOWN_DETECTION, Pr
 from tposecli.files import sha256_of
 from tposecli.models.files import bundled_file
 from tposecli.types import Boxes, Frame
-
-PUBLISHED: Final[Mapping[str, tuple[str, str]]] = {
-    "val2017": ("COCO_val2017_detections_AP_H_56_person.json", "56.4"),
-    "test-dev2017": ("COCO_test-dev2017_detections_AP_H_609_person.json", "60.9"),
-}
-"""File of the detections that the authors used for a set, and the AP of its boxes."""
-
-WHERE: Final = (
-    "it is published on the OneDrive and Google Drive pages that the READMEs of "
-    "https://github.com/leoxiaobin/deep-high-resolution-net.pytorch and https://github.com/yangsenius/TransPose link to"
-)
 
 OWN: Final = ("auto", "bundled")
 """Names of the detector that comes with the program."""
@@ -128,15 +118,15 @@ def _file(job: EvalJob) -> Path:
     data = job.data
     if job.boxes not in (None, DETECTIONS):
         return Path(str(job.boxes)).expanduser()
-    if data.annotations is not None or data.coco is None or data.coco not in PUBLISHED:
+    path = None if data.annotations is not None else detections_file(data.folder, data.coco or "")
+    if path is None:
         raise UsageError(
             f"{data.annotations or data.coco}: no detections are published for this set; say with --boxes whose people "
             "to look for: gt, detector, or a file of detections"
         )
-    path = data.folder / "person_detection_results" / PUBLISHED[data.coco][0]
     if not path.is_file():
         raise UsageError(
-            f"{path}: the published detections are missing; {WHERE}. Put the file there, or take --boxes gt, "
+            f"{path}: the published detections are missing; {DETECTION_PAGES}. Put the file there, or take --boxes gt, "
             "--boxes detector or --boxes FILE"
         )
     return path

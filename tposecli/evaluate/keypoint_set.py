@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.data.coco import annotation_file, images_folder
 from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.job import DataChoice
 from tposecli.evaluate.problems import SENSELESS, Problems
@@ -133,8 +134,7 @@ def annotation_path(data: DataChoice) -> Path:
     """The annotation file of a set: named, or where the authors' layout has it."""
     if data.annotations is not None:
         return data.annotations
-    kind = "image_info" if "test" in (data.coco or "") else "person_keypoints"
-    return data.folder / "annotations" / f"{kind}_{data.coco}.json"
+    return annotation_file(data.folder, str(data.coco))
 
 
 def images_path(data: DataChoice) -> Path:
@@ -147,7 +147,7 @@ def images_path(data: DataChoice) -> Path:
         return data.images
     if data.annotations is not None:
         raise UsageError(f"--annotations {data.annotations}: name the folder of its pictures with --images")
-    return data.folder / "images" / ("test2017" if data.coco == "test-dev2017" else str(data.coco))
+    return images_folder(data.folder, str(data.coco))
 
 
 def read_json(path: Path) -> Any:
@@ -161,8 +161,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(
-            f"{path}: no such file; COCO's annotations are at https://cocodataset.org/#download, and --data-dir names "
-            "the folder that holds annotations/ and images/"
+            f"{path}: no such file; `tpose data coco val2017` gets COCO's sets, and --data-dir names the folder that "
+            "holds annotations/ and images/"
         ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

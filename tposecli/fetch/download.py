@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from tposecli.errors import UsageError, WeightsError
+from tposecli.errors import DownloadError, UsageError
 from tposecli.fetch.part import Part
 from tposecli.fetch.request import Failed, Patience, Transient, ask, read, shown
 from tposecli.files import publish, sha256_of
@@ -67,6 +67,7 @@ class Remote:
         url: Where its publisher has it.
         sha256: What its SHA-256, hexadecimal, begins with: all 64 digits, as many as are published, or none.
         least_bytes: A file smaller than this is not it.
+        elsewhere: How the user names another folder for it.
     """
 
     label: str
@@ -74,6 +75,7 @@ class Remote:
     url: str
     sha256: str = ""
     least_bytes: int = 0
+    elsewhere: str = "set TPOSE_HOME to another folder"
 
 
 def sources(remote: Remote) -> list[str]:
@@ -103,7 +105,7 @@ def download(remote: Remote, path: Path, downloads: Downloads) -> str:
         Its SHA-256.
 
     Raises:
-        WeightsError: No source has it, it is not the published file, or the disk cannot take it.
+        DownloadError: No source has it, it is not the published file, or the disk cannot take it.
     """
     failures = []
     urls = sources(remote)
@@ -115,13 +117,13 @@ def download(remote: Remote, path: Path, downloads: Downloads) -> str:
             failures.append(f"{shown(url)}: {error}" if len(urls) > 1 else str(error))
             continue
         except OSError as error:
-            raise WeightsError(
+            raise DownloadError(
                 f"{path.parent}: the download cannot be written there ({error.strerror}); "
-                "make room, or set TPOSE_HOME to another folder"
+                f"make room, or {remote.elsewhere}"
             ) from error
         log.info("%s: kept at %s", remote.label, path)
         return digest
-    raise WeightsError(f"{remote.label}: the download failed ({'; '.join(failures)}); {by_hand(remote, path)}")
+    raise DownloadError(f"{remote.label}: the download failed ({'; '.join(failures)}); {by_hand(remote, path)}")
 
 
 def _from_source(url: str, remote: Remote, path: Path, downloads: Downloads) -> str:
@@ -154,7 +156,8 @@ def _transfer(url: str, remote: Remote, part: Part, downloads: Downloads) -> boo
     """Fetch what is missing of the part, in one request; true if something was there already."""
     with ask(url, part.headers(), downloads.patience) as response:
         start, total = part.begin(response)
-        _check_space(part.path, None if total is None else total - start)
+        if total is not None:
+            check_space(part.path.parent, total - start, remote.elsewhere)
         done = start
         with part.path.open("r+b" if start else "wb") as file, downloads.bar(remote.label, total) as tell:
             file.seek(start)
@@ -214,10 +217,25 @@ def flaw(path: Path, suffix: str, least_bytes: int = 0) -> str:
     return "" if head.startswith(b"\x80") else "not a PyTorch checkpoint"
 
 
-def _check_space(path: Path, needed: int | None) -> None:
-    free = shutil.disk_usage(path.parent).free
-    if needed is not None and needed > free:
-        raise WeightsError(
-            f"{path.parent}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
-            "make room, or set TPOSE_HOME to a folder on another disk"
+def free_bytes(folder: Path) -> int:
+    """Room on the disk that a folder is on, or will be once it is made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def check_space(folder: Path, needed: int, elsewhere: str) -> None:
+    """Refuse what the disk of a folder cannot take.
+
+    Args:
+        folder: The folder, there or not.
+        needed: Bytes.
+        elsewhere: How the user names another folder.
+
+    Raises:
+        DownloadError: There is less room.
+    """
+    free = free_bytes(folder)
+    if needed > free:
+        raise DownloadError(
+            f"{folder}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; make room, or {elsewhere}"
         )

@@ -11,7 +11,7 @@ from typing import Final
 
 import platformdirs
 
-from tposecli.errors import UsageError, WeightsError
+from tposecli.errors import DownloadError, UsageError, WeightsError
 from tposecli.fetch.download import DIGEST_DIGITS, Downloads, Remote, by_hand, download, flaw
 from tposecli.fetch.lock import locked
 from tposecli.fetch.request import Patience
@@ -128,6 +128,8 @@ def fetch(remote: Remote, downloads: Downloads | None = None, anew: bool = False
                 known = "" if anew else recorded(path)
                 expected = remote.sha256 if len(remote.sha256) == DIGEST_DIGITS else known or remote.sha256
                 record(path, download(replace(remote, sha256=expected), path, downloads))
+    except DownloadError as error:
+        raise WeightsError(str(error)) from error
     except OSError as error:
         raise WeightsError(
             f"{path.parent}: the cache cannot be written ({error.strerror}); set TPOSE_HOME to a folder that can"

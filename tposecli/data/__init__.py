@@ -1,0 +1,1 @@
+"""Public data sets: where their publishers have them, how they are laid out here, how they get here."""
