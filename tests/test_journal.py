@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tposecli.errors import InputError, OutputError
-from tposecli.sinks.journal import JournalWriter, journal_path, read_journal, shortest
+from tposecli.sinks.journal import JournalWriter, journal_path, read_journal
+from tposecli.sinks.lines import shortest
 from tposecli.types import Boxes, Frame, Poses
 
 HEADER: dict[str, Any] = {"tool_version": "0", "keypoint_names": ["a", "b", "c"]}
@@ -52,7 +53,8 @@ def test_frames_come_back_as_they_went_in(tmp_path: Path) -> None:
     assert path.name == "out.mp4.poses.jsonl"
     write(path, 7)
     journal = read_journal(path)
-    assert journal.header == {"schema_version": 1, **HEADER}
+    assert journal.header == {"schema_version": 1, "complete": False, "outputs": [], **HEADER}
+    assert journal.facts == HEADER
     for _ in range(2):
         frames = list(journal)
         assert [f.index for f in frames] == list(range(7))
@@ -151,7 +153,7 @@ def test_resume_can_go_back_to_a_frame(tmp_path: Path) -> None:
 
 def test_lines_survive_a_kill(tmp_path: Path) -> None:
     script = (
-        "import os, signal, numpy as np; from pathlib import Path; from tposecli.sinks.journal import *;"
+        "import os, signal, numpy as np; from pathlib import Path; from tposecli.sinks.journal import JournalWriter;"
         "from tposecli.types import *; w = JournalWriter(Path('j'), {});"
         "f = Frame(np.zeros((2, 2, 3), np.uint8), 0); [w.write(f, Poses.empty()) for _ in range(3)];"
         "os.kill(os.getpid(), signal.SIGKILL)"

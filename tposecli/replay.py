@@ -23,7 +23,8 @@ from tposecli.overlay import AttentionPainter
 from tposecli.prefetch import prefetch
 from tposecli.provenance import fingerprint
 from tposecli.sinks.base import Sink, opened
-from tposecli.sinks.journal import Journal, JournalFrame, read_journal
+from tposecli.sinks.journal import Journal, read_journal
+from tposecli.sinks.lines import JournalFrame
 from tposecli.sinks.output import check_video_output, open_output
 from tposecli.sinks.show import check_display
 from tposecli.sinks.video import VideoOptions, VideoOut
@@ -130,7 +131,7 @@ def frame_of(entry: JournalFrame, image: Image) -> Frame:
 
 def provenance(journal: Journal, settings: Settings) -> dict[str, Any]:
     """The journal's header, for what is made of it now: this program and command, and which ones made the journal."""
-    header = {key: value for key, value in journal.header.items() if key != "schema_version"}
+    header = journal.facts
     made_by = {"file": journal.path.name, **{key: header.get(key) for key in ("tool_version", "command")}}
     options = {**header.get("options", {}), "smooth": settings.smooth}
     return {**header, "tool_version": __version__, "command": settings.command, "options": options, "journal": made_by}

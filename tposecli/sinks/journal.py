@@ -1,7 +1,7 @@
 """The journal: every measured pose, a line of JSON per frame, written as the run goes.
 
-The first line is the header, an object that says where the poses came from and in which ``schema_version``. Every
-further line is a frame, empty ones included::
+The first line is the header, an object that says where the poses came from, in which ``schema_version``, for which
+``outputs``, and whether the run is ``complete``. Every further line is a frame, empty ones included::
 
     {"frame": 0, "name": "in.mp4", "pts": 0, "time_s": 0.0, "width": 1920, "height": 1080,
      "people": [{"box": [x1, y1, x2, y2], "score": s, "keypoints": [[x, y, score], ...]}]}
@@ -12,26 +12,33 @@ one at the end, which readers cut off.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tposecli.errors import InputError, OutputError
+from tposecli.errors import InputError
+from tposecli.files import unwritable
+from tposecli.sinks.lines import JournalFrame, as_line, frame_line, parse, read_frame
 from tposecli.skeleton import KEYPOINTS
-from tposecli.types import Boxes, Float32, Frame, Poses
+from tposecli.types import Frame, Poses
 
 SCHEMA_VERSION: Final = 1
 
 SUFFIX: Final = ".poses.jsonl"
 
-DIGITS: Final = (6, 7, 8, 9)
-"""Significant digits to try: 6 always survive float32, 9 always identify one."""
+OWN: Final = ("schema_version", "complete", "outputs")
+"""What of the header is the journal's own and says nothing of the poses."""
+
+_START: Final = f'{{"schema_version":{SCHEMA_VERSION},"complete":'.encode()
+_UNFINISHED, _COMPLETE = b"false", b"true "
+"""Of equal length: the one takes the other's place when the run has come to its end."""
+
+SYNC_S: Final = 5.0
+"""What was measured longer ago survives a power cut."""
 
 
 def journal_path(output: Path) -> Path:
@@ -39,60 +46,42 @@ def journal_path(output: Path) -> Path:
     return output.with_name(output.name + SUFFIX)
 
 
-def shortest(values: Float32) -> NDArray[np.float64]:
-    """Float64 numbers that print in few digits and become the very same ``values`` as float32.
-
-    Any shape. Every value is rounded to as few significant digits as identify it, all values at once.
-    """
-    exact = values.astype(np.float64)
-    out = exact.copy()
-    size = np.abs(exact)
-    left = np.isfinite(exact) & (size > 1e-12) & (size < 1e12)
-    exponent = np.floor(np.log10(np.where(left, size, 1))).astype(np.int64)
-    for digits in DIGITS:
-        places = digits - 1 - exponent
-        up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
-        rounded = np.rint(exact * up / down) / up * down
-        fits = left & (rounded.astype(np.float32) == values)
-        out[fits] = rounded[fits]
-        left &= ~fits
-        if not left.any():
-            break
-    return out
-
-
 class JournalWriter:
     """Writes a journal under its final name, so that what is there survives whatever happens.
 
-    Every line is handed to the operating system whole before ``write`` returns.
+    Every line is handed to the operating system whole before ``write`` returns; one that the disk does not take is cut
+    off again.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], outputs: Sequence[Path] = ()) -> None:
         """Begin a new journal; one that was there is replaced.
 
         Args:
             path: See :func:`journal_path`.
-            header: What the run is; ``keypoint_names`` tells readers K. The schema version is put before it.
+            header: What the run is; ``keypoint_names`` tells readers K. What is the journal's own is put before it.
+            outputs: The files that the run makes.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        self._file = _open(path, "wb")
-        self._put({"schema_version": SCHEMA_VERSION, **header})
+        self._open(path, "wb")
+        rest = as_line({"outputs": [str(output) for output in outputs], **header})
+        self._put(_START + _UNFINISHED + b"," + rest[1:])
 
     @classmethod
     def resume(cls, path: Path, frames: int | None = None) -> Self:
-        """Go on with a journal after its last whole line, or after its first ``frames`` frames; the rest is cut off.
+        """Go on with a journal after its last sound line, or after its first ``frames`` frames; the rest is cut off.
 
         Raises:
             InputError: The file is no journal.
             OutputError: The file cannot be written.
         """
-        end = _end(path, frames)
+        _, end = _sound(path, frames)
         writer = cls.__new__(cls)
-        writer._file = _open(path, "r+b")
-        writer._file.truncate(end)
-        writer._file.seek(end)
+        writer._open(path, "r+b")
+        writer._end = end
+        writer._mark(_UNFINISHED)
+        writer._cut_off()
         return writer
 
     def write(self, frame: Frame, poses: Poses) -> None:
@@ -100,31 +89,66 @@ class JournalWriter:
 
         Raises:
             ValueError: A number is not finite.
+            OutputError: The disk does not take it.
         """
-        self._put(frame_line(frame, poses))
+        self._put(as_line(frame_line(frame, poses)))
+        if time.monotonic() - self._synced > SYNC_S:
+            self._sync()
 
-    def close(self) -> None:
-        """Put the file safely on the disk; closing twice is harmless."""
-        if not self._file.closed:
-            os.fsync(self._file.fileno())
+    def close(self, complete: bool = False) -> None:
+        """Put the file safely on the disk, and say in it whether the run has come to its end; once is enough.
+
+        Raises:
+            OutputError: The disk does not take it.
+        """
+        if self._file.closed:
+            return
+        try:
+            self._sync()
+            if complete:
+                self._mark(_COMPLETE)
+                self._sync()
+        finally:
             self._file.close()
 
-    def _put(self, line: Mapping[str, Any]) -> None:
-        text = json.dumps(line, allow_nan=False, separators=(",", ":"))
-        self._file.write(text.encode() + b"\n")
-        self._file.flush()
+    def _open(self, path: Path, mode: str) -> None:
+        self._path = path
+        self._end = 0
+        self._synced = time.monotonic()
+        try:
+            self._file: FileIO = path.open(mode, buffering=0)  # type: ignore[assignment]
+        except OSError as error:
+            raise unwritable(path, error) from error
 
+    def _put(self, line: bytes) -> None:
+        """Append a line, or leave the file as it was."""
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._cut_off()
+            raise unwritable(self._path, error) from error
+        self._end += len(line)
 
-@dataclass(frozen=True, eq=False, slots=True)
-class JournalFrame:
-    """One frame as journalled: all that is known of a :class:`Frame` but its picture, and its measured poses."""
+    def _cut_off(self) -> None:
+        """Remove what stands behind the last sound line."""
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
 
-    index: int
-    name: str
-    pts: int | None
-    time_s: float
-    size_wh: tuple[int, int]
-    poses: Poses
+    def _mark(self, complete: bytes) -> None:
+        """Note in the header whether the run is complete; journals of others, which do not say so, stay as they are."""
+        self._file.seek(0)
+        if self._file.read(len(_START)) == _START:
+            self._file.write(complete)
+        self._file.seek(self._end)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        self._synced = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +162,25 @@ class Journal:
 
     path: Path
     header: Mapping[str, Any]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the header says of the poses."""
+        return {key: value for key, value in self.header.items() if key not in OWN}
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end; journals that do not say count as such."""
+        return bool(self.header.get("complete", True))
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files that the run was to make."""
+        return [Path(name) for name in self.header.get("outputs", ())]
+
+    def whole_frames(self) -> int:
+        """How many frames there are before the end or the first damaged line."""
+        return _sound(self.path)[0]
 
     def __iter__(self) -> Iterator[JournalFrame]:
         """Frames in file order; a torn last line is left out.
@@ -154,7 +197,7 @@ class Journal:
                 if number == 1 or not line.endswith(b"\n"):
                     continue
                 try:
-                    yield _frame(_parse(line), keypoints)
+                    yield read_frame(parse(line), keypoints)
                 except (ValueError, KeyError, TypeError) as error:
                     damage = number, error
 
@@ -168,7 +211,7 @@ def read_journal(path: Path) -> Journal:
     with _open_input(path) as file:
         line = file.readline()
     try:
-        header = _parse(line) if line.endswith(b"\n") else None
+        header = parse(line) if line.endswith(b"\n") else None
     except ValueError:
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("schema_version"), int):
@@ -179,72 +222,25 @@ def read_journal(path: Path) -> Journal:
     return Journal(path, header)
 
 
-def frame_line(frame: Frame, poses: Poses) -> dict[str, Any]:
-    """A frame's line, ready for JSON."""
-    width, height = frame.size_wh
-    return {
-        "frame": frame.index,
-        "name": frame.name,
-        "pts": frame.pts,
-        "time_s": frame.time_s,
-        "width": width,
-        "height": height,
-        "people": _people(poses),
-    }
-
-
-def _people(poses: Poses) -> list[dict[str, Any]]:
-    numbers = np.concatenate([poses.xy, poses.score[:, :, None]], axis=2)
-    boxes = shortest(poses.boxes.xyxy).tolist()
-    scores = shortest(poses.boxes.score).tolist()
-    people = zip(boxes, scores, shortest(numbers).tolist(), strict=True)
-    return [{"box": box, "score": score, "keypoints": keypoints} for box, score, keypoints in people]
-
-
-def _frame(line: Any, keypoints: int) -> JournalFrame:
-    people = line["people"]
-    numbers = np.array([person["keypoints"] for person in people], np.float32).reshape(len(people), keypoints, 3)
-    boxes = np.array([person["box"] for person in people], np.float32).reshape(len(people), 4)
-    scores = np.array([person["score"] for person in people], np.float32)
-    poses = Poses(Boxes(boxes, scores), numbers[:, :, :2], numbers[:, :, 2])
-    size = int(line["width"]), int(line["height"])
-    return JournalFrame(int(line["frame"]), str(line["name"]), line["pts"], float(line["time_s"]), size, poses)
-
-
-def _parse(line: bytes) -> Any:
-    """One line of strict JSON; anything else raises ValueError."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
-    return json.loads(line, parse_constant=refuse)
-
-
-def _end(path: Path, frames: int | None) -> int:
-    """Offset of the end of the last whole line, or of the line of the ``frames``-th frame if that comes before."""
-    read_journal(path)
-    end, last = 0, b""
+def _sound(path: Path, most: int | None = None) -> tuple[int, int]:
+    """How many frames stand before the first line that is torn or damaged, at most ``most``; and where they end."""
+    keypoints = len(read_journal(path).header.get("keypoint_names", KEYPOINTS))
+    frames, end = -1, 0
     with _open_input(path) as file:
-        for number, line in enumerate(file):
-            if not line.endswith(b"\n") or (frames is not None and number > frames):
+        for line in file:
+            if frames == most or not line.endswith(b"\n"):
                 break
-            end, last = end + len(line), line
-    try:
-        _parse(last)
-    except ValueError:
-        end -= len(last)
-    return end
+            try:
+                if frames >= 0:
+                    read_frame(parse(line), keypoints)
+            except (ValueError, KeyError, TypeError):
+                break
+            frames, end = frames + 1, end + len(line)
+    return frames, end
 
 
 def _damaged(path: Path, number: int, error: Exception) -> InputError:
     return InputError(f"{path}, line {number}: damaged ({error}); remove it and what follows, then run again")
-
-
-def _open(path: Path, mode: str) -> BinaryIO:
-    try:
-        return path.open(mode)  # type: ignore[return-value]
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
 
 
 def _open_input(path: Path) -> BinaryIO:

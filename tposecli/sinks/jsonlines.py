@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any, TextIO
 
-from tposecli.sinks.journal import frame_line
+from tposecli.sinks.lines import frame_line
 from tposecli.types import Result
 
 

@@ -1,0 +1,97 @@
+"""One line of a journal: what stands in it, and how its numbers survive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tposecli.types import Boxes, Float32, Frame, Poses
+
+DIGITS: Final = (6, 7, 8, 9)
+"""Significant digits to try: 6 always survive float32, 9 always identify one."""
+
+
+def shortest(values: Float32) -> NDArray[np.float64]:
+    """Float64 numbers that print in few digits and become the very same ``values`` as float32.
+
+    Any shape. Every value is rounded to as few significant digits as identify it, all values at once.
+    """
+    exact = values.astype(np.float64)
+    out = exact.copy()
+    size = np.abs(exact)
+    left = np.isfinite(exact) & (size > 1e-12) & (size < 1e12)
+    exponent = np.floor(np.log10(np.where(left, size, 1))).astype(np.int64)
+    for digits in DIGITS:
+        places = digits - 1 - exponent
+        up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+        rounded = np.rint(exact * up / down) / up * down
+        fits = left & (rounded.astype(np.float32) == values)
+        out[fits] = rounded[fits]
+        left &= ~fits
+        if not left.any():
+            break
+    return out
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class JournalFrame:
+    """One frame as journalled: all that is known of a :class:`Frame` but its picture, and its measured poses."""
+
+    index: int
+    name: str
+    pts: int | None
+    time_s: float
+    size_wh: tuple[int, int]
+    poses: Poses
+
+
+def frame_line(frame: Frame, poses: Poses) -> dict[str, Any]:
+    """A frame's line, ready for JSON."""
+    width, height = frame.size_wh
+    return {
+        "frame": frame.index,
+        "name": frame.name,
+        "pts": frame.pts,
+        "time_s": frame.time_s,
+        "width": width,
+        "height": height,
+        "people": _people(poses),
+    }
+
+
+def _people(poses: Poses) -> list[dict[str, Any]]:
+    numbers = np.concatenate([poses.xy, poses.score[:, :, None]], axis=2)
+    boxes = shortest(poses.boxes.xyxy).tolist()
+    scores = shortest(poses.boxes.score).tolist()
+    people = zip(boxes, scores, shortest(numbers).tolist(), strict=True)
+    return [{"box": box, "score": score, "keypoints": keypoints} for box, score, keypoints in people]
+
+
+def read_frame(line: Any, keypoints: int) -> JournalFrame:
+    """The frame of a parsed line; ValueError, KeyError or TypeError where it is none."""
+    people = line["people"]
+    numbers = np.array([person["keypoints"] for person in people], np.float32).reshape(len(people), keypoints, 3)
+    boxes = np.array([person["box"] for person in people], np.float32).reshape(len(people), 4)
+    scores = np.array([person["score"] for person in people], np.float32)
+    poses = Poses(Boxes(boxes, scores), numbers[:, :, :2], numbers[:, :, 2])
+    size = int(line["width"]), int(line["height"])
+    return JournalFrame(int(line["frame"]), str(line["name"]), line["pts"], float(line["time_s"]), size, poses)
+
+
+def as_line(value: Mapping[str, Any]) -> bytes:
+    """Strict JSON, end of line included."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def parse(line: bytes) -> Any:
+    """One line of strict JSON; anything else raises ValueError."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(line, parse_constant=refuse)
