@@ -14,18 +14,20 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tposecli"
 
 DRAWING = ("draw", "strokes", "trails", "veil", "plate")
 FLOORS = {
-    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "timings"],
+    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "signals", "timings"],
     1: ["crop", "fetch", "heatmap", "similarity", "synth"],
     2: ["models", "data"],
     3: ["source", "detect", "pose", "track", "smooth", "explain", "overlay", *DRAWING],
-    4: ["sinks", "provenance", "figure"],
+    4: ["sinks", "claim", "provenance", "figure"],
     5: [
         "pipeline",
         "job",
         "outputs",
         "exports",
         "follow",
+        "readers",
         "replay",
+        "resume",
         "runner",
         "evaluate",
         "explainer",

@@ -9,25 +9,34 @@ import click
 
 from tposecli.cli import options as shared
 from tposecli.cli.drawing_options import min_score_option
+from tposecli.cli.pose_options import POSES, pose_input_of, pose_options, rate, size
 from tposecli.cli.settings import replay_settings_of
 
 
 @click.command()
-@click.argument("journal", type=shared.FILE)
+@click.argument("poses", type=POSES, metavar="FILE")
+@pose_options
+@click.option("--input", "-i", "inputs", multiple=True, help="Video or pictures that other tools' poses are of.")
+@click.option("--fps", type=rate, help="Frames a second of other tools' poses, without the video.")
+@click.option("--size", type=size, metavar="WxH", help="Pixels of their frames, without the video.")
 @shared.replay_options
 @min_score_option
 @shared.reporting_options
-def convert(journal: Path, **options: Any) -> None:
-    """Turn a JOURNAL (out.mp4.poses.jsonl) into other files of poses, without the video and without the net.
+def convert(poses: Path, **options: Any) -> None:
+    """Turn poses into other files of poses, tracked and smoothed, without the net.
+
+    FILE is a journal (out.mp4.poses.jsonl), COCO results or a COCO dataset, mmpose's JSON, or a folder of OpenPose's.
 
     \b
     tpose convert out.mp4.poses.jsonl --csv out.csv
     tpose convert out.mp4.poses.jsonl --openpose out/ --smooth none
+    tpose convert openpose_out/ -i in.mp4 --json tracked.json
+    tpose convert results.json --fps 29.97 --size 1920x1080 --mmpose out.mmpose.json
     """
     from tposecli.cli.report import watcher
     from tposecli.job import Outputs
     from tposecli.replay import ConvertJob
     from tposecli.replay import convert as run
 
-    job = ConvertJob(journal, Outputs(**shared.named_outputs(options)))
+    job = ConvertJob(pose_input_of(poses, options), Outputs(**shared.named_outputs(options)))
     run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))

@@ -10,11 +10,13 @@ import click
 from tposecli.cli import options as shared
 from tposecli.cli.drawing_options import drawing_options, trail_options
 from tposecli.cli.encoding_options import encoding_of, encoding_options, view_options
+from tposecli.cli.pose_options import POSES, pose_input_of, pose_options
 from tposecli.cli.settings import replay_settings_of
 
 
 @click.command()
-@click.argument("journal", type=shared.FILE)
+@click.argument("poses", type=POSES, metavar="FILE")
+@pose_options
 @click.option("--input", "-i", "inputs", multiple=True, required=True, help="The video, or the pictures, it is of.")
 @click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; a folder for pictures.")
 @click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
@@ -25,11 +27,14 @@ from tposecli.cli.settings import replay_settings_of
 @drawing_options
 @trail_options
 @shared.reporting_options
-def render(journal: Path, inputs: tuple[str, ...], output: Path, **options: Any) -> None:
-    """Draw the poses of a JOURNAL (out.mp4.poses.jsonl) again, in another way, without the net.
+def render(poses: Path, output: Path, **options: Any) -> None:
+    """Draw poses on their video or pictures, tracked and smoothed, without the net.
+
+    FILE is a journal (out.mp4.poses.jsonl), COCO results or a COCO dataset, mmpose's JSON, or a folder of OpenPose's.
 
     \b
     tpose render out.mp4.poses.jsonl -i in.mp4 -o black.mp4 --background black --colour-by track
+    tpose render openpose_out/ -i in.mp4 -o out.mp4
     """
     from tposecli.cli.report import watcher
     from tposecli.job import Outputs
@@ -37,5 +42,5 @@ def render(journal: Path, inputs: tuple[str, ...], output: Path, **options: Any)
     from tposecli.replay import render as run
 
     outputs = Outputs(output, crops=options["crops"], **shared.named_outputs(options))
-    job = RenderJob(journal, inputs, outputs, options["another_video"], options["recursive"], encoding_of(options))
+    job = RenderJob(pose_input_of(poses, options), outputs, options["another_video"], encoding_of(options))
     run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))

@@ -73,8 +73,8 @@ class CocoDatasetSink:
     """A COCO keypoint dataset that CVAT, FiftyOne and the COCO API open.
 
     ``keypoints`` are smoothed where smoothing ran, ``raw_keypoints`` as measured, both as x, y, v with v = 2 at or
-    above the minimum score and 1 below it. ``num_keypoints`` counts v > 0, as COCO's does, hence all of them: no
-    keypoint is ever left out. ``area`` is that of the box. Ours besides: ``score`` (``Poses.person_score``),
+    above the minimum score, 1 below it, and 0 for joints that another tool has not found: the net gives every keypoint
+    a score above 0. ``num_keypoints`` counts v > 0, as COCO's does. ``area`` is that of the box. Ours besides: ``score`` (``Poses.person_score``),
     ``keypoint_scores``, ``keypoint_flags`` and ``track_id``, null for people that were not tracked.
     """
 
@@ -150,7 +150,7 @@ class CocoDatasetSink:
             "area": pixels(sides.prod(axis=1)),
             "iscrowd": [0] * len(poses),
             "keypoints": self._marked(poses),
-            "num_keypoints": [poses.xy.shape[1]] * len(poses),
+            "num_keypoints": (poses.score > 0).sum(axis=1).tolist(),
             "score": scores(poses.person_score),
             "keypoint_scores": scores(poses.score),
             "raw_keypoints": self._marked(result.poses),
@@ -163,7 +163,8 @@ class CocoDatasetSink:
 
     def _marked(self, poses: Poses) -> list[list[Any]]:
         """Flat x, y, v of each person."""
-        return _triples(poses.xy, np.where(poses.score >= self._min_score, 2, 1).tolist())
+        marks = np.where(poses.score >= self._min_score, 2, 1)
+        return _triples(poses.xy, np.where(poses.score > 0, marks, 0).tolist())
 
 
 def _category() -> dict[str, Any]:
