@@ -1,9 +1,8 @@
-"""Less jitter without lag that shows: smoothing along time."""
+"""Less jitter without waiting: the One-Euro filter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +10,6 @@ from numpy.typing import NDArray
 from tposecli.types import UNTRACKED, Poses
 
 Float64 = NDArray[np.float64]
-
-
-class Smoother(Protocol):
-    """Takes tracked poses frame by frame and gives each frame back once, in order, smoothed.
-
-    A smoother may look ahead: ``push`` then returns nothing at first, and ``flush`` what is still held.
-    """
-
-    def push(self, poses: Poses, time_s: float) -> list[Poses]:
-        """Take the next frame; return the frames that are finished by it, oldest first."""
-        ...
-
-    def flush(self) -> list[Poses]:
-        """Return the frames still held; the stream is over."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,199 @@
+"""Left and right exchanged for a few frames: found by how the body would have had to move, and put back.
+
+Whatever a pair of joints does, exchanging the two leaves their middle where it is and turns the vector from one to the
+other round. So a path through the states {keep, legs, arms, all} is sought whose vectors, turned round where the state
+says so, go on most steadily.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from tposecli.skeleton import KEYPOINTS, MIRROR
+from tposecli.smooth.strip import Float64, Indices, Mask, Strip, sorted_middle
+from tposecli.types import Flag
+
+LEFT: Final = np.array([joint for joint, name in enumerate(KEYPOINTS) if name.startswith("left_")])
+RIGHT: Final = np.array(MIRROR)[LEFT]
+"""The two joints of each of the P pairs: eyes, ears, shoulders, elbows, wrists, hips, knees, ankles."""
+
+STATES: Final = np.array([[1] * 8, [1] * 5 + [-1] * 3, [1, 1, -1, -1, -1, 1, 1, 1], [-1] * 8])
+"""(4, P) keep, legs, arms, all: -1 for the pairs that are exchanged."""
+
+NOISE: Final = 0.014
+"""Standard deviation of a measured vector, in sizes of the person; what it really is, is measured."""
+
+SURGES: Final = np.array([0.7, 2.0, 6.0])
+"""How erratically vectors may change: white acceleration, sizes / s^2 / sqrt(Hz); each takes the one that suits it."""
+
+VAGUE: Final = np.array([1e2, 0, 1e4])
+"""Covariance of a vector and its speed before anything was measured."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Course:
+    """How the vectors would go on if nothing were exchanged: a Kalman filter with constant speed.
+
+    Attributes:
+        vector: (T, M, P, 2) from left to right joints, sizes; 0 where unknown.
+        known: (T, M, P).
+        step_s: (T,) since the frame before.
+        gain: (T, M, P, 2) of place and speed; 0 where unknown.
+        spread: (T, M, P) variance of what is expected, as it turned out to be.
+        doubt: (T, M, P) how much better a vector would fit if turned round, natural logarithm of the likelihood.
+    """
+
+    vector: Float64
+    known: Mask
+    step_s: Float64
+    gain: Float64
+    spread: Float64
+    doubt: Float64
+
+    def of(self, people: Indices) -> _Course:
+        """Some of the people."""
+        columns = (self.vector, self.known, self.gain, self.spread, self.doubt)
+        vector, known, gain, spread, doubt = (column[:, people] for column in columns)
+        return _Course(vector, known, self.step_s, gain, spread, doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Undoes exchanges of the legs, the arms, or everything, flagged ``REPAIRED``.
+
+    The cost of a path is the log-likelihood of what was measured, given the path so far, by a Kalman filter of each
+    pair's vector, whose noise is what it usually is in this window; ``switch`` is added wherever the state changes.
+    The cheapest path is found by dynamic programming, each state keeping the filter of its own best past (Viterbi
+    with per-survivor processing). An exchange counts only if both its ends are seen: one that stays is no slip but may
+    be somebody who turned round, and is left alone.
+
+    Attributes:
+        switch: Cost of a change; the higher, the more evidence an exchange needs.
+        most: Largest cost of one pair in one frame, so that no single joint decides.
+        still: Least noise of a vector, in shares of the person's size.
+        longest_s: Exchanges that last longer are left alone.
+    """
+
+    switch: float = 12.0
+    most: float = 12.0
+    still: float = 0.006
+    longest_s: float = 0.45
+
+    def __call__(self, strip: Strip) -> Strip:
+        """The strip with left and right where they were."""
+        if not len(strip.time_s[strip.first :]):
+            return strip
+        course = self._course(strip)
+        people = np.flatnonzero((np.maximum(course.doubt, 0).sum(axis=2) > SUSPECT).any(axis=0))
+        if not len(people):
+            return strip
+        states = self._closed(self._cheapest(course.of(people)), strip)
+        return _undone(strip, people, STATES[states] < 0) if states.any() else strip
+
+    def _course(self, strip: Strip) -> _Course:
+        """Everybody's, with the noise that is usual in this window."""
+        known = strip.known[:, :, LEFT] & strip.known[:, :, RIGHT]
+        vector = np.where(known[..., None], (strip.xy[:, :, LEFT] - strip.xy[:, :, RIGHT]), 0)
+        vector = vector / strip.size[:, None, None]
+        steps = np.diff(strip.time_s, prepend=strip.time_s[0])
+        shape = (len(steps), len(SURGES), *known.shape[1:])
+        gain, spread, square, doubt = np.zeros((*shape, 2)), np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        covariance = np.broadcast_to(VAGUE[:, None, None, None], (3, *shape[1:]))
+        state = np.zeros((2, *shape[1:], 2))
+        for t, step in enumerate(steps.tolist()):
+            covariance = _later(covariance, step)
+            spread[t] = covariance[0] + NOISE**2
+            gain[t] = np.where(known[t], covariance[:2] / spread[t], 0).transpose(1, 2, 3, 0)
+            covariance = covariance - gain[t].transpose(3, 0, 1, 2)[[0, 0, 1]] * covariance[[0, 1, 1]]
+            state[0] += step * state[1]
+            miss = vector[t] - state[0]
+            square[t] = (miss * miss).sum(axis=3) / (2 * spread[t])
+            doubt[t] = -2 * (state[0] * vector[t]).sum(axis=3) / spread[t]
+            calm = np.minimum(1, self.most / np.maximum(square[t], 1e-9))[..., None]
+            state += (calm * gain[t]).transpose(3, 0, 1, 2)[..., None] * miss
+        settled = known[:, None] & (spread < 1)
+        surprise = np.where(settled, np.log(spread) + np.minimum(square, self.most), 0).sum(axis=0)
+        chosen = (slice(None), surprise.argmin(axis=0), *np.ogrid[: shape[2], : shape[3]])
+        gain, spread, square, doubt = (column[chosen] for column in (gain, spread, square, doubt))
+        settled = known & (spread < 1)
+        usual = sorted_middle(np.where(settled, square, np.inf), settled.sum(axis=0)) / np.log(2)
+        usual = np.maximum(np.where(np.isfinite(usual), usual, 1), (self.still / NOISE) ** 2)
+        return _Course(vector, known, steps, gain, spread * usual, doubt / usual)
+
+    def _cheapest(self, course: _Course) -> Indices:
+        """(T, A) the cheapest states of A people; the path begins with keep."""
+        count, people = course.known.shape[:2]
+        everybody, change = np.arange(people)[:, None], self.switch * (1 - np.eye(4))
+        total = np.full((people, 4), np.inf)
+        total[:, 0] = 0
+        place, speed = np.zeros((2, people, 4, 8, 2))
+        back = np.zeros((count, people, 4), np.intp)
+        for t, step in enumerate(course.step_s.tolist()):
+            place = place + step * speed
+            turned = STATES[:, :, None] * course.vector[t][:, None]
+            miss = turned[:, None] - place[:, :, None]
+            each = (miss * miss).sum(axis=4) / (2 * course.spread[t])[:, None, None]
+            cost = np.where(course.known[t][:, None, None], np.minimum(each, self.most), 0).sum(axis=3)
+            onward = total[:, :, None] + cost + change
+            back[t] = onward.argmin(axis=1)
+            total = onward.min(axis=1)
+            state = np.arange(4)
+            miss = miss[everybody, back[t], state]
+            calm = np.minimum(1, self.most / np.maximum(each[everybody, back[t], state], 1e-9))[..., None]
+            gain = calm * course.gain[t][:, None]
+            place = place[everybody, back[t]] + gain[..., :1] * miss
+            speed = speed[everybody, back[t]] + gain[..., 1:] * miss
+        states = np.zeros((count, people), np.intp)
+        states[-1] = total.argmin(axis=1)
+        for t in range(count - 1, 0, -1):
+            states[t - 1] = back[t, np.arange(people), states[t]]
+        return states
+
+    def _closed(self, states: Indices, strip: Strip) -> Indices:
+        """(T, A) states with only those exchanges left that begin and end within sight and soon enough."""
+        kept = np.zeros_like(states)
+        for person in range(states.shape[1]):
+            exchanged = np.concatenate([[0], states[:, person] > 0, [0]]).astype(np.int8)
+            starts, ends = (np.flatnonzero(np.diff(exchanged) == sign) for sign in (1, -1))
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+                if end == len(states) or start == 0 or end <= strip.first:
+                    continue
+                if strip.time_s[end] - strip.time_s[start] <= self.longest_s:
+                    kept[start:end, person] = states[start:end, person]
+        kept[: strip.first] = 0
+        return kept
+
+
+SUSPECT: Final = 4.0
+"""Doubt above which a person is looked at closely."""
+
+
+def _later(covariance: Float64, step_s: float) -> Float64:
+    """(3, surges, M, P) covariance of place and speed after ``step_s``."""
+    place, mixed, speed = covariance
+    power = (SURGES**2)[:, None, None]
+    return np.stack(
+        [
+            place + step_s * (2 * mixed + step_s * speed) + power * step_s**3 / 3,
+            mixed + step_s * speed + power * step_s**2 / 2,
+            speed + power * step_s,
+        ]
+    )
+
+
+def _undone(strip: Strip, people: Indices, exchanged: Mask) -> Strip:
+    """The strip with the pairs exchanged back where (T, A, pairs) says so."""
+    frame, person, pair = np.nonzero(exchanged)
+    row = people[person]
+    columns = {}
+    for name in ("xy", "score", "known", "flags"):
+        column = getattr(strip, name).copy()
+        column[frame, row, LEFT[pair]] = getattr(strip, name)[frame, row, RIGHT[pair]]
+        column[frame, row, RIGHT[pair]] = getattr(strip, name)[frame, row, LEFT[pair]]
+        columns[name] = column
+    for side in (LEFT, RIGHT):
+        columns["flags"][frame, row, side[pair]] |= np.uint8(Flag.REPAIRED)
+    return replace(strip, **columns)

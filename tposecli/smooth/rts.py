@@ -1,0 +1,97 @@
+"""Rauch-Tung-Striebel smoothing: the likeliest path of every joint, given all that was measured before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tposecli.smooth.strip import Float64, Strip
+from tposecli.types import Flag
+
+VAGUE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
+"""Covariance of place, speed and acceleration before anything was measured, in sizes and seconds."""
+
+ROW, COLUMN = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 1, 2, 2])
+"""The six different entries of a symmetric 3 x 3 matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtsOptions:
+    """Strength of the smoother; only the ratio of the two matters, so doubling one is halving the other.
+
+    Attributes:
+        noise: Standard deviation of what is measured at score 1, in shares of the person's size; more is calmer.
+        jerk: How erratically people move: white jerk, in sizes / s^3 / sqrt(Hz); less is calmer.
+    """
+
+    noise: float = 0.01
+    jerk: float = 130.0
+
+    def __post_init__(self) -> None:
+        for name in ("noise", "jerk"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rts:
+    """A Kalman filter with constant acceleration forward, its corrections backward; times may be irregular.
+
+    The variance of a measurement is ``noise**2 / score``; what was filled or found wrong counts as not measured. The
+    way back is that of Bierman (1973), which gives the same path as Rauch, Tung and Striebel (1965) without inverting
+    a matrix.
+    """
+
+    options: RtsOptions
+
+    def __call__(self, strip: Strip) -> Strip:
+        """The strip with the joints that are known on their likeliest path."""
+        replaced = (strip.flags & (Flag.FILLED | Flag.OUTLIER)) > 0
+        measured = strip.known & ~replaced & strip.there[:, :, None]
+        trust = np.where(measured, np.maximum(strip.score, 1e-3), 1e-12) / self.options.noise**2
+        size = strip.size[:, None, None]
+        path = self._path(strip.xy / size, trust, strip.time_s) * size
+        return replace(strip, xy=np.where(strip.known[..., None], path, strip.xy))
+
+    def _path(self, xy: Float64, trust: Float64, time_s: Float64) -> Float64:
+        """(T, M, K, 2) sizes; ``trust`` (T, M, K) is the inverse variance of each measurement."""
+        count, shape = len(xy), xy.shape[1:3]
+        places, weights = xy.reshape(count, -1, 2), 1 / trust.reshape(count, -1)
+        joints = places.shape[1]
+        state, spread = np.zeros((3, joints, 2)), np.repeat(VAGUE[:, None], joints, axis=1)
+        state[0] = places[np.argmin(weights, axis=0), np.arange(joints)]
+        steps = np.diff(time_s, prepend=time_s[0])
+        seen: list[tuple[Float64, Float64, Float64, Float64]] = []
+        for z, variance, step in zip(places, weights, steps, strict=True):
+            state, spread = _predicted(state, spread, float(step), self.options.jerk**2)
+            miss, total = z - state[0], spread[0] + variance
+            gain = spread[:3] / total
+            state = state + gain[:, :, None] * miss
+            spread = spread - gain[ROW] * spread[COLUMN]
+            seen.append((state[0], spread[:3], gain, miss / total[:, None]))
+        path, adjoint = np.empty_like(places), np.zeros((3, joints, 2))
+        for index in range(count - 1, -1, -1):
+            place, uncertain, gain, pull = seen[index]
+            path[index] = place - (uncertain[:, :, None] * adjoint).sum(axis=0)
+            adjoint[0] -= (gain[:, :, None] * adjoint).sum(axis=0) + pull
+            adjoint = _transition(float(steps[index])).T.dot(adjoint.reshape(3, -1)).reshape(adjoint.shape)
+        return path.reshape(count, *shape, 2)
+
+
+def _transition(step_s: float) -> Float64:
+    """(3, 3) from place, speed and acceleration to those ``step_s`` later."""
+    return np.array([[1, step_s, step_s**2 / 2], [0, 1, step_s], [0, 0, 1]])
+
+
+def _predicted(state: Float64, spread: Float64, step_s: float, power: float) -> tuple[Float64, Float64]:
+    """State (3, J, 2) and covariance (6, J) after ``step_s`` without news, driven by white jerk of that power."""
+    move = _transition(step_s)
+    symmetric = np.zeros((6, 6))
+    for place, (row, column) in enumerate(zip(ROW, COLUMN, strict=True)):
+        outer = np.outer(move[row], move[column])
+        symmetric[place] = (outer + outer.T * (1 - np.eye(3)))[ROW, COLUMN]
+    s = step_s
+    added = power * np.array([s**5 / 20, s**4 / 8, s**3 / 6, s**3 / 3, s**2 / 2, s])
+    moved = move.dot(state.reshape(3, -1)).reshape(state.shape)
+    return moved, symmetric.dot(spread) + added[:, None]

@@ -1,0 +1,152 @@
+"""Consecutive frames of the tracked people as arrays: what looking ahead works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tposecli.types import UNTRACKED, Boxes, Poses
+
+Float64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Strip:
+    """T frames of M tracks with K joints.
+
+    Attributes:
+        time_s: (T,) seconds, rising.
+        track_id: (M,) rising.
+        xy: (T, M, K, 2) pixels; 0 where the person was not found.
+        score: (T, M, K); 0 where the person was not found.
+        flags: (T, M, K) bits of ``types.Flag``.
+        known: (T, M, K) joints that are to be believed.
+        there: (T, M) people who are in the frame.
+        box: (T, M, 5) left, top, right, bottom, score.
+        first: Frames before this one are finished; they are there to look back upon.
+        ripe: Frames from this one on are seen ahead of time and will come again.
+    """
+
+    time_s: Float64
+    track_id: NDArray[np.int64]
+    xy: Float64
+    score: Float64
+    flags: NDArray[np.uint8]
+    known: Mask
+    there: Mask
+    box: Float64
+    first: int
+    ripe: int
+
+    @classmethod
+    def of(cls, frames: Sequence[Poses], times_s: Sequence[float], work: tuple[int, int], min_score: float) -> Self:
+        """The tracked people of the frames.
+
+        Args:
+            frames: T frames.
+            times_s: When they are shown.
+            work: ``first`` and ``ripe``.
+            min_score: Joints scored lower are not to be believed.
+        """
+        ids = np.concatenate([poses.track_id for poses in frames])
+        place = np.repeat(np.arange(len(frames)), [len(poses) for poses in frames])
+        tracked = ids != UNTRACKED
+        tracks, rows = np.unique(ids[tracked], return_inverse=True)
+        place, shape = place[tracked], (len(frames), len(tracks))
+        keypoints = frames[0].xy.shape[1]
+
+        def spread(columns: list[NDArray[np.generic]], tail: tuple[int, ...], kind: type) -> NDArray[np.generic]:
+            table = np.zeros((*shape, *tail), kind)
+            table[place, rows] = np.concatenate(columns)[tracked]
+            return table
+
+        there = np.zeros(shape, np.bool_)
+        there[place, rows] = True
+        score = spread([poses.score for poses in frames], (keypoints,), np.float64)
+        boxes = [np.concatenate([poses.boxes.xyxy, poses.boxes.score[:, None]], axis=1) for poses in frames]
+        return cls(
+            np.asarray(times_s, np.float64),
+            tracks,
+            spread([poses.xy for poses in frames], (keypoints, 2), np.float64),  # type: ignore[arg-type]
+            score,  # type: ignore[arg-type]
+            spread([poses.flags for poses in frames], (keypoints,), np.uint8),  # type: ignore[arg-type]
+            np.asarray(score >= min_score) & there[:, :, None],
+            there,
+            spread(boxes, (5,), np.float64),  # type: ignore[arg-type, list-item]
+            *work,
+        )
+
+    @property
+    def size(self) -> Float64:
+        """(M,) size of each person in pixels: the median of the longer side of the box, at least 1."""
+        sides = (self.box[:, :, 2:4] - self.box[:, :, :2]).max(axis=2)
+        middle = sorted_middle(np.where(self.there, sides, np.inf), self.there.sum(axis=0))
+        return np.maximum(np.where(np.isfinite(middle), middle, 1), 1)
+
+    def poses(self, index: int, measured: Poses) -> Poses:
+        """Frame ``index``: the people of ``measured`` in their order, then those who were missed there.
+
+        Args:
+            index: Frame of the strip.
+            measured: What was measured in it.
+        """
+        tracked = np.flatnonzero(measured.track_id != UNTRACKED)
+        rows = np.searchsorted(self.track_id, measured.track_id[tracked])
+        xy, score, flags = measured.xy.copy(), measured.score.copy(), measured.flags.copy()
+        xy[tracked], score[tracked] = self.xy[index, rows], self.score[index, rows]
+        flags[tracked] = self.flags[index, rows]
+        same = replace(measured, xy=xy, score=score, flags=flags)
+        missed = self.there[index].copy()
+        missed[rows] = False
+        return same if not missed.any() else _joined(same, self._people(index, np.flatnonzero(missed)))
+
+    def _people(self, index: int, rows: Indices) -> Poses:
+        """Some of the people of a frame."""
+        box = self.box[index, rows]
+        return Poses(
+            Boxes(box[:, :4].astype(np.float32), box[:, 4].astype(np.float32)),
+            self.xy[index, rows].astype(np.float32),
+            self.score[index, rows].astype(np.float32),
+            self.track_id[rows],
+            self.flags[index, rows],
+        )
+
+
+Step = Callable[[Strip], Strip]
+"""Something done to a strip; frames before ``Strip.first`` stay as they are."""
+
+
+def around(known: Mask) -> tuple[Indices, Indices]:
+    """Index along the first axis of the last known value before, and of the next after, each; -1 and T for none."""
+    count = len(known)
+    index = np.arange(count).reshape(-1, *[1] * (known.ndim - 1))
+    before, after = np.full(known.shape, -1), np.full(known.shape, count)
+    np.maximum.accumulate(np.where(known, index, -1)[:-1], axis=0, out=before[1:])
+    np.minimum.accumulate(np.where(known, index, count)[:0:-1], axis=0, out=after[-2::-1])
+    return before, after
+
+
+def sorted_middle(values: Float64, count: NDArray[np.integer]) -> Float64:
+    """Median along the first axis of the ``count`` smallest values; the others, infinite, do not count."""
+    ordered = np.sort(values, axis=0)
+    low, high = (np.maximum(count - 1, 0) // 2)[None], (count // 2)[None]
+    pair = [np.take_along_axis(ordered, np.minimum(index, len(values) - 1), axis=0)[0] for index in (low, high)]
+    middle: Float64 = (pair[0] + pair[1]) / 2
+    return middle
+
+
+def _joined(first: Poses, second: Poses) -> Poses:
+    """The people of both."""
+
+    def both(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.generic]:
+        return np.concatenate([one, other])
+
+    boxes = Boxes(both(first.boxes.xyxy, second.boxes.xyxy), both(first.boxes.score, second.boxes.score))  # type: ignore[arg-type]
+    names = ("xy", "score", "track_id", "flags")
+    return Poses(boxes, *(both(getattr(first, name), getattr(second, name)) for name in names))  # type: ignore[arg-type]
