@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tposecli.skeleton import MIRROR
 
 BLUR_SIZE = 11
 BLUR_SIGMA = 2.0
 FLOOR = 1e-10
+REACH = 2
+"""Cells round the peak that the refinement looks at."""
 
 
 def decode(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,12 +64,10 @@ def _refinement(heatmaps: Tensor, cell: Tensor) -> Tensor:
     height, width = heatmaps.shape[2:]
     x, y = cell.unbind(2)
     inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
-    x, y = x.clamp(2, width - 3), y.clamp(2, height - 3)
-    logs = _blurred(heatmaps).clamp_min(FLOOR).log().flatten(2)
+    logs = _blurred_round(heatmaps, x.clamp(2, width - 3), y.clamp(2, height - 3)).clamp_min(FLOOR).log()
 
     def at(dx: int, dy: int) -> Tensor:
-        place = (y + dy) * width + (x + dx)
-        return logs.gather(2, place[:, :, None])[:, :, 0]
+        return logs[:, :, REACH + dy, REACH + dx]
 
     centre = at(0, 0)
     gx = (at(1, 0) - at(-1, 0)) / 2
@@ -81,13 +82,27 @@ def _refinement(heatmaps: Tensor, cell: Tensor) -> Tensor:
     return torch.where(usable[:, :, None], -step / safe, 0.0)
 
 
-def _blurred(heatmaps: Tensor) -> Tensor:
-    """Gaussian blur with zeros outside, rescaled so that each map's highest value is what it was."""
-    height, width = heatmaps.shape[2:]
-    down, across = _band(height, heatmaps), _band(width, heatmaps)
-    blurred = down @ heatmaps @ across
-    before, after = heatmaps.amax((2, 3), keepdim=True), blurred.amax((2, 3), keepdim=True)
-    return blurred * before / after
+def _blurred_round(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """(B, K, 5, 5) of the blurred maps round (B, K) cells, computed from the 15x15 cells that matter there.
+
+    The authors rescale each blurred map so that its highest value is what it was. A factor has no part in derivatives
+    of the logarithm unless values lie under ``FLOOR``: only such maps are blurred as a whole to find it. (Elsewhere it
+    lifts values, for blurring lowers the highest.)
+    """
+    margin = BLUR_SIZE // 2
+    width = heatmaps.shape[3] + 2 * margin
+    offset = torch.arange(2 * (REACH + margin) + 1, device=heatmaps.device)
+    row, column = y[:, :, None, None] - REACH + offset[:, None], x[:, :, None, None] - REACH + offset
+    padded = functional.pad(heatmaps, (margin, margin, margin, margin)).flatten(2)
+    patches = padded.gather(2, (row * width + column).flatten(2)).unflatten(2, (len(offset), len(offset)))
+    across = _band(len(offset), heatmaps)[margin:-margin]
+    blurred = across @ patches @ across.T
+    low = blurred.amin((2, 3)) < FLOOR
+    if low.any():
+        maps = heatmaps[low]
+        whole = _band(maps.shape[1], maps) @ maps @ _band(maps.shape[2], maps)
+        blurred[low] = blurred[low] * (maps.amax((1, 2)) / whole.amax((1, 2)))[:, None, None]
+    return blurred
 
 
 def _band(size: int, like: Tensor) -> Tensor:

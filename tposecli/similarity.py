@@ -25,6 +25,20 @@ def _area(boxes: Float32) -> Float32:
     return np.asarray(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1), np.float32)
 
 
+def matched(likeness: NDArray[np.floating]) -> tuple[Indices, Indices]:
+    """Rows and columns that belong together, such that the sum of their likeness is greatest; no line twice.
+
+    Args:
+        likeness: (N, M); as many pairs come back as the shorter side has.
+    """
+    if 0 in likeness.shape:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    from scipy.optimize import linear_sum_assignment  # only here: the first frame does not wait for the import
+
+    rows, columns = linear_sum_assignment(likeness, maximize=True)
+    return rows, columns
+
+
 def box_nms(xyxy: Float32, score: Float32, threshold: float) -> Indices:
     """Indices of the boxes to keep, best first; a box goes when its IoU with a better one exceeds ``threshold``."""
     order = np.argsort(-score, kind="stable")

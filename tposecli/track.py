@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from tposecli.similarity import Float64, Indices, box_iou, weighted_oks
+from tposecli.similarity import Float64, Indices, box_iou, matched, weighted_oks
 from tposecli.skeleton import OKS_SIGMAS
 from tposecli.types import UNTRACKED, Boxes, Poses
 
@@ -114,7 +113,7 @@ class Tracker:
         """Rows of tracks and the people that continue them."""
         likeness = self._likeness(tracks, poses, time_s)
         likeness[likeness < self._options.gate] = 0
-        rows, people = linear_sum_assignment(1 - likeness)
+        rows, people = matched(likeness)
         fits = likeness[rows, people] > 0
         return rows[fits], people[fits]
 

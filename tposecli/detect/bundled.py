@@ -123,10 +123,9 @@ def load_person_detector(weights: Path) -> PersonDetector:
     """
     net = PersonDetector()
     try:
-        state = load_file(weights)
-        net.load_state_dict(
-            {name: value.to(net.state_dict()[name].dtype) for name, value in state.items()}, strict=True
-        )
+        wanted = net.state_dict()
+        state = {name: value.to(wanted[name].dtype) for name, value in load_file(weights).items()}
+        net.load_state_dict(state, strict=True)
     except FileNotFoundError as error:
         raise WeightsError(
             f"{weights}: the person detector's weights are missing; install the package again"

@@ -11,10 +11,9 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tposecli.detect.base import Detector
-from tposecli.similarity import Indices, box_iou
+from tposecli.similarity import Indices, box_iou, matched
 from tposecli.types import Boxes, Frame
 
 MIN_IOU: Final = 0.2
@@ -85,7 +84,7 @@ def _matched(before: Boxes, after: Boxes) -> tuple[Indices, Indices]:
     """Indices of the boxes that belong together, as many of one frame as of the other."""
     iou = box_iou(before.xyxy, after.xyxy)
     iou = np.where(iou >= MIN_IOU, iou, 0)
-    first, second = linear_sum_assignment(iou, maximize=True)
+    first, second = matched(iou)
     alike = iou[first, second] > 0
     return first[alike], second[alike]
 
