@@ -285,19 +285,6 @@ def test_redirects_out_of_the_web_are_refused(web: Server, to: str) -> None:
         get(web)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine that nobody has signed, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
-    command += " -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([*command.split(), "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
-
-
 def test_certificates_are_checked_whatever_others_have_switched_off(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

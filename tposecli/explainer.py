@@ -42,7 +42,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
         UsageError: No such person, or the output is in the way.
     """
     check_output(job.output, settings.overwrite)
-    frame = Frame(read_image(job.image), 0, name=job.image.name)
+    frame = Frame(read_image(job.image, max_pixels=settings.max_pixels), 0, name=job.image.name)
     workshop = Workshop(settings, attention=True)
     estimator, style = workshop.estimator, workshop.painter.style
     boxes = workshop.detector.detect([frame])

@@ -150,6 +150,18 @@ def write_text(path: Path, text: str, durable: bool = True) -> None:
     PartFile(path, durable).close(True, [text.encode()])
 
 
+def inner_name(name: str) -> str:
+    """``name`` as it stands in a file that others wrote, if it stays in the folder that it is relative to.
+
+    Raises:
+        ValueError: It leads out of it, on this or another system.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if not name.strip("/") or "\0" in name or ".." in parts or not parts[0] or parts[0][1:2] == ":":
+        raise ValueError(f"{name!r} is no name of a file in the folder")
+    return name
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -14,7 +14,7 @@ from tposecli.overlay import AttentionStyle
 from tposecli.sinks.openpose import OpenposeFormat
 from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOptions
-from tposecli.source import Medium, Window
+from tposecli.source import MOST_PIXELS, Medium, Window
 from tposecli.types import Result, SourceInfo
 
 Smoothing = Literal["one-euro", "none"]
@@ -59,7 +59,9 @@ class Settings:
         blur_heads: Blur every head in all pictures and videos that are made.
         attention_stats: Say in the dataset JSON how sharp each keypoint's attention is, and what it leans on.
         attention_every: Pictures and arrays of the attention only for every so many frames.
+        resume: Go on with the run that was interrupted, if there is one.
         command: The command line, for provenance.
+        max_pixels: Pictures and frames of more are refused.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
@@ -74,7 +76,9 @@ class Settings:
     openpose_format: OpenposeFormat = "coco18"
     view: View = field(default_factory=View)
     overwrite: bool = False
+    resume: bool = False
     command: str = ""
+    max_pixels: int = MOST_PIXELS
 
 
 @dataclass(frozen=True, slots=True)

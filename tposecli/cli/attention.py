@@ -41,6 +41,7 @@ def point(value: str) -> tuple[float, float]:
 )
 @click.option("--threshold", "attention_threshold", type=attention_threshold, metavar="T", default="0")
 @click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
+@shared.size_option
 @shared.model_options
 @shared.detector_options
 def attention(image: Path, output: Path, person: int, points: tuple[tuple[float, float], ...], **options: Any) -> None:

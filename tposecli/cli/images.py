@@ -20,8 +20,10 @@ from tposecli.cli.settings import settings_of
 @click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
 @view_options
 @shared.output_options
+@shared.resume_option
 @shared.export_options
 @attention_options
+@shared.size_option
 @shared.model_options
 @shared.detector_options
 @drawing_options

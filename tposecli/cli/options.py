@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tposecli.job import ModelChoice
     from tposecli.source import Window
 
-_ADDRESS = re.compile(r"^(\w+://)(?:[^/]*@)?([^?]*)(?:\?.*)?$", re.DOTALL)
+_ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = dict[str, Any]
@@ -78,6 +79,7 @@ detector_options = together(
         "--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame only."
     ),
     click.option("--max-people", type=click.IntRange(1), help="At most so many people a frame, best first."),
+    click.option("--trust", is_flag=True, help="Let the file of yolo:PATH run code: it is from somebody you know."),
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
 
@@ -86,6 +88,9 @@ smoothing_option = click.option(
 )
 json_format_option = click.option(
     "--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True
+)
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with a run that was interrupted; what is finished is left alone."
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 
@@ -110,6 +115,12 @@ replay_options = together(
     export_options,
     smoothing_option,
     overwrite_option,
+)
+
+size_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    help="Refuse pictures and frames of more pixels before they are unpacked.  [16384x16384]",
 )
 
 reporting_options = together(
@@ -143,8 +154,8 @@ def named_outputs(options: Options) -> dict[str, Path | None]:
 
 
 def command_line() -> str:
-    """What the user wrote, for provenance; addresses without user, password and query."""
-    return " ".join(["tpose", *(_ADDRESS.sub(r"\1\2", word) for word in sys.argv[1:])])
+    """What the user wrote, for provenance, to be typed again as it is; addresses without user, password and query."""
+    return shlex.join(["tpose", *(_ADDRESS.sub(r"\1\2", word) for word in sys.argv[1:])])
 
 
 def model_choice_of(options: Options) -> ModelChoice:
@@ -185,6 +196,7 @@ def detector_choice_of(options: Options) -> DetectorOptions:
         options["min_box"],
         options["det_size"],
         options["det_every"],
+        options["trust"],
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def settings_of(options: Options) -> Settings:
     """The shared part of a job."""
     from tposecli.job import Settings
+    from tposecli.source import MOST_PIXELS
 
     return Settings(
         model=model_choice_of(options),
@@ -30,7 +31,9 @@ def settings_of(options: Options) -> Settings:
         openpose_format=options["openpose_format"],
         view=view_of(options),
         overwrite=options["overwrite"],
+        resume=options.get("resume", False),
         command=command_line(),
+        max_pixels=options["max_pixels"] or MOST_PIXELS,
     )
 
 
@@ -53,6 +56,7 @@ def replay_settings_of(options: Options) -> Settings:
 def figure_settings_of(options: Options) -> Settings:
     """The part of a job that a figure of one person needs."""
     from tposecli.job import Settings
+    from tposecli.source import MOST_PIXELS
 
     plain = {"attention_style": "heat", "attention_view": "overlay", "alpha": 1.0}
     return Settings(
@@ -60,4 +64,5 @@ def figure_settings_of(options: Options) -> Settings:
         detector=detector_choice_of(options),
         attention=attention_style_of({**options, **plain}),
         overwrite=options["overwrite"],
+        max_pixels=options["max_pixels"] or MOST_PIXELS,
     )

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 @encoding_options
 @view_options
 @shared.output_options
+@shared.resume_option
 @shared.export_options
 @attention_options
 @reading_options
+@shared.size_option
 @shared.window_options
 @shared.model_options
 @shared.detector_options

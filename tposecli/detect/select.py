@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tposecli.detect.base import BoxFilter, Detector
 from tposecli.errors import UsageError, WeightsError
+from tposecli.files import sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ class DetectorOptions:
         min_size: Boxes whose longer side is under so many pixels go.
         image_size: Longer side, pixels, to which frames are scaled for the net; None for what suits the detector.
         every: The detector sees every so many frames; boxes between are interpolated.
+        trust: Its file may run code when it is read.
 
     Raises:
         UsageError: One of them cannot be.
@@ -48,6 +50,7 @@ class DetectorOptions:
     min_size: float = 0.0
     image_size: int | None = None
     every: int = 1
+    trust: bool = False
 
     def __post_init__(self) -> None:
         _split(self.name)
@@ -93,12 +96,20 @@ def build_detector(options: DetectorOptions, device: torch.device, downloads: Do
     if kind == "yolo":
         from tposecli.detect.yolo import YoloDetector
 
-        return YoloDetector(argument, options.box_filter(), options.image_size, device, downloads)
+        chosen = options.box_filter(), options.image_size
+        return YoloDetector(argument, *chosen, device, downloads, trust=options.trust)
     if kind == "torchvision":
         from tposecli.detect.torchvision import TorchvisionDetector
 
         return TorchvisionDetector(argument, options.box_filter(), options.image_size, device, downloads)
     return _bundled(options, device)
+
+
+def digest_of_argument(name: str) -> str | None:
+    """SHA-256 of the file that a detector's name names, if it does."""
+    argument = _split(name)[1]
+    path = Path(argument).expanduser()
+    return sha256_of(path) if argument and path.is_file() else None
 
 
 def _bundled(options: DetectorOptions, device: torch.device) -> Detector:

@@ -38,6 +38,8 @@ PUBLISHED: Final = re.compile(
 SIZE: Final = 640
 """Longer side, pixels, to which a frame is scaled where nobody says otherwise."""
 PERSON: Final = 0
+HARMLESS: Final = ".pt"
+"""Ending of the one kind of model that can be read without running code from it."""
 BOX_TASKS: Final = ("detect", "segment", "pose")
 MOST_BOXES: Final = 300
 LARGEST_BATCH: Final = 16
@@ -73,6 +75,8 @@ class YoloDetector:
         image_size: int | None = None,
         device: torch.device | str = "cpu",
         downloads: Downloads | None = None,
+        *,
+        trust: bool = False,
     ) -> None:
         """Load the model and run it once.
 
@@ -82,9 +86,10 @@ class YoloDetector:
             image_size: Longer side of the scaled frame, pixels; None for ``SIZE``.
             device: Where it runs.
             downloads: How a published model may be fetched if it is not here.
+            trust: Read it even where that may run code from it.
 
         Raises:
-            UsageError: ultralytics, or a package that this kind of file needs, is not installed.
+            UsageError: ultralytics, or a package that this kind of file needs, is not installed; or it is not trusted.
             WeightsError: There is no such file, or it is no model that finds boxes.
         """
         library = load_ultralytics()
@@ -100,7 +105,9 @@ class YoloDetector:
             "save": False,
             "verbose": False,
         }
-        with contained(), _no_downloads(library), _explained(path):
+        if not trust:
+            check_harmless(path, library)
+        with contained(), _strictly(library, trust), _explained(path, trust):
             self._model = library.YOLO(str(path))
             if self._model.task not in BOX_TASKS:
                 raise WeightsError(f"{path}: a model for {self._model.task}; choose one of {', '.join(BOX_TASKS)}")
@@ -197,20 +204,44 @@ def contained() -> Iterator[None]:
         torch.save = save
 
 
+def check_harmless(path: Path, library: ModuleType) -> None:
+    """Refuse a model that could run code when it is read: only a ``.pt`` can be read without its pickle.
+
+    Raises:
+        UsageError: It could, or the library or torch is too old to tell.
+    """
+    if path.suffix != HARMLESS or not path.is_file():
+        raise UsageError(
+            f"{path}: a model of this kind can run code when it is read; take a .pt file, or add --trust if you know "
+            "who made it"
+        )
+    if not (
+        hasattr(library.nn.tasks, "SAFE_LOAD") and hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
+    ):
+        raise UsageError(
+            f"{path}: this version of ultralytics or torch reads models by running code from them; update both, or add "
+            "--trust if you know who made it"
+        )
+
+
 @contextmanager
-def _no_downloads(library: ModuleType) -> Iterator[None]:
-    """Have the library take the path it is given: it renames some (``yolov5s.pt``) and fetches the renamed file."""
-    downloads = library.utils.downloads
-    fetch = downloads.attempt_download_asset
+def _strictly(library: ModuleType, trust: bool) -> Iterator[None]:
+    """Have the library unpickle nothing it does not know, whoever imported it, and take the path it is given.
+
+    It renames some (``yolov5s.pt``) and fetches the renamed file.
+    """
+    downloads, tasks = library.utils.downloads, library.nn.tasks
+    fetch, safe = downloads.attempt_download_asset, getattr(tasks, "SAFE_LOAD", False)
     downloads.attempt_download_asset = lambda file, *_, **__: str(file)
+    tasks.SAFE_LOAD = not trust
     try:
         yield
     finally:
-        downloads.attempt_download_asset = fetch
+        downloads.attempt_download_asset, tasks.SAFE_LOAD = fetch, safe
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, trust: bool) -> Iterator[None]:
     """Turn the library's failures to load a model into ours."""
     try:
         yield
@@ -220,6 +251,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise UsageError(f"{path}: this kind of model needs a package that is not installed ({error})") from error
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: not a YOLO model that ultralytics reads ({reason}); get the file again") from error
+        advice = "get the file again" + ("" if trust else ", or add --trust if it has classes of its own and is yours")
+        raise WeightsError(f"{path}: not a YOLO model that ultralytics reads ({reason}); {advice}") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, it holds more than a model; reading it could run code") from error

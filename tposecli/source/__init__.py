@@ -7,19 +7,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, Self
 
-from tposecli.source.access import Medium, camera_number, is_address, is_stdin, local_path
+from tposecli.source.access import Medium, camera_number, is_address, is_stdin, local_path, readable
 from tposecli.source.animation import SUFFIX, AnimationSource
 from tposecli.source.camera import CameraSource
 from tposecli.source.images import ImageSource
 from tposecli.source.listing import IMAGE_SUFFIXES, ImageList, expand, find_images
 from tposecli.source.sequence import SequenceSource, is_sequence
 from tposecli.source.session import Beside
+from tposecli.source.size import MOST_PIXELS
 from tposecli.source.video import VideoSource
 from tposecli.source.window import WHOLE, Window
 from tposecli.types import Frame, SourceInfo
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "MOST_PIXELS",
     "WHOLE",
     "ImageList",
     "ImageSource",
@@ -104,16 +106,21 @@ def open_video(
 
 
 def open_moving(
-    medium: Medium, window: Window = WHOLE, stream: int | None = None, rate: Fraction | None = None
+    medium: Medium,
+    window: Window = WHOLE,
+    stream: int | None = None,
+    rate: Fraction | None = None,
+    max_pixels: int = MOST_PIXELS,
 ) -> Moving:
-    """Open whatever ``medium`` names, as :func:`open_video` does."""
-    number = camera_number(medium)
-    if number is not None:
-        return CameraSource(number, window)
-    if not is_stdin(medium) and not is_address(medium):
-        path = local_path(medium)
-        if is_sequence(path):
-            return SequenceSource(path, window, rate)
-        if path.suffix.lower() == SUFFIX:
-            return AnimationSource(path, window)
-    return VideoSource(medium, window, stream)
+    """Open whatever ``medium`` names, as :func:`open_video` does; frames of more than ``max_pixels`` are refused."""
+    with readable(medium):
+        number = camera_number(medium)
+        if number is not None:
+            return CameraSource(number, window)
+        if not is_stdin(medium) and not is_address(medium):
+            path = local_path(medium)
+            if is_sequence(path):
+                return SequenceSource(path, window, rate, max_pixels)
+            if path.suffix.lower() == SUFFIX:
+                return AnimationSource(path, window, max_pixels)
+        return VideoSource(medium, window, stream, max_pixels)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
 from tposecli.errors import InputError, UsageError
@@ -22,12 +25,14 @@ _REAL_TIME = "rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data"
 _RTMP = "rtmp,rtmps,rtmpt,rtmpts,ffrtmphttp,tcp,tls,http,https,crypto,data"
 
 SCHEMES: Final = {
-    **dict.fromkeys(("http", "https"), _WEB),
+    "http": _WEB,
+    "https": _WEB.replace("http,https", "https"),
     **dict.fromkeys(("rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "tls"), _REAL_TIME),
     **dict.fromkeys(("rtmp", "rtmps", "rtmpt", "rtmpts"), _RTMP),
     "ftp": "ftp,tcp",
 }
-"""Scheme of an address to the protocols that FFmpeg may use for it: a playlist on a server opens no local file."""
+"""Scheme of an address to the protocols that FFmpeg may use for it: a playlist on a server opens no local file, and what
+begins with https stays there."""
 
 LIVE_SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "tls"})
 """Addresses that give what happens now: opened once, endless."""
@@ -50,7 +55,7 @@ class Access:
 
 def is_address(medium: Medium) -> bool:
     """Whether ``medium`` names something on a network rather than a file."""
-    return isinstance(medium, str) and "://" in medium and urlsplit(medium).scheme != "file"
+    return isinstance(medium, str) and "://" in medium and _scheme(medium) != "file"
 
 
 def is_stdin(medium: Medium) -> bool:
@@ -67,7 +72,7 @@ def is_live(medium: Medium) -> bool:
     """Whether ``medium`` is known to be endless by its name alone."""
     if camera_number(medium) is not None:
         return True
-    return is_address(medium) and urlsplit(str(medium)).scheme.lower() in LIVE_SCHEMES
+    return is_address(medium) and _scheme(str(medium)) in LIVE_SCHEMES
 
 
 def camera_number(medium: Medium) -> int | None:
@@ -84,12 +89,16 @@ def local_path(medium: Medium) -> Path:
 
 
 def label(medium: Medium) -> str:
-    """File name, or the address without user, password and query."""
+    """File name, or the address without user, password and query.
+
+    Raises:
+        UsageError: An address that cannot be taken apart, so that nobody knows where its password ends.
+    """
     if is_stdin(medium):
         return "stdin"
     if not is_address(medium):
         return local_path(medium).name
-    parts = urlsplit(str(medium))
+    parts = _parts(str(medium))
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -99,7 +108,7 @@ def stem(medium: Medium) -> str:
         return f"camera{medium}"
     if is_stdin(medium):
         return "stdin"
-    path = Path(urlsplit(str(medium)).path) if is_address(medium) else local_path(medium)
+    path = Path(_parts(str(medium)).path) if is_address(medium) else local_path(medium)
     return path.stem.replace("%", "") or "video"
 
 
@@ -113,21 +122,67 @@ def access_to(medium: Medium) -> Access:
 
     Raises:
         InputError: It is no file, a folder, or empty.
-        UsageError: Its scheme is not one of ``SCHEMES``.
+        UsageError: Its scheme is not one of ``SCHEMES``, or it cannot be taken apart.
     """
     if is_stdin(medium):
         return Access("fd:", {"fd": "0", "protocol_whitelist": "fd,crypto,data"})
     if not is_address(medium):
         path = local_path(medium)
-        _check_file(path)
+        with readable(medium):
+            _check_file(path)
         return Access(f"file:{path}", {"protocol_whitelist": "file,crypto,data"})
-    scheme = urlsplit(str(medium)).scheme.lower()
+    scheme = _scheme(str(medium))
+    _parts(str(medium))
     if scheme not in SCHEMES:
         raise UsageError(f"{shown(medium)}: no address of a video; use one of {', '.join(SCHEMES)} or a file name")
-    options = {"protocol_whitelist": SCHEMES[scheme]}
+    options = {"protocol_whitelist": SCHEMES[scheme], **_tls()}
     if scheme in ("rtsp", "rtsps"):
         options["rtsp_flags"] = "prefer_tcp"
     return Access(str(medium), options, NETWORK_TIMEOUT_S)
+
+
+def _scheme(address: str) -> str:
+    return address.partition("://")[0].lower()
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        UsageError: It has none; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(
+            f"{_scheme(address)}://...: not an address; write / ? # @ : in a user or password as %2F %3F %23 %40 %3A"
+        ) from error
+    return parts
+
+
+@contextmanager
+def readable(medium: Medium) -> Iterator[None]:
+    """Turn what the system says against a file into words.
+
+    Raises:
+        InputError: It may not be read, or cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{shown(medium)}: cannot be read ({reason_of(error)}); check its name and rights") from error
+
+
+def reason_of(error: OSError) -> str:
+    """What went wrong, without the address, which may hold a password."""
+    return error.strerror or type(error).__name__
+
+
+def _tls() -> dict[str, str]:
+    """Have FFmpeg check certificates, which it does not of itself, against those that Python trusts."""
+    authorities = ssl.get_default_verify_paths().cafile
+    return {"tls_verify": "1"} | ({"ca_file": authorities} if authorities else {})
 
 
 def _check_file(path: Path) -> None:

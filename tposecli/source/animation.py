@@ -13,12 +13,15 @@ import numpy as np
 from tposecli.errors import InputError
 from tposecli.source.access import access_to
 from tposecli.source.clip import Clip, Picture
+from tposecli.source.images import check_still
+from tposecli.source.size import MOST_PIXELS
 from tposecli.source.window import WHOLE, Window
 from tposecli.types import Image, SourceInfo
 
 SUFFIX: Final = ".webp"
-BLOCK: Final = 32
-"""Pictures decoded at a time: what is held in memory."""
+BLOCK_PIXELS: Final = 1 << 26
+"""Pixels decoded at a time: what is held in memory; at least one picture, at most ``LARGEST_BLOCK``."""
+LARGEST_BLOCK: Final = 1024
 SHORTEST_MS: Final = 100
 """What browsers take for a duration of 10 ms or less."""
 
@@ -28,18 +31,20 @@ _TIME_BASE = Fraction(1, 1000)
 class AnimationSource(Clip):
     """The pictures of an animated WebP with their times; transparency is left out. A plain one is one frame."""
 
-    def __init__(self, path: Path, window: Window = WHOLE) -> None:
+    def __init__(self, path: Path, window: Window = WHOLE, max_pixels: int = MOST_PIXELS) -> None:
         """Look at all durations and the first picture.
 
         Raises:
-            InputError: The file is missing or damaged.
+            InputError: The file is missing or damaged, or has more than ``max_pixels``.
         """
         super().__init__(window)
         access_to(path)
         self._path, self.files = path, (path,)
         self._data = np.fromfile(path, np.uint8)
+        width, height = check_still(self._data, str(path), max_pixels)
+        self._count = min(LARGEST_BLOCK, max(1, BLOCK_PIXELS // (width * height or 1)))
         first, durations = self._block(0)
-        total = durations if len(first) < BLOCK else self._durations(durations)
+        total = durations if len(first) < self._count else self._durations(durations)
         length_ms = max(1, sum(total))
         size_wh = first[0].shape[1], first[0].shape[0]
         self.info = SourceInfo(path.name, size_wh, Fraction(len(total) * 1000, length_ms), _TIME_BASE, len(total))
@@ -52,14 +57,14 @@ class AnimationSource(Clip):
             for image, duration in zip(images, durations, strict=True):
                 yield time_ms, self.info.name, lambda image=image: _rgb(image)  # type: ignore[misc]
                 time_ms += duration
-            start += BLOCK
-            if len(images) < BLOCK:
+            start += self._count
+            if len(images) < self._count:
                 return
 
     def _durations(self, known: list[int]) -> list[int]:
         """Milliseconds of all pictures, given those of the first block."""
         durations, latest = list(known), known
-        while len(latest) == BLOCK:
+        while len(latest) == self._count:
             latest = self._block(len(durations))[1]
             durations += latest
         return durations
@@ -67,7 +72,7 @@ class AnimationSource(Clip):
     def _block(self, start: int) -> tuple[Sequence[Any], list[int]]:
         """Pictures as decoded, and their durations in milliseconds, from number ``start`` on."""
         try:
-            done, animation = cv2.imdecodeanimation(self._data, start=start, count=BLOCK)
+            done, animation = cv2.imdecodeanimation(self._data, start=start, count=self._count)
         except cv2.error:
             done, animation = False, cv2.Animation()
         if not (done and animation.frames):

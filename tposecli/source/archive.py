@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
-from pathlib import Path, PurePosixPath
+import zlib
+from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.errors import InputError
+from tposecli.files import inner_name
 
 SUFFIX: Final = ".zip"
 MOST_BYTES: Final = 1 << 30
 """A larger picture in an archive is taken for an attack."""
 
-_DAMAGE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError)
-"""What reading a zip file raises; RuntimeError where it is encrypted."""
+DAMAGE: Final = (
+    *(OSError, EOFError, LookupError, MemoryError, OverflowError, RuntimeError, UnicodeError, ValueError),
+    *(zipfile.BadZipFile, lzma.LZMAError, struct.error, zlib.error),
+)
+"""What reading a damaged zip file raises; RuntimeError where it is encrypted."""
 
 
 def is_archive(path: Path) -> bool:
@@ -37,10 +44,17 @@ def members(archive: Path) -> list[Path]:
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            names = [PurePosixPath(entry.filename) for entry in opened.infolist() if not entry.is_dir()]
-    except _DAMAGE as error:
+            names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
+    except DAMAGE as error:
         raise InputError(f"{archive}: cannot be read as a zip file ({error}); it may be cut off or damaged") from error
-    return [archive / name for name in names if ".." not in name.parts and not name.is_absolute()]
+    return [archive / name for name in names if _is_inner(name)]
+
+
+def _is_inner(name: str) -> bool:
+    try:
+        return bool(inner_name(name))
+    except ValueError:
+        return False
 
 
 class Reader:
@@ -68,7 +82,7 @@ class Reader:
             if archive is None:
                 return np.fromfile(path, np.uint8)
             return np.frombuffer(self._member(archive, path), np.uint8)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InputError(f"{path}: cannot be read ({reason}); check the name and its rights") from error
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any, cast
 
 import av
@@ -19,11 +20,21 @@ import numpy as np
 from av.buffer import Buffer
 
 from tposecli.errors import InputError, UsageError
-from tposecli.source.access import Medium, access_to, is_address, is_stdin, shown
+from tposecli.source.access import Medium, access_to, is_address, is_stdin, reason_of, shown
+from tposecli.source.size import check_pixels
 from tposecli.types import Image
 
 ANY_CLOCK = ("mpegts", "mpeg", "dvd", "svcd", "vob", "rtsp", "sdp", "hls")
 """Formats whose clock may start anywhere, so that "from the beginning" means from their first timestamp."""
+
+FOLLOWING = frozenset(
+    {"concat", "dash", "hds", "hls", "image2", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp", "smoothstreaming"}
+    | {"tee", "vobsub", "webm_dash_manifest"}
+)
+"""Formats that name other files or addresses, which FFmpeg then opens."""
+
+PADDING = 1 << 16
+"""Pixels that a decoder may need beyond those of the picture, and a quarter of it: it works in whole blocks."""
 
 UNSEEKABLE = "an MP4 with its index at the end must be named as a file, or made with -movflags +faststart"
 
@@ -77,11 +88,10 @@ def open_media(medium: Medium) -> av.container.InputContainer:
         UsageError: An address of an unknown kind.
     """
     access = access_to(medium)
+    options = access.options if is_address(medium) else {**access.options, "format_whitelist": _self_contained()}
     try:
-        container = av.open(
-            access.name, "r", options=access.options, metadata_errors="replace", timeout=access.timeout_s
-        )
-    except (av.FFmpegError, OSError) as error:
+        container = av.open(access.name, "r", options=options, metadata_errors="replace", timeout=access.timeout_s)
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{shown(medium)}: cannot be opened as a video ({_reason(medium, error)})") from error
     if container.format.name == "tty":
         container.close()
@@ -89,11 +99,17 @@ def open_media(medium: Medium) -> av.container.InputContainer:
     return container
 
 
+@cache
+def _self_contained() -> str:
+    """The formats that FFmpeg may take a file for: a list of other files would have it open those."""
+    return ",".join(sorted(av.formats_available - FOLLOWING))
+
+
 def _reason(medium: Medium, error: Exception) -> str:
     """FFmpeg's reason, and what can be done about it."""
-    reason = getattr(error, "strerror", None) or str(error)
+    reason = reason_of(error) if isinstance(error, OSError) else str(error)
     if is_address(medium):
-        return f"{reason}; check the address, and that it can be reached from here"
+        return f"{reason}; check the address, that it can be reached from here, and with https its certificate"
     if is_stdin(medium):
         return f"{reason}; {UNSEEKABLE}"
     return f"{reason}; it may be cut off, damaged or of another kind"
@@ -119,6 +135,16 @@ def pick_video(
     if stream.codec_context is None:
         raise InputError(f"{name}: no decoder for its video codec; convert it to H.264, for example with ffmpeg")
     return stream
+
+
+def limit_pixels(stream: av.video.stream.VideoStream, name: str, most: int) -> None:
+    """Refuse a stream whose frames are too large, and have its decoder refuse those that grow on the way.
+
+    Raises:
+        InputError: They are too large from the beginning.
+    """
+    check_pixels(name, (stream.width, stream.height), most)
+    stream.codec_context.options = {"max_pixels": str(most + most // 4 + PADDING)}
 
 
 def set_discard(container: av.container.InputContainer, keep: Collection[str]) -> None:

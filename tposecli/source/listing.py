@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tposecli.errors import InputError
+from tposecli.source.access import readable
 from tposecli.source.archive import archive_of, is_archive, members
 
 IMAGE_SUFFIXES = frozenset(
@@ -57,14 +58,16 @@ def find_images(inputs: Sequence[Path | str], recursive: bool = False) -> ImageL
     Raises:
         InputError: Something named does not exist, or none of it is an image.
     """
-    found: dict[Path, tuple[Path, Path]] = {}
-    skipped: set[Path] = set()
+    found: dict[str, tuple[Path, Path]] = {}
+    skipped: set[str] = set()
     for start in expand(inputs):
-        for path in _files(start, recursive):
+        with readable(start):
+            files = _files(start, recursive)
+        for path in files:
             if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-                found.setdefault(path.resolve(), (path, start if path != start else path.parent))
+                found.setdefault(os.path.realpath(path), (path, start if path != start else path.parent))
             else:
-                skipped.add(path.resolve())
+                skipped.add(os.path.realpath(path))
     if not found:
         raise InputError(_none_found(inputs, recursive))
     ordered = sorted(found.values(), key=lambda item: natural_key(item[0].as_posix()))
@@ -84,9 +87,11 @@ def expand(inputs: Iterable[Path | str]) -> list[Path]:
     expanded: dict[Path, None] = {}
     for item in inputs:
         path = Path(item)
-        if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        with readable(path):
+            is_list, exists = path.suffix.lower() == LIST_SUFFIX and path.is_file(), path.exists()
+        if is_list:
             expanded.update(dict.fromkeys(expand(_read_list(path))))
-        elif path.exists():
+        elif exists:
             expanded[path] = None
         else:
             expanded.update(dict.fromkeys(_matches(path)))
@@ -95,8 +100,8 @@ def expand(inputs: Iterable[Path | str]) -> list[Path]:
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sorting key that reads digits as numbers: ``frame2`` before ``frame10``."""
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], text
+    parts = re.split(r"0*([0-9]+)", text.casefold())
+    return [(0, len(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part], text
 
 
 def _matches(path: Path) -> list[Path]:
@@ -131,10 +136,7 @@ def _files(start: Path, recursive: bool) -> list[Path]:
         return [start]
     if recursive:
         return [Path(folder, name) for folder, _, names in os.walk(start) for name in names]
-    try:
-        return [path for path in start.iterdir() if path.is_file()]
-    except OSError as error:
-        raise InputError(f"{start}: the folder cannot be read ({error.strerror}); check its rights") from error
+    return [path for path in start.iterdir() if path.is_file()]
 
 
 def _names(found: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:

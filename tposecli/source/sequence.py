@@ -16,6 +16,7 @@ from tposecli.source.archive import Reader, is_archive
 from tposecli.source.clip import Clip, Picture
 from tposecli.source.images import decode_image
 from tposecli.source.listing import IMAGE_SUFFIXES, ImageList, find_images
+from tposecli.source.size import MOST_PIXELS
 from tposecli.source.window import WHOLE, Window
 from tposecli.types import Image, SourceInfo
 
@@ -66,23 +67,27 @@ def matching(pattern: Path) -> list[Path]:
 class SequenceSource(Clip):
     """Stills in the order of their numbers, at a constant rate; gaps in the numbers do not count."""
 
-    def __init__(self, path: Path, window: Window = WHOLE, rate: Fraction | None = None) -> None:
+    def __init__(
+        self, path: Path, window: Window = WHOLE, rate: Fraction | None = None, max_pixels: int = MOST_PIXELS
+    ) -> None:
         """Find the stills.
 
         Args:
             path: A pattern (``%06d.png``, ``*.png``) or a zip file.
             window: Which part of them.
             rate: Pictures a second.
+            max_pixels: Larger stills are lost.
 
         Raises:
             InputError: There are none, or not one of them can be read.
         """
         super().__init__(window)
-        self._stills = _found(path)
+        self._stills, self._max_pixels = _found(path), max_pixels
         self.files = self._stills.files
         rate = rate or RATE
         with Reader() as reader:
-            images = (image for still in self._stills.paths if (image := _decoded(reader, still)) is not None)
+            tried = (_decoded(reader, still, max_pixels) for still in self._stills.paths)
+            images = (image for image in tried if image is not None)
             first = next(images, None)
         if first is None:
             raise InputError(f"{path}: not one picture of it can be decoded; check that they open")
@@ -93,7 +98,7 @@ class SequenceSource(Clip):
         """Every still."""
         with Reader() as reader:
             for pts, (path, name) in enumerate(self._ordered()):
-                yield pts, name, partial(_decoded, reader, path)
+                yield pts, name, partial(_decoded, reader, path, self._max_pixels)
 
     def _ordered(self) -> Iterator[tuple[Path, str]]:
         return zip(self._stills.paths, self._stills.names, strict=True)
@@ -109,10 +114,10 @@ def _found(path: Path) -> ImageList:
     return ImageList(tuple(paths), tuple(still.name for still in paths))
 
 
-def _decoded(reader: Reader, path: Path) -> Image | None:
-    """The still's pixels; None, and a line in the log, where it is damaged."""
+def _decoded(reader: Reader, path: Path, max_pixels: int) -> Image | None:
+    """The still's pixels; None, and a line in the log, where it is damaged or too large."""
     try:
-        return decode_image(reader.read(path), str(path))
+        return decode_image(reader.read(path), str(path), max_pixels=max_pixels)
     except InputError as error:
         log.warning("%s", error)
         return None

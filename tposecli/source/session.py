@@ -17,7 +17,8 @@ from av.packet import Packet
 
 from tposecli.errors import InputError
 from tposecli.source.access import Medium, is_once, is_stdin, shown
-from tposecli.source.container import UNSEEKABLE, has_own_zero, open_media, pick_video, set_discard
+from tposecli.source.container import UNSEEKABLE, has_own_zero, limit_pixels, open_media, pick_video, set_discard
+from tposecli.source.size import MOST_PIXELS
 
 AnyPacket: TypeAlias = "Packet[av.stream.Stream]"
 VideoPacket: TypeAlias = "Packet[av.video.stream.VideoStream]"
@@ -123,16 +124,19 @@ class Session:
             FFmpeg adds the decoder's delay to those that it counts.
     """
 
-    def __init__(self, medium: Medium, wanted: int | None = None, threads: str = "AUTO") -> None:
+    def __init__(
+        self, medium: Medium, wanted: int | None = None, threads: str = "AUTO", max_pixels: int = MOST_PIXELS
+    ) -> None:
         """Open ``medium``.
 
         Args:
             medium: What to read.
             wanted: Which of several video streams, from 0; None: the best.
             threads: FFmpeg's kind of decoder threads: ``AUTO``, or ``SLICE``, which holds no frames back.
+            max_pixels: Larger frames are not decoded.
 
         Raises:
-            InputError: It cannot be opened, or is no video.
+            InputError: It cannot be opened, is no video, or has larger frames.
         """
         self._name, self._medium = shown(medium), medium
         self._once = is_once(medium)
@@ -142,6 +146,7 @@ class Session:
         self.container = open_media(medium)
         try:
             self.stream = pick_video(self.container, self._name, wanted)
+            limit_pixels(self.stream, self._name, max_pixels)
         except BaseException:
             self.container.close()
             raise

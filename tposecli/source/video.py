@@ -21,6 +21,7 @@ from tposecli.source.container import as_fraction, claimed_end_s, duration_s, or
 from tposecli.source.filters import Deinterlacer, Timed
 from tposecli.source.pixels import Pixels, square_wh
 from tposecli.source.session import Beside, FileBeside, Session, VideoPacket
+from tposecli.source.size import MOST_PIXELS, check_pixels
 from tposecli.source.window import WHOLE, Window
 from tposecli.types import Frame, SourceInfo
 
@@ -74,23 +75,27 @@ class VideoSource:
         resized: Frames that had another size than the first and were scaled to it.
     """
 
-    def __init__(self, path: Medium, window: Window = WHOLE, stream: int | None = None) -> None:
+    def __init__(
+        self, path: Medium, window: Window = WHOLE, stream: int | None = None, max_pixels: int = MOST_PIXELS
+    ) -> None:
         """Look at the beginning of the video.
 
         Args:
             path: A file, an address, or ``-`` for standard input.
             window: Which part of it.
             stream: Which of several video streams, from 0; None: the one that players choose.
+            max_pixels: Of a frame; larger ones are refused.
 
         Raises:
-            InputError: The file is missing, a folder, empty, no video, or not one frame of it can be decoded.
+            InputError: The file is missing, a folder, empty, no video, one of larger frames, or not one frame of it can
+                be decoded.
             UsageError: The address is of an unknown kind, or there are not so many streams.
         """
         self.path, self.window = path, window
         self.corrupt, self.resized = 0, 0
         self.corrupt_at: list[float] = []
-        self._name, self._wanted = label(path), stream
-        session = Session(path, stream, "SLICE" if is_live(path) else "AUTO")
+        self._name, self._wanted, self._max_pixels = label(path), stream, max_pixels
+        session = Session(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
         try:
             self._look(session)
         except BaseException:
@@ -107,6 +112,7 @@ class VideoSource:
         first = session.first_frame()
         self._lead = session.lead
         self._pixels = Pixels(first, square_wh(first, as_fraction(stream.sample_aspect_ratio)))
+        check_pixels(self._name, self._pixels.size_wh, self._max_pixels)
         self._time_base = as_fraction(stream.time_base) or Fraction(1, 90_000)
         rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or as_fraction(stream.base_rate)
         self.info = SourceInfo(
@@ -203,7 +209,7 @@ class VideoSource:
             return
         if is_stdin(self.path):
             raise InputError("standard input can be read only once; write it to a file first")
-        with Session(self.path, self._wanted, threads) as session:
+        with Session(self.path, self._wanted, threads, self._max_pixels) as session:
             yield session
 
     def _read(self, run: _Pass) -> Generator[Timed, None, None]:

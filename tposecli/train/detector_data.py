@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.errors import InputError
+from tposecli.files import inner_name
 from tposecli.types import Float32, Image
 
 Polygon = Float32
@@ -111,7 +112,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
     try:
         data: Json = json.loads(annotations.read_text(encoding="utf-8"))
         rows = sorted(data["images"], key=lambda row: row["id"])
-        by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows}
+        by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows if inner_name(row["file_name"])}
         for annotation in data["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tposecli.errors import InputError
 from tposecli.evaluate.keypoint_set import numbers, read_json
 from tposecli.evaluate.problems import Problems
-from tposecli.files import write_text
+from tposecli.files import inner_name, write_text
 from tposecli.train.pose_layout import COCO, Layout, layout_of
 from tposecli.types import Float32, Image
 
@@ -100,7 +100,7 @@ def _images(photos: Photos, entries: Sequence[Any], problems: Problems) -> dict[
     for number, entry in enumerate(entries, start=1):
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
-            images[int(entry["id"])] = (photos.images / str(entry["file_name"]), *size)
+            images[int(entry["id"])] = (photos.images / inner_name(str(entry["file_name"])), *size)
         except (AttributeError, KeyError, TypeError, ValueError):
             problems.add(BROKEN, f"{photos.annotations.name}: image {number}")
     part = {"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[photos.half]
