@@ -89,6 +89,23 @@ def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
     ctx.exit(int(any(finding.remedy for finding in found)))
 
 
+@data.command()
+@click.argument("annotations", type=shared.FILE)
+@click.argument("opinions", type=shared.FILE)
+@click.option("-o", "--output", type=shared.FILE, required=True, help="The new annotation file.")
+def relabel(annotations: Path, opinions: Path, output: Path) -> None:
+    """Improve annotations with another model's keypoints.
+
+    OPINIONS are COCO results for the images of ANNOTATIONS, one person an image (as in Leeds Sports Poses). Faces and
+    hidden joints that nobody annotated are added; sides of arms and legs that were mixed up are set right. Annotated
+    joints are never moved.
+    """
+    from tposecli.train.second_opinion import relabel_file
+
+    for what, count in relabel_file(annotations, opinions, output).most_common():
+        click.echo(f"{count:7d}  {what}")
+
+
 def _takes(job: DataJob, steps: Sequence[Step]) -> list[str]:
     """What is to be done, and how much it is."""
     from tposecli.data.get import peak
