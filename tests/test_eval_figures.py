@@ -154,7 +154,7 @@ def test_reports_and_plots(data: tuple[Path, dict[str, Any]], tmp_path: Path) ->
     assert tpose_eval(*given, "--report", tmp_path / "r.json").exit_code == 0
     assert isinstance(tpose_eval(*given, "--report", tmp_path / "r.json").exception, UsageError)
     document = (tmp_path / "r.md").read_text()
-    assert "left_shoulder" in document and "precision_recall.png" in document and "0.9 to 1.0" in document
+    assert "left_shoulder" in document and "](plots/precision_recall.png)" in document and "0.9 to 1.0" in document
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {"precision_recall.png", "oks.png"}
     report = json.loads((tmp_path / "r.json").read_text(), parse_constant=pytest.fail)
     figures = judged(content, near_truth(content, 1, 1.0), "keypoints")

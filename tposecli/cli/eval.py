@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def _job(options: shared.Options) -> EvalJob:
         DetectorOptions(options["detector"], options["det_score"]),
         EvalOutputs(options["out"], options["report"], options["plots"], options["overwrite"]),
         options["strict"],
-        " ".join(["tpose", *sys.argv[1:]]),
+        shared.command_line(),
     )
 
 

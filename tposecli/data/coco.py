@@ -155,6 +155,14 @@ def pieces_of(name: str) -> tuple[Piece, ...]:
     return SETS[name]
 
 
+def how_to_get(path: Path) -> str:
+    """What to do where a file or folder is missing that is called like one of the layout; empty for any other."""
+    for name in SETS:
+        if path.name in (annotation_file(path, name).name, name):
+            return f"`tpose data coco {name}` gets it, and --data-dir names the folder of annotations/ and images/"
+    return ""
+
+
 def annotation_file(folder: Path, name: str) -> Path:
     """The annotations of a set; sets for test servers have a list of the images only."""
     kind = "image_info" if "test" in name else "person_keypoints"

@@ -126,7 +126,7 @@ def _file(job: EvalJob) -> Path:
         )
     if not path.is_file():
         raise UsageError(
-            f"{path}: the published detections are missing; {DETECTION_PAGES}. Put the file there, or take --boxes gt, "
+            f"{path}: the file of published boxes is missing; {DETECTION_PAGES}. Put it there, or take --boxes gt, "
             "--boxes detector or --boxes FILE"
         )
     return path

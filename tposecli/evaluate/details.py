@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tposecli.evaluate.keypoint_set import Float64, KeypointSet, Record
 from tposecli.similarity import weighted_oks
-from tposecli.skeleton import KEYPOINTS, MIRROR
+from tposecli.skeleton import MIRROR
 
 FOUND: Final = 0.5
 EXACT: Final = 0.85
@@ -74,18 +74,14 @@ def details(truth: KeypointSet, rows: Sequence[Record]) -> Details:
         if (people := [person for person in truth.people.get(image.id, ()) if _counts(person)])
     ]
     if not parts:
-        return Details([KeypointFigures(name, 0) for name in _names(truth.keypoints)], [0] * BINS)
+        return Details([KeypointFigures(name, 0) for name in truth.names], [0] * BINS)
     pairs = _Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Pairs.__slots__))
     counts, _ = np.histogram(np.minimum(pairs.oks, 1), BINS, (0, 1))
-    return Details([_figures(pairs, k, name) for k, name in enumerate(_names(truth.keypoints))], counts.tolist())
+    return Details([_figures(pairs, k, name) for k, name in enumerate(truth.names)], counts.tolist())
 
 
 def _counts(person: Record) -> bool:
     return person["num_keypoints"] > 0 and not person["iscrowd"]
-
-
-def _names(count: int) -> Sequence[str]:
-    return KEYPOINTS if count == len(KEYPOINTS) else [f"keypoint {number}" for number in range(1, count + 1)]
 
 
 def _pair(people: Sequence[Record], poses: Sequence[Record], sigmas: Float64) -> _Pairs:

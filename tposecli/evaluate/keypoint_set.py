@@ -13,10 +13,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.data.coco import annotation_file, images_folder
+from tposecli.data.coco import annotation_file, how_to_get, images_folder
 from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.job import DataChoice
 from tposecli.evaluate.problems import SENSELESS, Problems
+from tposecli.files import inner_name
+from tposecli.skeleton import KEYPOINTS
 
 Float64 = NDArray[np.float64]
 Record = dict[str, Any]
@@ -50,6 +52,7 @@ class KeypointSet:
         people: Annotations of the people, by image id, in the file's order: ``id`` (from 1), ``bbox``, ``area``,
             ``iscrowd``, ``keypoints``, ``num_keypoints``, as the COCO API wants them.
         category: Id of the category of people.
+        names: Of the K keypoints.
         sigmas: (K,) constants of object keypoint similarity.
         sha256: Digest of the images' ids and names and of the truth.
         has_truth: Whether people are annotated at all; not so in sets for test servers.
@@ -60,6 +63,7 @@ class KeypointSet:
     images: tuple[SetImage, ...]
     people: Mapping[int, list[Record]]
     category: int
+    names: tuple[str, ...]
     sigmas: Float64
     sha256: str
     has_truth: bool
@@ -122,6 +126,7 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
         images,
         people,
         category.get("id", 1),
+        _names(category, len(sigmas)),
         sigmas,
         _digest(facts),
         has_truth=annotations is not None,
@@ -160,10 +165,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise UsageError(
-            f"{path}: no such file; `tpose data coco val2017` gets COCO's sets, and --data-dir names the folder that "
-            "holds annotations/ and images/"
-        ) from error
+        raise UsageError(f"{path}: no such file; {how_to_get(path) or 'check its name'}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -188,7 +190,7 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[Set
     for number, entry in enumerate(entries):
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
-            image = SetImage(int(entry["id"]), str(entry["file_name"]), size)
+            image = SetImage(int(entry["id"]), inner_name(str(entry["file_name"])), size)
         except (AttributeError, KeyError, TypeError, ValueError):
             problems.add(SENSELESS, f"image {number} of {path.name}")
             continue
@@ -202,6 +204,14 @@ def _category(entries: Any) -> Record:
     """The category whose instances have keypoints; COCO's category of people where the file does not say."""
     found = [entry for entry in entries or () if isinstance(entry, dict) and "keypoints" in entry]
     return found[0] if found else {"id": 1}
+
+
+def _names(category: Record, count: int) -> tuple[str, ...]:
+    """Of the keypoints: the file's own, else COCO's, else numbers from 1."""
+    names = category.get("keypoints")
+    if isinstance(names, list) and len(names) == count:
+        return tuple(str(name) for name in names)
+    return KEYPOINTS if count == len(KEYPOINTS) else tuple(f"keypoint {number}" for number in range(1, count + 1))
 
 
 def _people(entries: Sequence[Any], category: int, known: set[int], problems: Problems) -> dict[int, list[Record]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -70,14 +71,14 @@ def text(report: Report) -> str:
 
 
 def markdown(report: Report, plots: Sequence[Path] = ()) -> str:
-    """As a document."""
+    """As a document; ``plots`` as it is to link them."""
     lines = [f"# {report.label}", "", *_markdown_table(_rows(report)), "", *(f"- {s}" for s in _sentences(report))]
     if report.details is not None:
         lines += ["", "## Keypoints", "", *_markdown_table(_keypoint_rows(report.details))]
         lines += ["", "## People by OKS of their pose", "", *_markdown_table(_histogram_rows(report.details))]
     if report.scores is not None and report.scores.precision:
         lines += ["", "## Precision at recall", "", *_markdown_table(_curve_rows(report.scores))]
-    lines += [line for path in plots for line in ("", f"![{path.stem}]({path})")]
+    lines += [line for path in plots for line in ("", f"![{path.stem}]({path.as_posix()})")]
     return "\n".join(lines) + "\n"
 
 
@@ -120,8 +121,9 @@ def write_report(path: Path, report: Report, plots: Sequence[Path] = ()) -> None
     Raises:
         OutputError: It cannot be written.
     """
+    links = [Path(os.path.relpath(plot, path.parent)) for plot in plots]
     content = (
-        markdown(report, plots)
+        markdown(report, links)
         if path.suffix == ".md"
         else json.dumps(as_json(report), allow_nan=False, indent=1) + "\n"
     )

@@ -9,8 +9,10 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from tposecli.data.coco import how_to_get
 from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.problems import UNREADABLE, Problems
+from tposecli.source.archive import DAMAGE
 from tposecli.source.images import decode_image
 from tposecli.types import Frame, SourceInfo
 
@@ -61,7 +63,7 @@ class ImageZip:
         self._path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise InputError(f"{path}: not a readable zip ({error}); download it again, or unpack it") from error
         members = [name for name in self._zip.namelist() if not name.endswith("/")]
         self._members = {PurePosixPath(name).name: name for name in members} | {name: name for name in members}
@@ -77,7 +79,7 @@ class ImageZip:
             raise InputError(f"{self._path}: has no {name}")
         try:
             return self._zip.read(member)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        except DAMAGE as error:
             raise InputError(f"{self._path}: {name} cannot be unpacked ({error})") from error
 
     def _member(self, name: str) -> str | None:
@@ -97,7 +99,8 @@ def open_images(path: Path) -> ImageStore:
     for candidate in (path, packed):
         if candidate.is_file():
             return ImageZip(candidate)
-    raise UsageError(f"{path}: no such folder of pictures, nor {packed}; put the pictures there or name their folder")
+    remedy = how_to_get(path) or "put the pictures there or name their folder"
+    raise UsageError(f"{path}: no such folder of pictures, nor {packed}; {remedy}")
 
 
 class EvalImages:

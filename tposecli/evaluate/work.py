@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from tposecli.errors import InputError, OutputError, UsageError
 from tposecli.models.files import cache_dir
-from tposecli.sinks.journal import JournalWriter, journal_path, read_journal
+from tposecli.sinks.journal import OWN, JournalWriter, journal_path, read_journal
 from tposecli.types import Poses, Result
 
 log = logging.getLogger("tposecli")
 
-FREE: Final = ("schema_version", "command")
+FREE: Final = (*OWN, "command")
 """What of the header may differ."""
 
 
