@@ -24,6 +24,7 @@ from tposecli.evaluate.problems import Problems
 from tposecli.fetch.download import Downloads
 from tposecli.models import build, find_spec
 from tposecli.models.weights import read_state
+from tposecli.skeleton import COCO, Layout
 from tposecli.train import pose_data
 from tposecli.train.pose import BEST, WEIGHTS, train
 from tposecli.train.pose_augment import NONE, Augmentation, Cutter, Sample, View, mirrored
@@ -31,7 +32,7 @@ from tposecli.train.pose_batches import Batches, Drawing, shares
 from tposecli.train.pose_data import Person, Photos, read_people, read_picture, with_pictures
 from tposecli.train.pose_init import start_from
 from tposecli.train.pose_job import Every, Length, PoseJob, Recipe
-from tposecli.train.pose_layout import COCO, layout_of
+from tposecli.train.pose_layout import halves, layout_of
 from tposecli.train.pose_rendered import render_people
 from tposecli.train.pose_sources import Reading, Source, read_checks, read_sources
 from tposecli.train.pose_state import save_weights
@@ -174,10 +175,10 @@ class TestData:
 
     def test_other_keypoints(self) -> None:
         layout = layout_of([PETS], "a.json")
-        assert layout.mirror == (0, 2, 1) and layout.limbs == ((0, 1), (0, 2)) and layout.halves == ((0,), (1, 2))
+        assert layout.mirror == (0, 2, 1) and layout.limbs == ((0, 1), (0, 2)) and halves(layout) == ((0,), (1, 2))
         plain = layout_of([{"keypoints": ["tail", "hand_left", "hand_right"]}], "a.json")
         assert plain.mirror == (0, 2, 1) and layout_of([], "a.json") is COCO
-        assert json.loads(layout.metadata()["keypoints"]) == PETS["keypoints"]
+        assert Layout.of_facts(json.loads(json.dumps(layout.facts()))) == layout
         for fault in ({"skeleton": [[1, 4]]}, {"flip_pairs": [[1, 9]]}, {"sigmas": [0.1]}, {"skeleton": 3}):
             with pytest.raises(InputError, match=r"a\.json"):
                 layout_of([{**PETS, **fault}], "a.json")
@@ -344,7 +345,7 @@ class TestRuns:
         assert (tmp_path / "curves.png").stat().st_size > 1000 and (tmp_path / BEST).is_file()
         with safe_open(weights, "pt") as file:
             known = {key: json.loads(value) for key, value in file.metadata().items()}
-        assert known["keypoints"] == PETS["keypoints"] and known["mirror"] == [0, 2, 1]
+        assert known["keypoint_names"] == PETS["keypoints"] and known["mirror"] == [0, 2, 1]
         assert known["skeleton"] == [[0, 1], [0, 2]] and known["input_hw"] == list(SIZE) and known["model"] == MODEL
         build(MODEL, SIZE, 3).load_state_dict(read_state(weights), strict=True)
 

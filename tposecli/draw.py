@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from tposecli.plate import FRACTION, INK, Colour, id_colour, lay, outline, plate
-from tposecli.skeleton import KEYPOINTS, LIMBS, side
+from tposecli.skeleton import COCO, Layout
 from tposecli.strokes import STEPS, Int32, Shapes, Strokes, origin_of, size_of
 from tposecli.trails import Trails
 from tposecli.types import UNTRACKED, Image, Poses
@@ -19,8 +19,8 @@ from tposecli.veil import Background, cover
 SMALLEST_CORE: Final = 36
 """Radius of a joint, in fractions of a pixel, up to which its lighter core would only be a blot."""
 
-NAMED_FIRST: Final = (*range(5, len(KEYPOINTS)), *range(5))
-"""Joints in the order in which their names take their places: those of the face, close together, come last."""
+FACE: Final = ("nose", "eye", "ear", "mouth", "chin")
+"""Joints that lie close together: their names take their places last."""
 
 Inks = tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Colour, ...]]
 """Colours of the joints, of their cores, and of the limbs."""
@@ -74,12 +74,12 @@ class DrawStyle:
             if not value > 0:
                 raise ValueError(f"{name}: expected more than 0, got {value}")
 
-    def inks(self, who: int) -> Inks:
+    def inks(self, who: int, layout: Layout = COCO) -> Inks:
         """What a person is drawn with, ``who`` being the number that chooses the colour of a track."""
         if self.colour_by == "side":
-            return _inks(self.left, self.right, self.centre)
+            return _inks(layout, self.left, self.right, self.centre)
         colour = id_colour(who)
-        return _inks(_mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
+        return _inks(layout, _mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
 
 
 class Draw:
@@ -89,9 +89,10 @@ class Draw:
     are sub-pixel; larger (nearer) people cover smaller ones. Trails are remembered: one ``Draw`` for each video.
     """
 
-    def __init__(self, style: DrawStyle | None = None) -> None:
+    def __init__(self, style: DrawStyle | None = None, layout: Layout = COCO) -> None:
         self._style = style = style or DrawStyle()
-        self._strokes = Strokes(style.min_score, style.sure_score, style.width, style.limbs)
+        self._layout = layout
+        self._strokes = Strokes(style.min_score, style.sure_score, style.width, style.limbs, layout)
         self._trails = Trails(style.trails, style.trail_s, style.min_score) if style.trails else None
 
     def draw(self, image: Image, poses: Poses, time_s: float | None = None) -> Image:
@@ -99,7 +100,7 @@ class Draw:
 
         Args:
             image: (H, W, 3) uint8 RGB, writable, rows contiguous.
-            poses: N people with the 17 COCO keypoints.
+            poses: N people with the keypoints of the layout.
             time_s: Time of the frame, seconds; without it there are no trails.
 
         Raises:
@@ -107,12 +108,12 @@ class Draw:
         """
         if not image.flags.writeable or not image.flags.c_contiguous:
             raise ValueError("image: expected a writable, contiguous array; draw on a copy")
-        if poses.xy.shape[1] != len(KEYPOINTS):
-            raise ValueError(f"poses: expected {len(KEYPOINTS)} keypoints, got {poses.xy.shape[1]}")
+        if poses.xy.shape[1] != len(self._layout):
+            raise ValueError(f"poses: expected {len(self._layout)} keypoints, got {poses.xy.shape[1]}")
         cover(image, self._style.background)
         if self._trails is not None and time_s is not None:
             self._trails.update(poses, time_s)
-            self._trails.draw(image, lambda who: self._style.inks(who)[0], self._style.width)
+            self._trails.draw(image, lambda who: self._style.inks(who, self._layout)[0], self._style.width)
         self._people(image, poses)
         return image
 
@@ -126,9 +127,9 @@ class Draw:
         for person in range(len(poses)):
             if self._style.boxes:
                 outline(image, ordered.boxes.xyxy[person], id_colour(plates[person]))
-            self._person(image, shapes, person, self._style.inks(who[person]))
+            self._person(image, shapes, person, self._style.inks(who[person], self._layout))
         if self._style.names:
-            _write_names(image, shapes)
+            _write_names(image, shapes, self._layout)
         for person, text in enumerate(self._labels(ordered)):
             if text:
                 self._label(image, ordered[person : person + 1], shapes, person, text)
@@ -191,12 +192,12 @@ def _figure(canvas: Image, shapes: Shapes, person: int, origin: Int32, inks: Ink
             cv2.circle(canvas, centre, radius * 5 // 9, cores[joint], -1, cv2.LINE_AA, FRACTION)
 
 
-def _write_names(image: Image, shapes: Shapes) -> None:
+def _write_names(image: Image, shapes: Shapes, layout: Layout) -> None:
     """Names of joints, each beside its own; one that would cover another is left out."""
     height = round(max(11, 0.02 * min(image.shape[:2])))
     taken = np.zeros((0, 4))
-    for joint in NAMED_FIRST:
-        picture, weight = plate(KEYPOINTS[joint].replace("_", " "), height, (244, 244, 238))
+    for joint in sorted(range(len(layout)), key=lambda joint: layout.part(joint) in FACE):
+        picture, weight = plate(layout.names[joint].replace("_", " "), height, (244, 244, 238))
         for person in np.flatnonzero(shapes.shown[:, joint]).tolist():
             left, middle = shapes.xy[person, joint] + (shapes.radius[person, joint] / (1 << FRACTION) + 4, 0)
             corner = round(float(left)), round(float(middle)) - height // 2
@@ -208,16 +209,16 @@ def _write_names(image: Image, shapes: Shapes) -> None:
 
 
 @lru_cache(maxsize=64)
-def _inks(left: Colour, right: Colour, centre: Colour) -> Inks:
+def _inks(layout: Layout, left: Colour, right: Colour, centre: Colour) -> Inks:
     sides = {"left": left, "right": right, "centre": centre}
-    joints = tuple(sides[side(joint)] for joint in range(len(KEYPOINTS)))
+    joints = tuple(sides[layout.side(joint)] for joint in range(len(layout)))
     cores = tuple(_mix(colour, (255, 255, 255), 0.72) for colour in joints)
-    return joints, cores, tuple(sides[_limb_side(first, second)] for first, second in LIMBS)
+    return joints, cores, tuple(sides[_limb_side(layout, *limb)] for limb in layout.limbs)
 
 
-def _limb_side(first: int, second: int) -> str:
+def _limb_side(layout: Layout, first: int, second: int) -> str:
     """The side both ends share; a limb from the nose belongs to the side of its other end."""
-    sides = {side(first), side(second)} - {"centre"}
+    sides = {layout.side(first), layout.side(second)} - {"centre"}
     return sides.pop() if len(sides) == 1 else "centre"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -60,7 +63,75 @@ OKS_SIGMAS: Float32 = np.array(
 """(17,) per-keypoint constants of object keypoint similarity, as COCO defines them."""
 
 
-def side(keypoint: int) -> str:
-    """``left``, ``right`` or ``centre``: the side of the body a keypoint belongs to."""
-    head, _, rest = KEYPOINTS[keypoint].partition("_")
-    return head if rest else "centre"
+@dataclass(frozen=True)
+class Layout:
+    """The K keypoints of a model.
+
+    Attributes:
+        names: What they are called.
+        limbs: Pairs of 0-based keypoints.
+        mirror: The keypoint that each one becomes when the picture is mirrored.
+        sigmas: Constants of object keypoint similarity.
+
+    Raises:
+        ValueError: These contradict one another.
+    """
+
+    names: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    mirror: tuple[int, ...]
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if not count or len(set(self.names)) != count or len(self.sigmas) != count:
+            raise ValueError("keypoints need different names, and one of the sigmas each")
+        if any(not 0 <= end < count for limb in self.limbs for end in limb):
+            raise ValueError("the skeleton names keypoints that are not there")
+        if sorted(self.mirror) != list(range(count)):
+            raise ValueError("each keypoint needs one mirror image")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def is_coco(self) -> bool:
+        """Whether these are COCO's 17."""
+        return self.names == KEYPOINTS
+
+    def side(self, keypoint: int) -> str:
+        """``left``, ``right`` or ``centre``: the side of the body a keypoint belongs to."""
+        return next((word for word in self._words(keypoint) if word in ("left", "right")), "centre")
+
+    def part(self, keypoint: int) -> str:
+        """What the keypoint is, whichever side it is on: ``wrist``."""
+        return self._words(keypoint)[-1]
+
+    def _words(self, keypoint: int) -> list[str]:
+        return re.split(r"[\W_]+", self.names[keypoint].lower())
+
+    def facts(self) -> dict[str, Any]:
+        """Ready for JSON: what headers of journals and metadata of checkpoints say of the keypoints."""
+        limbs = [list(limb) for limb in self.limbs]
+        facts = {"keypoint_names": self.names, "skeleton": limbs, "mirror": self.mirror, "sigmas": self.sigmas}
+        return {key: list(value) for key, value in facts.items()}
+
+    @staticmethod
+    def of_facts(facts: Mapping[str, Any]) -> Layout:
+        """From what :meth:`facts` gave, JSON or not; COCO's 17 where nothing is said.
+
+        Raises:
+            ValueError: It contradicts itself.
+        """
+        names = tuple(facts.get("keypoint_names", KEYPOINTS))
+        if names == KEYPOINTS:
+            return COCO
+        try:
+            limbs = tuple((int(first), int(second)) for first, second in facts["skeleton"])
+            mirror, sigmas = tuple(map(int, facts["mirror"])), tuple(map(float, facts["sigmas"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"skeleton, mirror and sigmas of the keypoints are needed ({error!r})") from error
+        return Layout(tuple(map(str, names)), limbs, mirror, sigmas)
+
+
+COCO: Final = Layout(KEYPOINTS, LIMBS, MIRROR, tuple(float(f"{sigma:g}") for sigma in OKS_SIGMAS))

@@ -11,19 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.plate import FRACTION, Float64
-from tposecli.skeleton import LIMBS
+from tposecli.skeleton import Layout
 from tposecli.types import Image, Poses
 
 Int32 = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
-TAPER: Final[Float64] = np.repeat([0.5, 0.42, 1.0, 0.86, 0.64, 1.0, 0.86, 0.64], [1, 4, 2, 2, 2, 2, 2, 2])
-"""(17,) thickness at each joint relative to the trunk: limbs narrow towards hands and feet, faces are fine."""
+TAPER: Final = {
+    **dict.fromkeys(("shoulder", "hip", "neck", "pelvis"), 1.0),
+    **dict.fromkeys(("wrist", "ankle", "hand", "foot", "paw", "hoof"), 0.64),
+    **{"nose": 0.5, "eye": 0.42, "ear": 0.42},
+}
+"""Thickness at joints relative to the trunk: limbs narrow towards hands and feet, faces are fine."""
+
+MIDDLE: Final = 0.86
+"""The same at knees, elbows and all others."""
 
 STEPS: Final = 6
 """Degrees of opacity."""
-
-FIRST, SECOND = np.array(LIMBS).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,17 @@ class Strokes:
     sure_score: float
     width: float
     limbs: bool
+    layout: Layout
+
+    @property
+    def taper(self) -> Float64:
+        """(K,) thickness at each joint relative to the trunk."""
+        return np.array([TAPER.get(self.layout.part(joint), MIDDLE) for joint in range(len(self.layout))])
+
+    @property
+    def ends(self) -> NDArray[np.intp]:
+        """(limbs, 2) keypoints."""
+        return np.array(self.layout.limbs, np.intp).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -41,6 +57,7 @@ class Shapes:
     """What is to be drawn of N people.
 
     Attributes:
+        ends: (limbs, 2) keypoints that each limb joins.
         xy: (N, K, 2) joints, pixels.
         shown: (N, K) which of them are drawn.
         joined: (N, limbs) which limbs are drawn.
@@ -53,6 +70,7 @@ class Shapes:
         cover: The same, wider by the rim and the pixel that smooth edges spill over.
     """
 
+    ends: NDArray[np.intp]
     xy: Float64
     shown: Mask
     joined: Mask
@@ -73,12 +91,14 @@ class Shapes:
         shown = near & (poses.score >= strokes.min_score)
         xy = np.where(near[:, :, None], poses.xy.astype(np.float64), 0)
         sure = (poses.score - strokes.min_score) / max(strokes.sure_score - strokes.min_score, 1e-6)
-        radius, rim = trunk[:, None] * TAPER, np.maximum(0.75, 0.34 * trunk)
-        ends, radii = (xy[:, FIRST], xy[:, SECOND]), (radius[:, FIRST], radius[:, SECOND])
+        radius, rim = trunk[:, None] * strokes.taper, np.maximum(0.75, 0.34 * trunk)
+        first, second = strokes.ends.T
+        ends, radii = (xy[:, first], xy[:, second]), (radius[:, first], radius[:, second])
         return cls(
+            ends=strokes.ends,
             xy=xy,
             shown=shown,
-            joined=shown[:, FIRST] & shown[:, SECOND] & strokes.limbs,
+            joined=shown[:, first] & shown[:, second] & strokes.limbs,
             opacity=np.ceil((0.3 + 0.7 * np.clip(sure, 0, 1)) * STEPS).astype(np.int32),
             centre=fractions(xy),
             radius=fractions((1.5 if strokes.limbs else 2.4) * radius),
@@ -93,7 +113,7 @@ class Shapes:
         faint: Mask = self.shown[person] & (self.opacity[person] < STEPS)
         reached = faint.copy()
         for limb in self.limbs_of(person):
-            first, second = LIMBS[limb]
+            first, second = self.ends[limb]
             if faint[first] or faint[second]:
                 reached[[first, second]] = True
         return reached
@@ -129,7 +149,7 @@ class Shapes:
         for joint, centre, radius in discs:
             cv2.circle(weight, centre, radius + rim, opacity[joint], -1, cv2.LINE_8, FRACTION)
         for limb in self.limbs_of(person):
-            first, second = LIMBS[limb]
+            first, second = self.ends[limb]
             cv2.fillConvexPoly(weight, cover[limb], min(opacity[first], opacity[second]), cv2.LINE_8, FRACTION)
         for joint, centre, radius in discs:
             cv2.circle(weight, centre, radius + pixel // 2, opacity[joint], -1, cv2.LINE_8, FRACTION)

@@ -18,11 +18,11 @@ from tposecli.errors import UsageError
 from tposecli.models import build, find_spec
 from tposecli.models.device import Runtime
 from tposecli.models.net import PoseNet
+from tposecli.skeleton import Layout
 from tposecli.train.pose_batches import Batch, Batches, Drawing, stream
 from tposecli.train.pose_check import Figures, measure
 from tposecli.train.pose_init import start_from
 from tposecli.train.pose_job import PoseJob
-from tposecli.train.pose_layout import Layout
 from tposecli.train.pose_log import Log
 from tposecli.train.pose_sources import Check, Reading, Source, read_checks, read_sources
 from tposecli.train.pose_state import CHECKPOINT, State, save_weights
@@ -216,8 +216,8 @@ class _Run:
     def _metadata(self) -> dict[str, str]:
         """What the weights say of themselves: all values are JSON."""
         facts = {"tool": f"tposecli {__version__}", "model": self.spec.name, "input_hw": self.state.net.input_hw}
-        known = {key: json.dumps(value) for key, value in {**facts, "step": self.state.step}.items()}
-        return {**known, **self.layout.metadata()}
+        known = {**facts, "step": self.state.step, **self.layout.facts()}
+        return {key: json.dumps(value) for key, value in known.items()}
 
 
 class _Pace:

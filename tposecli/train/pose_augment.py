@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli import crop
+from tposecli.skeleton import Layout
 from tposecli.train.pose_data import Person
-from tposecli.train.pose_layout import Layout
+from tposecli.train.pose_layout import halves
 from tposecli.types import Float32, Image
 
 Rng = np.random.Generator
@@ -148,7 +149,7 @@ class Cutter:
 
 def _half_body(joints: Float32, layout: Layout, aspect: float, upper: bool) -> tuple[Float32, Float32] | None:
     """Centre and scale of the upper or lower half, the other one where it has too few joints; None if both have."""
-    high, low = ([k for k in half if joints[k, 2] > 0] for half in layout.halves)
+    high, low = ([k for k in half if joints[k, 2] > 0] for half in halves(layout))
     chosen = high if (upper and len(high) > 2) or len(low) <= 2 else low
     if len(chosen) < 2:
         return None

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tposecli.prefetch import prefetch
+from tposecli.skeleton import Layout
 from tposecli.train.pose_augment import Augmentation, Cutter, Sample
 from tposecli.train.pose_data import read_picture
-from tposecli.train.pose_layout import Layout
 from tposecli.train.pose_rendered import render_one, size_for
 from tposecli.train.pose_sources import Source
 

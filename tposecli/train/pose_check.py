@@ -14,8 +14,8 @@ from tposecli.evaluate.score import score_poses
 from tposecli.models.device import Runtime
 from tposecli.models.net import PoseNet
 from tposecli.pose import PoseEstimator
+from tposecli.skeleton import Layout
 from tposecli.train.pose_data import read_picture
-from tposecli.train.pose_layout import Layout
 from tposecli.train.pose_sources import Check
 from tposecli.types import Boxes, Float32, Frame
 

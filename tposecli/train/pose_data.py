@@ -17,7 +17,8 @@ from tposecli.errors import InputError
 from tposecli.evaluate.keypoint_set import numbers, read_json
 from tposecli.evaluate.problems import Problems
 from tposecli.files import inner_name, write_text
-from tposecli.train.pose_layout import COCO, Layout, layout_of
+from tposecli.skeleton import COCO, Layout
+from tposecli.train.pose_layout import layout_of
 from tposecli.types import Float32, Image
 
 Json = dict[str, Any]

@@ -10,8 +10,9 @@ from tposecli.errors import InputError, UsageError
 from tposecli.evaluate.job import DataChoice
 from tposecli.evaluate.keypoint_set import KeypointSet, annotation_path, images_path, load_set, read_json
 from tposecli.evaluate.problems import Problems
+from tposecli.skeleton import COCO, Layout
 from tposecli.train.pose_data import Person, Photos, read_people, with_pictures
-from tposecli.train.pose_layout import COCO, Layout, layout_of
+from tposecli.train.pose_layout import layout_of
 from tposecli.train.pose_rendered import render_people
 
 Say = Callable[[str], None]
