@@ -27,9 +27,11 @@ FLOORS = {
         "follow",
         "readers",
         "replay",
+        "score",
         "resume",
         "runner",
         "evaluate",
+        "bench",
         "explainer",
         "validate",
         "doctor",
@@ -38,7 +40,7 @@ FLOORS = {
     7: ["cli"],
 }
 COMMANDS = [
-    *("attention", "convert", "data", "doctor", "eval", "images", "models", "render", "sample-media"),
+    *("attention", "bench", "convert", "data", "doctor", "eval", "images", "models", "render", "sample-media", "score"),
     *("train", "train-detector", "validate", "video", "weights"),
 ]
 FLOOR_OF = {

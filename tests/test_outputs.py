@@ -233,8 +233,8 @@ def test_refused_before_any_work(tmp_path: Path, path: str, options: VideoOption
 
 def test_standard_output_takes_one_output() -> None:
     with pytest.raises(UsageError, match="only one"):
-        check_outputs(Outputs(Path("-"), Path("-")), False, False)
-    check_outputs(Outputs(Path("-")), False, False)
+        check_outputs(Outputs(Path("-"), Path("-")), False, Settings())
+    check_outputs(Outputs(Path("-")), False, Settings())
 
 
 # ---- beside the picture

@@ -32,3 +32,8 @@ class WeightsError(TposeError):
 
 class DownloadError(TposeError):
     """A published file cannot be fetched, or what comes is not it."""
+
+
+def with_notes(what: str, error: BaseException) -> str:
+    """``what``, and what was noted on the error's way: how to go on, for example."""
+    return "; ".join([what, *getattr(error, "__notes__", ())])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tposecli.claim import claimed
 from tposecli.draw import Draw
 from tposecli.errors import UsageError
 from tposecli.explain import describe
@@ -14,6 +15,8 @@ from tposecli.exports import exports
 from tposecli.files import check_output
 from tposecli.job import Outputs, Settings, Summary, Watcher
 from tposecli.overlay import AttentionPainter
+from tposecli.resume import may_replace
+from tposecli.signals import deferred
 from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.sinks.attention_matrix import AttentionMatrix
@@ -24,8 +27,9 @@ from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.journal import journal_path
 from tposecli.sinks.openpose import check_openpose
 from tposecli.sinks.show import LiveWindow
-from tposecli.sinks.target import STDOUT
+from tposecli.sinks.target import STDOUT, partial_path
 from tposecli.sinks.video import VideoOut
+from tposecli.source import ImageList
 from tposecli.timings import Timings
 from tposecli.types import Result
 
@@ -89,9 +93,9 @@ class Maker:
 def deliver(
     results: Iterable[Result], sinks: Sequence[Sink], timings: Timings, watcher: Watcher, summary: Summary
 ) -> None:
-    """Hand every result to all sinks, in order, and count it."""
+    """Hand every result to all sinks, in order, and count it; a signal waits until a frame is in all of them."""
     for result in results:
-        with timings.measure("write"):
+        with deferred(), timings.measure("write"):
             for sink in sinks:
                 sink.write(result)
         summary.frames += 1
@@ -99,11 +103,12 @@ def deliver(
         watcher.seen(result)
 
 
-def check_outputs(outputs: Outputs, stills: bool, overwrite: bool, journal: bool = True) -> None:
+def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: bool = True) -> None:
     """Refuse, before any work is done, what would overwrite something, and a job that asks for nothing.
 
     Raises:
-        UsageError: One of the outputs is in the way, or there are none.
+        UsageError: One of the outputs is in the way, another run is writing it, or there are none.
+        OutputError: A folder cannot be made or written.
     """
     if not outputs.wanted:
         raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
@@ -111,15 +116,42 @@ def check_outputs(outputs: Outputs, stills: bool, overwrite: bool, journal: bool
         raise UsageError("only one output can go to standard output; give the others a file name")
     if STDOUT in (outputs.parquet, outputs.openpose, outputs.mmpose, outputs.npz):
         raise UsageError("only videos, --json and --csv can go to standard output; give the others a file name")
+    with claimed(outputs.files):
+        replaceable = may_replace(outputs, settings) if journal else frozenset()
+        for path in outputs.files:
+            _check_output(path, outputs, stills, settings.overwrite or path.resolve() in replaceable)
+        if journal and outputs.files:
+            check_output(journal_path(outputs.files[0]), settings.overwrite or settings.resume)
+
+
+def _check_output(path: Path, outputs: Outputs, stills: bool, overwrite: bool) -> None:
+    """Refuse one that is in the way."""
+    if path == outputs.openpose:
+        check_openpose(path, overwrite)
+    elif not _is_folder(path, outputs, stills):
+        check_output(path, overwrite)
+    elif path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file; name a folder for the pictures")
+
+
+def refuse_inputs(outputs: Outputs, images: ImageList) -> None:
+    """Refuse outputs that would be written over the pictures that are read.
+
+    Raises:
+        UsageError: It says which.
+    """
+    inputs = {path.resolve() for path in images.paths}
+    pictures = () if outputs.picture is None else (outputs.picture / name for name in images.names)
+    clash = next((path for path in (*outputs.files, *pictures) if path.resolve() in inputs), None)
+    if clash is not None:
+        raise UsageError(f"{clash} is an input; choose another output")
+
+
+def discard_partial(outputs: Outputs) -> None:
+    """Remove what an interrupted run left of videos that are complete now."""
     for path in outputs.files:
-        if path == outputs.openpose:
-            check_openpose(path, overwrite)
-        elif not _is_folder(path, outputs, stills):
-            check_output(path, overwrite)
-        elif path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file; name a folder for the pictures")
-    if journal and outputs.files:
-        check_output(journal_path(outputs.files[0]), overwrite)
+        if is_video(path):
+            partial_path(path).unlink(missing_ok=True)
 
 
 def needs_attention(outputs: Outputs, settings: Settings) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
 
 ENDS: Final = 1 << 20
 """Bytes at each end of a file that its fingerprint reads: enough to tell files apart, little for one of 100 GB."""
+
+FREE: Final = frozenset({"command"})
+"""What of a header may be another when a run goes on: the words of the command, whose meaning is compared."""
+
+CHANGED: Final = {
+    "source_sha256": "the input has changed",
+    "weights_sha256": "the weights are others",
+    "detector_sha256": "the detector's file has changed",
+    "boxes_sha256": "the boxes are others",
+}
+"""What to say of digests, which say nothing to the reader."""
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
@@ -81,3 +93,23 @@ def header(
         **describe_model(estimator),
         **run,
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What speaks against going on with a run: each entry of its header that is not as it was, in words.
+
+    Args:
+        before: The header of the journal.
+        now: The header that a new run would have.
+    """
+    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    changed = [key for key in {**old, **new} if key not in FREE and old.get(key) != new.get(key)]
+    return [CHANGED.get(key, f"{key} was {old.get(key)}, now {new.get(key)}") for key in changed]
+
+
+def _flat(facts: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
+    """Entries of entries, by ``outer.inner``."""
+    flat: dict[str, Any] = {}
+    for key, value in facts.items():
+        flat |= _flat(value, f"{lead}{key}.") if isinstance(value, dict) and value else {f"{lead}{key}": value}
+    return flat

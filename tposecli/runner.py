@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tposecli.claim import claimed
 from tposecli.detect.base import Detector
-from tposecli.detect.select import build_detector
-from tposecli.errors import TposeError
+from tposecli.detect.select import build_detector, digest_of_argument
+from tposecli.errors import InputError, TposeError, UsageError, with_notes
 from tposecli.follow import Followers
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
 from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
-from tposecli.outputs import Maker, check_outputs, deliver, needs_attention
+from tposecli.outputs import Maker, check_outputs, deliver, discard_partial, needs_attention, refuse_inputs
 from tposecli.overlay import AttentionPainter
 from tposecli.pipeline import Stages, run
 from tposecli.pose import PoseEstimator
 from tposecli.provenance import fingerprint, header
+from tposecli.resume import Ledger, earlier_run, is_finished, may_replace, refuse_another
+from tposecli.signals import deferred
 from tposecli.sinks.base import opened
 from tposecli.sinks.coco import image_ids
-from tposecli.sinks.journal import JournalWriter, journal_path
 from tposecli.sinks.output import check_video_output, open_output
 from tposecli.sinks.show import check_display
 from tposecli.sinks.video import VideoOut
 from tposecli.source import ImageSource, Source, find_images, open_moving
-from tposecli.source.access import label, shown
-from tposecli.types import SourceInfo
+from tposecli.source.access import camera_number, is_address, is_once, label, reason_of, shown
 
 log = logging.getLogger("tposecli")
 
@@ -50,28 +51,34 @@ class Workshop:
         self.painter = AttentionPainter(style, checkpoint.spec.stride)
         self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads)
 
-    def stages(self, tracked: bool, journal: JournalWriter | None) -> Stages:
+    def stages(self, plan: Plan) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
-        followers = Followers.of(self.settings, tracked)
+        followers = Followers.of(self.settings, plan.tracked, plan.live)
         return Stages(
             self.detector,
             self.estimator,
             followers.tracker,
             followers.smoother,
             self.settings.detector.every,
-            None if journal is None else lambda result: journal.write(result.frame, result.poses),
         )
 
-    def header(self, info: SourceInfo, files: Sequence[Path]) -> dict[str, Any]:
-        """The journal's header for an input."""
+    def header(self, plan: Plan) -> dict[str, Any]:
+        """The journal's header for an input: everything that its poses depend on."""
         settings = self.settings
-        options = {"detector": asdict(settings.detector), "smooth": settings.smooth}
-        run_facts = {"command": settings.command, "detector": settings.detector.name, "options": options}
-        return header(info, fingerprint(files) if files else None, self.estimator, run_facts)
+        options = {"detector": asdict(settings.detector), **settings.smooth.facts(plan.live)}
+        run_facts = {
+            "command": settings.command,
+            "detector": settings.detector.name,
+            "detector_sha256": digest_of_argument(settings.detector.name),
+            "group_frames": self.stages(plan).group_frames,
+            "options": options,
+            **plan.facts,
+        }
+        return header(plan.source.info, fingerprint(plan.files) if plan.files else None, self.estimator, run_facts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """One input, opened, and what to make of it.
 
     Attributes:
@@ -101,11 +108,11 @@ def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -
     if settings.view.show:
         check_display()
     for job in jobs:
-        if job.outputs.wanted or not settings.view.show:
-            check_outputs(job.outputs, False, settings.overwrite)
-        if job.outputs.picture is not None:
-            check_video_output(job.outputs.picture, job.encoding, settings.overwrite)
+        _check(job, settings)
     workshop = Workshop(settings, any(needs_attention(job.outputs, settings) for job in jobs))
+    if settings.resume:
+        for job in jobs:
+            _check_earlier(job, workshop)
     return [_run_video(job, workshop, watcher) for job in jobs]
 
 
@@ -119,68 +126,112 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     """
     outputs = job.outputs
     images = find_images(job.inputs, job.recursive)
-    check_outputs(outputs, True, settings.overwrite)
+    refuse_inputs(outputs, images)
+    check_outputs(outputs, True, settings)
     workshop = Workshop(settings, needs_attention(outputs, settings))
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
     ids = image_ids(images.names)
     facts = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
     maker = Maker(outputs, settings, workshop.painter, ids=ids)
-    with ImageSource(images) as source:
-        _carry_out(_Plan(source, images.files, maker, False, facts), workshop, watcher, summary)
-    summary.failed = list(source.failed)
-    summary.outputs = outputs.wanted
-    watcher.end(summary)
+    try:
+        with ImageSource(images, max_pixels=settings.max_pixels) as source:
+            _carry_out(Plan(source, images.files, maker, False, facts), workshop, watcher, summary)
+        summary.failed = list(source.failed)
+    finally:
+        watcher.end(summary)
     return summary
+
+
+def _check(job: VideoJob, settings: Settings) -> None:
+    """Refuse what cannot be done, before any work."""
+    outputs = job.outputs
+    if settings.resume and (is_once(job.input) or camera_number(job.input) is not None):
+        raise UsageError(f"{shown(job.input)}: what can be read only once cannot be resumed; save it to a file first")
+    if outputs.wanted or not settings.view.show:
+        check_outputs(outputs, False, settings)
+    if outputs.picture is not None:
+        again = settings.overwrite or outputs.picture.resolve() in may_replace(outputs, settings)
+        check_video_output(outputs.picture, job.encoding, again)
+
+
+def _check_earlier(job: VideoJob, workshop: Workshop) -> None:
+    """Refuse to go on with a run that was another one; an input that cannot be opened is told when its turn comes."""
+    before = earlier_run(job.outputs)
+    if before is not None:
+        with suppress(InputError, OSError), _opened(job, workshop) as plan:
+            refuse_another(before, workshop.header(plan))
+
+
+@contextmanager
+def _opened(job: VideoJob, workshop: Workshop) -> Iterator[Plan]:
+    """The video, and what to make of it."""
+
+    def video(path: Path) -> VideoOut:
+        return open_output(path, source, job.encoding)
+
+    most = workshop.settings.max_pixels
+    with open_moving(job.input, job.window, job.stream, job.rate, most) as source:
+        maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
+        rate = None if job.rate is None else str(job.rate)
+        facts = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
+        yield Plan(source, source.files, maker, True, facts, source.live)
 
 
 def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
     summary = Summary(label(job.input))
-    stop: BaseException | None = None
-
-    def video(path: Path) -> VideoOut:
-        return open_output(path, source, job.encoding)
-
     try:
-        with open_moving(job.input, job.window, job.stream, job.rate) as source:
-            maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
-            rate = None if job.rate is None else str(job.rate)
-            facts = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
-            plan = _Plan(source, source.files, maker, True, facts, source.live)
-            stop = _carry_out(plan, workshop, watcher, summary)
-            summary.corrupt = source.corrupt
-        summary.outputs = job.outputs.files
+        with _opened(job, workshop) as plan:
+            try:
+                _carry_out(plan, workshop, watcher, summary)
+            finally:
+                summary.corrupt = getattr(plan.source, "corrupt", 0)
     except BrokenPipeError:
         raise
-    except (TposeError, OSError) as error:
-        summary.failed.append((shown(job.input), str(error)))
-    watcher.end(summary)
-    if stop is not None:
-        raise stop
+    except TposeError as error:
+        summary.failed.append((shown(job.input), with_notes(str(error), error)))
+    except OSError as error:
+        # FFmpeg's errors repeat the address, user and password included.
+        reason = reason_of(error) if is_address(job.input) else str(error)
+        summary.failed.append((shown(job.input), with_notes(reason, error)))
+    finally:
+        watcher.end(summary)
     return summary
 
 
-def _carry_out(plan: _Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> BaseException | None:
+def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; what was written is closed as complete only if nothing was raised.
 
-    Returns:
-        What stopped a live source, which is then complete all the same.
+    A live source is complete, too, when it was stopped; what stopped it is raised afterwards.
     """
-    start, stop = time.perf_counter(), None
-    head = {**workshop.header(plan.source.info, plan.files), **plan.facts}
-    with ExitStack() as stack:
-        files = plan.maker.outputs.files
-        journal = stack.enter_context(closing(JournalWriter(journal_path(files[0]), head))) if files else None
-        stages = workshop.stages(plan.tracked, journal)
+    outputs, head = plan.maker.outputs, workshop.header(plan)
+    before = earlier_run(outputs) if workshop.settings.resume else None
+    if before is not None and is_finished(before, outputs):
+        refuse_another(before, head)
+        log.info("%s: finished already", summary.name)
+        return
+    with claimed(outputs.files), ExitStack() as stack:
+        stages, ledger = workshop.stages(plan), None
+        if outputs.files:
+            ledger = stack.enter_context(Ledger(outputs, head, stages.group_frames, before))
+            head, stages = ledger.head, replace(stages, record=ledger.record, known=ledger.known)
         sinks = [stack.enter_context(opened(sink)) for sink in plan.maker.open(head)]
         results = stack.enter_context(closing(run(plan.source, stages)))
         watcher.begin(plan.source.info, plan.source.expected)
+        start, stop = time.perf_counter(), None
         try:
             deliver(results, sinks, stages.timings, watcher, summary)
+            if ledger is not None:
+                ledger.check_end()
         except BaseException as error:
             if isinstance(error, Exception) or not plan.live:
                 raise
             stop = error
-    summary.seconds = stages.timings.seconds
+        with deferred():  # All or nothing: what is complete by now is not thrown away any more.
+            stack.close()
+    summary.outputs, summary.seconds = outputs.files, stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
-    return stop
+    if before is not None:
+        discard_partial(outputs)
+    if stop is not None:
+        raise stop

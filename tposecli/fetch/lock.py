@@ -38,7 +38,7 @@ def locked(path: Path, label: str = "") -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("ab") as file:
         told = False
-        while not _taken(file.fileno()):
+        while not taken(file.fileno()):
             if not told:
                 log.info("%s: another process is getting it; waiting", label or path.name)
                 told = True
@@ -47,8 +47,8 @@ def locked(path: Path, label: str = "") -> Iterator[None]:
         yield
 
 
-def _taken(descriptor: int) -> bool:
-    """Try to lock; a file system without locks counts as locked."""
+def taken(descriptor: int) -> bool:
+    """Try to lock an open file, without waiting; a file system without locks counts as locked."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -57,5 +57,5 @@ def _taken(descriptor: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
-        log.debug("the cache's file system has no locks (%s)", error)
+        log.debug("the file system has no locks (%s)", error)
     return True

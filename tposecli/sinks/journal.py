@@ -64,7 +64,7 @@ class JournalWriter:
         Raises:
             OutputError: The file cannot be written.
         """
-        self._open(path, "wb")
+        self._open(path, "w+b")
         rest = as_line({"outputs": [str(output) for output in outputs], **header})
         self._put(_START + _UNFINISHED + b"," + rest[1:])
 
