@@ -19,6 +19,7 @@ from tposecli.models.attention import Attention
 from tposecli.models.files import Checkpoint, locate, resolve
 from tposecli.models.net import PoseNet
 from tposecli.models.weights import load, read_state
+from tposecli.skeleton import Layout
 
 SEED = 7
 NAMES = [spec.name for spec in CATALOG]
@@ -208,9 +209,24 @@ def test_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         load(Checkpoint(find_spec("transpose-r-a3"), file))
 
 
-def test_weights_need_a_model() -> None:
+def test_weights_need_a_model(tmp_path: Path) -> None:
+    (tmp_path / "mine.pth").write_bytes(b"weights")
     with pytest.raises(UsageError, match="--model"):
-        resolve("auto", Path("mine.pth"))
+        resolve("auto", tmp_path / "mine.pth")
+
+
+def test_weights_of_our_own_say_what_they_are(tmp_path: Path) -> None:
+    pets = Layout(("nose", "left_paw", "right_paw"), ((0, 1), (0, 2)), (0, 2, 1), (0.03, 0.06, 0.06))
+    facts = {"model": "transpose-r18-a3", "input_hw": (64, 48), **pets.facts()}
+    texts = {key: json.dumps(value) for key, value in facts.items()}
+    save_file(build("transpose-r18-a3", (64, 48), 3).state_dict(), tmp_path / "pets.safetensors", texts)
+    checkpoint = resolve("auto", tmp_path / "pets.safetensors")
+    assert checkpoint.layout == pets and checkpoint.spec.name == "transpose-r18-a3"
+    net = load(checkpoint)
+    assert net.input_hw == (64, 48) and net(torch.zeros(1, 3, 64, 48)).shape == (1, 3, 16, 12)
+    save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors", texts | {"mirror": "[0, 0, 0]"})
+    with pytest.raises(WeightsError, match=r"odd\.safetensors"):
+        resolve("auto", tmp_path / "odd.safetensors")
 
 
 @pytest.mark.parametrize("spec", CATALOG[1:], ids=NAMES[1:])

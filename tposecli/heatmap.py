@@ -5,6 +5,8 @@ Sub-pixel refinement: DARK, Zhang et al., CVPR 2020.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -40,9 +42,9 @@ def peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     return peak, (cell * (peak > 0)[:, :, None]).to(heatmaps.dtype)
 
 
-def flip_back(heatmaps: Tensor) -> Tensor:
+def flip_back(heatmaps: Tensor, mirror: Sequence[int] = MIRROR) -> Tensor:
     """Heatmaps of a mirrored crop, as those of the crop itself: columns reversed, left and right joints swapped."""
-    return heatmaps.flip(3)[:, list(MIRROR)]
+    return heatmaps.flip(3)[:, list(mirror)]
 
 
 def attention_cells(xy: Tensor, stride: int, grid_hw: tuple[int, int]) -> Tensor:

@@ -175,7 +175,7 @@ class PoseEstimator:
         maps = maps.float()
         attention = self._read_attention(maps, stages)
         if self.flip_test:
-            maps = (maps + heatmap.flip_back(net(x.flip(3)).float())) / 2
+            maps = (maps + heatmap.flip_back(net(x.flip(3)).float(), self.checkpoint.layout.mirror)) / 2
         xy, score = heatmap.decode(maps)
         return _Measured(xy.cpu(), score.cpu(), None if attention is None else attention.cpu())
 

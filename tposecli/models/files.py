@@ -18,6 +18,8 @@ from tposecli.fetch.request import Patience
 from tposecli.files import sha256_of
 from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, ModelSpec, find_spec
 from tposecli.models.digests import record, recorded
+from tposecli.models.metadata import metadata_of
+from tposecli.skeleton import COCO, Layout
 
 log = logging.getLogger("tposecli")
 
@@ -31,10 +33,11 @@ AUTO_STAMP: Final = "auto-failed"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model and the file its weights are in."""
+    """A model, the file its weights are in, and the keypoints that they find."""
 
     spec: ModelSpec
     path: Path
+    layout: Layout = COCO
 
     def verify(self) -> str:
         """SHA-256 of the file.
@@ -149,11 +152,7 @@ def resolve(model: str = "auto", weights: Path | None = None, downloads: Downloa
     """
     downloads = downloads or Downloads()
     if weights is not None:
-        if model == "auto":
-            raise UsageError(f"--weights {weights}: say with --model which model these weights are for")
-        if not weights.is_file():
-            raise WeightsError(f"{weights}: no such weights file")
-        return Checkpoint(find_spec(model), weights)
+        return _given(model, weights)
     if model == "auto":
         model, why = _choose(downloads)
         log.info("model: %s (%s)", model, why)
@@ -164,6 +163,17 @@ def resolve(model: str = "auto", weights: Path | None = None, downloads: Downloa
             raise WeightsError(f"{spec.name}: the bundled file {spec.file} is missing; install the package again")
         path = fetch(remote_of(spec), downloads)
     return Checkpoint(spec, path)
+
+
+def _given(model: str, weights: Path) -> Checkpoint:
+    """A file of the user's own; one that `tpose train` wrote says itself what it is."""
+    if not weights.is_file():
+        raise WeightsError(f"{weights}: no such weights file")
+    known = metadata_of(weights)
+    if model == "auto" and known.model is None:
+        raise UsageError(f"--weights {weights}: say with --model which model these weights are for")
+    spec = find_spec(known.model if model == "auto" and known.model else model)
+    return Checkpoint(replace(spec, input_hw=known.input_hw or spec.input_hw), weights, known.layout)
 
 
 def _choose(downloads: Downloads) -> tuple[str, str]:

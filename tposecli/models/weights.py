@@ -30,7 +30,7 @@ def load(checkpoint: Checkpoint, input_hw: tuple[int, int] | None = None) -> Pos
     Raises:
         WeightsError: The file is damaged, or belongs to another model.
     """
-    net = build(checkpoint.spec.name, input_hw)
+    net = build(checkpoint.spec.name, input_hw or checkpoint.spec.input_hw, len(checkpoint.layout))
     state = read_state(checkpoint.path)
     _fit_embedding(net, state, checkpoint.path)
     load_strictly(net, state, checkpoint)
