@@ -12,6 +12,7 @@ import click
 
 from tposecli import __version__
 from tposecli.cli.attention import attention
+from tposecli.cli.bench import bench
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
 from tposecli.cli.convert import convert
 from tposecli.cli.data import data
@@ -62,6 +63,7 @@ cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)
 cli.add_command(doctor)
+cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(train)
 cli.add_command(train_detector)

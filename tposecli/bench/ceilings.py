@@ -1,0 +1,68 @@
+"""What the device can do at most: products of large matrices, and copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from tposecli.bench.clock import Laps, Spread, alternate
+from tposecli.bench.report import Table
+from tposecli.models.device import DTYPES
+
+SIDE: Final = {"cpu": 1536, "mps": 4096, "cuda": 8192}
+"""Rows and columns of the matrices, by kind of device."""
+COPIED: Final = {"cpu": 64 << 20, "mps": 256 << 20, "cuda": 1 << 30}
+"""Bytes that are copied."""
+COPY: Final = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The best that was measured.
+
+    Attributes:
+        laps: By precision, and for ``copy``.
+        work: Floating-point operations, or bytes read and written, of one lap of each.
+    """
+
+    laps: dict[str, Laps]
+    work: dict[str, float]
+
+    def most(self, name: str) -> float | None:
+        """Operations or bytes a second in the fastest lap; None if it was not measured."""
+        return self.work[name] / min(self.laps[name].wall) if name in self.laps else None
+
+
+def measure(device: torch.device, precisions: Sequence[str], rounds: int) -> Ceilings:
+    """Time a product of square matrices in each precision, and a copy."""
+    side, size = SIDE[device.type], COPIED[device.type]
+    ways: dict[str, Callable[[], object]] = {name: _product(side, DTYPES[name], device) for name in precisions}
+    source = torch.ones(size // 4, device=device)
+    target = torch.empty_like(source)
+    ways[COPY] = lambda: target.copy_(source)
+    work = dict.fromkeys(precisions, 2.0 * side**3) | {COPY: 2.0 * size}
+    with torch.inference_mode():
+        return Ceilings(alternate(ways, 2 * rounds, device, warm_up=2), work)
+
+
+def _product(side: int, dtype: torch.dtype, device: torch.device) -> Callable[[], object]:
+    """One product, its result in memory that is there already."""
+    first, second = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    out = torch.empty_like(first)
+    return lambda: torch.mm(first, second, out=out)
+
+
+def table(ceilings: Ceilings, device: torch.device) -> Table:
+    """GFLOP/s and GB/s: the fastest lap, which is the ceiling, and the spread of all."""
+    rows = []
+    for name, laps in ceilings.laps.items():
+        best = ceilings.most(name)
+        unit = "GB/s" if name == COPY else "GFLOP/s"
+        rates: Spread = laps.rate(ceilings.work[name] / 1e9)
+        rows.append((name, None if best is None else best / 1e9, rates, unit))
+    side, size = SIDE[device.type], COPIED[device.type] >> 20
+    note = f"Products of {side}x{side} matrices; a copy of {size} MiB counts what is read and what is written."
+    return Table("ceilings", "Ceilings of the device", ("what", "best", "median (quartiles)", "unit"), rows, [note])

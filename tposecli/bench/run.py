@@ -1,0 +1,61 @@
+"""Carries out a benchmark."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tposecli.bench import ceilings, growth, nets, stages, whole
+from tposecli.bench.job import BenchJob
+from tposecli.bench.report import Report, Table, facts
+from tposecli.bench.scene import rendered_clip
+from tposecli.errors import UsageError
+from tposecli.models.device import DTYPES, resolve_device
+
+
+def run(job: BenchJob, say: Callable[[str], None]) -> Report:
+    """Measure what the job names.
+
+    Args:
+        job: What.
+        say: Is told what is measured next.
+
+    Raises:
+        UsageError: No such device, model or precision.
+        InputError: The video cannot be read.
+    """
+    unknown = [name for name in job.precisions if name not in DTYPES]
+    if unknown:
+        raise UsageError(f"precision {unknown[0]!r}: choose among {', '.join(DTYPES)}")
+    device = resolve_device(job.device)
+    with tempfile.TemporaryDirectory(prefix="tpose-bench-") as folder:
+        return Report(facts(job.command, device), list(_tables(job, Path(folder), say)))
+
+
+def _tables(job: BenchJob, folder: Path, say: Callable[[str], None]) -> Iterator[Table]:
+    """One table after the other; the ceilings are always measured, for shares of them."""
+    device = resolve_device(job.device)
+    checkpoint = nets.checkpoint_of(job.models[0], folder)
+    say("ceilings of the device")
+    best = ceilings.measure(device, list(dict.fromkeys(("fp32", *job.precisions))), job.rounds)
+    yield ceilings.table(best, device)
+    if "nets" in job.parts:
+        say(f"nets: {', '.join(job.models)}")
+        yield nets.table(job, device, best, folder)
+    if {"stages", "video"} & {*job.parts}:
+        video = job.video
+        if video is None:
+            say(f"rendering {job.frames} frames")
+            video = folder / "rendered.mp4"
+            rendered_clip(video, job.people, job.frames)
+        if "stages" in job.parts:
+            say("stages, each alone")
+            yield stages.table(job, video, checkpoint, best, folder)
+        if "video" in job.parts:
+            say("whole runs")
+            yield whole.table(job, video, checkpoint, folder)
+    if "growth" in job.parts:
+        say("growth with people and with length")
+        yield growth.people_table(job, device, checkpoint)
+        yield growth.length_table(job, checkpoint, folder)
