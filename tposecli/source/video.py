@@ -102,7 +102,7 @@ class VideoSource:
             session.close()
             raise
         self._kept: Session | None = session if is_once(path) else None
-        self._used = False
+        self._used = self._reading = False
         if self._kept is None:
             session.close()
 
@@ -148,8 +148,8 @@ class VideoSource:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close what is read once; an iteration closes what else is open."""
-        if self._kept is not None:
+        """Close what is read once, unless a thread hangs in it; an iteration closes what else is open."""
+        if self._kept is not None and not self._reading:
             self._kept.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -204,8 +204,11 @@ class VideoSource:
     def _session(self, threads: str) -> Iterator[Session]:
         """The session that looked at the beginning, the first time, if it was kept; else a new one."""
         if self._kept is not None and not self._used:
-            self._used = True
-            yield self._kept
+            self._used = self._reading = True
+            try:
+                yield self._kept
+            finally:
+                self._reading = False
             return
         if is_stdin(self.path):
             raise InputError("standard input can be read only once; write it to a file first")
