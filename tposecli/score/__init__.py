@@ -1,0 +1,1 @@
+"""How good poses, tracks and smoothing are, against a truth that is known."""
