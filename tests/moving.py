@@ -109,7 +109,9 @@ class Clip:
 PARTS = {"legs": LEGS, "arms": ARMS, "all": (*LEGS, *ARMS, *FACE)}
 
 
-def measured(true: Float64, times: Float64, seed: int, noise: float = 0.01, faults: float = 1.0, part: str = "") -> Clip:
+def measured(
+    true: Float64, times: Float64, seed: int, noise: float = 0.01, faults: float = 1.0, part: str = ""
+) -> Clip:
     """Noise of ``noise`` heights, 5 % of joints missing, 1 % anywhere near, and swaps of 2 to 10 frames.
 
     Args:
@@ -133,7 +135,9 @@ def measured(true: Float64, times: Float64, seed: int, noise: float = 0.01, faul
         start = end + int(rng.integers(12, 40))
     xy += rng.normal(0, noise * HEIGHT, xy.shape)
     outlier = rng.random(shape) < 0.01 * faults
-    xy[outlier] += rng.choice([-1, 1], (int(outlier.sum()), 2)) * rng.uniform(0.15, 0.5, (int(outlier.sum()), 2)) * HEIGHT
+    xy[outlier] += (
+        rng.choice([-1, 1], (int(outlier.sum()), 2)) * rng.uniform(0.15, 0.5, (int(outlier.sum()), 2)) * HEIGHT
+    )
     missing = rng.random(shape) < 0.05 * faults
     xy[missing] += rng.normal(0, 0.2 * HEIGHT, (int(missing.sum()), 2))
     score = np.where(missing, 0.05, rng.uniform(0.5, 0.95, shape))

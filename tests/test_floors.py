@@ -17,7 +17,7 @@ FLOORS = {
     0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "signals", "timings"],
     1: ["crop", "fetch", "heatmap", "similarity", "synth"],
     2: ["models", "data"],
-    3: ["source", "detect", "pose", "track", "smooth", "explain", "overlay", *DRAWING],
+    3: ["source", "detect", "pose", "track", "smooth", "repair", "explain", "overlay", *DRAWING],
     4: ["sinks", "claim", "provenance", "figure"],
     5: [
         "pipeline",

@@ -31,6 +31,7 @@ from tposecli.sinks.npz import NpzSink
 from tposecli.sinks.openpose import OpenposeSink
 from tposecli.sinks.table import CsvSink, ParquetSink
 from tposecli.skeleton import KEYPOINTS, LIMBS
+from tposecli.smooth.options import SmoothOptions
 from tposecli.types import Boxes, Frame, Poses, Result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def measured(count: int = 12, stills: bool = False) -> list[Result]:
 
 def finished(count: int = 12) -> list[Result]:
     """The same, tracked and smoothed."""
-    return list(Followers.of(Settings(), tracked=True).follow(measured(count)))
+    return list(Followers.of(Settings(), tracked=True, live=True).follow(measured(count)))
 
 
 def write(sink: Sink, results: list[Result]) -> None:
@@ -332,9 +333,9 @@ class TestConvert:
         for sink in sinks:
             sink.close(complete=True)
 
-    @pytest.mark.parametrize("smooth", ["one-euro", "none"])
+    @pytest.mark.parametrize("smooth", ["auto", "one-euro", "savgol", "median", "none"])
     def test_files_are_those_of_the_run(self, tmp_path: Path, smooth: Any) -> None:
-        self.run_of(tmp_path / "run", measured(40), Settings(smooth=smooth))
+        self.run_of(tmp_path / "run", measured(40), Settings(smooth=SmoothOptions(smooth)))
         path = journal(tmp_path / "o.mp4.poses.jsonl", measured(40))
         ours, theirs = outputs_in(tmp_path / "again"), outputs_in(tmp_path / "run")
         named = [f"--{name}={getattr(ours, name)}" for name in ("json", "csv", "parquet", "openpose", "mmpose", "npz")]
@@ -369,7 +370,12 @@ class TestConvert:
 
     def test_results_of_a_journal(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "o.mp4.poses.jsonl", measured(3))
-        assert tpose("convert", path, "--json", tmp_path / "o.json", "--json-format", "results").exit_code == 0
+        assert (
+            tpose(
+                "convert", path, "--json", tmp_path / "o.json", "--json-format", "results", "--fill-gaps", "0"
+            ).exit_code
+            == 0
+        )
         assert [entry["image_id"] for entry in strict(tmp_path / "o.json")] == [1, 3, 3, 3]
 
     @pytest.mark.parametrize(("ids", "expected"), [("names", [7, 9]), ("order", [1, 3]), (None, [1, 3])])

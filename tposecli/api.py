@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from tposecli.detect.select import DetectorOptions, build_detector
+from tposecli.follow import smoother_of
 from tposecli.pipeline import Stages
 from tposecli.pipeline import run as run_stages
 from tposecli.pose import PoseEstimator
-from tposecli.smooth import OneEuro
+from tposecli.smooth.options import SmoothOptions
 from tposecli.track import Tracker
 from tposecli.types import Frame, Result
 
@@ -19,7 +20,7 @@ def run(
     estimator: PoseEstimator | None = None,
     detector: DetectorOptions | str = "auto",
     track: bool = True,
-    smooth: bool = True,
+    smooth: SmoothOptions | bool = True,
     progress: bool = False,
 ) -> Iterator[Result]:
     """Yield the poses of every frame, in order; reading and inference run ahead in threads of their own.
@@ -29,16 +30,17 @@ def run(
         estimator: The net; the default one if None.
         detector: As ``--detector``, or with all its options.
         track: Give people ids that last from frame to frame. Off for stills.
-        smooth: Also give the smoothed poses; needs ``track``.
+        smooth: Also give the smoothed poses, as ``--smooth auto`` does or as the options say; needs ``track``.
         progress: Show a progress bar, in a terminal or a notebook.
     """
     estimator = estimator or PoseEstimator()
     options = DetectorOptions(detector) if isinstance(detector, str) else detector
+    smoothing = SmoothOptions() if smooth is True else smooth
     stages = Stages(
         build_detector(options, estimator.runtime.device),
         estimator,
         Tracker() if track else None,
-        OneEuro() if track and smooth else None,
+        smoother_of(smoothing, getattr(frames, "live", False)) if track and smoothing else None,
         options.every,
     )
     with closing(run_stages(frames, stages)) as results:

@@ -1,17 +1,35 @@
-"""What becomes of measured poses: tracking and smoothing, whether they come from the net or from a journal."""
+"""What becomes of measured poses: tracking, repair and smoothing, whether from the net or from a journal."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Final, Self
 
 from tposecli.job import Settings
-from tposecli.smooth import OneEuro, Smoother
+from tposecli.repair import Repair
+from tposecli.smooth.ahead import Ahead, Reach
+from tposecli.smooth.base import Chain, Smoother
+from tposecli.smooth.gaps import FillGaps
+from tposecli.smooth.local import Median, Savgol
+from tposecli.smooth.one_euro import OneEuro
+from tposecli.smooth.options import SmoothOptions
+from tposecli.smooth.outliers import FindOutliers
+from tposecli.smooth.rts import Rts
+from tposecli.smooth.strip import Step
 from tposecli.timings import Timings
 from tposecli.track import Tracker
 from tposecli.types import Result
+
+AHEAD_S: Final = 0.5
+"""Seconds that frames are looked ahead: the longest exchange of left and right that is undone, and a little."""
+
+BLOCK_S: Final = 0.5
+"""Seconds of frames that are worked on together."""
+
+LIVE_BLOCK_S: Final = 0.1
+"""The same where somebody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +46,17 @@ class Followers:
     timings: Timings = field(default_factory=Timings)
 
     @classmethod
-    def of(cls, settings: Settings, tracked: bool) -> Self:
-        """Those that the settings ask for; none where frames do not follow one another in time."""
+    def of(cls, settings: Settings, tracked: bool, live: bool = False) -> Self:
+        """Those that the settings ask for; none where frames do not follow one another in time.
+
+        Args:
+            settings: Of the run.
+            tracked: Whether they do.
+            live: The source goes on while it is watched.
+        """
         if not tracked:
             return cls()
-        return cls(Tracker(), OneEuro() if settings.smooth == "one-euro" else None)
+        return cls(Tracker(), smoother_of(settings.smooth, live))
 
     def follow(self, results: Iterable[Result]) -> Generator[Result]:
         """The results with ids, then with smoothed poses, in order; a smoother may hold some frames back."""
@@ -62,3 +86,28 @@ class Followers:
                 yield replace(waiting.popleft(), smoothed=poses)
         for poses in self.smoother.flush():
             yield replace(waiting.popleft(), smoothed=poses)
+
+
+def smoother_of(options: SmoothOptions, live: bool = False) -> Smoother | None:
+    """Repair, outliers, gaps and filter, in this order; None where nothing is to be done.
+
+    Args:
+        options: What to do.
+        live: The source goes on while it is watched: nothing waits unless it must, and then not for long.
+    """
+    chosen = options.resolved(live)
+    fill_s, method = chosen.fill_gaps_s or 0.0, chosen.method
+    filters: dict[str, Step] = {
+        "savgol": Savgol(chosen.savgol),
+        "rts": Rts(chosen.rts),
+        "median": Median(chosen.median),
+    }
+    tested = method in filters or (method == "one-euro" and not live)
+    mend: list[Step] = [Repair()] if chosen.repair else []
+    mend += [FindOutliers()] if tested else []
+    mend += [FillGaps(fill_s)] if tested or fill_s else []
+    last = OneEuro(chosen.one_euro) if method == "one-euro" else None
+    if not mend:
+        return last
+    ahead = Ahead(mend, filters.get(method), Reach(max(AHEAD_S, fill_s), LIVE_BLOCK_S if live else BLOCK_S))
+    return ahead if last is None else Chain(ahead, last)

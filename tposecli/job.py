@@ -14,10 +14,10 @@ from tposecli.overlay import AttentionStyle
 from tposecli.sinks.openpose import OpenposeFormat
 from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOptions
+from tposecli.smooth.options import SmoothOptions
 from tposecli.source import MOST_PIXELS, Medium, Window
 from tposecli.types import Result, SourceInfo
 
-Smoothing = Literal["one-euro", "none"]
 JsonFormat = Literal["dataset", "results"]
 
 
@@ -66,7 +66,7 @@ class Settings:
 
     model: ModelChoice = field(default_factory=ModelChoice)
     detector: DetectorOptions = field(default_factory=DetectorOptions)
-    smooth: Smoothing = "one-euro"
+    smooth: SmoothOptions = field(default_factory=SmoothOptions)
     style: DrawStyle = field(default_factory=DrawStyle)
     attention: AttentionStyle = field(default_factory=AttentionStyle)
     attention_every: int = 1

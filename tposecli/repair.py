@@ -55,30 +55,31 @@ class _Course:
 
     def of(self, people: Indices) -> _Course:
         """Some of the people."""
-        columns = (self.vector, self.known, self.gain, self.spread, self.doubt)
-        vector, known, gain, spread, doubt = (column[:, people] for column in columns)
-        return _Course(vector, known, self.step_s, gain, spread, doubt)
+        vector, known, gain = self.vector[:, people], self.known[:, people], self.gain[:, people]
+        return _Course(vector, known, self.step_s, gain, self.spread[:, people], self.doubt[:, people])
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
     """Undoes exchanges of the legs, the arms, or everything, flagged ``REPAIRED``.
 
-    The cost of a path is the log-likelihood of what was measured, given the path so far, by a Kalman filter of each
-    pair's vector, whose noise is what it usually is in this window; ``switch`` is added wherever the state changes.
-    The cheapest path is found by dynamic programming, each state keeping the filter of its own best past (Viterbi
-    with per-survivor processing). An exchange counts only if both its ends are seen: one that stays is no slip but may
-    be somebody who turned round, and is left alone.
+    The cost of a path is the unlikelihood of what was measured, given the path so far, by a Kalman filter of each
+    pair's vector, whose noise is what it usually is in this window; ``switch`` is added wherever the state changes, and
+    ``dwell`` for as long as it is not keep. The cheapest path is found by dynamic programming, each state keeping the
+    filter of its own best past (Viterbi with per-survivor processing). An exchange counts only if both its ends are
+    seen: one that stays is no slip but may be somebody who turned round, and is left alone.
 
     Attributes:
         switch: Cost of a change; the higher, the more evidence an exchange needs.
+        dwell: Cost of every frame in another state than keep.
         most: Largest cost of one pair in one frame, so that no single joint decides.
         still: Least noise of a vector, in shares of the person's size.
         longest_s: Exchanges that last longer are left alone.
     """
 
-    switch: float = 12.0
-    most: float = 12.0
+    switch: float = 6.0
+    dwell: float = 0.5
+    most: float = 8.0
     still: float = 0.006
     longest_s: float = 0.45
 
@@ -90,8 +91,8 @@ class Repair:
         people = np.flatnonzero((np.maximum(course.doubt, 0).sum(axis=2) > SUSPECT).any(axis=0))
         if not len(people):
             return strip
-        states = self._closed(self._cheapest(course.of(people)), strip)
-        return _undone(strip, people, STATES[states] < 0) if states.any() else strip
+        exchanged = self._slips(self._cheapest(course.of(people)), strip)
+        return _undone(strip, people, exchanged) if exchanged.any() else strip
 
     def _course(self, strip: Strip) -> _Course:
         """Everybody's, with the noise that is usual in this window."""
@@ -126,7 +127,8 @@ class Repair:
     def _cheapest(self, course: _Course) -> Indices:
         """(T, A) the cheapest states of A people; the path begins with keep."""
         count, people = course.known.shape[:2]
-        everybody, change = np.arange(people)[:, None], self.switch * (1 - np.eye(4))
+        everybody = np.arange(people)[:, None]
+        change = self.switch * (1 - np.eye(4)) + self.dwell * (np.arange(4) > 0)
         total = np.full((people, 4), np.inf)
         total[:, 0] = 0
         place, speed = np.zeros((2, people, 4, 8, 2))
@@ -152,19 +154,18 @@ class Repair:
             states[t - 1] = back[t, np.arange(people), states[t]]
         return states
 
-    def _closed(self, states: Indices, strip: Strip) -> Indices:
-        """(T, A) states with only those exchanges left that begin and end within sight and soon enough."""
-        kept = np.zeros_like(states)
-        for person in range(states.shape[1]):
-            exchanged = np.concatenate([[0], states[:, person] > 0, [0]]).astype(np.int8)
-            starts, ends = (np.flatnonzero(np.diff(exchanged) == sign) for sign in (1, -1))
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-                if end == len(states) or start == 0 or end <= strip.first:
-                    continue
-                if strip.time_s[end] - strip.time_s[start] <= self.longest_s:
-                    kept[start:end, person] = states[start:end, person]
-        kept[: strip.first] = 0
-        return kept
+    def _slips(self, states: Indices, strip: Strip) -> Mask:
+        """(T, A, P) the pairs that are exchanged where a state lasts shortly between two times of the usual one."""
+        exchanged = np.zeros((*states.shape, STATES.shape[1]), np.bool_)
+        for person, row in enumerate(states.T):
+            usual = np.bincount(row).argmax()
+            edges = np.diff((row != usual).astype(np.int8), prepend=0, append=0)
+            for start, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
+                within = start > 0 and end < len(row) and strip.time_s[end] - strip.time_s[start] <= self.longest_s
+                if within:
+                    exchanged[start:end, person] = STATES[row[start:end]] != STATES[usual]
+        exchanged[: strip.first] = False
+        return exchanged
 
 
 SUSPECT: Final = 4.0

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from tposecli import __version__
-from tposecli.errors import UsageError
+from tposecli.errors import InputError, UsageError
 from tposecli.exports import exports
 from tposecli.follow import Followers
 from tposecli.job import Outputs, Settings, Summary, Watcher
@@ -30,6 +30,9 @@ from tposecli.source import ImageSource
 from tposecli.types import Image, Result, SourceInfo
 
 log = logging.getLogger("tposecli")
+
+MOST_STILLS: Final = 1 << 22
+MOST_DIGITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def provenance(recording: Recording, settings: Settings) -> dict[str, Any]:
     facts = recording.header
     made_by = {"file": recording.path.name, **{key: facts.get(key) for key in ("tool_version", "command")}}
     origin = {"journal": made_by} if recording.format == JOURNAL else {"poses": {**made_by, "format": recording.format}}
-    options = {**facts.get("options", {}), "smooth": settings.smooth}
+    options = {**facts.get("options", {}), **settings.smooth.facts(live=False)}
     run = {"tool": "tposecli", "tool_version": __version__, "command": settings.command, "options": options}
     return {**facts, **run, **origin}
 
@@ -164,7 +167,16 @@ def _image_ids(recording: Recording) -> Sequence[int]:
     if recording.header.get("image_ids") != "names":
         return range(1, sys.maxsize)
     names = {entry.index: entry.name for entry in recording.frames}
-    ids = [index + 1 for index in range(max(names, default=-1) + 1)]
+    last = max(names, default=-1)
+    if last > MOST_STILLS or not all(_is_id(PurePath(name).stem) for name in names.values()):
+        raise InputError(
+            f"{recording.path}: damaged (names or numbers of its pictures are none); run the command again"
+        )
+    ids = [index + 1 for index in range(last + 1)]
     for index, name in names.items():
         ids[index] = int(PurePath(name).stem)
     return ids
+
+
+def _is_id(stem: str) -> bool:
+    return stem.isascii() and stem.isdecimal() and len(stem) <= MOST_DIGITS

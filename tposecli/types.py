@@ -171,7 +171,8 @@ class Result:
 
     Attributes:
         poses: As measured, with track ids.
-        smoothed: The same people in the same order after smoothing; None where no smoothing ran.
+        smoothed: The same people in the same order after repair and smoothing, then those who were missed in this frame
+            and put in, every joint flagged; None where neither ran.
         attention: (N, L, K, h, w) float32 attention scores; None unless asked for.
         matrices: (N, 2, 3) maps from the frame to each person's crop; None unless attention was asked for.
     """
@@ -186,6 +187,13 @@ class Result:
     def shown(self) -> Poses:
         """The smoothed poses where smoothing ran, else the measured ones."""
         return self.poses if self.smoothed is None else self.smoothed
+
+    @property
+    def raw_xy(self) -> Float32:
+        """(N, K, 2) float32 where the people of ``shown`` were measured; NaN for those who were put in."""
+        raw = np.full_like(self.shown.xy, np.nan)
+        raw[: len(self.poses)] = self.poses.xy
+        return raw
 
 
 @dataclass(frozen=True, slots=True)

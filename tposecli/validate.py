@@ -206,7 +206,7 @@ def _annotation_problems(annotation: Json, images: Mapping[int, Json], categorie
     count = len(category.get("keypoints", ()))
     lengths = {"keypoints": 3 * count, "raw_keypoints": 3 * count, "keypoint_scores": count, "keypoint_flags": count}
     for name, length in lengths.items():
-        if name in annotation and len(annotation[name]) != length:
+        if annotation.get(name) is not None and len(annotation[name]) != length:
             yield f"{name}: {len(annotation[name])} numbers, expected {length}"
     visible = annotation.get("keypoints", [])[2::3]
     if not set(visible) <= {0, 1, 2}:

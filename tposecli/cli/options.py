@@ -83,9 +83,6 @@ detector_options = together(
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
 
-smoothing_option = click.option(
-    "--smooth", type=click.Choice(["one-euro", "none"]), default="one-euro", show_default=True
-)
 json_format_option = click.option(
     "--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True
 )
@@ -113,7 +110,6 @@ replay_options = together(
     click.option("--json", type=OUTPUT, help="Poses as COCO JSON."),
     json_format_option,
     export_options,
-    smoothing_option,
     overwrite_option,
 )
 

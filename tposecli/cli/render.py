@@ -12,6 +12,7 @@ from tposecli.cli.drawing_options import drawing_options, trail_options
 from tposecli.cli.encoding_options import encoding_of, encoding_options, view_options
 from tposecli.cli.pose_options import POSES, pose_input_of, pose_options
 from tposecli.cli.settings import replay_settings_of
+from tposecli.cli.smooth_options import smoothing_options
 
 
 @click.command()
@@ -22,6 +23,7 @@ from tposecli.cli.settings import replay_settings_of
 @click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
 @click.option("--recursive", "-r", is_flag=True, help="Look for pictures in the folders of the folders, too.")
 @shared.replay_options
+@smoothing_options
 @encoding_options
 @view_options
 @drawing_options

@@ -8,6 +8,7 @@ from tposecli.cli.attention_options import attention_style_of
 from tposecli.cli.drawing_options import style_of
 from tposecli.cli.encoding_options import view_of
 from tposecli.cli.options import Options, command_line, detector_choice_of, model_choice_of
+from tposecli.cli.smooth_options import smooth_of
 
 if TYPE_CHECKING:
     from tposecli.job import Settings
@@ -21,7 +22,7 @@ def settings_of(options: Options) -> Settings:
     return Settings(
         model=model_choice_of(options),
         detector=detector_choice_of(options),
-        smooth=options.get("smooth", "none"),
+        smooth=smooth_of(options),
         style=style_of(options),
         blur_heads=options["blur_heads"],
         attention=attention_style_of(options),
@@ -42,7 +43,7 @@ def replay_settings_of(options: Options) -> Settings:
     from tposecli.job import Settings
 
     return Settings(
-        smooth=options["smooth"],
+        smooth=smooth_of(options),
         style=style_of(options),
         blur_heads=options.get("blur_heads", False),
         json_format=options["json_format"],

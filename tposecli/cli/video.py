@@ -12,6 +12,7 @@ from tposecli.cli.attention_options import attention_options
 from tposecli.cli.drawing_options import drawing_options, trail_options
 from tposecli.cli.encoding_options import encoding_of, encoding_options, medium, reading_options, view_options
 from tposecli.cli.settings import settings_of
+from tposecli.cli.smooth_options import smoothing_options
 
 if TYPE_CHECKING:
     from tposecli.job import VideoJob
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Poses as COCO JSON, or - for JSON lines on standard output; for several inputs a folder.",
 )
-@shared.smoothing_option
+@smoothing_options
 @encoding_options
 @view_options
 @shared.output_options

@@ -138,8 +138,8 @@ def _finished(found: _Dataset, stamps: tuple[Stamp, ...], stills: bool) -> PoseF
 
 
 def _annotation(found: _Dataset, where: str, entry: Entry) -> None:
-    """Take one annotation; those without keypoints, and crowds, are passed over."""
-    if entry.get("iscrowd") or not entry.get("keypoints"):
+    """Take one annotation; those without keypoints, crowds, and people whom smoothing put in are passed over."""
+    if entry.get("iscrowd") or not entry.get("keypoints") or entry.get("raw_keypoints", ()) is None:
         return
     frame, scores = whole(entry.get("image_id"), "image_id"), entry.get("keypoint_scores")
     category = whole(entry.get("category_id", PERSON), "category_id")

@@ -72,10 +72,11 @@ class CocoResultsSink:
 class CocoDatasetSink:
     """A COCO keypoint dataset that CVAT, FiftyOne and the COCO API open.
 
-    ``keypoints`` are smoothed where smoothing ran, ``raw_keypoints`` as measured, both as x, y, v with v = 2 at or
-    above the minimum score, 1 below it, and 0 for joints that another tool has not found: the net gives every keypoint
-    a score above 0. ``num_keypoints`` counts v > 0, as COCO's does. ``area`` is that of the box. Ours besides: ``score`` (``Poses.person_score``),
-    ``keypoint_scores``, ``keypoint_flags`` and ``track_id``, null for people that were not tracked.
+    ``keypoints`` are smoothed where smoothing ran, ``raw_keypoints`` as measured (null for people put in where they
+    were missed), both as x, y, v with v = 2 at or above the minimum score, 1 below it, and 0 for joints that another
+    tool has not found: the net gives every keypoint a score above 0. ``num_keypoints`` counts v > 0, as COCO's does.
+    ``area`` is that of the box. Ours besides: ``score`` (``Poses.person_score``), ``keypoint_scores``,
+    ``keypoint_flags`` and ``track_id``, null for people that were not tracked.
     """
 
     def __init__(
@@ -153,12 +154,12 @@ class CocoDatasetSink:
             "num_keypoints": (poses.score > 0).sum(axis=1).tolist(),
             "score": scores(poses.person_score),
             "keypoint_scores": scores(poses.score),
-            "raw_keypoints": self._marked(result.poses),
+            "raw_keypoints": self._marked(result.poses) + [None] * (len(poses) - len(result.poses)),
             "keypoint_flags": poses.flags.tolist(),
             "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
         }
         if self._explain is not None:
-            columns["attention"] = self._explain(result)
+            columns["attention"] = [*self._explain(result), *[{}] * (len(poses) - len(result.poses))]
         return [dict(zip(columns, person, strict=True)) for person in zip(*columns.values(), strict=True)]
 
     def _marked(self, poses: Poses) -> list[list[Any]]:

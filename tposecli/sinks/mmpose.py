@@ -15,7 +15,8 @@ class MmposeSink:
 
     ``frame_id`` is the frame's index in the source; ``instances`` hold ``keypoints`` [[x, y] * K] (smoothed where
     smoothing ran), ``keypoint_scores``, ``bbox`` [[x1, y1, x2, y2]] and ``bbox_score``. Ours besides: ``track_id`` of
-    people who were tracked, and ``file_name`` of stills.
+    people who were tracked, ``file_name`` of stills, and where smoothing ran ``raw_keypoints``, null for people put in
+    where they were missed, and ``keypoint_flags``.
 
     Args:
         path: The file to write; it appears when ``close`` is told that the run is complete.
@@ -49,8 +50,12 @@ def _instances(result: Result) -> list[dict[str, Any]]:
         scores(poses.boxes.score),
         poses.track_id.tolist(),
     )
+    smoothed = result.smoothed is not None
+    nobody = [None] * (len(poses) - len(result.poses))
+    extra = zip(pixels(result.poses.xy) + nobody, poses.flags.tolist(), strict=True)
     return [
         {"keypoints": xy, "keypoint_scores": score, "bbox": [box], "bbox_score": box_score}
         | ({} if track == UNTRACKED else {"track_id": track})
-        for xy, score, box, box_score, track in zip(*columns, strict=True)
+        | ({"raw_keypoints": raw, "keypoint_flags": flags} if smoothed else {})
+        for (xy, score, box, box_score, track), (raw, flags) in zip(zip(*columns, strict=True), extra, strict=True)
     ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tposecli.sinks.archive import GrowingArchive
 from tposecli.sinks.records import as_json
 from tposecli.skeleton import KEYPOINTS
-from tposecli.types import Poses, Result
+from tposecli.types import Float32, Poses, Result
 
 
 class NpzSink:
@@ -20,7 +20,8 @@ class NpzSink:
 
     ``frame`` and ``track`` (P,) int64, the latter -1 for people who were not tracked; ``time_s`` (P,) float64;
     ``box`` (P, 4) and ``box_score`` (P,) float32; ``xy`` and ``raw_xy`` (P, K, 2) float32 pixels, smoothed where
-    smoothing ran and as measured; ``score`` (P, K) float32; ``flags`` (P, K) uint8, bits of ``types.Flag``.
+    smoothing ran and as measured, the latter NaN for people who were put in where they were missed; ``score`` (P, K)
+    float32; ``flags`` (P, K) uint8, bits of ``types.Flag``.
 
     Every frame, empty ones included, F in all: ``frames`` (F,) int64, ``frames_time_s`` (F,) float64, ``frames_wh``
     (F, 2) int64. Once for all: ``keypoints`` (K,) names, ``info``, a string of JSON that says where the poses came
@@ -38,14 +39,14 @@ class NpzSink:
     def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
         self._archive = GrowingArchive(path)
         self._archive.put({"keypoints": np.array(KEYPOINTS), "info": np.array(as_json(info))})
-        self._archive.append(_people(Poses.empty(), Poses.empty(), 0, 0.0))
+        self._archive.append(_people(Poses.empty(), Poses.empty().xy, 0, 0.0))
         self._archive.append(_frames([], [], []))
         self._names: list[str] | None = [] if stills else None
 
     def write(self, result: Result) -> None:
         """Add a frame and its people."""
         frame = result.frame
-        self._archive.append(_people(result.shown, result.poses, frame.index, frame.time_s))
+        self._archive.append(_people(result.shown, result.raw_xy, frame.index, frame.time_s))
         self._archive.append(_frames([frame.index], [frame.time_s], [frame.size_wh]))
         if self._names is not None:
             self._names.append(frame.name)
@@ -57,7 +58,7 @@ class NpzSink:
         self._archive.close(complete)
 
 
-def _people(shown: Poses, raw: Poses, index: int, time_s: float) -> dict[str, NDArray[Any]]:
+def _people(shown: Poses, raw_xy: Float32, index: int, time_s: float) -> dict[str, NDArray[Any]]:
     """A row for each person of one frame."""
     people = len(shown)
     return {
@@ -67,7 +68,7 @@ def _people(shown: Poses, raw: Poses, index: int, time_s: float) -> dict[str, ND
         "box": shown.boxes.xyxy,
         "box_score": shown.boxes.score,
         "xy": shown.xy,
-        "raw_xy": raw.xy,
+        "raw_xy": raw_xy,
         "score": shown.score,
         "flags": shown.flags,
     }

@@ -15,7 +15,7 @@ from tposecli.errors import OutputError, UsageError
 from tposecli.files import check_output, part_path, unwritable, write_text
 from tposecli.sinks.records import as_json, pixels, scores
 from tposecli.skeleton import KEYPOINTS
-from tposecli.types import Result
+from tposecli.types import Poses, Result
 
 OpenposeFormat = Literal["coco18", "coco17"]
 
@@ -43,7 +43,8 @@ class OpenposeSink:
 
     NAME is the stem of the video's, or of each still's, own name. ``pose_keypoints_2d`` are x, y, score, smoothed where
     smoothing ran; ``person_id`` is the track id, or -1. Keypoints below the minimum score are 0, 0, 0, which is
-    OpenPose's way to say that they were not found.
+    OpenPose's way to say that they were not found. Where smoothing ran, ``raw_pose_keypoints_2d`` are as measured
+    (none for people put in where they were missed), and ``coco_keypoint_flags`` the 17 flags in COCO's order.
 
     ``coco18`` is OpenPose's own COCO model: its order of keypoints, and a neck in the middle of the shoulders, as sure
     as the less sure of them. ``coco17`` keeps COCO's order; Pose2Sim calls the two ``COCO`` and ``COCO_17``.
@@ -78,8 +79,12 @@ class OpenposeSink:
         name = f"{PurePath(frame.name).stem}_{frame.index:012d}{SUFFIX}"
         people = [
             {"person_id": [track], "pose_keypoints_2d": numbers, **_UNUSED}
-            for track, numbers in zip(result.shown.track_id.tolist(), self._numbers(result), strict=True)
+            for track, numbers in zip(result.shown.track_id.tolist(), self._numbers(result.shown), strict=True)
         ]
+        if result.smoothed is not None:
+            raw = [*self._numbers(result.poses), *[[]] * (len(people) - len(result.poses))]
+            for person, numbers, flags in zip(people, raw, result.shown.flags.tolist(), strict=True):
+                person |= {"raw_pose_keypoints_2d": numbers, "coco_keypoint_flags": flags}
         write_text(self._part / name, as_json({"version": VERSION, "people": people}), durable=False)
 
     def close(self, complete: bool) -> None:
@@ -103,9 +108,8 @@ class OpenposeSink:
         except OSError as error:
             raise unwritable(self._folder, error) from error
 
-    def _numbers(self, result: Result) -> list[list[Any]]:
+    def _numbers(self, poses: Poses) -> list[list[Any]]:
         """Flat x, y, score of each person."""
-        poses = result.shown
         xy = np.concatenate([poses.xy, poses.xy[:, SHOULDERS].mean(axis=1, keepdims=True)], axis=1)
         score = np.concatenate([poses.score, poses.score[:, SHOULDERS].min(axis=1, keepdims=True)], axis=1)
         found: NDArray[np.bool_] = score >= self._min_score

@@ -19,8 +19,9 @@ from tposecli.skeleton import KEYPOINTS
 from tposecli.types import UNTRACKED, Result
 
 COLUMNS: Final = ("frame", "time_s", "track", "joint", "x", "y", "score", "raw_x", "raw_y", "flag", "person")
-"""``x, y`` are smoothed where smoothing ran, ``raw_x, raw_y`` as measured; ``flag`` are bits of ``types.Flag``;
-``person`` counts the people of a frame from 0, for those who have no track."""
+"""``x, y`` are smoothed where smoothing ran, ``raw_x, raw_y`` as measured, nothing for people put in where they were
+missed; ``flag`` are bits of ``types.Flag``; ``person`` counts the people of a frame from 0, for those who have no
+track."""
 
 NAME_COLUMN: Final = "name"
 """One more column, of stills only."""
@@ -40,7 +41,8 @@ def table_rows(result: Result) -> Iterator[tuple[Any, ...]]:
         raise ValueError(f"frame {frame.index}: a number of a pose is not finite; tables hold finite numbers only")
     if not len(poses):
         yield (frame.index, frame.time_s, *[None] * (len(COLUMNS) - 2))
-    columns = pixels(poses.xy), scores(poses.score), pixels(raw.xy), poses.flags.tolist()
+    nowhere = [[(None, None)] * poses.xy.shape[1]] * (len(poses) - len(raw))
+    columns = pixels(poses.xy), scores(poses.score), pixels(raw.xy) + nowhere, poses.flags.tolist()
     for person, track in enumerate(poses.track_id.tolist()):
         who = None if track == UNTRACKED else track
         joints = zip(KEYPOINTS, *(column[person] for column in columns), strict=True)

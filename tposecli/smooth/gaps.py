@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tposecli.smooth.strip import Float64, Indices, Strip, around
+from tposecli.smooth.strip import Float64, Indices, Mask, Strip, around
 from tposecli.types import Flag
 
 
@@ -20,22 +20,25 @@ class FillGaps:
 
     Attributes:
         longest_s: Most seconds between the two neighbours.
+        wrong_s: The same for outliers, if that is more.
     """
 
     longest_s: float
+    wrong_s: float = 0.3
 
     def __call__(self, strip: Strip) -> Strip:
         """The strip with its gaps filled."""
         strip = self._people(strip)
         before, after = around(strip.known)
-        holes = ~strip.known & self._short(strip, before, after) & strip.there[:, :, None]
+        wrong = (strip.flags & Flag.OUTLIER) > 0
+        longest = np.where(wrong, max(self.wrong_s, self.longest_s), self.longest_s)
+        holes = ~strip.known & _short(strip, before, after, longest) & strip.there[:, :, None]
         where = np.nonzero(holes)
         xy, score, flags, known = strip.xy.copy(), strip.score.copy(), strip.flags.copy(), strip.known.copy()
         old, new = (index[where] for index in (before, after))
         rows = where[1:]
         xy[where] = _between(strip, strip.xy, where[0], (old, new), rows)
         score[where] = np.minimum(strip.score[(old, *rows)], strip.score[(new, *rows)])
-        wrong = (flags & Flag.OUTLIER) > 0
         flags[holes & ~wrong] |= np.uint8(Flag.FILLED)
         flags[wrong & ~holes & (np.arange(len(flags)) >= strip.first)[:, None, None]] &= ~np.uint8(Flag.OUTLIER)
         known |= holes | wrong
@@ -44,7 +47,7 @@ class FillGaps:
     def _people(self, strip: Strip) -> Strip:
         """People who were missed, with boxes, and with joints as little sure as on either side."""
         before, after = around(strip.there)
-        missed = ~strip.there & self._short(strip, before, after)
+        missed = ~strip.there & _short(strip, before, after, np.full((), self.longest_s))
         if not missed.any():
             return strip
         frame, row = np.nonzero(missed)
@@ -57,14 +60,15 @@ class FillGaps:
         flags[frame, row] = np.uint8(Flag.FILLED)
         return replace(strip, xy=xy, score=score, flags=flags, box=box, there=strip.there | missed)
 
-    def _short(self, strip: Strip, before: Indices, after: Indices) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """Where both neighbours are there and not too far apart; never in a frame that is finished."""
-        count = len(strip.time_s)
-        both = (before >= 0) & (after < count)
-        apart = strip.time_s[np.minimum(after, count - 1)] - strip.time_s[np.maximum(before, 0)]
-        both &= apart <= self.longest_s + 1e-6
-        both[: strip.first] = False
-        return both
+
+def _short(strip: Strip, before: Indices, after: Indices, longest_s: Float64) -> Mask:
+    """Where both neighbours are there and not too far apart; never in a frame that is finished."""
+    count = len(strip.time_s)
+    both: Mask = (before >= 0) & (after < count)
+    apart = strip.time_s[np.minimum(after, count - 1)] - strip.time_s[np.maximum(before, 0)]
+    both &= apart <= longest_s + 1e-6
+    both[: strip.first] = False
+    return both
 
 
 def _between(

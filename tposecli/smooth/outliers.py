@@ -57,7 +57,7 @@ class FindOutliers:
         return replace(strip, flags=flags, known=believed)
 
     def _suspects(self, strip: Strip) -> Mask:
-        """(T, M, K) known joints that are not where the neighbours on both sides would have them: a cheap first look."""
+        """(T, M, K) known joints that are not where their neighbours would have them: a cheap first look."""
         before, after = around(strip.known)
         count = len(strip.time_s)
         look = strip.known & (before >= 0) & (after < count)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tposecli.types import UNTRACKED, Boxes, Poses
 
@@ -61,24 +61,24 @@ class Strip:
         place, shape = place[tracked], (len(frames), len(tracks))
         keypoints = frames[0].xy.shape[1]
 
-        def spread(columns: list[NDArray[np.generic]], tail: tuple[int, ...], kind: type) -> NDArray[np.generic]:
-            table = np.zeros((*shape, *tail), kind)
+        def spread(columns: list[NDArray[Any]], tail: tuple[int, ...], kind: DTypeLike = np.float64) -> NDArray[Any]:
+            table: NDArray[Any] = np.zeros((*shape, *tail), kind)
             table[place, rows] = np.concatenate(columns)[tracked]
             return table
 
         there = np.zeros(shape, np.bool_)
         there[place, rows] = True
-        score = spread([poses.score for poses in frames], (keypoints,), np.float64)
+        score = spread([poses.score for poses in frames], (keypoints,))
         boxes = [np.concatenate([poses.boxes.xyxy, poses.boxes.score[:, None]], axis=1) for poses in frames]
         return cls(
             np.asarray(times_s, np.float64),
             tracks,
-            spread([poses.xy for poses in frames], (keypoints, 2), np.float64),  # type: ignore[arg-type]
-            score,  # type: ignore[arg-type]
-            spread([poses.flags for poses in frames], (keypoints,), np.uint8),  # type: ignore[arg-type]
+            spread([poses.xy for poses in frames], (keypoints, 2)),
+            score,
+            spread([poses.flags for poses in frames], (keypoints,), np.uint8),
             np.asarray(score >= min_score) & there[:, :, None],
             there,
-            spread(boxes, (5,), np.float64),  # type: ignore[arg-type, list-item]
+            spread(boxes, (5,)),
             *work,
         )
 
