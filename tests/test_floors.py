@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tposecli"
 DRAWING = ("draw", "strokes", "trails", "veil", "plate")
 FLOORS = {
     0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "signals", "timings"],
-    1: ["crop", "fetch", "heatmap", "similarity", "synth"],
-    2: ["models", "data"],
+    1: ["crop", "fetch", "heatmap", "similarity", "synth", "warp"],
+    2: ["models", "data", "lane"],
     3: ["source", "detect", "pose", "track", "smooth", "repair", "explain", "overlay", *DRAWING],
     4: ["sinks", "claim", "provenance", "figure"],
     5: [

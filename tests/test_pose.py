@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from tposecli import crop
 from tposecli.errors import TposeError, UsageError
 from tposecli.models.attention import Attention
+from tposecli.models.backends.base import Encoded, Engine
 from tposecli.models.device import Runtime
 from tposecli.pose import PoseEstimator
 from tposecli.skeleton import MIRROR
 from tposecli.types import Boxes, Frame
+from tposecli.warp import Crops
 
 
 def frames(rng: np.random.Generator, count: int) -> list[Frame]:
@@ -69,37 +72,35 @@ def test_attention_is_a_share_of_the_grid(rng: np.random.Generator) -> None:
 
 
 class Starving:
-    """A net on a device that has memory for so many crops."""
+    """An engine on a device that has memory for so many crops."""
 
-    def __init__(self, net: Any, most: int) -> None:
-        self.net, self.most = net, most
+    def __init__(self, engine: Engine, most: int) -> None:
+        self.engine, self.most = engine, most
         self.sizes: list[int] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.net, name)
-
-    def encode(self, x: Tensor) -> Any:
+    def __call__(self, crops: Tensor) -> Encoded:
         """Run out of memory above the limit."""
-        if len(x) > self.most:
+        if len(crops) > self.most:
             raise torch.OutOfMemoryError("out of memory")
-        self.sizes.append(len(x))
-        return self.net.encode(x)
+        self.sizes.append(len(crops))
+        return self.engine(crops)
 
 
-def starved(most: int) -> PoseEstimator:
+def starved(most: int) -> tuple[PoseEstimator, Starving]:
     estimator = PoseEstimator("transpose-r18-a3", runtime=Runtime(torch.device("cpu"), batch_size=8))
-    estimator.net = Starving(estimator.net, most)  # type: ignore[assignment]
-    return estimator
+    starving = Starving(estimator.lanes[0].engine, most)
+    estimator.lanes = [replace(estimator.lanes[0], engine=starving)]
+    return estimator, starving
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(
     estimator: PoseEstimator, rng: np.random.Generator, caplog: pytest.LogCaptureFixture
 ) -> None:
     pictures, found = frames(rng, 1), [boxes(rng, 11)]
-    poor = starved(2)
+    poor, engine = starved(2)
     (result,) = poor.estimate(pictures, found)
     (expected,) = estimator.estimate(pictures, found)
-    assert poor.net.sizes == [2, 2, 2, 2, 2, 1]  # type: ignore[comparison-overlap]
+    assert engine.sizes == [2, 2, 2, 2, 2, 1]
     assert poor.runtime.batch_size == 2
     assert np.allclose(result.poses.xy, expected.poses.xy, atol=1e-2)
     assert "batches of 2" in caplog.text
@@ -107,16 +108,56 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 
 def test_out_of_memory_with_one_crop_tells_what_to_do(rng: np.random.Generator) -> None:
     with pytest.raises(TposeError, match="--device cpu"):
-        starved(0).estimate(frames(rng, 1), [boxes(rng, 1)])
+        starved(0)[0].estimate(frames(rng, 1), [boxes(rng, 1)])
 
 
 @pytest.mark.parametrize(
     ("device", "precision", "batch"),
-    [("cuda:99", "auto", None), ("gpu", "auto", None), ("cpu", "fp16", None), ("cpu", "fp8", None), ("cpu", "auto", 0)],
+    [
+        *[("cuda:99", "auto", None), ("gpu", "auto", None), ("cpu,mps", "auto", None)],
+        *[("cpu", "fp16", None), ("cpu", "fp8", None), ("cpu", "auto", 0)],
+    ],
 )
 def test_impossible_runtimes_are_refused(device: str, precision: str, batch: int | None) -> None:
     with pytest.raises(UsageError):
         Runtime.resolve(device, precision, batch)
+
+
+def test_several_devices_give_what_one_gives(estimator: PoseEstimator, rng: np.random.Generator) -> None:
+    pictures, found = frames(rng, 4), [boxes(rng, people) for people in (3, 0, 6, 2)]
+    cpu = torch.device("cpu")
+    both = PoseEstimator("transpose-r18-a3", runtime=Runtime(cpu, batch_size=4, others=(cpu,)))
+    engines = [Starving(lane.engine, 4) for lane in both.lanes]
+    both.lanes = [replace(lane, engine=engine) for lane, engine in zip(both.lanes, engines, strict=True)]
+    for one, two in zip(estimator.estimate(pictures, found), both.estimate(pictures, found), strict=True):
+        assert np.array_equal(one.poses.xy, two.poses.xy)
+        assert np.array_equal(one.poses.score, two.poses.score)
+    assert [engine.sizes for engine in engines] == [[4, 3], [4]]
+    assert both.runtime.device_names == "cpu,cpu"
+
+
+def test_nobody_in_any_frame(rng: np.random.Generator) -> None:
+    explaining = PoseEstimator("transpose-r18-a3", attention=Attention("mean", per_head=True, keypoints=(3, 5)))
+    (result,) = explaining.estimate(frames(rng, 1), [Boxes.empty()])
+    assert result.poses.xy.shape == (0, 17, 2)
+    assert result.attention is not None
+    assert result.attention.shape == (0, 1, 4, 2, 24, 18)
+
+
+def test_crops_cut_by_torch_give_the_same_keypoints(estimator: PoseEstimator, rng: np.random.Generator) -> None:
+    pictures, found = frames(rng, 3), [boxes(rng, people) for people in (2, 0, 3)]
+    size = estimator.net.input_hw[1], estimator.net.input_hw[0]
+    matrices = [crop.frame_to_crop(*crop.crop_regions(b.corners, size[0] / size[1]), size) for b in found]
+    ours, theirs = (
+        torch.cat([Crops(pictures, matrices, size, way).batch(slice(*part), torch.device("cpu")) for part in parts])
+        for way, parts in ((True, [(0, 3), (3, 5)]), (False, [(0, 5)]))
+    )
+    assert ours.shape == theirs.shape == (5, size[1], size[0], 3)
+    assert (ours.float() - theirs.float()).abs().max() <= 4
+    with torch.inference_mode():
+        mine, cvs = (estimator.lanes[0].measure(crops) for crops in (ours, theirs))
+    frame_pixels = 4 / torch.from_numpy(np.concatenate(matrices)[:, 0, 0])
+    assert ((mine.xy - cvs.xy).abs().amax((1, 2)) * frame_pixels).max() < 0.05
 
 
 def test_bf16_stays_close_to_fp32(estimator: PoseEstimator, rng: np.random.Generator) -> None:

@@ -55,7 +55,8 @@ class Stages:
     @property
     def group_frames(self) -> int:
         """Frames in a group: the device's number, made such that the detector's frames lie evenly in it."""
-        base = GROUP[self.estimator.runtime.device.type]
+        runtime = self.estimator.runtime
+        base = GROUP[runtime.device.type] * len(runtime.devices)
         if self.every == 1:
             return base
         return -(-(base - 1) // self.every) * self.every + 1

@@ -50,7 +50,8 @@ def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
     return {
         "model": estimator.spec.name,
         "weights_sha256": estimator.sha256,
-        "device": str(runtime.device),
+        "device": runtime.device_names,
+        "backend": runtime.backend,
         "precision": runtime.precision,
         "batch_size": runtime.batch_size,
         "flip_test": estimator.flip_test,

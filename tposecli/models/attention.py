@@ -46,6 +46,12 @@ class Attention:
         if self.layers == "rollout" and (self.per_head or self.mode == "influence"):
             raise ValueError("rollout: expected mode dependency and heads averaged")
 
+    def shape(self, heads: int, keypoints: int) -> tuple[int, ...]:
+        """L, heads where they are kept apart, Q: the axes between crops and grid, in a net with so many of each."""
+        layers = 1 if isinstance(self.layers, str) else len(self.layers)
+        asked = keypoints if self.keypoints is None else len(self.keypoints)
+        return (layers, heads, asked) if self.per_head else (layers, asked)
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderState:

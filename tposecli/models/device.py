@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from importlib.util import find_spec as find_module
+from typing import Any, Final, Literal, get_args
 
 import torch
 
 from tposecli.errors import UsageError
+from tposecli.models.backends.base import BACKENDS
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCH: Final = {"cpu": 8, "mps": 16, "cuda": 64}
+PACKAGES: Final = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""What a backend needs that torch does not bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +27,83 @@ class Runtime:
         device: Where.
         precision: Of weights and activations: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: Crops in one forward.
+        backend: What runs it: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
+        others: Further devices of the same kind, which share the work with the first.
     """
 
     device: torch.device
     precision: str = "fp32"
     batch_size: int = 8
+    backend: str = "torch"
+    others: tuple[torch.device, ...] = ()
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision as torch names it."""
         return DTYPES[self.precision]
 
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """All devices, the first one first."""
+        return (self.device, *self.others)
+
+    @property
+    def device_names(self) -> str:
+        """The devices as ``--device`` takes them."""
+        return ",".join(map(str, self.devices))
+
     @classmethod
-    def resolve(cls, device: str = "auto", precision: str = "auto", batch_size: int | None = None) -> Runtime:
-        """Fill in what was left to the program: the best device there is, full precision, a batch that suits it.
+    def resolve(
+        cls,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | None = None,
+        backend: str = "auto",
+    ) -> Runtime:
+        """Fill in what was left to the program: the best device there is, and a precision and a batch that suit it.
+
+        Args:
+            device: Or several, separated by commas.
+            precision: ``auto`` is bf16 on a CPU with instructions for it, else fp32.
+            batch_size: Crops in one forward.
+            backend: Of ``--backend``.
 
         Raises:
-            UsageError: A device that is not there, an unknown precision, or a batch below 1.
+            UsageError: A device or a backend that is not there, an unknown precision, or a batch below 1.
         """
-        where = resolve_device(device)
+        first, *others = (resolve_device(name.strip()) for name in device.split(","))
+        if any(other.type != first.type for other in others):
+            raise UsageError(f"device {device!r}: several devices must be of one kind")
         if precision not in get_args(Precision):
             raise UsageError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
-        if precision == "fp16" and where.type == "cpu":
+        if precision == "fp16" and first.type == "cpu":
             raise UsageError("fp16 is slow and inexact on a CPU; choose --precision bf16 or fp32")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size {batch_size}: it must be at least 1")
-        return cls(where, "fp32" if precision == "auto" else precision, batch_size or BATCH[where.type])
+        if precision == "auto":
+            precision = "bf16" if has_bf16(first) and backend in ("auto", "torch", "openvino") else "fp32"
+        _check_backend(backend, first, precision)
+        return cls(first, precision, batch_size or BATCH[first.type], backend, tuple(others))
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether it is a CPU that multiplies bfloat16 faster than float32."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _check_backend(backend: str, device: torch.device, precision: str) -> None:
+    """Refuse what cannot be."""
+    if backend not in BACKENDS:
+        raise UsageError(f"backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+    if backend not in PACKAGES:
+        return
+    if device.type != "cpu":
+        raise UsageError(f"--backend {backend} runs on the CPU only; choose --backend torch or compile on {device}")
+    if backend == "onnx" and precision != "fp32":
+        raise UsageError(f"--backend onnx computes in fp32 only; choose --precision fp32, or openvino for {precision}")
+    if find_module(PACKAGES[backend]) is None:
+        raise UsageError(f"--backend {backend} needs {PACKAGES[backend]}: pip install 'tposecli[{backend}]'")
 
 
 def resolve_device(name: str) -> torch.device:

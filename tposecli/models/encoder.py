@@ -30,11 +30,18 @@ def sine_embedding(grid_hw: tuple[int, int], channels: int) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention whose queries and keys carry the position and whose values do not."""
+    """Multi-head self-attention whose queries and keys carry the position and whose values do not.
+
+    Attributes:
+        offset: (1, S, 3 d) what position and bias add to queries, keys and values; None until it is precomputed.
+    """
+
+    offset: Tensor | None
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.register_buffer("offset", None, persistent=False)
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
         self.out_proj = nn.Linear(channels, channels)
@@ -43,11 +50,22 @@ class SelfAttention(nn.Module):
 
     def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
         """(B, S, d) to (B, S, d); no attention matrix is made."""
-        channels = tokens.shape[2]
-        query, key = self.queries_and_keys(tokens, position)
-        value = functional.linear(tokens, self.in_proj_weight[2 * channels :], self.in_proj_bias[2 * channels :])
-        mixed = functional.scaled_dot_product_attention(query, key, self._split(value))
+        if self.offset is None:
+            channels = tokens.shape[2]
+            query, key = self.queries_and_keys(tokens, position)
+            weight, bias = self.in_proj_weight[2 * channels :], self.in_proj_bias[2 * channels :]
+            value = self._split(functional.linear(tokens, weight, bias))
+        else:
+            parts = (functional.linear(tokens, self.in_proj_weight) + self.offset).chunk(3, dim=2)
+            query, key, value = (self._split(part) for part in parts)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def precompute(self, position: Tensor) -> None:
+        """Fix the (1, S, d) position, for prediction: its products are made once, and one product gives all three."""
+        queries_keys = self.in_proj_weight.detach()[: 2 * position.shape[2]]
+        moved = functional.pad(functional.linear(position.detach(), queries_keys), (0, position.shape[2]))
+        self.offset = moved + self.in_proj_bias.detach()
 
     def queries_and_keys(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """Two tensors (B, heads, S, d / heads), of what the layer was given."""

@@ -11,6 +11,8 @@ from tposecli.evaluate.boxes import truth_boxes
 from tposecli.evaluate.keypoint_set import Record, SetImage
 from tposecli.evaluate.rows import result_rows
 from tposecli.evaluate.score import score_poses
+from tposecli.lane import Lane
+from tposecli.models.backends.eager import Eager
 from tposecli.models.device import Runtime
 from tposecli.models.net import PoseNet
 from tposecli.pose import PoseEstimator
@@ -60,6 +62,7 @@ class Trained(PoseEstimator):
 
     def __init__(self, net: PoseNet, runtime: Runtime) -> None:
         self.net, self.runtime, self.flip_test, self.attention = net, runtime, False, None
+        self.lanes = [Lane(net, Eager(net), runtime.device)]
 
 
 def measure(net: PoseNet, runtime: Runtime, check: Check) -> Figures:

@@ -1,0 +1,88 @@
+"""One device with its net: from crops to what the net says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tposecli import heatmap
+from tposecli.models.attention import Attention
+from tposecli.models.backends.base import Encoded, Engine
+from tposecli.models.net import PoseNet
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the net says of B crops: (B, K, 2) heatmap positions, (B, K) peaks, (B, L, K, h, w) attention or None."""
+
+    xy: Tensor
+    score: Tensor
+    attention: Tensor | None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Measured]) -> Measured:
+        """Consecutive batches of whatever devices, on the CPU."""
+        attention = [part.attention.cpu() for part in parts if part.attention is not None]
+        return cls(
+            torch.cat([part.xy.cpu() for part in parts]),
+            torch.cat([part.score.cpu() for part in parts]),
+            torch.cat(attention) if attention else None,
+        )
+
+    def __getitem__(self, people: slice) -> Measured:
+        return Measured(self.xy[people], self.score[people], None if self.attention is None else self.attention[people])
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A net, what runs it, and where.
+
+    On CUDA everything here returns before the device is done, so that one thread keeps several devices busy.
+
+    Attributes:
+        net: For its sizes, and for reading attention.
+        engine: Runs it.
+        device: Where.
+        mirror: Of each keypoint, the index of the one on the other side, for the flip test; None without.
+        attention: What to read of it; None for nothing.
+    """
+
+    net: PoseNet
+    engine: Engine
+    device: torch.device
+    mirror: Sequence[int] | None = None
+    attention: Attention | None = None
+
+    def measure(self, crops: Tensor) -> Measured:
+        """(B, H, W, 3) uint8 on the device to what the net says of them, there."""
+        encoded = self.engine(crops)
+        attention = None if self.attention is None else self._at_keypoints(encoded, self.attention)
+        xy, score = heatmap.decode(self._averaged(crops, encoded.heatmaps))
+        return Measured(xy, score, attention)
+
+    def heatmaps(self, crops: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 on the device to (B, K, h, w) float32, there."""
+        return self._averaged(crops, self.engine(crops).heatmaps)
+
+    def attention_at(self, crops: Tensor, cells: Tensor) -> Tensor:
+        """(B, L, Q, h, w) attention at (B, Q) cells of the grid; the lane was made with ``attention``."""
+        assert self.attention is not None
+        return self.net.attention(self.engine(crops).inputs, cells.to(self.device), self.attention)
+
+    def _averaged(self, crops: Tensor, maps: Tensor) -> Tensor:
+        """The heatmaps, averaged with those of the mirrored crops if that was asked for."""
+        if self.mirror is None:
+            return maps
+        return (maps + heatmap.flip_back(self.engine(crops.flip(2)).heatmaps, self.mirror)) / 2
+
+    def _at_keypoints(self, encoded: Encoded, request: Attention) -> Tensor:
+        """(B, L, K, h, w) at the cells of the unflipped crop's keypoints."""
+        net = self.net
+        stride = net.input_hw[0] // net.grid_hw[0]
+        cells = heatmap.attention_cells(heatmap.decode(encoded.heatmaps)[0], stride, net.grid_hw)
+        if request.keypoints is not None:
+            cells = cells[:, list(request.keypoints)]
+        return net.attention(encoded.inputs, cells, request)

@@ -1,0 +1,100 @@
+"""Torch as it is, on any device, and compiled by it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from tposecli.errors import UsageError
+from tposecli.models.backends.base import Encoded, Engine, joined, padded, pieces
+from tposecli.models.backends.cpu import fast_products
+from tposecli.models.backends.replay import Replay, capture_on_cuda
+from tposecli.models.net import PoseNet
+
+COMPILED_BATCH: Final = {"cpu": 1}
+"""Crops in a compiled forward, by kind of device: on a CPU more at once gain nothing and take longer to compile."""
+
+
+class Eager:
+    """Torch, one operation after the other; implements :class:`~tposecli.models.backends.base.Engine`."""
+
+    def __init__(self, net: PoseNet) -> None:
+        self.net = net
+
+    def __call__(self, crops: Tensor) -> Encoded:
+        """See :class:`~tposecli.models.backends.base.Engine`."""
+        with fast_products(crops.device):
+            heatmaps, inputs = self.net.encode(self.net.normalize(crops))
+        return Encoded(heatmaps.float(), inputs)
+
+
+class Graphed:
+    """Torch on CUDA: each batch size is recorded once and then launched as one graph."""
+
+    def __init__(self, net: PoseNet, largest: int) -> None:
+        eager = Eager(net)
+
+        def flat(crops: Tensor) -> list[Tensor]:
+            encoded = eager(crops)
+            return [encoded.heatmaps, *encoded.inputs]
+
+        self._replay = Replay(flat, largest, capture_on_cuda)
+
+    def __call__(self, crops: Tensor) -> Encoded:
+        """See :class:`~tposecli.models.backends.base.Engine`."""
+        heatmaps, *inputs = self._replay(crops)
+        return Encoded(heatmaps, inputs)
+
+
+class Compiled:
+    """Torch's compiler (Inductor): some ten seconds at the first batch, faster ever after."""
+
+    def __init__(self, net: PoseNet, size: int) -> None:
+        """Prepare; compiling begins with the first batch.
+
+        Args:
+            net: On its device.
+            size: Crops in one forward; each further size would be compiled anew, so smaller batches are padded.
+
+        Raises:
+            UsageError: There is no C++ compiler.
+        """
+        if net.mean.device.type == "cpu" and not any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):
+            raise UsageError("--backend compile needs a C++ compiler (g++); install one or choose --backend torch")
+        self._size = size
+        options: dict[str, str | int | bool] = (
+            {"freezing": True} if net.mean.device.type == "cpu" else {"triton.cudagraphs": True}
+        )
+        self._encode = torch.compile(_Core(net), dynamic=False, options=options)
+
+    def __call__(self, crops: Tensor) -> Encoded:
+        """See :class:`~tposecli.models.backends.base.Engine`."""
+        return joined([self._piece(crops[piece]) for piece in pieces(len(crops), self._size)])
+
+    def _piece(self, crops: Tensor) -> Encoded:
+        """At most so many crops as a forward takes."""
+        with fast_products(crops.device):
+            heatmaps, inputs = self._encode(padded(crops, self._size))
+        # The compiler writes its next outputs over these.
+        return Encoded(heatmaps[: len(crops)].clone(), [stage[: len(crops)].clone() for stage in inputs])
+
+
+class _Core(torch.nn.Module):
+    """From bytes to heatmaps, for the compiler."""
+
+    def __init__(self, net: PoseNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, H, W, 3) uint8 to heatmaps in float32, and the layers' inputs."""
+        heatmaps, inputs = self.net.encode(self.net.normalize(crops))
+        return heatmaps.float(), inputs
+
+
+def torch_engine(net: PoseNet, batch_size: int) -> Engine:
+    """The plain way on the net's device."""
+    return Graphed(net, batch_size) if net.mean.device.type == "cuda" else Eager(net)

@@ -1,0 +1,119 @@
+"""Crops made by torch, on whichever device the frames are: what ``crop.cut`` makes with OpenCV on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tposecli import crop
+from tposecli.crop import Matrices
+from tposecli.types import Frame
+
+
+class Crops:
+    """The crops of all people of some frames, made a batch at a time where the net will see them.
+
+    On CUDA a frame goes to the device once, as bytes, and is cut there; elsewhere OpenCV cuts it.
+
+    Args:
+        frames: Pictures, which may differ in size.
+        matrices: Of each frame, (N, 2, 3) maps from frame to crop pixels, without rotation.
+        size_wh: Width and height of a crop.
+        on_device: Whether to cut with torch; None: where that pays.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        matrices: Sequence[Matrices],
+        size_wh: tuple[int, int],
+        on_device: bool | None = None,
+    ) -> None:
+        self._frames, self._size_wh, self._on_device = frames, size_wh, on_device
+        self._owner = np.repeat(np.arange(len(frames)), [len(maps) for maps in matrices])
+        self._matrices = np.concatenate([np.empty((0, 2, 3)), *matrices])
+        self._uploaded: dict[tuple[int, torch.device], Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._matrices)
+
+    def batch(self, people: slice, device: torch.device) -> Tensor:
+        """(B, H, W, 3) uint8 crops of consecutive people, on the device.
+
+        Batches are asked for in order: frames of people before these are forgotten.
+        """
+        torch_cuts = device.type == "cuda" if self._on_device is None else self._on_device
+        return self._by_torch(people, device) if torch_cuts else self._by_opencv(people, device)
+
+    def _runs(self, people: slice) -> Iterator[tuple[int, slice]]:
+        """Each frame that has some of these people, and which they are, counted from the slice's start."""
+        owners, first, counts = np.unique(self._owner[people], return_index=True, return_counts=True)
+        for owner, start, count in zip(owners, first, counts, strict=True):
+            yield int(owner), slice(int(start), int(start + count))
+
+    def _by_opencv(self, people: slice, device: torch.device) -> Tensor:
+        matrices = self._matrices[people]
+        crops = torch.empty((len(matrices), self._size_wh[1], self._size_wh[0], 3), dtype=torch.uint8)
+        for owner, some in self._runs(people):
+            crop.cut(self._frames[owner].image, matrices[some], self._size_wh, crops.numpy()[some])
+        return crops.to(device)
+
+    def _by_torch(self, people: slice, device: torch.device) -> Tensor:
+        matrices = self._matrices[people]
+        first, sizes = torch.empty(len(matrices), dtype=torch.int64), torch.empty((len(matrices), 2))
+        pixels, total = [], 0
+        for owner, some in self._runs(people):
+            pixels.append(self._upload(owner, device))
+            first[some], sizes[some] = total, torch.tensor(self._frames[owner].size_wh, dtype=torch.float32)
+            total += len(pixels[-1])
+        maps = torch.from_numpy(matrices)
+        return cut(torch.cat(pixels), first.to(device), sizes.to(device), maps.to(device), self._size_wh)
+
+    def _upload(self, index: int, device: torch.device) -> Tensor:
+        """(H * W, 3) uint8, sent at the first call."""
+        self._uploaded = {key: value for key, value in self._uploaded.items() if key[0] >= index}
+        if (index, device) not in self._uploaded:
+            image = torch.from_numpy(np.ascontiguousarray(self._frames[index].image))
+            self._uploaded[index, device] = image.to(device, non_blocking=True).reshape(-1, 3)
+        return self._uploaded[index, device]
+
+
+def cut(pixels: Tensor, first: Tensor, sizes_wh: Tensor, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
+    """(N, H, W, 3) uint8 crops: bilinear, black outside the frame.
+
+    Args:
+        pixels: (P, 3) uint8, the pixels of all frames, row by row, one frame after the other.
+        first: (N,) int64, where the frame of each crop begins.
+        sizes_wh: (N, 2) float32, width and height of that frame.
+        matrices: (N, 2, 3) maps from frame to crop pixels, without rotation.
+        size_wh: Width and height of a crop.
+    """
+    x, x_weights = _taps(size_wh[0], matrices[:, 0, 0], matrices[:, 0, 2], sizes_wh[:, 0])
+    y, y_weights = _taps(size_wh[1], matrices[:, 1, 1], matrices[:, 1, 2], sizes_wh[:, 1])
+    rows = first[:, None, None] + y * sizes_wh[:, :1, None].long()
+    crops = torch.zeros((), device=pixels.device)
+    for down in range(2):
+        for across in range(2):
+            place = rows[:, down, :, None] + x[:, across, None, :]
+            weight = y_weights[:, down, :, None] * x_weights[:, across, None, :]
+            crops = crops + pixels[place] * weight[..., None]
+    return (crops + 0.5).to(torch.uint8)
+
+
+def _taps(length: int, scale: Tensor, shift: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 2, length) the two frame positions between which each crop position lies, along an axis, and their weights.
+
+    Positions outside the frame are moved into it and weigh nothing.
+    """
+    target = torch.arange(length, dtype=scale.dtype, device=scale.device)
+    source = (target - shift[:, None]) / scale[:, None]
+    before = source.floor()
+    fraction = (source - before).float()
+    places = torch.stack((before, before + 1), dim=1).float()
+    weights = torch.stack((1 - fraction, fraction), dim=1)
+    inside = (places >= 0) & (places < limit[:, None, None])
+    moved = torch.minimum(places.clamp_min(0), limit[:, None, None] - 1)
+    return moved.long(), weights * inside
