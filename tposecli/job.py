@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 from tposecli.detect.select import DetectorOptions
 from tposecli.draw import DrawStyle
 from tposecli.fetch.download import Downloads
+from tposecli.models.backends.cpu import tune
+from tposecli.models.device import Runtime
 from tposecli.overlay import AttentionStyle
 from tposecli.sinks.openpose import OpenposeFormat
 from tposecli.sinks.target import STDOUT
@@ -27,6 +29,7 @@ class ModelChoice:
 
     Attributes:
         downloads: How the files of the net and of the detector may be fetched.
+        threads: Of the net on a CPU; None: as many as make it faster.
     """
 
     model: str = "auto"
@@ -36,6 +39,24 @@ class ModelChoice:
     batch_size: int | None = None
     flip_test: bool = False
     downloads: Downloads = field(default_factory=Downloads)
+    backend: str = "auto"
+    threads: int | None = None
+
+    def runtime(self, exact: bool) -> Runtime:
+        """How to run the net; the process's threads and memory are set up for it.
+
+        Args:
+            exact: What is left to the program is as the authors have it, not as fast as can be.
+
+        Raises:
+            UsageError: It cannot be run so on this machine.
+        """
+        precision = "fp32" if exact and self.precision == "auto" else self.precision
+        backend = "torch" if exact and self.backend == "auto" else self.backend
+        runtime = Runtime.resolve(self.device, precision, self.batch_size, backend)
+        if runtime.device.type == "cpu":
+            tune(self.threads)
+        return runtime
 
 
 @dataclass(frozen=True, slots=True)

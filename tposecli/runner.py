@@ -16,7 +16,6 @@ from tposecli.detect.select import build_detector, digest_of_argument
 from tposecli.errors import InputError, TposeError, UsageError, with_notes
 from tposecli.follow import Followers
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
-from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
 from tposecli.outputs import Maker, check_outputs, deliver, discard_partial, needs_attention, refuse_inputs
 from tposecli.overlay import AttentionPainter
@@ -41,7 +40,7 @@ class Workshop:
 
     def __init__(self, settings: Settings, attention: bool) -> None:
         choice = settings.model
-        runtime = Runtime.resolve(choice.device, choice.precision, choice.batch_size)
+        runtime = choice.runtime(exact=attention)
         self.settings = settings
         checkpoint = resolve(choice.model, choice.weights, choice.downloads)
         style = settings.attention.resolved(checkpoint.spec.layers)

@@ -120,7 +120,9 @@ def _way(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> Call
 
 def estimator_of(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> PoseEstimator:
     """The program's own estimator, run in this way."""
-    return PoseEstimator(checkpoint, None, Runtime.resolve(str(device), variant.precision, variant.batch))
+    return PoseEstimator(
+        checkpoint, None, Runtime.resolve(str(device), variant.precision, variant.batch, variant.backend)
+    )
 
 
 def _row(

@@ -54,8 +54,18 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 net_options = together(
     click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
     click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
+    click.option(
+        "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps; several: cuda:0,cuda:1."
+    ),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    click.option(
+        "--backend",
+        type=click.Choice(["auto", "torch", "compile", "onnx", "openvino"]),
+        default="auto",
+        show_default=True,
+        help="What runs the net; auto: OpenVINO once it has been used for this model, else torch.",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="Of the net on a CPU.  [as many as make it faster]"),
     click.option("--batch-size", default="auto", show_default=True, help="Crops in one forward, or auto."),
 )
 
@@ -169,6 +179,8 @@ def model_choice_of(options: Options) -> ModelChoice:
         None if size == "auto" else int(size),
         options["flip_test"],
         downloads_of(options),
+        options["backend"],
+        options["threads"],
     )
 
 
