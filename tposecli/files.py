@@ -156,8 +156,8 @@ def inner_name(name: str) -> str:
     Raises:
         ValueError: It leads out of it, on this or another system.
     """
-    parts = name.replace("\\", "/").split("/")
-    if not name.strip("/") or "\0" in name or ".." in parts or not parts[0] or parts[0][1:2] == ":":
+    parts = name.replace("\\", "/").split("/") if isinstance(name, str) else [""]
+    if not parts[0] or not name.strip("/") or "\0" in name or ".." in parts or parts[0][1:2] == ":":
         raise ValueError(f"{name!r} is no name of a file in the folder")
     return name
 

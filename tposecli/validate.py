@@ -98,6 +98,8 @@ def _parsed(text: bytes) -> Any:
         return json.loads(text, parse_constant=refuse)
     except ValueError as error:
         return _Bad(str(error))
+    except RecursionError:
+        return _Bad("lists within lists without end")
 
 
 def _validator(content: Mapping[str, Any]) -> Validator:

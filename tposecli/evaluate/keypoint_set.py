@@ -202,7 +202,11 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[Set
 
 def _category(entries: Any) -> Record:
     """The category whose instances have keypoints; COCO's category of people where the file does not say."""
-    found = [entry for entry in entries or () if isinstance(entry, dict) and "keypoints" in entry]
+    found = [
+        entry
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and "keypoints" in entry
+    ]
     return found[0] if found else {"id": 1}
 
 

@@ -7,6 +7,7 @@ import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +21,12 @@ from tposecli.models.files import Checkpoint
 from tposecli.models.net import PoseNet
 
 log = logging.getLogger("tposecli")
+
+UNREADABLE: Final = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError),
+    *(TypeError, ValueError, SafetensorError, struct.error),
+)
+"""What reading a damaged checkpoint raises, depending on where it breaks."""
 
 EMBEDDING = "pos_embedding"
 
@@ -52,7 +59,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: refused, it holds more than tensors; reading it could run code") from error
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, LookupError, struct.error) as error:
+    except UNREADABLE as error:
         raise WeightsError(f"{path}: not a readable checkpoint ({error}); get the file again") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

@@ -72,7 +72,7 @@ def _kind(path: Path, members: Iterable[Member]) -> PoseFormat:
                 return "coco"
             if isinstance(value, list) or (isinstance(value, dict) and {"instances", "keypoint_scores"} & value.keys()):
                 return "mmpose"
-    if next(iter(members)).key == "":
+    if next((member.key for member in members), None) == "":
         return "coco"
     raise InputError(
         f"{path}: no journal, and neither COCO's, mmpose's nor OpenPose's JSON; say what it is with --from if it is one"

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-from tposecli.errors import InputError
+from tposecli.errors import InputError, UsageError
 from tposecli.files import unwritable
 from tposecli.sinks.lines import JournalFrame, as_line, frame_line, parse, read_frame
 from tposecli.skeleton import KEYPOINTS
+from tposecli.source.window import Window
 from tposecli.types import Frame, Poses
 
 SCHEMA_VERSION: Final = 1
@@ -36,6 +39,11 @@ OWN: Final = ("schema_version", "complete", "outputs")
 _START: Final = f'{{"schema_version":{SCHEMA_VERSION},"complete":'.encode()
 _UNFINISHED, _COMPLETE = b"false", b"true "
 """Of equal length: the one takes the other's place when the run has come to its end."""
+
+LONGEST_FRACTION: Final = 64
+
+LONGEST_LINE: Final = 1 << 26
+"""Bytes; a longer line is damage, and is not held in memory."""
 
 SYNC_S: Final = 5.0
 """What was measured longer ago survives a power cut."""
@@ -191,7 +199,7 @@ class Journal:
         keypoints = len(self.header.get("keypoint_names", KEYPOINTS))
         damage: tuple[int, Exception] | None = None
         with _open_input(self.path) as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(_lines(file), start=1):
                 if damage is not None:
                     raise _damaged(self.path, *damage) from damage[1]
                 if number == 1 or not line.endswith(b"\n"):
@@ -202,6 +210,18 @@ class Journal:
                     damage = number, error
 
 
+def is_stillborn(path: Path) -> bool:
+    """Whether a run made this file, but died, or the power failed, before its first line was whole.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    with _open_input(path) as file:
+        first = file.readline()
+    torn = first.startswith(_START) or _START.startswith(first) or not first.strip(b"\0")
+    return torn and not first.endswith(b"\n")
+
+
 def read_journal(path: Path) -> Journal:
     """Read the header of a journal; its frames are read when they are asked for.
 
@@ -209,7 +229,7 @@ def read_journal(path: Path) -> Journal:
         InputError: The file cannot be read, is no journal, or was written in a later schema.
     """
     with _open_input(path) as file:
-        line = file.readline()
+        line = file.readline(LONGEST_LINE)
     try:
         header = parse(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -219,6 +239,9 @@ def read_journal(path: Path) -> Journal:
     version = header["schema_version"]
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: journal of schema version {version}, expected {SCHEMA_VERSION}; update tposecli")
+    wrong = [name for name, fits in _FACTS.items() if header.get(name) is not None and not fits(header[name])]
+    if wrong:
+        raise InputError(f"{path}: damaged (its header says nonsense of {', '.join(wrong)}); run the command again")
     return Journal(path, header)
 
 
@@ -227,7 +250,7 @@ def _sound(path: Path, most: int | None = None) -> tuple[int, int]:
     keypoints = len(read_journal(path).header.get("keypoint_names", KEYPOINTS))
     frames, end = -1, 0
     with _open_input(path) as file:
-        for line in file:
+        for line in _lines(file):
             if frames == most or not line.endswith(b"\n"):
                 break
             try:
@@ -237,6 +260,42 @@ def _sound(path: Path, most: int | None = None) -> tuple[int, int]:
                 break
             frames, end = frames + 1, end + len(line)
     return frames, end
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(file.readline, LONGEST_LINE), b"")
+
+
+def _is_fraction(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and len(value) <= LONGEST_FRACTION and Fraction(value) > 0
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_window(value: Any) -> bool:
+    try:
+        return bool(Window(**value))
+    except (TypeError, UsageError):
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("fps", "time_base", "rate"), _is_fraction),
+    **dict.fromkeys(("keypoint_names", "outputs"), _are_texts),
+    "options": lambda value: isinstance(value, dict),
+    "stream": _is_number,
+    "window": _is_window,
+}
+"""What is read from the header by more than people, and when it makes sense; None always does."""
 
 
 def _damaged(path: Path, number: int, error: Exception) -> InputError:

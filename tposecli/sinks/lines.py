@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.types import Boxes, Float32, Frame, Poses
+
+LARGEST: Final = 1 << 53
+"""Whole numbers beyond this are no longer exact in other programs."""
+LONGEST_SIDE: Final = 1 << 24
+"""Pixels; a frame of a greater width or height is damage."""
 
 DIGITS: Final = (6, 7, 8, 9)
 """Significant digits to try: 6 always survive float32, 9 always identify one."""
@@ -75,12 +80,36 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
 def read_frame(line: Any, keypoints: int) -> JournalFrame:
     """The frame of a parsed line; ValueError, KeyError or TypeError where it is none."""
     people = line["people"]
-    numbers = np.array([person["keypoints"] for person in people], np.float32).reshape(len(people), keypoints, 3)
-    boxes = np.array([person["box"] for person in people], np.float32).reshape(len(people), 4)
-    scores = np.array([person["score"] for person in people], np.float32)
+    whole = _whole(line, "frame", 0), *(_whole(line, side, 1, LONGEST_SIDE) for side in ("width", "height"))
+    pts = None if line["pts"] is None else _whole(line, "pts", -LARGEST)
+    time_s = line["time_s"]
+    if isinstance(time_s, bool) or not isinstance(time_s, int | float) or not abs(time_s) <= LARGEST:
+        raise ValueError("time_s is no number, or none of sensible size")
+    numbers = _numbers([person["keypoints"] for person in people]).reshape(len(people), keypoints, 3)
+    boxes = _numbers([person["box"] for person in people]).reshape(len(people), 4)
+    scores = _numbers([person["score"] for person in people])
     poses = Poses(Boxes(boxes, scores), numbers[:, :, :2], numbers[:, :, 2])
-    size = int(line["width"]), int(line["height"])
-    return JournalFrame(int(line["frame"]), str(line["name"]), line["pts"], float(line["time_s"]), size, poses)
+    index, width, height = whole
+    return JournalFrame(index, str(line["name"]), pts, float(time_s), (width, height), poses)
+
+
+def _numbers(values: Sequence[Any]) -> Float32:
+    """Finite numbers, whatever their shape; ValueError or TypeError where there are others."""
+    try:
+        exact = np.array(values, np.float64)
+    except OverflowError as error:
+        raise ValueError("a number is too large") from error
+    if not (np.abs(exact) <= np.finfo(np.float32).max).all():
+        raise ValueError("a number is not finite")
+    return exact.astype(np.float32)
+
+
+def _whole(line: Mapping[str, Any], key: str, least: int, most: int = LARGEST) -> int:
+    """A whole number of sensible size; ValueError where there is another."""
+    value = line[key]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{key} is {str(value)[:40]}")
+    return value
 
 
 def as_line(value: Mapping[str, Any]) -> bytes:
@@ -94,4 +123,7 @@ def parse(line: bytes) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
-    return json.loads(line, parse_constant=refuse)
+    try:
+        return json.loads(line, parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("lists within lists without end") from error

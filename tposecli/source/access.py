@@ -31,8 +31,8 @@ SCHEMES: Final = {
     **dict.fromkeys(("rtmp", "rtmps", "rtmpt", "rtmpts"), _RTMP),
     "ftp": "ftp,tcp",
 }
-"""Scheme of an address to the protocols that FFmpeg may use for it: a playlist on a server opens no local file, and what
-begins with https stays there."""
+"""Scheme of an address to the protocols that FFmpeg may use for it: a playlist on a server opens no local file, and
+what begins with https stays there."""
 
 LIVE_SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "tls"})
 """Addresses that give what happens now: opened once, endless."""

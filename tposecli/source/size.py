@@ -85,5 +85,22 @@ def _tiff_wh(file: io.BytesIO) -> Wh:
     return directory[_TIFF_WIDTH], directory[_TIFF_HEIGHT]
 
 
-_READERS: Final = {"JPEG": _reader(JpegImageFile), "TIFF": _tiff_wh}
-"""In the place of Pillow's own: JPEG's looks for further pictures behind the first, TIFF's into the pixels."""
+def _gif_wh(file: io.BytesIO) -> Wh:
+    """Size of the whole picture of a GIF, in which its frames lie."""
+    width, height = struct.unpack("<6xHH", file.read(10))
+    return width, height
+
+
+def _webp_wh(file: io.BytesIO) -> Wh:
+    """Size of a WebP, see https://developers.google.com/speed/webp/docs/riff_container."""
+    head = file.read(30)
+    kind, lossless, width, height = struct.unpack("<12x4s5xI1xHH", head)
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:], "little")
+    if kind == b"VP8L":
+        return 1 + (lossless & 0x3FFF), 1 + (lossless >> 14 & 0x3FFF)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+_READERS: Final = {"GIF": _gif_wh, "JPEG": _reader(JpegImageFile), "TIFF": _tiff_wh, "WEBP": _webp_wh}
+"""In the place of Pillow's own, which look at more than the size: at further pictures, or into the pixels."""

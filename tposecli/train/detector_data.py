@@ -7,6 +7,7 @@ hidden by another is exact, and sets whose boxes were made from joints get boxes
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.errors import InputError
+from tposecli.evaluate.keypoint_set import numbers
 from tposecli.files import inner_name
 from tposecli.types import Float32, Image
 
 Polygon = Float32
 """(P, 2) corners, pixels."""
 Json = dict[str, Any]
+
+SENSELESS = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""What an entry raises that is not as it should be."""
 
 LIMBS = ((5, 7, 0.15), (6, 8, 0.15), (11, 13, 0.22), (12, 14, 0.22), (13, 15, 0.16), (14, 16, 0.16))
 """Keypoint to keypoint, and half the limb's width as a part of the torso's length."""
@@ -115,34 +120,51 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
         by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows if inner_name(row["file_name"])}
         for annotation in data["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, *SENSELESS, RecursionError) as error:
         raise InputError(f"{annotations}: not a readable COCO annotation file ({error!r})") from error
     bad: Counter[str] = Counter()
     photos = []
     for row in rows[{"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]]:
         path = images / row["file_name"]
         if path.is_file():
-            photos.append(_photo(path, (row["width"], row["height"]), by_image[row["id"]], bad))
+            photos.append(_photo(path, _size_wh(row), by_image[row["id"]], bad))
         else:
             bad["picture missing"] += 1
     return tuple(photos), bad
 
 
-def _photo(path: Path, size_wh: tuple[int, int], annotations: Iterable[Json], bad: Counter[str]) -> Photo:
+def _photo(path: Path, size_wh: tuple[float, float], annotations: Iterable[Json], bad: Counter[str]) -> Photo:
     people, crowds, complete = [], [], True
     for annotation in annotations:
-        x, y, width, height = annotation["bbox"]
-        box = np.array([x, y, x + width, y + height], np.float32).clip(0, [*size_wh, *size_wh]).astype(np.float32)
-        if not np.isfinite(box).all() or (box[2:] - box[:2]).min() < 1:
-            bad["box empty or outside the picture"] += 1
-        elif annotation.get("iscrowd"):
-            crowds.append(box)
-        elif "head_top" in annotation:
-            complete = False
-            people.append(_person_of_joints(annotation, box, bad))
-        else:
-            people.append(_person_of_segments(annotation, box, bad))
+        try:
+            box = _box(annotation["bbox"], size_wh)
+            if (box[2:] - box[:2]).min() < 1:
+                bad["box empty or outside the picture"] += 1
+            elif annotation.get("iscrowd"):
+                crowds.append(box)
+            elif "head_top" in annotation:
+                complete = False
+                people.append(_person_of_joints(annotation, box, bad))
+            else:
+                people.append(_person_of_segments(annotation, box, bad))
+        except SENSELESS:
+            bad["annotation that makes no sense"] += 1
     return Photo(path, tuple(people), np.array(crowds, np.float32).reshape(-1, 4), complete)
+
+
+def _size_wh(row: Json) -> tuple[float, float]:
+    """Width and height that the file claims of a picture, infinite where it makes no sense."""
+    try:
+        width, height = numbers([row["width"], row["height"]])
+    except SENSELESS:
+        return math.inf, math.inf
+    return width, height
+
+
+def _box(given: Any, size_wh: tuple[float, float]) -> Float32:
+    """(4,) corners of a box within the picture; raises one of ``SENSELESS``."""
+    x, y, width, height = numbers(given, 4)
+    return np.array([x, y, x + width, y + height]).clip(0, [*size_wh, *size_wh]).astype(np.float32)
 
 
 def _person_of_segments(annotation: Json, box: Float32, bad: Counter[str]) -> Person:
