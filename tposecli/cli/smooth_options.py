@@ -52,12 +52,12 @@ smoothing_options = together(
         "--fill-gaps",
         type=click.FloatRange(0, 2),
         metavar="SECONDS",
-        help="Interpolate joints and people missed for no longer.  [0.3; 0 with --smooth none and live]",
+        help="Interpolate joints and people missed for no longer.  [0.3; with --smooth none and live: 0]",
     ),
     click.option(
         "--repair/--no-repair",
         default=None,
-        help="Undo left and right exchanged for a few frames.  [repair; live sources: no-repair]",
+        help="Undo left and right exchanged for a few frames.  [repair; with --smooth none and live: no-repair]",
     ),
 )
 

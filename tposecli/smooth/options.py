@@ -23,7 +23,7 @@ class SmoothOptions:
         method: The filter; ``auto``: Rauch-Tung-Striebel, or One-Euro for live sources, which must not wait.
         one_euro, savgol, rts, median: Strength of each, in its own units.
         fill_gaps_s: Longest gap to fill, seconds; None: 0.3, or none at all where nothing is filtered or may wait.
-        repair: Whether to undo exchanges of left and right; None: wherever frames may wait.
+        repair: Whether to undo exchanges of left and right; None: wherever something is filtered and frames may wait.
     """
 
     method: Method = "auto"
@@ -48,7 +48,7 @@ class SmoothOptions:
         filled = self.fill_gaps_s
         if filled is None:
             filled = 0.0 if method == "none" or (live and method == "one-euro") else FILL_S
-        repair = not live if self.repair is None else self.repair
+        repair = not live and method != "none" if self.repair is None else self.repair
         return replace(self, method=method, fill_gaps_s=filled, repair=repair)
 
     def facts(self, live: bool) -> dict[str, Any]:
