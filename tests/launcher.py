@@ -59,9 +59,8 @@ class Launcher:
         self.count = 0
         command = [sys.executable, __file__]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, **pipes, text=True, env=environment, start_new_session=True)
 
     def start(self, *words: Any, stdin: str = os.devnull, stdout: str | None = None, limit: int = 0) -> Run:
         """Begin ``tpose words...``; ``limit`` is the most bytes that a file may have."""
@@ -97,7 +96,7 @@ class Launcher:
         """End the parent."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=TIME_LIMIT_S)
         self.process.stdout.close()
 
 

@@ -254,7 +254,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, cache: Path, monkeypatch: py
     assert [path.parent for path in tmp_path.rglob("*.poses.jsonl")] == [tmp_path if named else cache / "eval"]
     if named:
         other = tpose_eval(*part, "--flip-test").exception
-        assert isinstance(other, UsageError) and "another flip_test" in str(other)
+        assert isinstance(other, UsageError) and "flip_test was False, now True" in str(other)
     groups[:] = [0, 0]
     result = tpose_eval(*part, "--report", tmp_path / "r.json")
     assert result.exit_code == 0 and "going on after 8 images" in result.stderr

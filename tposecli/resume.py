@@ -13,7 +13,7 @@ from typing import Any, Self
 from tposecli.errors import InputError, OutputError, UsageError
 from tposecli.job import Outputs, Settings
 from tposecli.provenance import differences
-from tposecli.sinks.journal import Journal, JournalWriter, journal_path, read_journal
+from tposecli.sinks.journal import Journal, JournalWriter, is_stillborn, journal_path, read_journal
 from tposecli.sinks.lines import JournalFrame
 from tposecli.source.sequence import is_numbered
 from tposecli.types import Frame, Poses, Result
@@ -32,14 +32,7 @@ def earlier_run(outputs: Outputs) -> Journal | None:
     if not outputs.files:
         return None
     path = journal_path(outputs.files[0])
-    try:
-        with path.open("rb") as file:
-            begun = file.readline().endswith(b"\n")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    return read_journal(path) if begun else None
+    return read_journal(path) if path.exists() and not is_stillborn(path) else None
 
 
 def may_replace(outputs: Outputs, settings: Settings) -> frozenset[Path]:

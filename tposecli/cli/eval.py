@@ -37,7 +37,8 @@ file_options = shared.together(
     click.option("--out", type=shared.FILE, help="Results in the authors' schema, or .zip for the test server."),
     click.option("--report", type=shared.FILE, help="All that was found out, as .json or .md."),
     click.option("--plots", type=shared.FOLDER, help="Folder for precision-recall and OKS pictures (Matplotlib)."),
-    click.option("--overwrite", is_flag=True, help="Replace outputs that exist, and begin an unfinished run anew."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs, and an unfinished run of other options."),
+    click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with an unfinished run."),
 )
 
 
@@ -77,7 +78,7 @@ def _job(options: shared.Options) -> EvalJob:
         options["scored"],
         shared.model_choice_of(options),
         DetectorOptions(options["detector"], options["det_score"]),
-        EvalOutputs(options["out"], options["report"], options["plots"], options["overwrite"]),
+        EvalOutputs(options["out"], options["report"], options["plots"], options["overwrite"], options["resume"]),
         options["strict"],
         shared.command_line(),
     )

@@ -45,12 +45,14 @@ class EvalOutputs:
         report: Everything that was found out, as ``.json`` or ``.md``.
         plots: Folder for the precision-recall curves and the histogram of OKS.
         overwrite: Whether files may be replaced, and an unfinished run of other options thrown away.
+        resume: Whether to go on with an unfinished run.
     """
 
     results: Path | None = None
     report: Path | None = None
     plots: Path | None = None
     overwrite: bool = False
+    resume: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tposecli.claim import claimed
 from tposecli.detect.base import Detector
 from tposecli.detect.select import build_detector
 from tposecli.errors import InputError, UsageError
@@ -70,16 +71,15 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
     detector = _detector(job, truth, boxes, estimator)
     facts = _facts(job, truth, boxes, estimator)
     stages = Stages(detector, estimator)
-    work = WorkFile(work_path(job.outputs.results, facts), facts, stages.group_frames, job.outputs.overwrite)
-    summary = Summary(truth.title)
-    source = EvalImages(store, truth.title, [item for item in todo if item[0] not in work.poses], problems)
-    poses = dict(work.poses)
-    try:
-        poses.update(_stream(source, replace(stages, record=work.record), watcher, summary))
-    except BaseException:
-        work.close(complete=False)
-        raise
-    work.close(complete=True)
+    path, summary = work_path(job.outputs.results, facts), Summary(truth.title)
+    with claimed([path]), closing(WorkFile(path, facts, stages.group_frames, job.outputs)) as work:
+        source = EvalImages(store, truth.title, [item for item in todo if item[0] not in work.poses], problems)
+        poses = dict(work.poses)
+        try:
+            poses.update(_stream(source, replace(stages, record=work.record), watcher, summary))
+        except BaseException as error:
+            error.add_note("the same command goes on from here")
+            raise
     order = [index for index, _ in todo if index in poses and len(poses[index])]
     found = [(index, _exact(poses[index], truth, boxes, index)) for index in order]
     detected = boxes.rows if boxes.by_image is not None else _box_rows(truth, found)
@@ -102,8 +102,7 @@ def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: 
 
 def _estimator(choice: ModelChoice) -> PoseEstimator:
     """The net, in single precision unless another was asked for."""
-    precision = "fp32" if choice.precision == "auto" else choice.precision
-    runtime = Runtime.resolve(choice.device, precision, choice.batch_size)
+    runtime = choice.runtime(exact=True)
     return PoseEstimator(resolve(choice.model, choice.weights, choice.downloads), None, runtime, choice.flip_test)
 
 

@@ -6,18 +6,18 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tposecli.errors import InputError, OutputError, UsageError
+from tposecli.evaluate.job import EvalOutputs
 from tposecli.models.files import cache_dir
-from tposecli.sinks.journal import OWN, JournalWriter, journal_path, read_journal
+from tposecli.provenance import FREE, differences
+from tposecli.sinks.journal import JournalWriter, is_stillborn, journal_path, read_journal
 from tposecli.types import Poses, Result
 
 log = logging.getLogger("tposecli")
-
-FREE: Final = (*OWN, "command")
-"""What of the header may differ."""
 
 
 def work_path(results: Path | None, header: Mapping[str, Any]) -> Path:
@@ -33,7 +33,8 @@ def work_path(results: Path | None, header: Mapping[str, Any]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); name the results' file with --out") from error
-    digest = hashlib.sha256(json.dumps(_bound(header), sort_keys=True).encode()).hexdigest()
+    bound = {key: value for key, value in header.items() if key not in FREE}
+    digest = hashlib.sha256(json.dumps(bound, sort_keys=True).encode()).hexdigest()
     return journal_path(folder / digest[:16])
 
 
@@ -44,14 +45,14 @@ class WorkFile:
         poses: What an earlier, interrupted run has measured, by position of the image in the set.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], group: int, overwrite: bool) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], group: int, outputs: EvalOutputs) -> None:
         """Begin, or go on where an earlier run stopped, after its last whole group of images.
 
         Args:
             path: From :func:`work_path`.
             header: What the run is; must be that of the earlier run.
             group: Images in a group, which share batches of the net.
-            overwrite: Whether a run of another kind may be thrown away.
+            outputs: Whether to go on at all, and whether a run of another kind may be thrown away.
 
         Raises:
             UsageError: The unfinished run is another one.
@@ -59,10 +60,11 @@ class WorkFile:
         """
         self._path = path
         self.poses: dict[int, Poses] = {}
-        if path.exists() and self._continues(header, overwrite):
-            frames = list(read_journal(path))
-            kept = len(frames) - len(frames) % group
-            self.poses = {frame.index: frame.poses for frame in frames[:kept]}
+        if outputs.resume and path.exists() and self._continues(header, outputs.overwrite):
+            journal = read_journal(path)
+            whole = journal.whole_frames()
+            kept = whole - whole % group
+            self.poses = {frame.index: frame.poses for frame in islice(journal, kept)}
             self._writer = JournalWriter.resume(path, kept)
             log.info("going on after %d images that an interrupted run has done (%s)", kept, path)
         else:
@@ -70,16 +72,16 @@ class WorkFile:
 
     def _continues(self, header: Mapping[str, Any], overwrite: bool) -> bool:
         """Whether the file is of the same run, as far as figures are concerned."""
+        if is_stillborn(self._path):
+            return False
         try:
-            old = _bound(read_journal(self._path).header)
+            changed = differences(read_journal(self._path).facts, header)
         except InputError as error:
             reason = str(error)
         else:
-            new = _bound(header)
-            changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
             if not changed:
                 return True
-            reason = f"{self._path}: an unfinished run with another {', '.join(changed)}"
+            reason = f"{self._path}: an unfinished run of another kind, {'; '.join(changed)}"
         if not overwrite:
             raise UsageError(f"{reason}; add --overwrite to begin anew, or choose another --out")
         log.warning("%s; begun anew", reason)
@@ -89,18 +91,10 @@ class WorkFile:
         """Keep the poses of one image."""
         self._writer.write(result.frame, result.poses)
 
-    def close(self, complete: bool) -> None:
-        """Put it safely on the disk; say, unless all images are done, how to go on."""
+    def close(self) -> None:
+        """Put it safely on the disk."""
         self._writer.close()
-        if not complete:
-            log.warning("stopped; the same command goes on from here (%s)", self._path)
 
     def remove(self) -> None:
         """Everything is written that could be made of it."""
         self._path.unlink(missing_ok=True)
-
-
-def _bound(header: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a header must not differ, as it reads back from JSON."""
-    kept: dict[str, Any] = json.loads(json.dumps({key: header[key] for key in header if key not in FREE}))
-    return kept
