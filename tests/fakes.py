@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from tposecli.models.device import Runtime
+from tposecli.timings import Timings
 from tposecli.types import Boxes, Frame, Poses, Result
 
 
@@ -36,7 +37,7 @@ class FakeEstimator:
         self.fail_at = fail_at
         self.groups: list[int] = []
 
-    def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> list[Result]:
+    def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes], timings: Timings) -> list[Result]:
         """Remember how many frames came together."""
         self.groups.append(len(frames))
         if self.fail_at is not None and any(frame.index >= self.fail_at for frame in frames):

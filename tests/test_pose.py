@@ -16,6 +16,7 @@ from tposecli.models.backends.base import Encoded, Engine
 from tposecli.models.device import Runtime
 from tposecli.pose import PoseEstimator
 from tposecli.skeleton import MIRROR
+from tposecli.timings import Timings
 from tposecli.types import Boxes, Frame
 from tposecli.warp import Crops
 
@@ -155,7 +156,7 @@ def test_crops_cut_by_torch_give_the_same_keypoints(estimator: PoseEstimator, rn
     assert ours.shape == theirs.shape == (5, size[1], size[0], 3)
     assert (ours.float() - theirs.float()).abs().max() <= 4
     with torch.inference_mode():
-        mine, cvs = (estimator.lanes[0].measure(crops) for crops in (ours, theirs))
+        mine, cvs = (estimator.lanes[0].measure(crops, Timings()) for crops in (ours, theirs))
     frame_pixels = 4 / torch.from_numpy(np.concatenate(matrices)[:, 0, 0])
     assert ((mine.xy - cvs.xy).abs().amax((1, 2)) * frame_pixels).max() < 0.05
 

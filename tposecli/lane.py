@@ -12,6 +12,7 @@ from tposecli import heatmap
 from tposecli.models.attention import Attention
 from tposecli.models.backends.base import Encoded, Engine
 from tposecli.models.net import PoseNet
+from tposecli.timings import Timings
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,17 @@ class Lane:
     mirror: Sequence[int] | None = None
     attention: Attention | None = None
 
-    def measure(self, crops: Tensor) -> Measured:
+    def measure(self, crops: Tensor, timings: Timings) -> Measured:
         """(B, H, W, 3) uint8 on the device to what the net says of them, there."""
-        encoded = self.engine(crops)
-        attention = None if self.attention is None else self._at_keypoints(encoded, self.attention)
-        xy, score = heatmap.decode(self._averaged(crops, encoded.heatmaps))
+        with timings.measure("net"):
+            encoded = self.engine(crops)
+            averaged = self._averaged(crops, encoded.heatmaps)
+        attention = None
+        if self.attention is not None:
+            with timings.measure("attention"):
+                attention = self._at_keypoints(encoded, self.attention)
+        with timings.measure("heatmap decode"):
+            xy, score = heatmap.decode(averaged)
         return Measured(xy, score, attention)
 
     def heatmaps(self, crops: Tensor) -> Tensor:

@@ -52,8 +52,13 @@ class Maker:
     video: Callable[[Path], VideoOut] | None = None
     ids: Sequence[int] | None = None
 
-    def open(self, head: dict[str, Any]) -> Iterator[Sink]:
-        """One sink after the other, given the journal's header; the one that draws on the frame itself comes last."""
+    def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
+        """One sink after the other, given the journal's header; the one that draws on the frame itself comes last.
+
+        Args:
+            head: The header.
+            timings: Is told what drawing and encoding take.
+        """
         outputs = self.outputs
         explain = self._describe if self.settings.attention_stats else None
         yield from exports(outputs, self.settings, head, self.ids, explain)
@@ -68,18 +73,18 @@ class Maker:
         if self.settings.view.show:
             yield LiveWindow(Draw(self.settings.style), self.settings.view.side_by_side)
         if outputs.picture is not None:
-            yield self._picture(outputs.picture)
+            yield self._picture(outputs.picture, timings)
 
     def _describe(self, result: Result) -> list[dict[str, Any]]:
         """What the JSON says of each person's attention."""
         return describe(result, self.painter.stride)
 
-    def _picture(self, path: Path) -> Sink:
+    def _picture(self, path: Path, timings: Timings | None) -> Sink:
         """Draws on the frame's own pixels."""
         draw, beside = Draw(self.settings.style), self.settings.view.side_by_side
         if self.video is None:
             return AnnotatedImages(path, draw, beside)
-        return AnnotatedVideo(self.video(path), draw, beside)
+        return AnnotatedVideo(self.video(path), draw, beside, timings)
 
     def _attention(self, path: Path) -> Sink:
         """By extension: arrays, a video, or a folder of pictures."""

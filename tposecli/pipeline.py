@@ -112,16 +112,14 @@ def _measured(group: Sequence[Frame], stages: Stages) -> list[Result]:
     """What detector and net say of a group."""
     with stages.timings.measure("detect"):
         boxes = detect_group(stages.detector, group, stages.every)
-    with stages.timings.measure("pose"):
-        return stages.estimator.estimate(group, boxes)
+    return stages.estimator.estimate(group, boxes, stages.timings)
 
 
 def _as_known(group: Sequence[Frame], poses: Sequence[Poses], stages: Stages) -> list[Result]:
     """A group as an earlier run measured it; its attention, where that is wanted, is read once more."""
     if stages.estimator.attention is None:
         return [Result(frame, known) for frame, known in zip(group, poses, strict=True)]
-    with stages.timings.measure("pose"):
-        results = stages.estimator.estimate(group, [known.boxes for known in poses])
+    results = stages.estimator.estimate(group, [known.boxes for known in poses], stages.timings)
     return [replace(result, poses=known) for result, known in zip(results, poses, strict=True)]
 
 

@@ -22,6 +22,7 @@ from tposecli.models.device import Runtime, out_of_memory
 from tposecli.models.files import Checkpoint, resolve
 from tposecli.models.folding import for_prediction
 from tposecli.models.weights import load
+from tposecli.timings import Timings
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.warp import Crops
 
@@ -68,17 +69,18 @@ class PoseEstimator:
             self.lanes.append(Lane(own, build_engine(own, self.runtime, exports, device), device, mirror, attention))
         self.net = self.lanes[0].net
 
-    def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> list[Result]:
+    def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes], timings: Timings | None = None) -> list[Result]:
         """One result for each frame, in order; frames without people give empty poses.
 
         Args:
             frames: Pictures, which may differ in size.
             boxes: The people of each.
+            timings: Is told what cropping, the net and decoding take.
         """
         height, width = self.net.input_hw
         regions = [crop.crop_regions(found.corners, width / height) for found in boxes]
         matrices = [crop.frame_to_crop(*region, (width, height)) for region in regions]
-        measured = self._measure(Crops(frames, matrices, (width, height)))
+        measured = self._measure(Crops(frames, matrices, (width, height)), timings or Timings())
         return list(self._results(frames, boxes, regions, matrices, measured))
 
     def heatmaps(self, crops: Tensor) -> Tensor:
@@ -127,8 +129,11 @@ class PoseEstimator:
             attention = None if own.attention is None else own.attention.numpy()
             yield Result(frame, poses, attention=attention, matrices=None if attention is None else maps)
 
-    def _measure(self, crops: Crops) -> Measured:
-        """All crops through the net in batches, a device after the other; one too large for it is halved."""
+    def _measure(self, crops: Crops, timings: Timings) -> Measured:
+        """All crops through the net in batches, a device after the other; one too large for it is halved.
+
+        What the device works on while nobody waits for it counts, at the end, as the net's.
+        """
         parts: list[Measured] = []
         done = 0
         with torch.inference_mode():
@@ -136,12 +141,15 @@ class PoseEstimator:
                 lane = self.lanes[len(parts) % len(self.lanes)]
                 people = slice(done, min(done + self.runtime.batch_size, len(crops)))
                 try:
-                    parts.append(lane.measure(crops.batch(people, lane.device)))
+                    with timings.measure("crop"):
+                        batch = crops.batch(people, lane.device)
+                    parts.append(lane.measure(batch, timings))
                 except RuntimeError as error:
                     self._halve_batch(error, people.stop - people.start)
                 else:
                     done = people.stop
-            return Measured.joined(parts) if parts else self._nobody()
+            with timings.measure("net"):
+                return Measured.joined(parts) if parts else self._nobody()
 
     def _nobody(self) -> Measured:
         """What the net says when there is nothing to look at."""

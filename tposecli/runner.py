@@ -214,7 +214,7 @@ def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summar
         if outputs.files:
             ledger = stack.enter_context(Ledger(outputs, head, stages.group_frames, before))
             head, stages = ledger.head, replace(stages, record=ledger.record, known=ledger.known)
-        sinks = [stack.enter_context(opened(sink)) for sink in plan.maker.open(head)]
+        sinks = [stack.enter_context(opened(sink)) for sink in plan.maker.open(head, stages.timings)]
         results = stack.enter_context(closing(run(plan.source, stages)))
         watcher.begin(plan.source.info, plan.source.expected)
         start, stop = time.perf_counter(), None

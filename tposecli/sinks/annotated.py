@@ -6,6 +6,7 @@ import numpy as np
 
 from tposecli.draw import Draw
 from tposecli.sinks.video import VideoOut
+from tposecli.timings import Timings
 from tposecli.types import Image, Result
 from tposecli.veil import blur_heads
 
@@ -27,15 +28,18 @@ def painted(result: Result, draw: Draw, side_by_side: bool = False, keep: bool =
 class AnnotatedVideo:
     """Draws every frame's people on the frame's own pixels and encodes it: the last one to see a frame."""
 
-    def __init__(self, video: VideoOut, draw: Draw, side_by_side: bool = False) -> None:
+    def __init__(self, video: VideoOut, draw: Draw, side_by_side: bool = False, timings: Timings | None = None) -> None:
         self.video = video
         self.draw = draw
         self.side_by_side = side_by_side
+        self.timings = timings or Timings()
 
     def write(self, result: Result) -> None:
         """Draw and encode one frame."""
-        image = painted(result, self.draw, self.side_by_side, keep=False)
-        self.video.write(image, result.frame.pts, result.frame.time_s)
+        with self.timings.measure("draw"):
+            image = painted(result, self.draw, self.side_by_side, keep=False)
+        with self.timings.measure("encode"):
+            self.video.write(image, result.frame.pts, result.frame.time_s)
 
     def close(self, complete: bool) -> None:
         """End the video under its own name, or leave what there is as ``NAME.partial.EXT``."""
