@@ -60,8 +60,8 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
             + [f"({x:g}, {y:g})" for x, y in job.points],
             layers=style.layer_names,
             stride=estimator.spec.stride,
-            threshold=style.threshold,
-            title=f"{estimator.spec.name}, {style.mode}, scores from {style.threshold:g}",
+            shown=style.shown,
+            title=", ".join(part for part in (estimator.spec.name, style.mode, style.bound) if part),
         ),
     )
     return len(poses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +37,7 @@ class Explained:
         names: Of the Q columns.
         layers: Names of the L rows.
         stride: Crop pixels per cell of the grid.
-        threshold: Scores below it are left transparent.
+        shown: Of each map, what is not to be left transparent: (h, w) scores to the same, the others 0.
         title: Model, mode and so on.
     """
 
@@ -48,7 +48,7 @@ class Explained:
     names: Sequence[str]
     layers: Sequence[str]
     stride: int
-    threshold: float
+    shown: Callable[[Float32], Float32]
     title: str
 
 
@@ -124,7 +124,7 @@ def _picture(panel: Axes, image: Image, grid_hw: Sequence[int], stride: int) -> 
 def _heat(panel: Axes, scores: Float32, explained: Explained, most: float) -> Any:
     """One map over its picture; transparent below the threshold, more opaque with the score."""
     height, width = np.array(scores.shape) * explained.stride
-    opacity = np.where(scores >= explained.threshold, (scores / max(most, 1e-12)) ** 0.5, 0) * 0.85
+    opacity = (explained.shown(scores) / max(most, 1e-12)) ** 0.5 * 0.85
     return panel.imshow(
         scores,
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),

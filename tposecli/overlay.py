@@ -76,6 +76,18 @@ class AttentionStyle:
 
         return Attention(self.layers, mode=self.mode)
 
+    def shown(self, scores: Float32) -> Float32:
+        """(h, w): a map with what is not to be shown set to 0."""
+        least = self.threshold if self.percentile is None else float(np.percentile(scores, self.percentile))
+        return np.where(scores >= least, scores, np.float32(0))
+
+    @property
+    def bound(self) -> str:
+        """Which scores are shown, in words; empty if all are."""
+        if self.percentile is not None:
+            return f"scores from p{self.percentile:g}"
+        return f"scores from {self.threshold:g}" if self.threshold else ""
+
     @property
     def layer_names(self) -> list[str]:
         """A name for each layer that is read."""
@@ -127,21 +139,16 @@ class AttentionPainter:
 
     def _strength(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Float32:
         """(H, W) float32 in 0..1; every map is scaled to its own maximum, the highest value of all wins."""
+        style = self.style
         width, height = result.frame.size_wh
         total = np.zeros((height, width), np.float32)
         if result.attention is None or result.matrices is None:
             return total
         for person, matrix in enumerate(result.matrices):
             for keypoint in _chosen(result.poses, person, keypoints):
-                shown = self._above_threshold(result.attention[person, layer, keypoint])
+                shown = style.shown(result.attention[person, layer, keypoint])
                 _lighten(total, shown / max(float(shown.max()), 1e-12), matrix, self.stride)
         return total
-
-    def _above_threshold(self, scores: Float32) -> Float32:
-        """What is shown of one map."""
-        style = self.style
-        least = style.threshold if style.percentile is None else float(np.percentile(scores, style.percentile))
-        return np.where(scores >= least, scores, np.float32(0))
 
     def _lines(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
         """The frame, paler, with lines from each keypoint to the joints that it leans on most."""
@@ -166,7 +173,8 @@ class AttentionPainter:
             what = "all keypoints"
         else:
             what = ", ".join(KEYPOINTS[keypoint].replace("_", " ") for keypoint in keypoints)
-        return f"{what} - {layer} - {self.style.mode}"
+        bound = self.style.bound if self.style.style == "heat" else ""
+        return " - ".join(part for part in (what, layer, self.style.mode, bound) if part)
 
     def _named(self, picture: Image, text: str) -> Image:
         """The picture with a plate in its lower left corner."""
