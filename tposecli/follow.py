@@ -25,7 +25,7 @@ from tposecli.types import Result
 AHEAD_S: Final = 0.5
 """Seconds that frames are looked ahead: the longest exchange of left and right that is undone, and a little."""
 
-BLOCK_S: Final = 0.5
+BLOCK_S: Final = 0.8
 """Seconds of frames that are worked on together."""
 
 LIVE_BLOCK_S: Final = 0.1

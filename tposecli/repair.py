@@ -18,15 +18,18 @@ from tposecli.types import Flag
 
 LEFT: Final = np.array([joint for joint, name in enumerate(KEYPOINTS) if name.startswith("left_")])
 RIGHT: Final = np.array(MIRROR)[LEFT]
-"""The two joints of each of the P pairs: eyes, ears, shoulders, elbows, wrists, hips, knees, ankles."""
+"""The two joints of each pair: eyes, ears, shoulders, elbows, wrists, hips, knees, ankles."""
+
+FIRST: Final = 2
+"""The P pairs from this one on are evidence; those of the head lie too close together."""
 
 STATES: Final = np.array([[1] * 8, [1] * 5 + [-1] * 3, [1, 1, -1, -1, -1, 1, 1, 1], [-1] * 8])
-"""(4, P) keep, legs, arms, all: -1 for the pairs that are exchanged."""
+"""(4, pairs) keep, legs, arms, all: -1 for the pairs that are exchanged."""
 
 NOISE: Final = 0.014
 """Standard deviation of a measured vector, in sizes of the person; what it really is, is measured."""
 
-SURGES: Final = np.array([0.7, 2.0, 6.0])
+SURGES: Final = np.array([1.0, 4.0])
 """How erratically vectors may change: white acceleration, sizes / s^2 / sqrt(Hz); each takes the one that suits it."""
 
 VAGUE: Final = np.array([1e2, 0, 1e4])
@@ -96,8 +99,9 @@ class Repair:
 
     def _course(self, strip: Strip) -> _Course:
         """Everybody's, with the noise that is usual in this window."""
-        known = strip.known[:, :, LEFT] & strip.known[:, :, RIGHT]
-        vector = np.where(known[..., None], (strip.xy[:, :, LEFT] - strip.xy[:, :, RIGHT]), 0)
+        left, right = LEFT[FIRST:], RIGHT[FIRST:]
+        known = strip.known[:, :, left] & strip.known[:, :, right]
+        vector = np.where(known[..., None], strip.xy[:, :, left] - strip.xy[:, :, right], 0)
         vector = vector / strip.size[:, None, None]
         steps = np.diff(strip.time_s, prepend=strip.time_s[0])
         shape = (len(steps), len(SURGES), *known.shape[1:])
@@ -131,11 +135,11 @@ class Repair:
         change = self.switch * (1 - np.eye(4)) + self.dwell * (np.arange(4) > 0)
         total = np.full((people, 4), np.inf)
         total[:, 0] = 0
-        place, speed = np.zeros((2, people, 4, 8, 2))
+        place, speed = np.zeros((2, people, *STATES[:, FIRST:].shape, 2))
         back = np.zeros((count, people, 4), np.intp)
         for t, step in enumerate(course.step_s.tolist()):
             place = place + step * speed
-            turned = STATES[:, :, None] * course.vector[t][:, None]
+            turned = STATES[:, FIRST:, None] * course.vector[t][:, None]
             miss = turned[:, None] - place[:, :, None]
             each = (miss * miss).sum(axis=4) / (2 * course.spread[t])[:, None, None]
             cost = np.where(course.known[t][:, None, None], np.minimum(each, self.most), 0).sum(axis=3)

@@ -28,7 +28,7 @@ class Reach:
     """
 
     ahead_s: float = 0.5
-    block_s: float = 0.5
+    block_s: float = 0.8
     min_score: float = 0.2
 
 

@@ -9,6 +9,9 @@ import numpy as np
 from tposecli.smooth.strip import Float64, Indices, Mask, Strip, around, sorted_middle
 from tposecli.types import Flag
 
+TRUST = 0.5
+"""Share of the usual distance that a joint of score 0 may stray; one of score 0.5 may stray as far as usual."""
+
 HALF = 3
 """Frames on either side that are compared with."""
 
@@ -48,7 +51,7 @@ class FindOutliers:
         middle = sorted_middle(np.where(known[..., None], rest, np.inf), count[:, None].repeat(2, axis=1))
         far = np.linalg.norm(rest - middle, axis=2)
         spread = sorted_middle(np.where(known, far, np.inf), count) / RAYLEIGH_MEDIAN
-        trust = 0.5 + strip.score[frame, person, joint]
+        trust = TRUST + strip.score[frame, person, joint]
         wrong = (far[HALF] > trust * np.maximum(self.deviations * spread, self.least)) & (count >= HALF + 1)
         place = frame[wrong], person[wrong], joint[wrong]
         flags, believed = strip.flags.copy(), strip.known.copy()
@@ -67,7 +70,7 @@ class FindOutliers:
         apart = np.maximum(strip.time_s[np.minimum(after, count - 1)] - start, 1e-9)
         share = ((strip.time_s[:, None, None] - start) / apart)[..., None]
         off = strip.xy - old - share * (new - old)
-        least = (self.least * 0.5) * strip.size[:, None]
+        least = self.least * strip.size[:, None] * (TRUST + 0.2)
         return np.asarray(look & ((off * off).sum(axis=3) > least * least))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,7 +65,9 @@ class Rts:
         steps = np.diff(time_s, prepend=time_s[0])
         seen: list[tuple[Float64, Float64, Float64, Float64]] = []
         for z, variance, step in zip(places, weights, steps, strict=True):
-            state, spread = _predicted(state, spread, float(step), self.options.jerk**2)
+            move, grow, added = _moves(float(step))
+            state = move.dot(state.reshape(3, -1)).reshape(state.shape)
+            spread = grow.dot(spread) + self.options.jerk**2 * added
             miss, total = z - state[0], spread[0] + variance
             gain = spread[:3] / total
             state = state + gain[:, :, None] * miss
@@ -75,23 +78,18 @@ class Rts:
             place, uncertain, gain, pull = seen[index]
             path[index] = place - (uncertain[:, :, None] * adjoint).sum(axis=0)
             adjoint[0] -= (gain[:, :, None] * adjoint).sum(axis=0) + pull
-            adjoint = _transition(float(steps[index])).T.dot(adjoint.reshape(3, -1)).reshape(adjoint.shape)
+            adjoint = _moves(float(steps[index]))[0].T.dot(adjoint.reshape(3, -1)).reshape(adjoint.shape)
         return path.reshape(count, *shape, 2)
 
 
-def _transition(step_s: float) -> Float64:
-    """(3, 3) from place, speed and acceleration to those ``step_s`` later."""
-    return np.array([[1, step_s, step_s**2 / 2], [0, 1, step_s], [0, 0, 1]])
-
-
-def _predicted(state: Float64, spread: Float64, step_s: float, power: float) -> tuple[Float64, Float64]:
-    """State (3, J, 2) and covariance (6, J) after ``step_s`` without news, driven by white jerk of that power."""
-    move = _transition(step_s)
-    symmetric = np.zeros((6, 6))
+@lru_cache(maxsize=256)
+def _moves(step_s: float) -> tuple[Float64, Float64, Float64]:
+    """What ``step_s`` without news does: (3, 3) to the state, (6, 6) to the covariance, (6, 1) added by unit jerk."""
+    s = step_s
+    move = np.array([[1, s, s**2 / 2], [0, 1, s], [0, 0, 1]])
+    grow = np.zeros((6, 6))
     for place, (row, column) in enumerate(zip(ROW, COLUMN, strict=True)):
         outer = np.outer(move[row], move[column])
-        symmetric[place] = (outer + outer.T * (1 - np.eye(3)))[ROW, COLUMN]
-    s = step_s
-    added = power * np.array([s**5 / 20, s**4 / 8, s**3 / 6, s**3 / 3, s**2 / 2, s])
-    moved = move.dot(state.reshape(3, -1)).reshape(state.shape)
-    return moved, symmetric.dot(spread) + added[:, None]
+        grow[place] = (outer + outer.T * (1 - np.eye(3)))[ROW, COLUMN]
+    added = np.array([s**5 / 20, s**4 / 8, s**3 / 6, s**3 / 3, s**2 / 2, s])
+    return move, grow, added[:, None]
