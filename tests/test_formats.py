@@ -431,9 +431,9 @@ class TestConvert:
         assert message in f"{ran.output}{ran.exception}"
         assert (tmp_path / "there.csv").read_text() == "mine"
 
-    def test_other_keypoints_are_refused(self, tmp_path: Path) -> None:
+    def test_other_keypoints_need_their_facts(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "o.poses.jsonl", [], keypoint_names=["a", "b"])
-        assert "17 of COCO" in str(tpose("convert", path, "--csv", tmp_path / "o.csv").exception)
+        assert "skeleton, mirror and sigmas" in str(tpose("convert", path, "--csv", tmp_path / "o.csv").exception)
 
 
 def test_a_stand_in_for_pixels_takes_no_memory() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tposecli.errors import UsageError
 from tposecli.job import Outputs, Settings
 from tposecli.sinks.base import Sink
 from tposecli.sinks.coco import CocoDatasetSink, CocoResultsSink
@@ -14,6 +15,7 @@ from tposecli.sinks.npz import NpzSink
 from tposecli.sinks.openpose import OpenposeSink
 from tposecli.sinks.table import CsvSink, ParquetSink
 from tposecli.sinks.target import STDOUT
+from tposecli.skeleton import Layout
 from tposecli.types import Result
 
 
@@ -32,7 +34,11 @@ def exports(
         head: Where the poses came from: the journal's header.
         ids: Image id of each still; None for a video.
         explain: Says in the dataset JSON what each person's attention was; None for nothing about it.
+
+    Raises:
+        UsageError: A format does not know such keypoints.
     """
+    layout = Layout.of_facts(head)
     min_score, info, stills = settings.style.min_score, {"description": "poses", **head}, ids is not None
     if outputs.json == STDOUT:
         yield JsonLines()
@@ -41,9 +47,11 @@ def exports(
     elif outputs.json is not None:
         yield CocoDatasetSink(outputs.json, info, min_score, ids, explain)
     if outputs.csv is not None:
-        yield CsvSink(outputs.csv, stills)
+        yield CsvSink(outputs.csv, stills, layout.names)
     if outputs.parquet is not None:
         yield ParquetSink(outputs.parquet, info, stills)
+    if outputs.openpose is not None and not layout.is_coco:
+        raise UsageError("--openpose: for COCO's 17 keypoints only, and these are others; leave it out")
     if outputs.openpose is not None:
         yield OpenposeSink(outputs.openpose, min_score, settings.openpose_format)
     if outputs.mmpose is not None:

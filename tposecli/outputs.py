@@ -29,6 +29,7 @@ from tposecli.sinks.openpose import check_openpose
 from tposecli.sinks.show import LiveWindow
 from tposecli.sinks.target import STDOUT, partial_path
 from tposecli.sinks.video import VideoOut
+from tposecli.skeleton import Layout
 from tposecli.source import ImageList
 from tposecli.timings import Timings
 from tposecli.types import Result
@@ -59,7 +60,9 @@ class Maker:
             head: The header.
             timings: Is told what drawing and encoding take.
         """
-        outputs = self.outputs
+        outputs, layout = self.outputs, Layout.of_facts(head)
+        if not layout.is_coco:
+            _refuse_what_needs_coco(outputs, self.settings)
         explain = self._describe if self.settings.attention_stats else None
         yield from exports(outputs, self.settings, head, self.ids, explain)
         if outputs.attention_matrix is not None:
@@ -69,19 +72,19 @@ class Maker:
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.crops is not None:
-            yield Crops(outputs.crops, Draw(self.settings.style))
+            yield Crops(outputs.crops, Draw(self.settings.style, layout))
         if self.settings.view.show:
-            yield LiveWindow(Draw(self.settings.style), self.settings.view.side_by_side)
+            yield LiveWindow(Draw(self.settings.style, layout), self.settings.view.side_by_side)
         if outputs.picture is not None:
-            yield self._picture(outputs.picture, timings)
+            yield self._picture(outputs.picture, layout, timings)
 
     def _describe(self, result: Result) -> list[dict[str, Any]]:
         """What the JSON says of each person's attention."""
         return describe(result, self.painter.stride)
 
-    def _picture(self, path: Path, timings: Timings | None) -> Sink:
+    def _picture(self, path: Path, layout: Layout, timings: Timings | None) -> Sink:
         """Draws on the frame's own pixels."""
-        draw, beside = Draw(self.settings.style), self.settings.view.side_by_side
+        draw, beside = Draw(self.settings.style, layout), self.settings.view.side_by_side
         if self.video is None:
             return AnnotatedImages(path, draw, beside)
         return AnnotatedVideo(self.video(path), draw, beside, timings)
@@ -163,6 +166,22 @@ def needs_attention(outputs: Outputs, settings: Settings) -> bool:
     """Whether the net must be asked for its attention."""
     wanted = (outputs.attention, outputs.attention_matrix)
     return any(path is not None for path in wanted) or settings.attention_stats
+
+
+def _refuse_what_needs_coco(outputs: Outputs, settings: Settings) -> None:
+    """Refuse, for a model with other keypoints, what is known of COCO's 17 only.
+
+    Raises:
+        UsageError: It says what.
+    """
+    wanted = {
+        "--attention": needs_attention(outputs, settings),
+        "--blur-heads": settings.blur_heads,
+        "--trails": bool(settings.style.trails),
+    }
+    refused = ", ".join(option for option, asked in wanted.items() if asked)
+    if refused:
+        raise UsageError(f"{refused}: for COCO's 17 keypoints only, and this model finds others; leave it out")
 
 
 def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:

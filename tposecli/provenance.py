@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tposecli import __version__
-from tposecli.skeleton import KEYPOINTS, LIMBS
 from tposecli.types import SourceInfo
 
 if TYPE_CHECKING:
@@ -89,8 +88,7 @@ def header(
         "tool_version": __version__,
         **describe_source(info),
         "source_sha256": source_sha256,
-        "keypoint_names": list(KEYPOINTS),
-        "skeleton": [list(limb) for limb in LIMBS],
+        **estimator.checkpoint.layout.facts(),
         **describe_model(estimator),
         **run,
     }

@@ -18,7 +18,7 @@ from tposecli.readers.base import PoseFile, Stamp
 from tposecli.sinks.coco import image_ids
 from tposecli.sinks.journal import Journal
 from tposecli.sinks.lines import JournalFrame
-from tposecli.skeleton import KEYPOINTS, LIMBS
+from tposecli.skeleton import COCO, Layout
 from tposecli.source import IMAGE_SUFFIXES, ImageList, ImageSource, Moving, find_images, open_moving
 from tposecli.source.sequence import is_sequence
 from tposecli.source.times import timestamps
@@ -57,12 +57,12 @@ def journalled(journal: Journal) -> Recording:
     """A journal's poses, which have no ids.
 
     Raises:
-        InputError: They are of other keypoints.
+        InputError: What it says of its keypoints contradicts itself.
     """
-    if tuple(journal.header.get("keypoint_names", KEYPOINTS)) != KEYPOINTS:
-        raise InputError(
-            f"{journal.path}: its keypoints are not the {len(KEYPOINTS)} of COCO; this program knows no others"
-        )
+    try:
+        Layout.of_facts(journal.header)
+    except ValueError as error:
+        raise InputError(f"{journal.path}: its header makes no sense ({error})") from error
     return Recording(journal.path, JOURNAL, journal.facts, journal, journal.header.get("time_base") is None)
 
 
@@ -131,7 +131,7 @@ def placed(found: PoseFile, given: PoseInput) -> Recording:
 
 def header(source: SourceInfo) -> dict[str, Any]:
     """What a journal would say at its beginning."""
-    return {**describe_source(source), "keypoint_names": list(KEYPOINTS), "skeleton": [list(limb) for limb in LIMBS]}
+    return {**describe_source(source), **COCO.facts()}
 
 
 def picture_header(images: ImageList) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tposecli.files import NamedFile, PartFile
 from tposecli.sinks.records import Records, as_json, pixels, scores
-from tposecli.skeleton import KEYPOINTS, LIMBS
+from tposecli.skeleton import Layout
 from tposecli.types import UNTRACKED, Float32, Frame, Poses, Result
 
 PERSON: Final = 1
@@ -91,7 +91,7 @@ class CocoDatasetSink:
 
         Args:
             path: The file to write; it appears when ``close`` is told that the run is complete.
-            info: Where the poses came from, for the ``info`` field.
+            info: Where the poses came from and which keypoints they have, for the ``info`` field.
             min_score: Keypoints scored lower are marked as not visible.
             ids: Image id for each ``Frame.index`` of stills, see :func:`image_ids`; None for a video, whose frames are
                 numbered from 1 as they are written and carry ``frame_index``, ``pts`` and ``time_s``.
@@ -103,7 +103,8 @@ class CocoDatasetSink:
         self._min_score = min_score
         self._explain = explain
         self._ids = ids
-        head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{as_json(_category())}],\n"images":['
+        category = as_json(_category(Layout.of_facts(info)))
+        head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{category}],\n"images":['
         self._part = PartFile(path)
         self._images = Records(self._part.file, head)
         self._rest = path.with_name(path.name + ".annotations.part")
@@ -168,9 +169,9 @@ class CocoDatasetSink:
         return _triples(poses.xy, np.where(poses.score > 0, marks, 0).tolist())
 
 
-def _category() -> dict[str, Any]:
-    skeleton = [[first + 1, second + 1] for first, second in LIMBS]
-    return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": KEYPOINTS, "skeleton": skeleton}
+def _category(layout: Layout) -> dict[str, Any]:
+    skeleton = [[first + 1, second + 1] for first, second in layout.limbs]
+    return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": layout.names, "skeleton": skeleton}
 
 
 def _triples(xy: Float32, third: list[list[Any]]) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tposecli.sinks.archive import GrowingArchive
 from tposecli.sinks.records import as_json
-from tposecli.skeleton import KEYPOINTS
+from tposecli.skeleton import Layout
 from tposecli.types import Float32, Poses, Result
 
 
@@ -29,7 +29,7 @@ class NpzSink:
 
     Args:
         path: The file to write; it appears when ``close`` is told that the run is complete.
-        info: Where the poses came from.
+        info: Where the poses came from and which keypoints they have.
         stills: Whether the frames are pictures with names of their own.
 
     Raises:
@@ -38,7 +38,7 @@ class NpzSink:
 
     def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
         self._archive = GrowingArchive(path)
-        self._archive.put({"keypoints": np.array(KEYPOINTS), "info": np.array(as_json(info))})
+        self._archive.put({"keypoints": np.array(Layout.of_facts(info).names), "info": np.array(as_json(info))})
         self._archive.append(_people(Poses.empty(), Poses.empty().xy, 0, 0.0))
         self._archive.append(_frames([], [], []))
         self._names: list[str] | None = [] if stills else None

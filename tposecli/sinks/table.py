@@ -15,7 +15,7 @@ from tposecli.errors import OutputError, UsageError
 from tposecli.files import PartFile, unwritable
 from tposecli.sinks.records import as_json, pixels, scores
 from tposecli.sinks.target import STDOUT
-from tposecli.skeleton import KEYPOINTS
+from tposecli.skeleton import KEYPOINTS, Layout
 from tposecli.types import UNTRACKED, Result
 
 COLUMNS: Final = ("frame", "time_s", "track", "joint", "x", "y", "score", "raw_x", "raw_y", "flag", "person")
@@ -30,7 +30,7 @@ ROWS_AT_ONCE: Final = 1 << 16
 """Rows in a row group of Parquet, which is what waits in memory."""
 
 
-def table_rows(result: Result) -> Iterator[tuple[Any, ...]]:
+def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tuple[Any, ...]]:
     """The rows of one frame, as ``COLUMNS``; of a frame without people one row with nothing but its index and time.
 
     Raises:
@@ -45,7 +45,7 @@ def table_rows(result: Result) -> Iterator[tuple[Any, ...]]:
     columns = pixels(poses.xy), scores(poses.score), pixels(raw.xy) + nowhere, poses.flags.tolist()
     for person, track in enumerate(poses.track_id.tolist()):
         who = None if track == UNTRACKED else track
-        joints = zip(KEYPOINTS, *(column[person] for column in columns), strict=True)
+        joints = zip(names, *(column[person] for column in columns), strict=True)
         for joint, (x, y), score, (raw_x, raw_y), flag in joints:
             yield frame.index, frame.time_s, who, joint, x, y, score, raw_x, raw_y, flag, person
 
@@ -57,13 +57,14 @@ class CsvSink:
         path: The file to write; it appears when ``close`` is told that the run is complete. ``-`` is standard output,
             to which every frame goes at once.
         stills: Whether the frames are pictures with names of their own, which become a last column.
+        names: Of the K keypoints.
 
     Raises:
         OutputError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, stills: bool = False) -> None:
-        self._stills = stills
+    def __init__(self, path: Path, stills: bool = False, names: Sequence[str] = KEYPOINTS) -> None:
+        self._stills, self._names = stills, names
         self._part = None if path == STDOUT else PartFile(path)
         self._file = sys.stdout.buffer if self._part is None else self._part.file
         self._put([(*COLUMNS, NAME_COLUMN) if stills else COLUMNS])
@@ -71,7 +72,7 @@ class CsvSink:
     def write(self, result: Result) -> None:
         """Add the rows of a frame."""
         name = (result.frame.name,) if self._stills else ()
-        self._put((*row, *name) for row in table_rows(result))
+        self._put((*row, *name) for row in table_rows(result, self._names))
 
     def close(self, complete: bool) -> None:
         """Give the file its name, or remove it; closing twice is harmless."""
@@ -91,7 +92,8 @@ class ParquetSink:
 
     Args:
         path: The file to write; it appears when ``close`` is told that the run is complete.
-        info: Where the poses came from, JSON under the key ``tposecli`` of the file's metadata.
+        info: Where the poses came from and which keypoints they have, JSON under the key ``tposecli`` of the file's
+            metadata.
         stills: Whether the frames are pictures with names of their own, which become a last column.
 
     Raises:
@@ -107,7 +109,7 @@ class ParquetSink:
             raise UsageError(
                 f"{path}: Parquet needs pyarrow; install it with pip install 'tposecli[parquet]', or write --csv"
             ) from error
-        self._stills = stills
+        self._stills, self._names = stills, Layout.of_facts(info).names
         self._arrow = pyarrow
         types = (
             *[
@@ -128,7 +130,7 @@ class ParquetSink:
     def write(self, result: Result) -> None:
         """Add the rows of a frame."""
         name = (result.frame.name,) if self._stills else ()
-        self._rows += [(*row, *name) for row in table_rows(result)]
+        self._rows += [(*row, *name) for row in table_rows(result, self._names)]
         if len(self._rows) >= ROWS_AT_ONCE:
             self._flush()
 
