@@ -94,4 +94,5 @@ def _person(entry: Any) -> tuple[list[Any], int]:
     """x, y, score of each keypoint, and the id."""
     if not isinstance(entry, dict) or not isinstance(entry.get("pose_keypoints_2d"), list):
         raise ValueError("it has no list pose_keypoints_2d")
-    return entry["pose_keypoints_2d"], whole(entry.get("person_id", UNTRACKED) or UNTRACKED, "person_id")
+    given = entry.get("person_id")
+    return entry["pose_keypoints_2d"], UNTRACKED if given in (None, []) else whole(given, "person_id")
