@@ -33,6 +33,7 @@ FLOORS = {
         "evaluate",
         "bench",
         "explainer",
+        "exporter",
         "validate",
         "doctor",
     ],
@@ -40,8 +41,8 @@ FLOORS = {
     7: ["cli"],
 }
 COMMANDS = [
-    *("attention", "bench", "convert", "data", "doctor", "eval", "images", "models", "render", "sample-media", "score"),
-    *("train", "train-detector", "validate", "video", "weights"),
+    *("attention", "bench", "convert", "data", "doctor", "eval", "export", "images", "models"),
+    *("render", "sample-media", "score", "train", "train-detector", "validate", "video", "weights"),
 ]
 FLOOR_OF = {
     f"tposecli.{name}" if name != "tposecli" else name: floor for floor, names in FLOORS.items() for name in names

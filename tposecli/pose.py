@@ -154,7 +154,9 @@ class PoseEstimator:
     def _nobody(self) -> Measured:
         """What the net says when there is nothing to look at."""
         keypoints = len(self.checkpoint.layout)
-        maps = self.attention and torch.zeros(0, *self.attention.shape(self.spec.heads, keypoints), *self.net.grid_hw)
+        maps = None
+        if self.attention is not None:
+            maps = torch.zeros(0, *self.attention.shape(self.spec.heads, keypoints), *self.net.grid_hw)
         return Measured(torch.zeros(0, keypoints, 2), torch.zeros(0, keypoints), maps)
 
     def _halve_batch(self, error: RuntimeError, size: int) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from types import FrameType
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -18,23 +17,22 @@ from tposecli.cli.convert import convert
 from tposecli.cli.data import data
 from tposecli.cli.doctor import doctor
 from tposecli.cli.eval import evaluate
+from tposecli.cli.export import export
 from tposecli.cli.images import images
 from tposecli.cli.models import models
 from tposecli.cli.render import render
 from tposecli.cli.sample_media import sample_media
+from tposecli.cli.score import score
 from tposecli.cli.train import train
 from tposecli.cli.train_detector import train_detector
 from tposecli.cli.validate import validate
 from tposecli.cli.video import video
 from tposecli.cli.weights import weights
-from tposecli.errors import TposeError
+from tposecli.errors import TposeError, with_notes
+from tposecli.signals import Stopped, stop_on_signals
 
 INTERRUPTED = 130
 TERMINATED = 143
-
-
-class _Terminated(BaseException):
-    """SIGTERM arrived: unwind as for Ctrl-C."""
 
 
 @click.group(
@@ -62,19 +60,26 @@ cli.add_command(validate)
 cli.add_command(attention)
 cli.add_command(evaluate)
 cli.add_command(models)
+cli.add_command(export)
 cli.add_command(doctor)
 cli.add_command(bench)
 cli.add_command(data)
 cli.add_command(train)
 cli.add_command(train_detector)
 cli.add_command(sample_media)
+cli.add_command(score)
 cli.add_command(weights)
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 an input failed, 2 usage, 130 interrupted, 143 terminated."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_status())
+    stop_on_signals()
+    try:
+        status = _status()
+    except BrokenPipeError:  # Not even the reason could be said.
+        status = 1
+    _settle(stopped=status in (INTERRUPTED, TERMINATED), status=status)
+    sys.exit(status)
 
 
 def _status() -> int:
@@ -86,18 +91,29 @@ def _status() -> int:
         error.show()
         return error.exit_code
     except TposeError as error:
-        click.echo(f"tpose: {error}", err=True)
+        _say(str(error), error)
         return error.exit_status
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("tpose: interrupted", err=True)
+    except Stopped as stop:
+        _say("interrupted" if stop.status == INTERRUPTED else "terminated", stop)
+        return stop.status
+    except (KeyboardInterrupt, click.Abort) as stop:
+        _say("interrupted", stop)
         return INTERRUPTED
-    except _Terminated:
-        return TERMINATED
-    except BrokenPipeError:
-        # Whoever read our standard output is gone; the interpreter must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+def _say(what: str, error: BaseException) -> None:
+    """What ended the program."""
+    click.echo(with_notes(f"tpose: {what}", error), err=True)
+
+
+def _settle(stopped: bool, status: int) -> None:
+    """Leave nothing that could complain, or hang, when the interpreter ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Whoever read it is gone; the interpreter must not complain when it flushes at exit.
+            with suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if stopped:
+        os._exit(status)  # A thread may still hang in a read that never returns.

@@ -65,10 +65,8 @@ class Compiled:
         if net.mean.device.type == "cpu" and not any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):
             raise UsageError("--backend compile needs a C++ compiler (g++); install one or choose --backend torch")
         self._size = size
-        options: dict[str, str | int | bool] = (
-            {"freezing": True} if net.mean.device.type == "cpu" else {"triton.cudagraphs": True}
-        )
-        self._encode = torch.compile(_Core(net), dynamic=False, options=options)
+        option = "freezing" if net.mean.device.type == "cpu" else "triton.cudagraphs"
+        self._encode = torch.compile(_Core(net), dynamic=False, options={option: True})
 
     def __call__(self, crops: Tensor) -> Encoded:
         """See :class:`~tposecli.models.backends.base.Engine`."""

@@ -106,7 +106,8 @@ def export(net: PoseNet, form: Format, path: Path, options: ExportOptions) -> fl
             error = difference(module, part / path.name, form, options)
         if error > TOLERANCE:
             raise OutputError(
-                f"{path}: the {form} file differs from torch by {error:.1e} of the largest value; not kept"
+                f"{path}: the {form} file is off by {error:.1e} of torch's largest value and was not kept; "
+                "choose another format or --backend torch"
             )
         for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
             file.replace(path.parent / file.name)

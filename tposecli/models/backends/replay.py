@@ -65,7 +65,7 @@ class Replay:
 def capture_on_cuda(function: Function, x: Tensor) -> Recorded:
     """Record on the input's CUDA device; what other threads do there meanwhile is not recorded."""
     with torch.cuda.device(x.device):
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -108,7 +108,7 @@ def build_engine(net: PoseNet, runtime: Runtime, exports: Exports, device: torch
         return _FileEngine(OnnxSession(exports.get("onnx", net)))
     if runtime.backend == "openvino":
         return _FileEngine(OpenVinoModel(exports.get("openvino", net), runtime.precision))
-    placed = cast(PoseNet, net.to(device, runtime.dtype).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    placed = net.to(device, runtime.dtype).to(memory_format=torch.channels_last)
     if runtime.backend == "compile":
         return Compiled(placed, COMPILED_BATCH.get(device.type, runtime.batch_size))
     return torch_engine(placed, runtime.batch_size)

@@ -1,0 +1,213 @@
+"""Ways to run a net give what torch gives; what is exported is checked and kept."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec as find_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.test_models import HEATMAP_TOLERANCE, reference_input, reference_net
+from tests.test_pose import boxes, frames
+from tposecli.errors import OutputError, UsageError
+from tposecli.models import find_spec
+from tposecli.models.attention import Attention
+from tposecli.models.backends import cpu, exporting
+from tposecli.models.backends.eager import Compiled, Eager
+from tposecli.models.backends.exporting import SUFFIXES, ExportOptions, Format, export
+from tposecli.models.backends.replay import Recorded, Replay
+from tposecli.models.backends.select import Exports
+from tposecli.models.device import Runtime
+from tposecli.models.files import resolve
+from tposecli.models.folding import for_prediction
+from tposecli.models.net import PoseNet
+from tposecli.models.weights import load
+from tposecli.pose import PoseEstimator
+
+BUNDLED = "transpose-r18-a3"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def net() -> PoseNet:
+    return for_prediction(load(resolve(BUNDLED)))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def crops(count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    return torch.randint(0, 256, (count, 192, 144, 3), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize("name", [BUNDLED, "transpose-r-a3", "transpose-h-s"])
+def test_folded_nets_equal_the_authors(name: str, golden: Path) -> None:
+    expected = np.load(golden / f"{name}.npz")
+    net = for_prediction(reference_net(find_spec(name)))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    with torch.inference_mode():
+        heatmaps = net(reference_input(find_spec(name)))
+    error = abs(heatmaps[:, :, ::4, ::4].numpy() - expected["heatmaps"]).max()
+    assert error <= HEATMAP_TOLERANCE * expected["largest"]
+
+
+def test_folding_leaves_the_net_as_it_was() -> None:
+    net = load(resolve(BUNDLED))
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    for_prediction(net)
+    assert net.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def fake_capture(sizes: list[int]) -> object:
+    """Records like CUDA: later launches read and write the memory of the first."""
+
+    def capture(function: object, x: Tensor) -> Recorded:
+        sizes.append(len(x))
+        outputs = function(x)  # type: ignore[operator]
+
+        def replay() -> None:
+            for output, value in zip(outputs, function(x), strict=True):  # type: ignore[operator]
+                output.copy_(value)
+
+        return Recorded(x, outputs, replay)
+
+    return capture
+
+
+def test_recordings_serve_batches_of_every_size() -> None:
+    sizes: list[int] = []
+    replay = Replay(lambda x: [x * 2.0, x.sum(1)], 8, fake_capture(sizes))  # type: ignore[arg-type]
+    kept = []
+    for count in (3, 8, 5, 1, 4, 19):
+        x = torch.randn(count, 3)
+        kept.append((x, replay(x)))
+    for x, (double, total) in kept:
+        assert torch.equal(double, x * 2)
+        assert torch.allclose(total, x.sum(1))
+    assert sizes == [4, 8, 1]
+    assert len(Replay(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5  # type: ignore[arg-type]
+
+
+def test_a_container_s_share_of_the_cpus(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.max"
+    for text, expected in (("150000 100000\n", 2), ("max 100000\n", None), ("50000 100000\n", 1)):
+        file.write_text(text)
+        assert cpu.quota(file) == expected
+    assert cpu.quota(tmp_path / "none") is None
+
+
+def test_threads_that_do_not_pay_are_not_used() -> None:
+    assert cpu.fewest_threads([1, 2, 4, 8], {1: 8.0, 2: 4.1, 4: 4.0, 8: 9.0}.__getitem__) == 2
+    assert cpu.fewest_threads([1, 2], {1: 8.0, 2: 4.1}.__getitem__) == 2
+    assert cpu.fewest_threads([3], {}.__getitem__) == 3
+
+
+def test_precision_of_products_is_given_back() -> None:
+    before = torch.get_float32_matmul_precision()
+    x = torch.randn(64, 64)
+    with cpu.fast_products(CPU):
+        product = x @ x
+    assert torch.get_float32_matmul_precision() == before
+    assert (product.double() - x.double() @ x.double()).abs().max() < 1e-4
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are counted on Linux")
+def test_kept_memory_is_not_asked_for_again() -> None:
+    script = (
+        "import resource, torch\n"
+        "from tposecli.models.backends.cpu import keep_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(8): torch.ones(4 << 20).add_(1)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "torch.set_num_threads(1); faults(); usual = faults()\n"
+        "kept = keep_memory(); faults(); print(kept, usual, faults())"
+    )
+    kept, usual, after = subprocess.check_output([sys.executable, "-c", script], text=True).split()
+    if kept == "True":
+        assert int(after) * 4 < int(usual) + 100
+
+
+def missing(form: str) -> bool:
+    return any(find_module(name) is None for name in exporting.NEEDED[form])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("form", ["torch-export", "onnx", "openvino"])
+def test_exported_files_take_any_batch(form: Format, net: PoseNet, tmp_path: Path) -> None:
+    if missing(form):
+        pytest.skip(f"{form} is not installed")
+    path = tmp_path / f"net{SUFFIXES[form]}"
+    assert export(net, form, path, ExportOptions()) <= exporting.TOLERANCE
+    x = crops(3)
+    with torch.inference_mode():
+        (found,) = exporting._READERS[form](path)(x)
+        expected = Eager(net)(x).heatmaps
+    assert (found - expected).abs().max() <= HEATMAP_TOLERANCE * expected.abs().max()
+    assert {file.stem for file in tmp_path.iterdir()} == {"net"}
+
+
+def test_a_file_that_differs_is_not_kept(net: PoseNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "difference", lambda *_: 0.5)
+    with pytest.raises(OutputError, match=r"off by 5\.0e-01"):
+        export(net, "torch-export", tmp_path / "net.pt2", ExportOptions(batch=1))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_backends_give_poses_and_attention_of_torch(
+    backend: str, cache: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if missing(backend):
+        pytest.skip(f"{backend} is not installed")
+    monkeypatch.setenv("TPOSE_HOME", str(cache))
+    request = Attention((0, -1))
+    plain = PoseEstimator(BUNDLED, runtime=Runtime(CPU), attention=request)
+    other = PoseEstimator(BUNDLED, runtime=Runtime(CPU, backend=backend), attention=request)
+    pictures, found = frames(rng, 2), [boxes(rng, 2), boxes(rng, 1)]
+    for a, b in zip(plain.estimate(pictures, found), other.estimate(pictures, found), strict=True):
+        assert abs(a.poses.xy - b.poses.xy).max() < 0.05
+        assert a.attention is not None and b.attention is not None
+        assert abs(a.attention - b.attention).max() < 1e-4
+    monkeypatch.setattr(exporting, "_WRITERS", {})
+    again = PoseEstimator(BUNDLED, runtime=Runtime(CPU, backend="auto"), attention=request)
+    assert again.runtime.backend == ("openvino" if list((cache / "exports").glob("*.xml")) else "torch")
+
+
+def test_exports_belong_to_weights_and_attention() -> None:
+    if missing("onnx"):
+        pytest.skip("onnx is not installed")
+    variants = [
+        Exports("m", digest, (192, 144), attention).path("onnx") for digest in "ab" for attention in (True, False)
+    ]
+    assert len(set(variants)) == 4
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_missing_package_says_what_to_install(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tposecli.models.device.find_module", lambda name: None)
+    with pytest.raises(UsageError, match=rf"pip install 'tposecli\[{backend}\]'"):
+        Runtime.resolve("cpu", "fp32", backend=backend)
+
+
+@pytest.mark.parametrize(("precision", "backend"), [("bf16", "onnx"), ("fp32", "tensorrt")])
+def test_impossible_backends_are_refused(precision: str, backend: str) -> None:
+    with pytest.raises(UsageError):
+        Runtime.resolve("cpu", precision, backend=backend)
+
+
+@pytest.mark.slow
+def test_compiled_net_equals_torch(net: PoseNet) -> None:
+    x = crops(3)
+    with torch.inference_mode():
+        expected, found = Eager(net)(x), Compiled(net, 2)(x)
+    assert (found.heatmaps - expected.heatmaps).abs().max() <= HEATMAP_TOLERANCE * expected.heatmaps.abs().max()
+    assert [stage.shape for stage in found.inputs] == [stage.shape for stage in expected.inputs]
