@@ -172,7 +172,7 @@ class Repair:
         return exchanged
 
 
-SUSPECT: Final = 4.0
+SUSPECT: Final = 6.0
 """Doubt above which a person is looked at closely."""
 
 
