@@ -20,7 +20,10 @@ LAGS_S: Final = np.linspace(-MOST_LAG_S, MOST_LAG_S, 41)
 STILL: Final = 1e-12
 """Squared products of displacements, in heights, up to which nobody moves."""
 
-GROSS: Final = 0.1
+ALIKE: Final = 0.5
+"""Least correlation of movements found with true ones that tells a lag."""
+
+GROSS: Final = 0.05
 """Joints further off than this share of the person's height say nothing of lag."""
 
 
@@ -156,15 +159,15 @@ def _courses(pairs: Pairs) -> Iterator[_Course]:
 def _lag_ms(products: Float64) -> float | None:
     """The lag with the greatest correlation, between those that were tried by a parabola: finer than a frame.
 
-    None where nobody moves, or is found long enough.
+    None where nobody moves, or is found long enough, or the movements are too unlike at every lag.
     """
     both, own, theirs = products.T
     if (own * theirs <= STILL).any():
         return None
     correlation = both / np.sqrt(own * theirs)
     place = int(np.argmax(correlation))
-    if not 0 < place < len(LAGS_S) - 1:
-        return float(1000 * LAGS_S[place])
+    if not 0 < place < len(LAGS_S) - 1 or correlation[place] < ALIKE:
+        return None
     before, top, after = correlation[place - 1 : place + 2]
     bend = before - 2 * top + after
     shift = 0.0 if bend >= 0 else 0.5 * (before - after) / bend
