@@ -56,7 +56,8 @@ class Followers:
         """
         if not tracked:
             return cls()
-        return cls(Tracker(), smoother_of(settings.smooth, live))
+        tracker = None if settings.track is None else Tracker(settings.track)
+        return cls(tracker, smoother_of(settings.smooth, live))
 
     def follow(self, results: Iterable[Result]) -> Generator[Result]:
         """The results with ids, then with smoothed poses, in order; a smoother may hold some frames back."""

@@ -18,6 +18,7 @@ from tposecli.sinks.target import STDOUT
 from tposecli.sinks.video import VideoOptions
 from tposecli.smooth.options import SmoothOptions
 from tposecli.source import MOST_PIXELS, Medium, Window
+from tposecli.track.options import TrackOptions
 from tposecli.types import Result, SourceInfo
 
 JsonFormat = Literal["dataset", "results"]
@@ -87,6 +88,7 @@ class Settings:
 
     model: ModelChoice = field(default_factory=ModelChoice)
     detector: DetectorOptions = field(default_factory=DetectorOptions)
+    track: TrackOptions | None = field(default_factory=TrackOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     style: DrawStyle = field(default_factory=DrawStyle)
     attention: AttentionStyle = field(default_factory=AttentionStyle)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -114,7 +114,8 @@ def provenance(recording: Recording, settings: Settings) -> dict[str, Any]:
     facts = recording.header
     made_by = {"file": recording.path.name, **{key: facts.get(key) for key in ("tool_version", "command")}}
     origin = {"journal": made_by} if recording.format == JOURNAL else {"poses": {**made_by, "format": recording.format}}
-    options = {**facts.get("options", {}), **settings.smooth.facts(live=False)}
+    track = asdict(settings.track) if settings.track and not recording.stills else None
+    options = {**facts.get("options", {}), "track": track, **settings.smooth.facts(live=False)}
     run = {"tool": "tposecli", "tool_version": __version__, "command": settings.command, "options": options}
     return {**facts, **run, **origin}
 

@@ -64,7 +64,8 @@ class Workshop:
     def header(self, plan: Plan) -> dict[str, Any]:
         """The journal's header for an input: everything that its poses depend on."""
         settings = self.settings
-        options = {"detector": asdict(settings.detector), **settings.smooth.facts(plan.live)}
+        track = asdict(settings.track) if settings.track and plan.tracked else None
+        options = {"detector": asdict(settings.detector), "track": track, **settings.smooth.facts(plan.live)}
         run_facts = {
             "command": settings.command,
             "detector": settings.detector.name,

@@ -12,6 +12,7 @@ from tposecli.cli.drawing_options import min_score_option
 from tposecli.cli.pose_options import POSES, pose_input_of, pose_options, rate, size
 from tposecli.cli.settings import replay_settings_of
 from tposecli.cli.smooth_options import smoothing_options
+from tposecli.cli.track_options import tracking_options
 
 
 @click.command()
@@ -21,6 +22,7 @@ from tposecli.cli.smooth_options import smoothing_options
 @click.option("--fps", type=rate, help="Frames a second of other tools' poses, without the video.")
 @click.option("--size", type=size, metavar="WxH", help="Pixels of their frames, without the video.")
 @shared.replay_options
+@tracking_options
 @smoothing_options
 @min_score_option
 @shared.reporting_options

@@ -13,6 +13,7 @@ from tposecli.cli.encoding_options import encoding_of, encoding_options, view_op
 from tposecli.cli.pose_options import POSES, pose_input_of, pose_options
 from tposecli.cli.settings import replay_settings_of
 from tposecli.cli.smooth_options import smoothing_options
+from tposecli.cli.track_options import tracking_options
 
 
 @click.command()
@@ -23,6 +24,7 @@ from tposecli.cli.smooth_options import smoothing_options
 @click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
 @click.option("--recursive", "-r", is_flag=True, help="Look for pictures in the folders of the folders, too.")
 @shared.replay_options
+@tracking_options
 @smoothing_options
 @encoding_options
 @view_options

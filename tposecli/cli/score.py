@@ -10,12 +10,14 @@ import click
 from tposecli.cli import options as shared
 from tposecli.cli.pose_options import POSES, pose_input_of, pose_options
 from tposecli.cli.smooth_options import smooth_of, smoothing_options
+from tposecli.cli.track_options import track_of, tracking_options
 
 
 @click.command()
 @click.argument("poses", type=POSES, metavar="FILE")
 @click.argument("truth", type=shared.FILE, metavar="TRUTH.json")
 @pose_options
+@tracking_options
 @smoothing_options
 @click.option("--report", type=shared.FILE, help="All that was found out, as .json or .md.")
 @shared.overwrite_option
@@ -40,7 +42,8 @@ def score(poses: Path, truth: Path, **options: Any) -> None:
     check_report(report)
     if report is not None:
         check_output(report, options["overwrite"])
-    found = compare(ScoreJob(pose_input_of(poses, options), truth), Settings(smooth=smooth_of(options)))
+    settings = Settings(track=track_of(options), smooth=smooth_of(options))
+    found = compare(ScoreJob(pose_input_of(poses, options), truth), settings)
     if not options["quiet"]:
         from rich.console import Console
 

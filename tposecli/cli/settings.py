@@ -9,6 +9,7 @@ from tposecli.cli.drawing_options import style_of
 from tposecli.cli.encoding_options import view_of
 from tposecli.cli.options import Options, command_line, detector_choice_of, model_choice_of
 from tposecli.cli.smooth_options import smooth_of
+from tposecli.cli.track_options import track_of
 
 if TYPE_CHECKING:
     from tposecli.job import Settings
@@ -22,6 +23,7 @@ def settings_of(options: Options) -> Settings:
     return Settings(
         model=model_choice_of(options),
         detector=detector_choice_of(options),
+        track=track_of(options),
         smooth=smooth_of(options),
         style=style_of(options),
         blur_heads=options["blur_heads"],
@@ -43,6 +45,7 @@ def replay_settings_of(options: Options) -> Settings:
     from tposecli.job import Settings
 
     return Settings(
+        track=track_of(options),
         smooth=smooth_of(options),
         style=style_of(options),
         blur_heads=options.get("blur_heads", False),

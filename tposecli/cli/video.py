@@ -13,6 +13,7 @@ from tposecli.cli.drawing_options import drawing_options, trail_options
 from tposecli.cli.encoding_options import encoding_of, encoding_options, medium, reading_options, view_options
 from tposecli.cli.settings import settings_of
 from tposecli.cli.smooth_options import smoothing_options
+from tposecli.cli.track_options import tracking_options
 
 if TYPE_CHECKING:
     from tposecli.job import VideoJob
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Poses as COCO JSON, or - for JSON lines on standard output; for several inputs a folder.",
 )
+@tracking_options
 @smoothing_options
 @encoding_options
 @view_options
