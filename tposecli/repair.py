@@ -91,7 +91,7 @@ class Repair:
         if not len(strip.time_s[strip.first :]):
             return strip
         course = self._course(strip)
-        people = np.flatnonzero((np.maximum(course.doubt, 0).sum(axis=2) > SUSPECT).any(axis=0))
+        people = np.flatnonzero((np.clip(course.doubt, 0, SUSPECT).sum(axis=2) > SUSPECT).any(axis=0))
         if not len(people):
             return strip
         exchanged = self._slips(self._cheapest(course.of(people)), strip)
@@ -173,7 +173,7 @@ class Repair:
 
 
 SUSPECT: Final = 6.0
-"""Doubt above which a person is looked at closely."""
+"""Doubt above which a person is looked at closely, and most that one pair adds to it."""
 
 
 def _later(covariance: Float64, step_s: float) -> Float64:
