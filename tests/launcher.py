@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TIME_LIMIT_S = 60.0
+TIME_LIMIT_S = 240.0
 """For one run, on a machine that has much else to do."""
 
 

@@ -83,11 +83,11 @@ def test_a_signal_while_the_net_is_loaded(launcher: Launcher, words: list[str], 
 
 
 def test_pictures_end_in_order_too(launcher: Launcher, words: list[str], tmp_path: Path) -> None:
-    stills = Path(words[1]).parent / "stills"
+    still = (Path(words[1]).parent / "stills" / "still_01.jpg").read_bytes()
     many = tmp_path / "in"
     many.mkdir()
     for number in range(200):
-        (many / f"{number:03d}.jpg").symlink_to(sorted(stills.glob("*.jpg"))[0])
+        (many / f"{number:03d}.jpg").write_bytes(still)
     run = launcher.start("images", many, "--json", tmp_path / "o.json", "--detector", "full-frame", "-q")
     wait_for(tmp_path / "o.json.poses.jsonl", 10)
     assert stopped(run, signal.SIGINT) == 130
