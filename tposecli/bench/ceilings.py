@@ -10,6 +10,7 @@ import torch
 
 from tposecli.bench.clock import Laps, Spread, alternate
 from tposecli.bench.report import Table
+from tposecli.models.backends.cpu import fast_products
 from tposecli.models.device import DTYPES
 
 SIDE: Final = {"cpu": 1536, "mps": 4096, "cuda": 8192}
@@ -26,14 +27,30 @@ class Ceilings:
     Attributes:
         laps: By precision, and for ``copy``.
         work: Floating-point operations, or bytes read and written, of one lap of each.
+        by_cpu: The device is the processor itself.
     """
 
     laps: dict[str, Laps]
     work: dict[str, float]
+    by_cpu: bool
 
     def most(self, name: str) -> float | None:
         """Operations or bytes a second in the fastest lap; None if it was not measured."""
         return self.work[name] / min(self.laps[name].wall) if name in self.laps else None
+
+    def share(self, name: str, laps: Laps, work: float) -> str | None:
+        """How near laps of so much work came to the ceiling, in per cent, best against best.
+
+        Where processors do the work, their own seconds are compared: other processes hardly change those.
+        """
+        if name not in self.laps:
+            return None
+        ceiling = self.laps[name]
+        if self.by_cpu:
+            reached, most = work / min(laps.cpu), self.work[name] / min(ceiling.cpu)
+        else:
+            reached, most = work / min(laps.wall), self.work[name] / min(ceiling.wall)
+        return f"{reached / most:.0%}"
 
 
 def measure(device: torch.device, precisions: Sequence[str], rounds: int) -> Ceilings:
@@ -44,8 +61,8 @@ def measure(device: torch.device, precisions: Sequence[str], rounds: int) -> Cei
     target = torch.empty_like(source)
     ways[COPY] = lambda: target.copy_(source)
     work = dict.fromkeys(precisions, 2.0 * side**3) | {COPY: 2.0 * size}
-    with torch.inference_mode():
-        return Ceilings(alternate(ways, 2 * rounds, device, warm_up=2), work)
+    with torch.inference_mode(), fast_products(device):
+        return Ceilings(alternate(ways, 2 * rounds, device, warm_up=2), work, device.type == "cpu")
 
 
 def _product(side: int, dtype: torch.dtype, device: torch.device) -> Callable[[], object]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Part = Literal["ceilings", "nets", "stages", "video", "growth"]
+Part = Literal["ceilings", "nets", "attention", "stages", "video", "growth"]
 
-PARTS: Final[tuple[Part, ...]] = ("ceilings", "nets", "stages", "video", "growth")
+PARTS: Final[tuple[Part, ...]] = ("ceilings", "nets", "attention", "stages", "video", "growth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class BenchJob:
         parts: What is measured.
         models: Names of the catalogue, or ``auto``.
         batches: Crops in one forward.
-        precisions: ``fp32``, ``bf16``, ``fp16``.
-        backends: What runs the nets.
+        precisions: ``fp32``, ``bf16``, ``fp16``, or ``auto``.
+        backends: What runs the nets: ``torch``, ``compile``, ``onnx``, ``openvino``, or ``auto``.
         device: In the words of the command line.
         rounds: Measurements of each thing.
         people: Of the rendered clip.
@@ -34,8 +34,8 @@ class BenchJob:
     parts: tuple[Part, ...] = PARTS
     models: tuple[str, ...] = ("auto",)
     batches: tuple[int, ...] = (1, 8)
-    precisions: tuple[str, ...] = ("fp32",)
-    backends: tuple[str, ...] = ("torch",)
+    precisions: tuple[str, ...] = ("auto",)
+    backends: tuple[str, ...] = ("auto",)
     device: str = "auto"
     rounds: int = 5
     people: int = 3

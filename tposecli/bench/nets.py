@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,7 @@ COLUMNS: Final = (
     *("model", "backend", "precision", "batch", "people/s", "ms a person", "CPU ms a person"),
     *("times the authors' way", "GFLOP/s", "share of the ceiling", "peak memory, MiB"),
 )
+HOME: Final = "TPOSE_HOME"
 AUTHORS: Final = "authors' way"
 
 
@@ -54,7 +57,8 @@ def table(job: BenchJob, device: torch.device, ceilings: Ceilings, folder: Path)
         checkpoint = checkpoint_of(name, folder)
         if checkpoint.path.parent == folder:
             notes.append(f"{checkpoint.spec.name}: its weights are not here; random ones take the same time.")
-        rows += _model_rows(job, checkpoint, device, ceilings, notes)
+        with _own_cache(checkpoint, folder):
+            rows += _model_rows(job, checkpoint, device, ceilings, notes)
     return Table("nets", "Nets", COLUMNS, rows, notes)
 
 
@@ -69,6 +73,20 @@ def checkpoint_of(name: str, folder: Path) -> Checkpoint:
         torch.manual_seed(0)
         save_file({key: value.contiguous() for key, value in build(name).state_dict().items()}, path)
     return Checkpoint(spec, path)
+
+
+@contextmanager
+def _own_cache(checkpoint: Checkpoint, folder: Path) -> Iterator[None]:
+    """Exports of random weights do not stay in the user's cache."""
+    before = os.environ.get(HOME)
+    if checkpoint.path.parent == folder:
+        os.environ[HOME] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(HOME, None)
+        if before is not None:
+            os.environ[HOME] = before
 
 
 def flops(checkpoint: Checkpoint) -> float:
@@ -99,23 +117,25 @@ def _ways(
     variants = [Variant(*choice) for choice in product(job.backends, job.precisions, job.batches)]
     for variant in [THEIRS, *variants] if job.baseline else variants:
         try:
-            way = _way(checkpoint, variant, device)
+            chosen, way = _way(checkpoint, variant, device)
             with PeakMemory(device) as peak:
                 way()
         except TposeError as error:
-            notes.append(f"{checkpoint.spec.name}, {variant.backend}, {variant.precision}: not measured ({error}).")
+            note = f"{checkpoint.spec.name}, {variant.backend}, {variant.precision}: not measured ({error})."
+            notes += [note] * (note not in notes)
             continue
-        ways[variant], peaks[variant] = way, peak.mib
+        ways[chosen], peaks[chosen] = way, peak.mib
     return ways, peaks
 
 
-def _way(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> Callable[[], object]:
+def _way(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> tuple[Variant, Callable[[], object]]:
+    """The variant with what ``auto`` stands for, and one lap of it."""
     frame, boxes = crowd(variant.batch)
     if variant == THEIRS:
         authors = AuthorsWay(checkpoint, device)
-        return lambda: authors.estimate(frame, boxes)
+        return variant, lambda: authors.estimate(frame, boxes)
     estimator = estimator_of(checkpoint, variant, device)
-    return lambda: estimator.estimate([frame], [boxes])
+    return replace(variant, backend=estimator.runtime.backend), lambda: estimator.estimate([frame], [boxes])
 
 
 def estimator_of(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> PoseEstimator:
@@ -140,8 +160,7 @@ def _row(
     if THEIRS in laps:
         theirs = Laps([seconds * variant.batch for seconds in laps[THEIRS].wall])
         times = ratio(theirs, own)
-    ceiling = ceilings.most(variant.precision)
-    share = None if ceiling is None else f"{rate.median * work / ceiling:.0%}"
+    share = ceilings.share(variant.precision, own, variant.batch * work)
     names = checkpoint.spec.name, variant.backend, variant.precision, variant.batch
     spent = own.each(variant.batch), own.cpu_each(variant.batch)
     return (*names, rate, *spent, times, rate.median * work / 1e9, share, peak)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from tposecli.bench import ceilings, growth, nets, stages, whole
+from tposecli.bench import attention, ceilings, growth, nets, stages, whole
 from tposecli.bench.job import BenchJob
 from tposecli.bench.report import Report, Table, facts
 from tposecli.bench.scene import rendered_clip
-from tposecli.errors import UsageError
-from tposecli.models.device import DTYPES, resolve_device
+from tposecli.models.backends.cpu import tune
+from tposecli.models.device import Runtime, resolve_device
 
 
 def run(job: BenchJob, say: Callable[[str], None]) -> Report:
@@ -25,10 +26,11 @@ def run(job: BenchJob, say: Callable[[str], None]) -> Report:
         UsageError: No such device, model or precision.
         InputError: The video cannot be read.
     """
-    unknown = [name for name in job.precisions if name not in DTYPES]
-    if unknown:
-        raise UsageError(f"precision {unknown[0]!r}: choose among {', '.join(DTYPES)}")
     device = resolve_device(job.device)
+    if device.type == "cpu":
+        tune()
+    precisions = [Runtime.resolve(job.device, name).precision for name in job.precisions]
+    job = replace(job, device=str(device), precisions=tuple(dict.fromkeys(precisions)))
     with tempfile.TemporaryDirectory(prefix="tpose-bench-") as folder:
         return Report(facts(job.command, device), list(_tables(job, Path(folder), say)))
 
@@ -43,6 +45,9 @@ def _tables(job: BenchJob, folder: Path, say: Callable[[str], None]) -> Iterator
     if "nets" in job.parts:
         say(f"nets: {', '.join(job.models)}")
         yield nets.table(job, device, best, folder)
+    if "attention" in job.parts:
+        say("attention")
+        yield attention.table(job, device, folder)
     if {"stages", "video"} & {*job.parts}:
         video = job.video
         if video is None:

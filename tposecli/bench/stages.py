@@ -68,16 +68,16 @@ def table(job: BenchJob, video: Path, checkpoint: Checkpoint, ceilings: Ceilings
     rows = [_row(name, each, count, total, ceilings, moved.get(name)) for name, each in laps.items()]
     size = "x".join(map(str, material.info.size_wh or ()))
     notes = [
-        f"{count} frames of {size} with {people / count:.1f} people each; {estimator.spec.name}, {variant.backend}, "
-        f"{variant.precision}, batches of {variant.batch}.",
+        f"{count} frames of {size} with {people / count:.1f} people each; {estimator.spec.name}, "
+        f"{estimator.runtime.backend}, {variant.precision}, batches of {variant.batch}.",
         "CPU: of all threads of this process, which a busy machine hardly changes.",
     ]
     return Table("stages", "Stages, each alone", COLUMNS, rows, notes)
 
 
 def _row(name: str, laps: Laps, count: int, total: float, ceilings: Ceilings, moved: int | None) -> tuple[Cell, ...]:
-    cpu, ceiling = laps.cpu_each(count), ceilings.most(COPY)
-    share = "-" if moved is None or ceiling is None else f"{moved / min(laps.wall) / ceiling:.0%}"
+    cpu = laps.cpu_each(count)
+    share = "-" if moved is None else ceilings.share(COPY, laps, moved)
     return name, laps.each(count), cpu, f"{cpu / total:.0%}", share
 
 
@@ -147,6 +147,4 @@ def _crops(frames: Sequence[Frame], boxes: Sequence[Boxes], estimator: PoseEstim
 
 def _heatmaps(crops: Tensor, estimator: PoseEstimator) -> Tensor:
     """(people, K, h, w) float32 on the device."""
-    net, runtime = estimator.net, estimator.runtime
-    batches = torch.split(crops, runtime.batch_size)
-    return torch.cat([net(net.normalize(batch.to(runtime.device))).float() for batch in batches])
+    return torch.cat([estimator.heatmaps(batch) for batch in torch.split(crops, estimator.runtime.batch_size)])
