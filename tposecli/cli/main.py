@@ -108,7 +108,7 @@ def _say(what: str, error: BaseException) -> None:
 
 def _settle(stopped: bool, status: int) -> None:
     """Leave nothing that could complain, or hang, when the interpreter ends."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except OSError:
