@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 from fakes import FakeDetector, FakeEstimator, LateSmoother, grey
 
+from tposecli.draw import Draw
+from tposecli.models.device import Runtime
 from tposecli.pipeline import Stages, run
+from tposecli.pose import PoseEstimator
+from tposecli.sinks.annotated import AnnotatedVideo
+from tposecli.sinks.video import VideoSink
+from tposecli.source import open_video
 from tposecli.track import Tracker
 from tposecli.types import Frame, Result
 
@@ -111,3 +121,26 @@ def test_closing_early_ends_the_threads_and_the_source() -> None:
 
 def test_an_empty_source_gives_nothing() -> None:
     assert list(run(iter(()), stages())) == []
+
+
+def test_no_frame_is_copied_between_decoder_and_encoder(media: Path, tmp_path: Path) -> None:
+    with open_video(media / "crossing.mp4") as video:
+        sink = AnnotatedVideo(VideoSink(tmp_path / "out.mp4", video.info), Draw())
+        results = run(islice(video, 24), stages())
+        sink.write(next(results))
+        tracemalloc.start()
+        try:
+            for result in results:
+                sink.write(result)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        sink.close(complete=True)
+        assert peak < result.frame.image.nbytes  # what FFmpeg decodes into and encodes from is not NumPy's
+
+
+def test_a_run_tells_what_each_stage_took(media: Path) -> None:
+    runtime = Runtime(torch.device("cpu"), batch_size=2, backend="torch")
+    chain = stages(estimator=PoseEstimator("transpose-r18-a3", runtime=runtime), tracker=Tracker())
+    assert len(list(run(map(grey, range(2)), chain))) == 2
+    assert chain.timings.seconds.keys() == {"read", "detect", "crop", "net", "heatmap decode", "track"}
