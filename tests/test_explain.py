@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import av
-import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -20,6 +21,7 @@ from tposecli.sinks.archive import GrowingArchive
 from tposecli.types import Boxes, Frame, Poses
 from tposecli.types import Result as PoseResult
 
+README = Path(__file__).resolve().parent.parent / "README.md"
 STRIDE = 8
 GRID = (24, 18)
 SIZE_WH = (320, 240)
@@ -151,7 +153,15 @@ def test_attention_as_video_keeps_frames_and_times(tmp_path: Path, media: Path) 
     assert np.allclose(times, np.arange(9) * 1001 / 30000, atol=1e-3)
 
 
-def test_attention_as_arrays_goes_back_onto_the_frame(tmp_path: Path, media: Path) -> None:
+def readme_example(word: str) -> str:
+    """The Python example of the README in which this word stands."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    return str(next(block for block in blocks if word in block))
+
+
+def test_attention_as_arrays_goes_back_onto_the_frame(
+    tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "why.npz"
     result = tpose(
         *("video", media / "walk.mp4", "--attention", out, "--end", "0.3", "-q", "--attention-every", "4"),
@@ -163,11 +173,11 @@ def test_attention_as_arrays_goes_back_onto_the_frame(tmp_path: Path, media: Pat
     assert data["maps"].shape == (3, 3, 1, 24, 18)
     assert data["frame"].tolist() == [0, 4, 8]
     assert data["keypoints"].tolist() == ["nose"]
-    to_grid = data["crop_matrix"][0] / data["stride"]
-    to_grid[:, 2] += 0.5 / data["stride"] - 0.5
-    heat = cv2.warpAffine(
-        data["maps"][0, -1, 0].astype(np.float32), to_grid, (640, 480), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    )
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(readme_example("why.npz"), names)
+    heat = names["heat"]
+    names["data"].close()
     assert heat.shape == (480, 640) and heat.max() > 0
 
 
@@ -192,11 +202,13 @@ def test_figure_has_text_for_its_text(tmp_path: Path, media: Path) -> None:
         "nose",
         "--point",
         "50,60",
+        "--threshold",
+        "p95",
     ]
     result = tpose(*arguments)
     assert result.exit_code == 0, result.output
     content = figure.read_text()
-    for text in ("nose", "(50, 60)", "layer 2", "attention score", "transpose-r18-a3"):
+    for text in ("nose", "(50, 60)", "layer 2", "attention score", "transpose-r18-a3, dependency, scores from p95"):
         assert f">{text}" in content
     again = tpose(*arguments)
     assert isinstance(again.exception, TposeError)
