@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from tests.test_models import HEATMAP_TOLERANCE, reference_input, reference_net
 from tests.test_pose import boxes, frames
 from tposecli.errors import OutputError, UsageError
+from tposecli.exporter import ExportJob, run_export
+from tposecli.fetch.download import Downloads
 from tposecli.models import find_spec
 from tposecli.models.attention import Attention
 from tposecli.models.backends import cpu, exporting
@@ -48,7 +50,7 @@ def crops(count: int) -> Tensor:
     return torch.randint(0, 256, (count, 192, 144, 3), dtype=torch.uint8, generator=generator)
 
 
-@pytest.mark.parametrize("name", [BUNDLED, "transpose-r-a3", "transpose-h-s"])
+@pytest.mark.parametrize("name", [BUNDLED, "transpose-r-a3", pytest.param("transpose-h-s", marks=pytest.mark.slow)])
 def test_folded_nets_equal_the_authors(name: str, golden: Path) -> None:
     expected = np.load(golden / f"{name}.npz")
     net = for_prediction(reference_net(find_spec(name)))
@@ -141,7 +143,9 @@ def missing(form: str) -> bool:
     return any(find_module(name) is None for name in exporting.NEEDED[form])  # type: ignore[index]
 
 
-@pytest.mark.parametrize("form", ["torch-export", "onnx", "openvino"])
+@pytest.mark.parametrize(
+    "form", ["torch-export", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "openvino"))]
+)
 def test_exported_files_take_any_batch(form: Format, net: PoseNet, tmp_path: Path) -> None:
     if missing(form):
         pytest.skip(f"{form} is not installed")
@@ -160,6 +164,14 @@ def test_a_file_that_differs_is_not_kept(net: PoseNet, tmp_path: Path, monkeypat
     with pytest.raises(OutputError, match=r"off by 5\.0e-01"):
         export(net, "torch-export", tmp_path / "net.pt2", ExportOptions(batch=1))
     assert not list(tmp_path.iterdir())
+
+
+def test_export_has_its_suffix_and_replaces_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.pt2"):
+        run_export(ExportJob("torch-export", tmp_path / "net.onnx", BUNDLED), Downloads(offline=True))
+    (tmp_path / "net.pt2").touch()
+    with pytest.raises(UsageError, match="--overwrite"):
+        run_export(ExportJob("torch-export", tmp_path / "net.pt2", BUNDLED), Downloads(offline=True))
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])

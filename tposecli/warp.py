@@ -76,7 +76,7 @@ class Crops:
         """(H * W, 3) uint8, sent at the first call."""
         self._uploaded = {key: value for key, value in self._uploaded.items() if key[0] >= index}
         if (index, device) not in self._uploaded:
-            image = torch.from_numpy(np.ascontiguousarray(self._frames[index].image))
+            image = torch.from_numpy(np.require(self._frames[index].image, requirements=["C", "W"]))
             self._uploaded[index, device] = image.to(device, non_blocking=True).reshape(-1, 3)
         return self._uploaded[index, device]
 
