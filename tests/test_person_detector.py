@@ -96,7 +96,7 @@ class TestDetect:
                 dense.append(net(torch.from_numpy(letterbox(frame.image, 192)).permute(2, 0, 1)[None]))
         side = (dense[0].xyxy[..., 2:] - dense[0].xyxy[..., :2]).amax(dim=2)
         moved = (dense[1].xyxy - dense[0].xyxy).abs().amax(dim=2)
-        assert (moved / side).quantile(0.9) < 0.02
+        assert (moved / side).quantile(0.9) < 0.03
         assert (dense[1].logit.sigmoid() - dense[0].logit.sigmoid()).abs().max() < 0.05
 
     def test_no_frames(self, detector: BundledDetector) -> None:

@@ -21,7 +21,7 @@ SIZE = 320
 """Longer side, pixels, to which a frame is shrunk before the net sees it."""
 ENLARGED = 256
 """Longer side, pixels, up to which a small frame is enlarged: beyond it there is nothing to gain but blur."""
-MIN_SCORE = 0.5
+MIN_SCORE = 0.4
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16
@@ -46,7 +46,7 @@ class BundledDetector:
             boxes: Which boxes are kept; None for those from ``MIN_SCORE`` on.
             size: Longer side of the scaled frame, pixels; smaller is faster and misses small people.
             device: Where the net runs.
-            half: Compute in bfloat16, which moves boxes by less than a hundredth of their size; None where the
+            half: Compute in bfloat16, which moves boxes by one or two hundredths of their size; None where the
                 processor is faster at it.
 
         Raises:

@@ -20,7 +20,7 @@ from tposecli.detect.base import BoxFilter
 from tposecli.detect.bundled import BundledDetector
 from tposecli.errors import InputError
 from tposecli.files import part_path, publish
-from tposecli.models.person_detector import PersonDetector
+from tposecli.models.person_detector import InvertedBottleneck, PersonDetector
 from tposecli.prefetch import prefetch
 from tposecli.train.detector_data import Photo, Source
 from tposecli.train.detector_eval import evaluate
@@ -29,13 +29,17 @@ from tposecli.train.scenes import Composer, stack
 
 Say = Callable[[str], None]
 
-SHAPES = ((192, 192), (192, 192), (256, 160), (160, 224), (256, 256), (320, 224))
+SHAPES = ((224, 224), (256, 256), (320, 192), (192, 320), (320, 256), (416, 256))
 """Width and height of the training pictures, drawn anew for every batch; each batch has about as many pixels."""
-PIXELS = 192 * 192
+PIXELS = 256 * 224
 """Of a training picture, on average."""
 WARM_UP = 300
 FINAL_RATE = 0.02
 AVERAGING = 0.999
+FROZEN = 5
+"""Parts of the backbone, from the stem on, that stay as they were in ImageNet's net."""
+GENTLE = 0.2
+"""Learning rate of the rest of the backbone, relative to that of the new layers."""
 WEIGHTS_NAME = "person-detector.safetensors"
 LARGE = 96.0 * 96.0
 
@@ -57,10 +61,10 @@ class DetectorJob:
         sources: Photos to learn from.
         checks: Photos to measure on, never to learn from.
         out: Folder of the checkpoint, the log and the weights.
-        init: Pose checkpoint whose first layers the net starts from; None for random ones.
+        init: ImageNet checkpoint of EfficientNet-Lite0 whose layers the net starts from; None for random ones.
         minutes: Length of the run, interruptions not counted; the learning rate falls to its end over it.
         batch: Pictures of 192x192 pixels a step; of larger ones fewer.
-        freeze: Leave the first layers, up to stride 4, as they were in the pose checkpoint.
+        freeze: Leave the first layers, up to stride 4, and all normalisations as they were in the checkpoint.
         rate: Highest learning rate.
         check_minutes: Time between measurements.
         resume: Go on from the checkpoint in ``out``.
@@ -131,10 +135,10 @@ class _Run:
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=_moving_average(self), use_buffers=True
         )
-        self.frozen = [self.net.conv1, self.net.bn1, self.net.layer1] if job.freeze and job.init is not None else []
+        self.frozen = list(self.net.backbone[:FROZEN]) if job.freeze and job.init is not None else []
         for module in self.frozen:
             module.requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(_groups(self.net), lr=job.rate)
+        self.optimizer = torch.optim.AdamW(_groups(self.net, GENTLE if self.frozen else 1.0), lr=job.rate)
         self.step = 0
         self.seconds = 0.0
         self._recent: list[tuple[float, float]] = []
@@ -150,10 +154,10 @@ class _Run:
         rate = self.job.rate * min(1.0, (self.step + 1) / WARM_UP)
         rate *= FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, self.progress)))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.net.train()
-        for module in self.frozen:
-            module.eval()
+        if self.frozen:
+            self.net.backbone.eval()
         with torch.autocast("cpu", torch.bfloat16):
             dense = self.net(images)
         score, box = detector_loss(dense, targets, (images.shape[2], images.shape[3]))
@@ -205,32 +209,47 @@ def _moving_average(run: _Run) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def _groups(net: nn.Module) -> list[dict[str, Any]]:
-    """Weight decay on the kernels only."""
-    kernels = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
+def _groups(net: PersonDetector, gentle: float) -> list[dict[str, Any]]:
+    """Weight decay on the kernels only; the backbone learns more gently."""
+    groups = []
+    backbone = {id(p) for p in net.backbone.parameters()}
+    for inside, share in ((True, gentle), (False, 1.0)):
+        mine = [p for p in net.parameters() if (id(p) in backbone) == inside and p.requires_grad]
+        groups.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": 0.05, "share": share})
+        groups.append({"params": [p for p in mine if p.ndim <= 1], "weight_decay": 0.0, "share": share})
+    return groups
 
 
 def start_from(net: PersonDetector, checkpoint: Path) -> int:
-    """Copy a pose model's first layers into the net; returns how many tensors.
+    """Copy an ImageNet net's layers into the backbone; returns how many tensors.
 
     Raises:
-        InputError: The file is unreadable or lacks ResNet-18's first layers.
+        InputError: The file is unreadable or not EfficientNet-Lite0.
     """
     try:
         safe = checkpoint.suffix == ".safetensors"
-        theirs = load_file(checkpoint) if safe else torch.load(checkpoint, weights_only=True)
+        theirs = load_file(checkpoint) if safe else torch.load(checkpoint, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: not a readable checkpoint ({error})") from error
-    wanted = ("conv1.", "bn1.", "layer1.", "layer2.")
-    own = net.state_dict()
-    shared = {name: value for name, value in theirs.items() if name.startswith(wanted)}
-    names = {name for name in own if name.startswith(wanted)}
-    if set(shared) != names or any(own[name].shape != value.shape for name, value in shared.items()):
-        raise InputError(f"{checkpoint}: has not the first layers of ResNet-18; start from transpose-r18-a3")
-    net.load_state_dict({**own, **shared})
-    return len(shared)
+    own = net.backbone.state_dict()
+    given = {name: theirs[theirs_name] for name, theirs_name in _their_names(net).items() if theirs_name in theirs}
+    if {name: value.shape for name, value in given.items()} != {name: value.shape for name, value in own.items()}:
+        raise InputError(f"{checkpoint}: has not the layers of EfficientNet-Lite0; see the detector's card")
+    net.backbone.load_state_dict(given)
+    return len(given)
+
+
+def _their_names(net: PersonDetector) -> dict[str, str]:
+    """The name of each tensor of the backbone in ImageNet checkpoints of EfficientNet-Lite0."""
+    modules = {"0.0": "_conv_stem", "0.1": "_bn0"}
+    blocks = [(name, block) for name, block in net.backbone.named_modules() if isinstance(block, InvertedBottleneck)]
+    for number, (name, block) in enumerate(blocks):
+        layers = [
+            f"{name}.layers.{place}" for place, layer in enumerate(block.layers) if not isinstance(layer, nn.ReLU6)
+        ]
+        names = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")[-len(layers) :]
+        modules |= {layer: f"_blocks.{number}.{theirs}" for layer, theirs in zip(layers, names, strict=True)}
+    return {name: f"{modules[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}" for name in net.backbone.state_dict()}
 
 
 def save_weights(net: nn.Module, path: Path) -> None:

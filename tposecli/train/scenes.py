@@ -35,7 +35,7 @@ class Composer:
             self._zoom,
             self._whole,
         ]
-        kinds[rng.choice(4, p=(0.3, 0.25, 0.2, 0.25))](rng, canvas)
+        kinds[rng.choice(4, p=(0.3, 0.2, 0.3, 0.2))](rng, canvas)
         sample = canvas.finish()
         return Sample(disturb(rng, sample.image), sample.boxes, sample.weight)
 
@@ -75,7 +75,7 @@ class Composer:
         if photo.people:
             box = photo.people[rng.integers(len(photo.people))].box
             extent = max(float((box[2:] - box[:2]).max()), 0.15 * extent)
-        zoom = max(canvas.size_wh) / extent * float(np.exp(rng.uniform(np.log(0.35), np.log(1.6))))
+        zoom = max(canvas.size_wh) / extent * float(np.exp(rng.uniform(np.log(0.35), np.log(2.4))))
         canvas.lay(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
 
     def _whole(self, rng: np.random.Generator, canvas: Canvas) -> None:
