@@ -143,7 +143,7 @@ def _detected(path: Path, truth: KeypointSet, problems: Problems) -> BoxChoice:
     for number, entry in enumerate(entries, start=1):
         try:
             row = _detection(entry)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(SENSELESS, f"detection {number} of {path.name}")
             continue
         if row is None:

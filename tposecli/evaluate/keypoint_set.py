@@ -29,6 +29,9 @@ COCO_SIGMAS: Final = (
 )
 """(17,) in double precision, to the last bit those of the COCO API."""
 
+LARGEST: Final = 1e15
+"""Numbers beyond this are taken for damage."""
+
 AREA_OF_BOX: Final = 0.53
 """Area of a person as a share of the box's, where a file gives no areas (the COCO API's own stand-in)."""
 
@@ -112,12 +115,12 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
     """
     path = annotation_path(data)
     content = read_json(path)
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+    annotations = content.get("annotations", []) if isinstance(content, dict) else None
+    if not isinstance(annotations, list) or not isinstance(content.get("images"), list):
         raise InputError(f"{path}: expected a COCO keypoint file with the lists 'images' and 'annotations'")
     images = _images(path, content["images"], problems)
     category = _category(content.get("categories"))
-    annotations = content.get("annotations")
-    people = _people(annotations or [], category.get("id", 1), {image.id for image in images}, problems)
+    people = _people(annotations, category.get("id", 1), {image.id for image in images}, problems)
     flat = [person for some in people.values() for person in some]
     sigmas = _sigmas(path, data.sigmas, category, {len(person["keypoints"]) // 3 for person in flat})
     facts = [[image.id, image.name] for image in images], flat, sigmas.tolist()
@@ -129,7 +132,7 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
         _names(category, len(sigmas)),
         sigmas,
         _digest(facts),
-        has_truth=annotations is not None,
+        has_truth="annotations" in content,
         known=frozenset(image.id for image in images),
     )
     return found.limited(data.limit, data.seed)
@@ -180,7 +183,7 @@ def numbers(value: Any, count: int | None = None) -> list[float]:
     """
     if not isinstance(value, list) or (count is not None and len(value) != count):
         raise ValueError("not a list of the right length")
-    if not all(isinstance(item, int | float) and math.isfinite(item) for item in value):
+    if not all(isinstance(item, int | float) and abs(item) <= LARGEST for item in value):
         raise ValueError("not a list of numbers")
     return value
 
@@ -191,7 +194,7 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[Set
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
             image = SetImage(int(entry["id"]), inner_name(str(entry["file_name"])), size)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(SENSELESS, f"image {number} of {path.name}")
             continue
         images[image.id] = image
@@ -202,12 +205,9 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[Set
 
 def _category(entries: Any) -> Record:
     """The category whose instances have keypoints; COCO's category of people where the file does not say."""
-    found = [
-        entry
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict) and "keypoints" in entry
-    ]
-    return found[0] if found else {"id": 1}
+    listed = entries if isinstance(entries, list) else []
+    found = (entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get("keypoints"), list))
+    return next((entry for entry in found if isinstance(entry.get("id", 1), int)), {"id": 1})
 
 
 def _names(category: Record, count: int) -> tuple[str, ...]:
@@ -226,7 +226,7 @@ def _people(entries: Sequence[Any], category: int, known: set[int], problems: Pr
             if entry["category_id"] != category or entry["image_id"] not in known:
                 continue
             people.setdefault(entry["image_id"], []).append(_person(entry, number))
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(SENSELESS, f"annotation {number}")
     return people
 
@@ -253,7 +253,7 @@ def _sigmas(path: Path, asked: Sequence[float] | None, category: Record, lengths
     names = category.get("keypoints")
     wanted = len(names) if isinstance(names, list) else lengths.pop() if len(lengths) == 1 else len(COCO_SIGMAS)
     given = asked if asked is not None else category.get("sigmas")
-    sigmas = COCO_SIGMAS if given is None else np.asarray(given, np.float64)
+    sigmas = COCO_SIGMAS if given is None else _as_numbers(path, given)
     if sigmas.shape != (wanted,) or not (np.isfinite(sigmas) & (sigmas > 0)).all():
         raise UsageError(
             f"{path}: {wanted} keypoints need {wanted} sigmas above 0, got {sigmas.size}; give them with --sigmas"
@@ -261,6 +261,13 @@ def _sigmas(path: Path, asked: Sequence[float] | None, category: Record, lengths
     if lengths - {wanted}:
         raise InputError(f"{path}: people with {sorted(lengths - {wanted})[0]} keypoints, expected {wanted}")
     return sigmas
+
+
+def _as_numbers(path: Path, given: Any) -> Float64:
+    try:
+        return np.asarray(given, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: its sigmas are no numbers; give them with --sigmas") from error
 
 
 def _digest(*facts: Any) -> str:

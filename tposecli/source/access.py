@@ -18,6 +18,9 @@ Medium: TypeAlias = "Path | str"
 
 STDIN: Final = "-"
 
+PLAYLISTS: Final = frozenset({".m3u8", ".m3u", ".mpd", ".ffconcat", ".sdp"})
+"""Endings of files that name others; whatever they are called, FFmpeg follows none on this machine."""
+
 NETWORK_TIMEOUT_S: Final = 30.0
 
 _WEB = "http,https,httpproxy,tcp,tls,crypto,data"
@@ -174,9 +177,9 @@ def readable(medium: Medium) -> Iterator[None]:
         raise InputError(f"{shown(medium)}: cannot be read ({reason_of(error)}); check its name and rights") from error
 
 
-def reason_of(error: OSError) -> str:
-    """What went wrong, without the address, which may hold a password."""
-    return error.strerror or type(error).__name__
+def reason_of(error: Exception) -> str:
+    """What went wrong; of FFmpeg's errors without the address, which may hold a password."""
+    return str(getattr(error, "strerror", None) or (type(error).__name__ if isinstance(error, OSError) else error))
 
 
 def _tls() -> dict[str, str]:
@@ -191,5 +194,7 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: no such file; check the name")
     if path.is_dir():
         raise InputError(f"{path}: this is a folder, not a video; name the files in it")
+    if path.suffix.lower() in PLAYLISTS:
+        raise InputError(f"{path}: a list of other files, which are not opened on its behalf; name or join the files")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; copy or download it again")

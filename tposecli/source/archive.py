@@ -77,8 +77,8 @@ class Reader:
         Raises:
             InputError: It is missing, damaged or encrypted.
         """
-        archive = None if path.is_file() else archive_of(path)
         try:
+            archive = None if path.is_file() else archive_of(path)
             if archive is None:
                 return np.fromfile(path, np.uint8)
             return np.frombuffer(self._member(archive, path), np.uint8)

@@ -107,7 +107,7 @@ def _self_contained() -> str:
 
 def _reason(medium: Medium, error: Exception) -> str:
     """FFmpeg's reason, and what can be done about it."""
-    reason = reason_of(error) if isinstance(error, OSError) else str(error)
+    reason = reason_of(error)
     if is_address(medium):
         return f"{reason}; check the address, that it can be reached from here, and with https its certificate"
     if is_stdin(medium):
@@ -126,8 +126,9 @@ def pick_video(
     """
     moving = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not moving:
-        kinds = ", ".join(sorted({_kind(stream) for stream in container.streams})) or "nothing"
-        raise InputError(f"{name}: no video stream in it (only {kinds}); name a file with a moving picture")
+        kinds = ", ".join(sorted({_kind(stream) for stream in container.streams}))
+        only = f"only {kinds}" if kinds else "and no other"
+        raise InputError(f"{name}: no video stream in it ({only}); name a file with a moving picture")
     if wanted is not None and wanted >= len(moving):
         raise UsageError(f"{name}: video stream {wanted} asked for, it has {len(moving)}, counted from 0")
     best = container.streams.best("video")

@@ -86,7 +86,7 @@ def read_people(photos: Photos, problems: Problems) -> tuple[Layout, tuple[Perso
             if image is None or annotation.get("iscrowd") or float(annotation.get("area", 1)) <= 0:
                 continue
             people += _person(annotation, image, (layout, photos.weak_nose), problems)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(BROKEN, f"{photos.annotations.name}: annotation {number}")
     return layout, tuple(people)
 
@@ -102,7 +102,7 @@ def _images(photos: Photos, entries: Sequence[Any], problems: Problems) -> dict[
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
             images[int(entry["id"])] = (photos.images / inner_name(str(entry["file_name"])), *size)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(BROKEN, f"{photos.annotations.name}: image {number}")
     part = {"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[photos.half]
     return {key: images[key] for key in sorted(images)[part]}

@@ -35,17 +35,18 @@ def layout_of(categories: Any, name: str) -> Layout:
     Raises:
         InputError: The category contradicts itself.
     """
-    found = [entry for entry in categories or () if isinstance(entry, dict) and entry.get("keypoints")]
-    if not found or tuple(found[0]["keypoints"]) == COCO.names:
+    listed = categories if isinstance(categories, list) else []
+    found = [entry for entry in listed if isinstance(entry, dict) and entry.get("keypoints")]
+    if not found or found[0]["keypoints"] == list(COCO.names):
         return COCO
     category = found[0]
-    names = tuple(str(joint) for joint in category["keypoints"])
     try:
+        names = tuple(str(joint) for joint in category["keypoints"])
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
         mirror = _mirror(names, category.get("flip_pairs"))
         sigmas = tuple(float(value) for value in category.get("sigmas") or [PLAIN_SIGMA] * len(names))
         return Layout(names, limbs, mirror, sigmas)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{name}: the category's keypoints, skeleton, flip_pairs or sigmas: {error}") from error
 
 
