@@ -70,8 +70,8 @@ class Tracker:
         known, options = self._tracks, self._options
         away = time_s - known.seen_s
         proven = (known.seen_s - known.born_s >= options.birth_s) | (known.seen_s >= self._time_s)
-        living = known[(away <= options.lost_s) & (proven | (away <= options.birth_s))]
-        return living.after(max(time_s - self._time_s, 0))
+        living = (away <= options.lost_s) & (proven | (away <= options.birth_s))
+        return (known if living.all() else known[living]).after(max(time_s - self._time_s, 0))
 
     def _assign(
         self, tracks: Tracks, bodies: Bodies, strong: NDArray[np.bool_], time_s: float
