@@ -226,15 +226,15 @@ def test_interruption_leaves_a_playable_part_and_a_clean_journal(
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     journal = tmp_path / "out.mp4.poses.jsonl"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 20):
+    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 50):
         time.sleep(0.02)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == status, error.decode()
     assert b"Traceback" not in error
     assert {path.name for path in tmp_path.iterdir()} == {"out.partial.mp4", "out.mp4.poses.jsonl"}
-    assert len(times(tmp_path / "out.partial.mp4")) >= 8
-    assert len(list(read_journal(journal))) >= 20
+    assert len(times(tmp_path / "out.partial.mp4")) >= 1
+    assert len(list(read_journal(journal))) >= 50
 
 
 def test_main_command_runs_without_torchvision_and_ultralytics(tmp_path: Path, media: Path) -> None:

@@ -292,7 +292,7 @@ def test_pictures_go_on(tmp_path: Path, launcher: Launcher) -> None:
     stills = Path(__file__).resolve().parent.parent / "sample_media" / "stills"
     many = tmp_path / "in"
     many.mkdir()
-    for number in range(30):
+    for number in range(60):
         (many / f"{number:03d}.jpg").write_bytes((stills / f"still_{number % 3 + 1:02d}.jpg").read_bytes())
     (many / "007.jpg").write_bytes(b"no picture")
     said = {}
@@ -310,7 +310,7 @@ def test_pictures_go_on(tmp_path: Path, launcher: Launcher) -> None:
     assert all("007.jpg" in text for text in said.values())
     whole, killed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "killed"))
     assert whole["annotations"] == killed["annotations"] and whole["images"] == killed["images"]
-    assert len(whole["images"]) == 29
+    assert len(whole["images"]) == 59
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "killed" / path.name).read_bytes()
 

@@ -55,14 +55,14 @@ def test_the_first_signal_ends_in_order_and_says_how_to_go_on(
 ) -> None:
     journal = tmp_path / "a b.mp4.poses.jsonl"
     run = launcher.start(*words)
-    wait_for(journal, 20)
+    wait_for(journal, 50)  # Smoothing looks ahead: the video lags behind the journal.
     assert stopped(run, number) == status
     assert {path.name for path in tmp_path.iterdir()} == {"a b.partial.mp4", "a b.mp4.poses.jsonl"}
     assert journal.read_bytes().endswith(b"\n") and not read_journal(journal).complete
     done = len(list(read_journal(journal)))
     with av.open(str(tmp_path / "a b.partial.mp4")) as container:
         frames = sum(1 for _ in container.decode(video=0))
-    assert 8 <= frames <= done and done >= 19
+    assert 1 <= frames <= done and done >= 49
     said = run.said().strip().splitlines()[-1]
     assert said.startswith("tpose: ") and said.endswith("--resume") and f"'{tmp_path}/a b.mp4'" in said
     launcher.run(*words, "--resume")

@@ -59,12 +59,18 @@ def _made(before: Journal) -> frozenset[Path]:
     return frozenset(path.resolve() for path in before.outputs)
 
 
-def is_finished(before: Journal, outputs: Outputs) -> bool:
-    """Whether that run came to its end, made all of these outputs, and they are still there."""
+def is_finished(before: Journal, outputs: Outputs, frames: int | None) -> bool:
+    """Whether that run came to its end, made all of these outputs, and they are still there.
+
+    Args:
+        before: Its journal.
+        outputs: What is wanted.
+        frames: Pictures that were named; where it could not read them all, they are told once more. None for videos.
+    """
     made = _made(before)
-    return before.complete and all(
-        path.resolve() in made and (path.exists() or is_numbered(path)) for path in outputs.files
-    )
+    if not before.complete or (frames is not None and before.whole_frames() < frames):
+        return False
+    return all(path.resolve() in made and (path.exists() or is_numbered(path)) for path in outputs.files)
 
 
 def refuse_another(before: Journal, head: Mapping[str, Any]) -> None:

@@ -206,7 +206,7 @@ def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summar
     """
     outputs, head = plan.maker.outputs, workshop.header(plan)
     before = earlier_run(outputs) if workshop.settings.resume else None
-    if before is not None and is_finished(before, outputs):
+    if before is not None and is_finished(before, outputs, None if plan.tracked else plan.source.expected):
         refuse_another(before, head)
         log.info("%s: finished already", summary.name)
         return
