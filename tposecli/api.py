@@ -11,7 +11,7 @@ from tposecli.pipeline import Stages
 from tposecli.pipeline import run as run_stages
 from tposecli.pose import PoseEstimator
 from tposecli.smooth.options import SmoothOptions
-from tposecli.track import Tracker
+from tposecli.track import Tracker, TrackOptions
 from tposecli.types import Frame, Result
 
 
@@ -19,7 +19,7 @@ def run(
     frames: Iterable[Frame],
     estimator: PoseEstimator | None = None,
     detector: DetectorOptions | str = "auto",
-    track: bool = True,
+    track: TrackOptions | bool = True,
     smooth: SmoothOptions | bool = True,
     progress: bool = False,
 ) -> Iterator[Result]:
@@ -29,7 +29,7 @@ def run(
         frames: ``open_video(...)``, or any frames of your own.
         estimator: The net; the default one if None.
         detector: As ``--detector``, or with all its options.
-        track: Give people ids that last from frame to frame. Off for stills.
+        track: Give people ids that last from frame to frame, as the options say. Off for stills.
         smooth: Also give the smoothed poses, as ``--smooth auto`` does or as the options say; needs ``track``.
         progress: Show a progress bar, in a terminal or a notebook.
     """
@@ -39,7 +39,7 @@ def run(
     stages = Stages(
         build_detector(options, estimator.runtime.device),
         estimator,
-        Tracker() if track else None,
+        Tracker(TrackOptions() if track is True else track) if track else None,
         smoother_of(smoothing, getattr(frames, "live", False)) if track and smoothing else None,
         options.every,
     )
