@@ -260,6 +260,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "box": ([person(bbox=[1, 2, 3])], "result 1.*width, height"),
     "negative box": ([person(bbox=[1, 2, -3, 4])], "result 1.*negative size"),
     "endless": ([person(keypoints=[1e300, 5, 0.5] * 17)], "result 1.*proportion"),
+    "endless score": ([person(score=1e308)], "result 1.*proportion"),
     "image id": ([person(image_id="cat.jpg")], "result 1.*holds no number"),
     "keypoints": ([person(keypoints=[1.0] * 63)], "21 keypoints"),
     "unknown image": ({"images": [], "annotations": [person()], "categories": []}, "image 1, which is not"),
@@ -289,6 +290,13 @@ class TestErrors:
         for name in ("binary", "empty", "deep", "folder", "missing"):
             with pytest.raises(InputError, match=name):
                 read_poses(tmp_path / name)
+
+    def test_a_file_of_nobody(self, tmp_path: Path) -> None:
+        path = saved(tmp_path / "r.json", [person(keypoints=[0] * 51)])
+        assert read(path).poses == {}
+        category = {"id": [], "name": "person"}
+        content = {"images": [{"id": 1}], "annotations": [person()], "categories": [category]}
+        assert len(read(saved(path, content)).poses[1]) == 1
 
     @pytest.mark.parametrize("name", ["dataset", "results", "mmpose"])
     def test_torn_and_scratched_files_never_crash(self, tmp_path: Path, name: str) -> None:

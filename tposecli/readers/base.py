@@ -147,17 +147,17 @@ class People:
         """
         numbers = self._joints(np.array(order))
         facts = np.array(self._facts).reshape(-1, 7)
+        self._check("its box or score is out of all proportion", (np.abs(facts[:, :6]) > LARGEST).any(axis=1))
         corners = _boxes(facts[:, :4], numbers)
-        self._check("a corner of its box is out of all proportion", (np.abs(corners) > LARGEST).any(axis=1))
         self._check("its box has a negative size", (corners[:, 2:] < corners[:, :2]).any(axis=1))
         sure = _box_score(facts[:, 4], facts[:, 5], numbers[:, :, 2])
-        self._check("its score is not a number from 0 on", ~(sure >= 0) | (sure > LARGEST))
+        self._check("its score is not a number from 0 on", ~(sure >= 0))
         frame, track = np.array(self._frame, np.int64), np.array(self._track, np.int64)
         track += (track == 0).any() and self.tracked
         there = np.flatnonzero((numbers[:, :, 2] > 0).any(axis=1))
         there = there[np.argsort(frame[there], kind="stable")]
         ids, starts = np.unique(frame[there], return_index=True)
-        rows = dict(zip(ids.tolist(), np.split(there, starts[1:]), strict=True))
+        rows = dict(zip(ids.tolist(), np.split(there, starts[1:]), strict=False))  # of nobody, one empty part
         points, boxes, score = (column.astype(np.float32) for column in (numbers, corners, sure))
         poses = {
             key: Poses(Boxes(boxes[row], score[row]), points[row, :, :2], points[row, :, 2], track[row])

@@ -154,7 +154,7 @@ def _person_category(found: _Dataset) -> int:
     """The category of people: the one called so, else the first that has keypoints, else COCO's."""
     named = [category.get("id") for category in found.categories if category.get("name") == "person"]
     others = [category.get("id") for category in found.categories if category.get("keypoints")]
-    return next((key for key in (*named, *others, *found.shown) if key in found.shown), PERSON)
+    return next((key for key in (*named, *others, *found.shown) if isinstance(key, int) and key in found.shown), PERSON)
 
 
 def _names(found: _Dataset, key: int) -> list[Any] | None:
