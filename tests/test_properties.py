@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -23,6 +23,7 @@ from tposecli.readers.place import PoseInput
 from tposecli.replay import ConvertJob, convert
 from tposecli.similarity import box_iou, box_nms
 from tposecli.sinks.journal import JournalWriter, read_journal
+from tposecli.smooth.options import SmoothOptions
 from tposecli.types import Boxes, Frame, Poses
 
 PIXEL = st.floats(0, 4000, width=32)
@@ -122,7 +123,7 @@ def test_from_crop_to_frame_keeps_what_is_straight(
 # ---- files
 
 
-@settings(max_examples=12)
+@settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(people=st.lists(some_poses(), max_size=4), name=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_poses_survive_every_format(tmp_path_factory: pytest.TempPathFactory, people: list[Poses], name: str) -> None:
     folder = tmp_path_factory.mktemp("any")
@@ -136,7 +137,7 @@ def test_poses_survive_every_format(tmp_path_factory: pytest.TempPathFactory, pe
     for entry, poses in zip(read_journal(path), people, strict=True):
         assert entry.name == name and entry.poses.xy.tobytes() == poses.xy.tobytes()
     outputs = Outputs(json=folder / "o.json", csv=folder / "o.csv", npz=folder / "o.npz", mmpose=folder / "o.mm.json")
-    convert(ConvertJob(PoseInput(path), outputs), Settings(), QuietWatcher())
+    convert(ConvertJob(PoseInput(path), outputs), Settings(smooth=SmoothOptions("none")), QuietWatcher())
     count = sum(len(poses) for poses in people)
     dataset = strict((folder / "o.json").read_text())
     assert len(dataset["images"]) == len(people) and len(dataset["annotations"]) == count
