@@ -97,7 +97,7 @@ def test_random_weights_stand_in_for_those_that_are_missing(tmp_path: Path, monk
 def test_tables_in_markdown_and_json(tmp_path: Path) -> None:
     table = Table("t", "Title", ("what", "how much"), [("a", Spread(12.0, 11.0, 13.5, 5)), ("b", None)], ["Note."])
     report = Report({"command": "tpose bench", "device": "cpu", "versions": "x"}, [table])
-    text = markdown(report)
+    text = markdown(table)
     assert "| a | 12.0 (11.0-13.5) |" in text
     assert "| b | not measured |" in text
     save(tmp_path / "b.json", report)

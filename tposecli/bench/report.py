@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -76,14 +76,17 @@ def facts(command: str, device: torch.device) -> dict[str, str]:
     }
 
 
-def markdown(report: Report) -> str:
-    """Everything, ready for a README."""
-    lines = [f"`{report.facts['command']}`: {report.facts['device']}; {report.facts['versions']}"]
-    for table in report.tables:
-        lines += ["", f"**{table.title}**", "", *_rows(table)]
-        if table.notes:
-            lines += ["", *table.notes]
-    return "\n".join(lines)
+def heading(facts: Mapping[str, str]) -> str:
+    """A line that says what the figures belong to."""
+    return f"`{facts['command']}`: {facts['device']}; {facts['versions']}"
+
+
+def markdown(table: Table) -> str:
+    """A table with its title and notes, ready for a README."""
+    cells = [[shown(cell) for cell in row] for row in table.rows]
+    lines = [_line(table.columns), _line(["---"] * len(table.columns)), *map(_line, cells)]
+    notes = ["", *table.notes] if table.notes else []
+    return "\n".join([f"**{table.title}**", "", *lines, *notes])
 
 
 def save(path: Path, report: Report) -> None:
@@ -96,12 +99,6 @@ def save(path: Path, report: Report) -> None:
         table.key: {"title": table.title, "notes": table.notes, "rows": table.records()} for table in report.tables
     }
     write_text(path, json.dumps({**report.facts, "tables": tables}, indent=1) + "\n")
-
-
-def _rows(table: Table) -> list[str]:
-    """Lines of a Markdown table."""
-    cells = [[shown(cell) for cell in row] for row in table.rows]
-    return [_line(table.columns), _line(["---"] * len(table.columns)), *map(_line, cells)]
 
 
 def _line(cells: Sequence[str]) -> str:

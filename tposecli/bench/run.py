@@ -9,18 +9,19 @@ from pathlib import Path
 
 from tposecli.bench import attention, ceilings, growth, nets, stages, whole
 from tposecli.bench.job import BenchJob
-from tposecli.bench.report import Report, Table, facts
+from tposecli.bench.report import Report, Table, facts, heading, markdown
 from tposecli.bench.scene import rendered_clip
 from tposecli.models.backends.cpu import tune
 from tposecli.models.device import Runtime, resolve_device
 
 
-def run(job: BenchJob, say: Callable[[str], None]) -> Report:
+def run(job: BenchJob, say: Callable[[str], None], show: Callable[[str], None]) -> Report:
     """Measure what the job names.
 
     Args:
         job: What.
         say: Is told what is measured next.
+        show: Is given Markdown as it comes: what is measured where, then each table.
 
     Raises:
         UsageError: No such device, model or precision.
@@ -31,8 +32,13 @@ def run(job: BenchJob, say: Callable[[str], None]) -> Report:
         tune()
     precisions = [Runtime.resolve(job.device, name).precision for name in job.precisions]
     job = replace(job, device=str(device), precisions=tuple(dict.fromkeys(precisions)))
+    report = Report(facts(job.command, device), [])
+    show(heading(report.facts) + "\n")
     with tempfile.TemporaryDirectory(prefix="tpose-bench-") as folder:
-        return Report(facts(job.command, device), list(_tables(job, Path(folder), say)))
+        for table in _tables(job, Path(folder), say):
+            report.tables.append(table)
+            show(markdown(table) + "\n")
+    return report
 
 
 def _tables(job: BenchJob, folder: Path, say: Callable[[str], None]) -> Iterator[Table]:

@@ -78,14 +78,13 @@ def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
     tpose bench match.mp4 --only stages --only video
     tpose bench --only nets --models all --batches 1,8 --precisions fp32,bf16 --plot nets.png
     """
-    from tposecli.bench.report import markdown, save
+    from tposecli.bench.report import save
     from tposecli.bench.run import run
 
     if synthetic and video is not None:
         raise click.UsageError("--synthetic takes no VIDEO; name one of them")
     _check(options)
-    report = run(_job(video, options), lambda what: click.echo(f"measuring {what}", err=True))
-    click.echo(markdown(report))
+    report = run(_job(video, options), lambda what: click.echo(f"measuring {what}", err=True), click.echo)
     if options["json"] is not None:
         save(options["json"], report)
     if options["plot"] is not None:
