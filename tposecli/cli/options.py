@@ -75,6 +75,10 @@ model_options = together(
     click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
 )
 
+trust_option = click.option(
+    "--trust", is_flag=True, help="Let the file of yolo:PATH run code: it is from somebody you know."
+)
+
 detector_options = together(
     click.option(
         "--detector",
@@ -89,7 +93,7 @@ detector_options = together(
         "--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame only."
     ),
     click.option("--max-people", type=click.IntRange(1), help="At most so many people a frame, best first."),
-    click.option("--trust", is_flag=True, help="Let the file of yolo:PATH run code: it is from somebody you know."),
+    trust_option,
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
 
