@@ -104,29 +104,44 @@ class Repair:
         vector = np.where(known[..., None], strip.xy[:, :, left] - strip.xy[:, :, right], 0)
         vector = vector / strip.size[:, None, None]
         steps = np.diff(strip.time_s, prepend=strip.time_s[0])
-        shape = (len(steps), len(SURGES), *known.shape[1:])
-        gain, spread, square, doubt = np.zeros((*shape, 2)), np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        covariance = np.broadcast_to(VAGUE[:, None, None, None], (3, *shape[1:]))
-        state = np.zeros((2, *shape[1:], 2))
-        for t, step in enumerate(steps.tolist()):
-            covariance = _later(covariance, step)
-            spread[t] = covariance[0] + NOISE**2
-            gain[t] = np.where(known[t], covariance[:2] / spread[t], 0).transpose(1, 2, 3, 0)
-            covariance = covariance - gain[t].transpose(3, 0, 1, 2)[[0, 0, 1]] * covariance[[0, 1, 1]]
-            state[0] += step * state[1]
-            miss = vector[t] - state[0]
-            square[t] = (miss * miss).sum(axis=3) / (2 * spread[t])
-            doubt[t] = -2 * (state[0] * vector[t]).sum(axis=3) / spread[t]
-            calm = np.minimum(1, self.most / np.maximum(square[t], 1e-9))[..., None]
-            state += (calm * gain[t]).transpose(3, 0, 1, 2)[..., None] * miss
+        gain, spread, square, expected = self._filtered(vector, known, steps)
         settled = known[:, None] & (spread < 1)
         surprise = np.where(settled, np.log(spread) + np.minimum(square, self.most), 0).sum(axis=0)
-        chosen = (slice(None), surprise.argmin(axis=0), *np.ogrid[: shape[2], : shape[3]])
-        gain, spread, square, doubt = (column[chosen] for column in (gain, spread, square, doubt))
+        chosen = (slice(None), surprise.argmin(axis=0), *np.ogrid[: known.shape[1], : known.shape[2]])
+        gain, spread, square, expected = (column[chosen] for column in (gain, spread, square, expected))
         settled = known & (spread < 1)
         usual = sorted_middle(np.where(settled, square, np.inf), settled.sum(axis=0)) / np.log(2)
         usual = np.maximum(np.where(np.isfinite(usual), usual, 1), (self.still / NOISE) ** 2)
-        return _Course(vector, known, steps, gain, spread * usual, doubt / usual)
+        spread = spread * usual
+        return _Course(vector, known, steps, gain, spread, -2 * (expected * vector).sum(axis=3) / spread)
+
+    def _filtered(self, vector: Float64, known: Mask, steps: Float64) -> tuple[Float64, Float64, Float64, Float64]:
+        """The filter's run for each of the S surges.
+
+        Returns:
+            (T, S, M, P, 2) gains of place and speed, (T, S, M, P) expected variance, half the squared surprise in it,
+            and (T, S, M, P, 2) the expected vectors.
+        """
+        shape = (len(steps), len(SURGES), *known.shape[1:])
+        gain, expected = np.zeros((*shape, 2)), np.zeros((*shape, 2))
+        spread, square = np.zeros(shape), np.zeros(shape)
+        place, speed = np.zeros((2, *shape[1:], 2))
+        covariance = tuple(np.full(shape[1:], value) for value in VAGUE)
+        for t, step in enumerate(steps.tolist()):
+            own, mixed, other = _later(covariance, step)
+            spread[t] = own + NOISE**2
+            share = known[t] / spread[t]
+            first, second = own * share, mixed * share
+            covariance = own - first * own, mixed - first * mixed, other - second * mixed
+            gain[t, ..., 0], gain[t, ..., 1] = first, second
+            place = place + step * speed
+            expected[t] = place
+            miss = vector[t] - place
+            square[t] = np.einsum("smpc,smpc->smp", miss, miss) / (2 * spread[t])
+            calm = (self.most / np.maximum(square[t], self.most))[..., None]
+            place = place + calm * first[..., None] * miss
+            speed = speed + calm * second[..., None] * miss
+        return gain, spread, square, expected
 
     def _cheapest(self, course: _Course) -> Indices:
         """(T, A) the cheapest states of A people; the path begins with keep."""
@@ -176,16 +191,15 @@ SUSPECT: Final = 6.0
 """Doubt above which a person is looked at closely, and most that one pair adds to it."""
 
 
-def _later(covariance: Float64, step_s: float) -> Float64:
-    """(3, surges, M, P) covariance of place and speed after ``step_s``."""
+def _later(covariance: tuple[Float64, ...], step_s: float) -> tuple[Float64, Float64, Float64]:
+    """(S, M, P) each: variance of place, covariance, variance of speed after ``step_s``."""
     place, mixed, speed = covariance
     power = (SURGES**2)[:, None, None]
-    return np.stack(
-        [
-            place + step_s * (2 * mixed + step_s * speed) + power * step_s**3 / 3,
-            mixed + step_s * speed + power * step_s**2 / 2,
-            speed + power * step_s,
-        ]
+    ahead = step_s * speed
+    return (
+        place + step_s * (2 * mixed + ahead) + power * step_s**3 / 3,
+        mixed + ahead + power * step_s**2 / 2,
+        speed + power * step_s,
     )
 
 
