@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tposecli.evaluate.problems import Problems
 from tposecli.fetch.download import Downloads
 from tposecli.models import build, find_spec
 from tposecli.models.weights import read_state
+from tposecli.sinks.journal import journal_path
 from tposecli.skeleton import COCO, Layout
 from tposecli.train import pose_data
 from tposecli.train.pose import BEST, WEIGHTS, train
@@ -397,3 +399,24 @@ class TestRuns:
 
 def _nothing(_: str) -> None:
     """Listens to nothing."""
+
+
+class TestOtherKeypoints:
+    def test_a_video_is_drawn_tracked_and_exported(self, pets: Path, tmp_path: Path, media: Path) -> None:
+        job = job_of(pets, tmp_path / "run", length=Length(steps=1))
+        weights = str(train(job, _nothing))
+        clip, boxes = str(media / "walk.mp4"), f"boxes:{media / 'walk.json'}"
+        names = {"-o": str(tmp_path / "o.mp4"), "--json": str(tmp_path / "o.json"), "--csv": str(tmp_path / "o.csv")}
+        command = ["video", clip, "--weights", weights, "--detector", boxes, "--end", "0.5", "--min-score", "0"]
+        ran = CliRunner().invoke(cli, [*command, *chain.from_iterable(names.items())])
+        assert ran.exit_code == 0, ran.output + str(ran.exception)
+        made = json.loads(Path(names["--json"]).read_text(encoding="utf-8"))
+        assert made["categories"][0]["keypoints"] == PETS["keypoints"]
+        assert made["categories"][0]["skeleton"] == [[1, 2], [1, 3]]
+        assert {len(person["keypoints"]) for person in made["annotations"]} == {9}
+        assert {person["track_id"] for person in made["annotations"]} == {1}
+        journal = str(journal_path(Path(names["-o"])))
+        again = CliRunner().invoke(cli, ["convert", journal, "--csv", str(tmp_path / "again.csv")])
+        assert again.exit_code == 0 and (tmp_path / "again.csv").read_bytes() == Path(names["--csv"]).read_bytes()
+        refused = CliRunner().invoke(cli, [*command, "--openpose", str(tmp_path / "op")])
+        assert refused.exit_code == 1 and "17 keypoints" in refused.output

@@ -35,12 +35,13 @@ def run(
     """
     estimator = estimator or PoseEstimator()
     options = DetectorOptions(detector) if isinstance(detector, str) else detector
+    layout = estimator.checkpoint.layout
     smoothing = SmoothOptions() if smooth is True else smooth
     stages = Stages(
         build_detector(options, estimator.runtime.device),
         estimator,
-        Tracker(TrackOptions() if track is True else track) if track else None,
-        smoother_of(smoothing, getattr(frames, "live", False)) if track and smoothing else None,
+        Tracker(TrackOptions() if track is True else track, layout) if track else None,
+        smoother_of(smoothing, getattr(frames, "live", False), layout) if track and smoothing else None,
         options.every,
     )
     with closing(run_stages(frames, stages)) as results:

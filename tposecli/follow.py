@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from tposecli.job import Settings
 from tposecli.repair import Repair
+from tposecli.skeleton import COCO, Layout
 from tposecli.smooth.ahead import Ahead, Reach
 from tposecli.smooth.base import Chain, Smoother
 from tposecli.smooth.gaps import FillGaps
@@ -46,18 +47,19 @@ class Followers:
     timings: Timings = field(default_factory=Timings)
 
     @classmethod
-    def of(cls, settings: Settings, tracked: bool, live: bool = False) -> Self:
+    def of(cls, settings: Settings, tracked: bool, live: bool = False, layout: Layout = COCO) -> Self:
         """Those that the settings ask for; none where frames do not follow one another in time.
 
         Args:
             settings: Of the run.
             tracked: Whether they do.
             live: The source goes on while it is watched.
+            layout: The keypoints; left and right are set right for COCO's only.
         """
         if not tracked:
             return cls()
-        tracker = None if settings.track is None else Tracker(settings.track)
-        return cls(tracker, smoother_of(settings.smooth, live))
+        tracker = None if settings.track is None else Tracker(settings.track, layout)
+        return cls(tracker, smoother_of(settings.smooth, live, layout))
 
     def follow(self, results: Iterable[Result]) -> Generator[Result]:
         """The results with ids, then with smoothed poses, in order; a smoother may hold some frames back."""
@@ -89,12 +91,13 @@ class Followers:
             yield replace(waiting.popleft(), smoothed=poses)
 
 
-def smoother_of(options: SmoothOptions, live: bool = False) -> Smoother | None:
+def smoother_of(options: SmoothOptions, live: bool = False, layout: Layout = COCO) -> Smoother | None:
     """Repair, outliers, gaps and filter, in this order; None where nothing is to be done.
 
     Args:
         options: What to do.
         live: The source goes on while it is watched: nothing waits unless it must, and then not for long.
+        layout: The keypoints.
     """
     chosen = options.resolved(live)
     fill_s, method = chosen.fill_gaps_s or 0.0, chosen.method
@@ -104,7 +107,7 @@ def smoother_of(options: SmoothOptions, live: bool = False) -> Smoother | None:
         "median": Median(chosen.median),
     }
     tested = method in filters or (method == "one-euro" and not live)
-    mend: list[Step] = [Repair()] if chosen.repair else []
+    mend: list[Step] = [Repair()] if chosen.repair and layout.is_coco else []
     mend += [FindOutliers()] if tested else []
     mend += [FillGaps(fill_s)] if tested or fill_s else []
     last = OneEuro(chosen.one_euro) if method == "one-euro" else None

@@ -26,6 +26,7 @@ from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.output import check_video_output, open_output
 from tposecli.sinks.show import check_display
 from tposecli.sinks.video import VideoOptions, VideoOut
+from tposecli.skeleton import Layout
 from tposecli.source import ImageSource
 from tposecli.types import Image, Result, SourceInfo
 
@@ -134,7 +135,7 @@ def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary
     """Run everything; what was written is closed as complete only if nothing was raised."""
     start = time.perf_counter()
     summary = Summary(replay.recording.path.name)
-    followers = Followers.of(settings, tracked=not replay.recording.stills)
+    followers = Followers.of(settings, not replay.recording.stills, layout=Layout.of_facts(replay.recording.header))
     if replay.recording.tracked and not replay.job.given.track_again:
         followers = replace(followers, tracker=None)
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from tposecli.similarity import Float64
-from tposecli.track.bodies import WEIGHT, Bodies
+from tposecli.track.bodies import Bodies
 
 COMMON: Final = 0.06
 """Deviation of a measured place that is left however well the points agree, sizes."""
@@ -47,7 +47,7 @@ def fit(thought: Float64, size: Float64, place: Float64, trust: Float64, bodies:
     Returns:
         (R, 3) pixels in x and y, and the logarithm of the growth; (R, 3) variances.
     """
-    weight = np.sqrt(trust * bodies.trust) * WEIGHT
+    weight = np.sqrt(trust * bodies.trust) * bodies.anatomy.weight
     total = weight.sum(axis=1)
     moved = bodies.points - thought
     middle = np.einsum("rp,rpd->rd", weight, thought) / total[:, None]

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from tposecli.similarity import Float64, Indices
-from tposecli.skeleton import OKS_SIGMAS
-from tposecli.track.bodies import CORNERS, WEIGHT, Bodies
+from tposecli.track.bodies import CORNERS, Anatomy, Bodies
 from tposecli.track.fit import place_variance
 from tposecli.track.memory import Tracks
 from tposecli.track.options import TrackOptions
@@ -34,9 +33,6 @@ SURE: Final = 0.08
 AREA: Final = 0.35
 """Area of a body by the square of its size: what OKS measures distances by."""
 
-LIMBS: Final = np.array([0.3] * 7 + [1, 1, 1.6, 1.6, 0.3, 0.3, 1, 1, 1.6, 1.6])
-"""(K,) how fast the tolerance of each keypoint grows, limbs against the trunk."""
-
 
 def likeness(tracks: Tracks, bodies: Bodies, time_s: float, options: TrackOptions) -> Float64:
     """(T, N) in 0..1; 0 for those who are too far apart to be compared.
@@ -52,18 +48,19 @@ def likeness(tracks: Tracks, bodies: Bodies, time_s: float, options: TrackOption
     thought, size = tracks.points[rows], tracks.size[rows]
     moved = bodies.points[people] - thought
     trust = tracks.trust[rows] * bodies.trust[people]
-    shift, place = _shift(moved, trust, tracks.motion.variance[rows, 0], size)
+    shift, place = _shift(moved, trust, tracks.motion.variance[rows, 0], size, bodies.anatomy.weight)
     moved -= shift[:, None]
     say = trust[:, :-CORNERS].sum(axis=1)
     away = np.clip(time_s - tracks.seen_s[rows], 0, LOOSE_FOR_S)
-    oks = (_alike(moved[:, :-CORNERS], size, away) * trust[:, :-CORNERS]).sum(axis=1) / np.maximum(say, 1e-9)
+    alike = _alike(moved[:, :-CORNERS], size, away, bodies.anatomy)
+    oks = (alike * trust[:, :-CORNERS]).sum(axis=1) / np.maximum(say, 1e-9)
     iou = _overlap(bodies.points[people, -CORNERS:] - moved[:, -CORNERS:], bodies.points[people, -CORNERS:])
     share = options.oks_weight * np.minimum(say / ENOUGH, 1)
     result[rows, people] = place * (share * oks + (1 - share) * iou)
     return result
 
 
-def _shift(moved: Float64, trust: Float64, known: Float64, size: Float64) -> tuple[Float64, Float64]:
+def _shift(moved: Float64, trust: Float64, known: Float64, size: Float64, points: Float64) -> tuple[Float64, Float64]:
     """How far a Kalman filter would move each of M bodies, and the likeness of that movement.
 
     Args:
@@ -71,11 +68,12 @@ def _shift(moved: Float64, trust: Float64, known: Float64, size: Float64) -> tup
         trust: (M, P) in both.
         known: (M,) variance of the place that was thought, square pixels.
         size: (M,) pixels.
+        points: (P,) what each says of the body's place.
 
     Returns:
         (M, 2) pixels and (M,) in 0..1, which falls off with a long tail: people do turn.
     """
-    weight = np.sqrt(trust) * WEIGHT
+    weight = np.sqrt(trust) * points
     total = weight.sum(axis=1)
     shift: Float64 = np.einsum("mp,mpd->md", weight, moved) / total[:, None]
     squared = (shift**2).sum(axis=1)
@@ -84,9 +82,9 @@ def _shift(moved: Float64, trust: Float64, known: Float64, size: Float64) -> tup
     return shift * (known / spread)[:, None], 1 / (1 + squared / spread / TAIL)
 
 
-def _alike(moved: Float64, size: Float64, away_s: Float64) -> Float64:
+def _alike(moved: Float64, size: Float64, away_s: Float64, anatomy: Anatomy) -> Float64:
     """(M, K) in 0..1: similarity of keypoints that are (M, K, 2) pixels apart, and were last seen some time ago."""
-    tolerance = (2 * OKS_SIGMAS.astype(np.float64)) ** 2 + (LOOSE_PER_S * away_s[:, None] * LIMBS) ** 2
+    tolerance = (2 * anatomy.sigmas) ** 2 + (LOOSE_PER_S * away_s[:, None] * anatomy.loose) ** 2
     alike: Float64 = np.exp(-(moved**2).sum(axis=2) / (2 * AREA * size[:, None] ** 2 * tolerance))
     return alike
 

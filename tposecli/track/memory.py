@@ -119,9 +119,9 @@ class Tracks:
         return met
 
 
-def nobody(points: int) -> Tracks:
-    """No tracks, of bodies that have so many points."""
-    return Tracks.born(np.zeros(0, np.int64), Bodies(np.zeros((0, points, 2)), np.zeros((0, points))), 0.0)
+def nobody(bodies: Bodies) -> Tracks:
+    """No tracks, of such bodies."""
+    return Tracks.born(np.zeros(0, np.int64), bodies[:0], 0.0)
 
 
 def _units(size: Float64) -> Float64:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.similarity import Float64, Indices, matched
-from tposecli.track.bodies import Bodies
+from tposecli.skeleton import COCO, Layout
+from tposecli.track.bodies import Anatomy, Bodies
 from tposecli.track.likeness import certainty, likeness
 from tposecli.track.memory import Tracks, nobody
 from tposecli.track.options import TrackOptions
@@ -35,8 +36,9 @@ class Tracker:
     Weak people who continue no track keep ``UNTRACKED``.
     """
 
-    def __init__(self, options: TrackOptions | None = None) -> None:
+    def __init__(self, options: TrackOptions | None = None, layout: Layout = COCO) -> None:
         self._options = options or TrackOptions()
+        self._anatomy = Anatomy.of(layout)
         self._next_id = 1
         self._tracks: Tracks | None = None
         self._time_s = 0.0
@@ -48,7 +50,7 @@ class Tracker:
             poses: N people of one frame.
             time_s: Presentation time of the frame; time standing still or running back counts as none elapsed.
         """
-        bodies = Bodies.of(poses, self._options.min_score)
+        bodies = Bodies.of(poses, self._options.min_score, self._anatomy)
         tracks = self._now(bodies, time_s)
         strong = poses.boxes.score >= self._options.activation
         rows, people = self._assign(tracks, bodies, strong, time_s)
@@ -66,7 +68,7 @@ class Tracker:
     def _now(self, bodies: Bodies, time_s: float) -> Tracks:
         """The tracks seen not too long ago, as they should be now."""
         if self._tracks is None:
-            return nobody(bodies.points.shape[1])
+            return nobody(bodies)
         known, options = self._tracks, self._options
         away = time_s - known.seen_s
         proven = (known.seen_s - known.born_s >= options.birth_s) | (known.seen_s >= self._time_s)
