@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Collection
@@ -37,6 +38,8 @@ PADDING = 1 << 16
 """Pixels that a decoder may need beyond those of the picture, and a quarter of it: it works in whole blocks."""
 
 UNSEEKABLE = "an MP4 with its index at the end must be named as a file, or made with -movflags +faststart"
+
+log = logging.getLogger("tposecli")
 
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -96,6 +99,8 @@ def open_media(medium: Medium) -> av.container.InputContainer:
     if container.format.name == "tty":
         container.close()
         raise InputError(f"{shown(medium)}: this is text, not a video; name a video file")
+    if container.format.name in FOLLOWING and str(medium).lower().startswith("https:"):
+        log.warning("%s: FFmpeg does not check the certificates of a playlist's pieces", shown(medium))
     return container
 
 
