@@ -418,5 +418,12 @@ class TestOtherKeypoints:
         journal = str(journal_path(Path(names["-o"])))
         again = CliRunner().invoke(cli, ["convert", journal, "--csv", str(tmp_path / "again.csv")])
         assert again.exit_code == 0 and (tmp_path / "again.csv").read_bytes() == Path(names["--csv"]).read_bytes()
+        measured = ["eval", "--annotations", str(pets / "people.json"), "--images", str(pets), "--boxes", "gt"]
+        scored = CliRunner().invoke(
+            cli,
+            [*measured, "--sigmas", "0.05,0.05,0.05", "--weights", weights, "--out", str(tmp_path / "results.json")],
+        )
+        assert scored.exit_code == 0, scored.output + str(scored.exception)
+        assert len(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))) == 12
         refused = CliRunner().invoke(cli, [*command, "--openpose", str(tmp_path / "op")])
         assert refused.exit_code == 1 and "17 keypoints" in refused.output

@@ -27,7 +27,6 @@ from tposecli.models.files import resolve
 from tposecli.pipeline import Stages, run
 from tposecli.pose import PoseEstimator
 from tposecli.provenance import header
-from tposecli.skeleton import KEYPOINTS
 from tposecli.types import Poses, SourceInfo
 
 
@@ -60,14 +59,14 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
         InputError: None of the pictures is there; or, with ``strict``, one is missing or damaged.
         WeightsError: The net cannot be loaded.
     """
-    if truth.keypoints != len(KEYPOINTS):
-        raise UsageError(
-            f"{truth.title}: its people have {truth.keypoints} keypoints, the nets find COCO's {len(KEYPOINTS)}; "
-            "score results of another program with --results"
-        )
     store = open_images(images_path(job.data))
     todo = _present(store, truth, boxes, problems)
     estimator = _estimator(job.model)
+    if truth.keypoints != len(estimator.checkpoint.layout):
+        raise UsageError(
+            f"{truth.title}: its people have {truth.keypoints} keypoints, the model finds "
+            f"{len(estimator.checkpoint.layout)}; score results of another program with --results"
+        )
     detector = _detector(job, truth, boxes, estimator)
     facts = _facts(job, truth, boxes, estimator)
     stages = Stages(detector, estimator)
