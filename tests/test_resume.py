@@ -75,50 +75,41 @@ def assert_equal(folder: Path, undisturbed: Path) -> None:
     assert headers[0]["complete"] is True
 
 
-def kill_at_random(launcher: Launcher, words: list[str], chance: random.Random, whole_s: float) -> tuple[int, float]:
-    """Start, kill at any moment of the run; the exit status, and when."""
+def kill_at_random(launcher: Launcher, words: list[str], journal: Path, chance: random.Random) -> int:
+    """Start, kill at any moment from the first import to the last frame; the exit status."""
+    lines = min(lines_of(journal) + chance.randint(0, 2 * GROUP), FRAMES + 1)
     run = launcher.start(*words)
-    after_s = chance.uniform(0, whole_s)
-    time.sleep(after_s)
+    wait_for(journal, lines)
+    time.sleep(chance.uniform(0, 0.3))
     run.send(signal.SIGKILL)
-    return run.wait(), after_s
+    return run.wait()
 
 
-def kills(launcher: Launcher, clip: list[str], folder: Path, times: int) -> int:
-    """Kill one run ``times`` times, let it end; how often it was still alive when it was killed."""
-    chance, killed = random.Random(SEED + times), 0
-    start = time.monotonic()
-    launcher.run(*clip, *outputs(folder / "whole"))
-    whole_s = time.monotonic() - start
-    words = [*clip, *outputs(folder / "killed"), "--resume"]
-    for _ in range(times):
-        before = lines_of(folder / "killed" / "out.mp4.poses.jsonl")
-        status, _ = kill_at_random(launcher, words, chance, whole_s * 0.9)
-        killed += status == -signal.SIGKILL
-        after = lines_of(folder / "killed" / "out.mp4.poses.jsonl")
-        assert after >= before - before % GROUP - 1, "frames that were done are lost"
+def test_five_kills_of_one_run_lose_nothing(
+    tmp_path: Path, launcher: Launcher, clip: list[str], undisturbed: Path
+) -> None:
+    """The run is gone on with after each."""
+    chance, journal = random.Random(SEED), tmp_path / "o" / "out.mp4.poses.jsonl"
+    words = [*clip, *outputs(tmp_path / "o"), "--resume"]
+    for _ in range(5):
+        before = lines_of(journal)
+        kill_at_random(launcher, words, journal, chance)
+        assert lines_of(journal) >= before - before % GROUP - 1, "frames that were done are lost"
     launcher.run(*words)
-    assert_equal(folder / "killed", folder / "whole")
-    return killed
-
-
-def test_five_kills_lose_nothing(tmp_path: Path, launcher: Launcher, clip: list[str]) -> None:
-    kills(launcher, clip, tmp_path, 5)
+    assert_equal(tmp_path / "o", undisturbed)
 
 
 @pytest.mark.slow
-def test_twenty_kills_lose_nothing(tmp_path: Path, launcher: Launcher, clip: list[str]) -> None:
+@pytest.mark.timeout(1800)
+def test_twenty_kills_lose_nothing(tmp_path: Path, launcher: Launcher, clip: list[str], undisturbed: Path) -> None:
     """Each of a run of its own, at a moment of its own."""
-    chance = random.Random(SEED)
-    start = time.monotonic()
-    launcher.run(*clip, *outputs(tmp_path / "whole"))
-    whole_s, killed = time.monotonic() - start, 0
+    chance, killed = random.Random(SEED), 0
     for number in range(20):
-        words = [*clip, *outputs(tmp_path / str(number))]
-        status, _ = kill_at_random(launcher, words, chance, whole_s)
-        killed += status == -signal.SIGKILL
+        folder = tmp_path / str(number)
+        words = [*clip, *outputs(folder)]
+        killed += kill_at_random(launcher, words, folder / "out.mp4.poses.jsonl", chance) == -signal.SIGKILL
         launcher.run(*words, "--resume")
-        assert_equal(tmp_path / str(number), tmp_path / "whole")
+        assert_equal(folder, undisturbed)
     assert killed >= 10
 
 
