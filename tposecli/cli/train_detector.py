@@ -17,7 +17,7 @@ import click
     "'odd': only images at those positions among the sorted image ids.",
 )
 @click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to measure on.")
-@click.option("--init", type=click.Path(path_type=Path), help="ImageNet checkpoint of EfficientNet-Lite0 to start from.")
+@click.option("--init", type=click.Path(path_type=Path), help="EfficientNet-Lite0 of ImageNet to start from.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint, log and weights.")
 @click.option("--minutes", default=100.0, show_default=True, help="Length of the run.")
 @click.option("--threads", default=2, show_default=True, help="Processor threads.")

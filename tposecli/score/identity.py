@@ -46,11 +46,15 @@ def installed() -> bool:
 
 
 def identity(truth: Sequence[Truth], found: Sequence[Poses]) -> Identity | None:
-    """Of all frames; None where the package is missing, or somebody has no id in truth or poses."""
+    """Of all frames; poses without an id are nobody's and are left out.
+
+    None where the package is missing, no pose has an id, or somebody in the truth has none.
+    """
+    found = [poses[poses.track_id != UNTRACKED] for poses in found]
     true = [frame.people.track_id for frame in truth]
     given = [poses.track_id for poses in found]
     everybody, all_given = (np.concatenate(ids) if ids else np.zeros(0, np.int64) for ids in (true, given))
-    if not installed() or not len(everybody) or UNTRACKED in everybody or UNTRACKED in all_given:
+    if not installed() or not len(everybody) or UNTRACKED in everybody or not len(all_given):
         return None
     from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 

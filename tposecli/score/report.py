@@ -108,7 +108,7 @@ def notes(found: Comparison) -> list[str]:
     if not found.stills and not installed():
         lines.append(f"HOTA, IDF1 and id switches need another package: {EXTRA}")
     elif not found.stills and found.scores[0].identity is None:
-        lines.append("no HOTA, IDF1 and id switches: somebody has no id")
+        lines.append("no HOTA, IDF1 and id switches: the poses or people of the truth have no ids")
     return lines
 
 
