@@ -10,7 +10,7 @@ from tests import tracking_study as study
 
 def test_true_poses_of_a_crossing_keep_their_ids() -> None:
     pytest.importorskip("trackers")
-    clip = list(study.moments(104, rendered=False, frames=90))
+    clip = list(study.moments(104, rendered=False, frames=45))
     found = study.noisy(clip, 104)
     figures = study.scored(clip, found, study.ours(found))
     assert figures.idf1 > 0.95
