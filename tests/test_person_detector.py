@@ -12,7 +12,8 @@ import torch
 from tposecli.detect.base import BoxFilter
 from tposecli.detect.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.errors import WeightsError
-from tposecli.models.person_detector import STRIDES, Dense, PersonDetector, fold, grid
+from tposecli.models.folding import fold
+from tposecli.models.person_detector import STRIDES, Dense, PersonDetector, grid
 from tposecli.train.detector import save_weights
 from tposecli.train.detector_loss import Targets, assign, detector_loss, giou_loss, pair_iou
 from tposecli.types import Frame, Image

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import WeightsError
-from tposecli.models.person_detector import STRIDES, PersonDetector, fold, halve
+from tposecli.models.folding import fold
+from tposecli.models.person_detector import STRIDES, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 
 SIZE = 320

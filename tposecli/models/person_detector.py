@@ -8,15 +8,12 @@ is to see a person and the distances from its centre to the four sides of the bo
 
 from __future__ import annotations
 
-import copy
 import math
-from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDES = (8, 16, 32)
 MEAN, STD = 127.0, 128.0
@@ -147,18 +144,6 @@ def grid(shapes: list[tuple[int, int]], device: torch.device | str = "cpu") -> t
         centres.append((torch.stack([x, y], dim=2).reshape(-1, 2).float() + 0.5) * stride)
         strides.append(torch.full((height * width,), float(stride), device=device))
     return torch.cat(centres), torch.cat(strides)
-
-
-def fold(net: PersonDetector) -> PersonDetector:
-    """A copy for prediction whose batch normalisations are folded into the convolutions before them."""
-    folded = copy.deepcopy(net).eval()
-    for module in list(folded.modules()):
-        children = list(module.named_children())
-        for (first, conv), (second, norm) in pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, first, fuse_conv_bn_eval(conv, norm))
-                setattr(module, second, nn.Identity())
-    return folded
 
 
 def halve(net: PersonDetector) -> PersonDetector:
