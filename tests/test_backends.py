@@ -217,6 +217,7 @@ def test_impossible_backends_are_refused(precision: str, backend: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_compiled_net_equals_torch(net: PoseNet) -> None:
     x = crops(3)
     with torch.inference_mode():
