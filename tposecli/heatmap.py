@@ -96,7 +96,7 @@ def _blurred_round(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:
     offset = torch.arange(2 * (REACH + margin) + 1, device=heatmaps.device)
     row, column = y[:, :, None, None] - REACH + offset[:, None], x[:, :, None, None] - REACH + offset
     padded = functional.pad(heatmaps, (margin, margin, margin, margin)).flatten(2)
-    patches = padded.gather(2, (row * width + column).flatten(2)).unflatten(2, (len(offset), len(offset)))
+    patches = padded.gather(2, (row * width + column).flatten(2)).view(*heatmaps.shape[:2], len(offset), len(offset))
     across = _band(len(offset), heatmaps)[margin:-margin]
     blurred = across @ patches @ across.T
     low = blurred.amin((2, 3)) < FLOOR

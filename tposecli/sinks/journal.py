@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
-from tposecli.errors import InputError, UsageError
+from tposecli.errors import InputError
 from tposecli.files import unwritable
+from tposecli.sinks.header import nonsense
 from tposecli.sinks.lines import JournalFrame, as_line, frame_line, parse, read_frame
 from tposecli.skeleton import KEYPOINTS
-from tposecli.source.window import Window
 from tposecli.types import Frame, Poses
 
 SCHEMA_VERSION: Final = 1
@@ -39,8 +38,6 @@ OWN: Final = ("schema_version", "complete", "outputs")
 _START: Final = f'{{"schema_version":{SCHEMA_VERSION},"complete":'.encode()
 _UNFINISHED, _COMPLETE = b"false", b"true "
 """Of equal length: the one takes the other's place when the run has come to its end."""
-
-LONGEST_FRACTION: Final = 64
 
 LONGEST_LINE: Final = 1 << 26
 """Bytes; a longer line is damage, and is not held in memory."""
@@ -239,7 +236,7 @@ def read_journal(path: Path) -> Journal:
     version = header["schema_version"]
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: journal of schema version {version}, expected {SCHEMA_VERSION}; update tposecli")
-    wrong = [name for name, fits in _FACTS.items() if header.get(name) is not None and not fits(header[name])]
+    wrong = nonsense(header)
     if wrong:
         raise InputError(f"{path}: damaged (its header says nonsense of {', '.join(wrong)}); run the command again")
     return Journal(path, header)
@@ -264,38 +261,6 @@ def _sound(path: Path, most: int | None = None) -> tuple[int, int]:
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     return iter(partial(file.readline, LONGEST_LINE), b"")
-
-
-def _is_fraction(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and len(value) <= LONGEST_FRACTION and Fraction(value) > 0
-    except (ValueError, ZeroDivisionError):
-        return False
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _is_window(value: Any) -> bool:
-    try:
-        return bool(Window(**value))
-    except (TypeError, UsageError):
-        return False
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-_FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("fps", "time_base", "rate"), _is_fraction),
-    **dict.fromkeys(("keypoint_names", "outputs"), _are_texts),
-    "options": lambda value: isinstance(value, dict),
-    "stream": _is_number,
-    "window": _is_window,
-}
-"""What is read from the header by more than people, and when it makes sense; None always does."""
 
 
 def _damaged(path: Path, number: int, error: Exception) -> InputError:
