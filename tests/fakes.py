@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from tposecli.models.device import Runtime
+from tposecli.skeleton import COCO
 from tposecli.timings import Timings
 from tposecli.types import Boxes, Frame, Poses, Result
 
@@ -34,6 +35,7 @@ class FakeEstimator:
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.runtime = Runtime(torch.device("cpu"))
+        self.layout = COCO
         self.fail_at = fail_at
         self.groups: list[int] = []
 

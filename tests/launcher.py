@@ -47,8 +47,8 @@ class Run:
         return self.launcher.answer()["status"]
 
     def said(self) -> str:
-        """Its standard error."""
-        return self.stderr.read_text()
+        """Its standard error; nothing where it was killed before it had one."""
+        return self.stderr.read_text() if self.stderr.exists() else ""
 
 
 class Launcher:
@@ -128,12 +128,8 @@ def _child(order: dict[str, Any]) -> None:
 
     from tposecli.cli.main import main
 
-    for number, name, mode in (
-        (0, "stdin", os.O_RDWR if False else os.O_RDONLY),
-        (1, "stdout", None),
-        (2, "stderr", None),
-    ):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if mode is None else mode
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number else os.O_RDONLY
         os.dup2(os.open(order[name], flags, 0o644), number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if order["limit"]:

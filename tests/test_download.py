@@ -671,7 +671,7 @@ def test_help_imports_nothing_heavy(command: str) -> None:
 
 
 def test_downloads_need_no_torch() -> None:
-    script = "import sys, tposecli.models.inventory; assert not {'torch', 'numpy'} & set(sys.modules)"
+    script = "import sys, tposecli.models.inventory; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

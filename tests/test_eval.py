@@ -242,11 +242,11 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, cache: Path, monkeypatch: py
     assert tpose_eval(*given, "--out", tmp_path / "whole.json").exit_code == 0
     estimate, groups = PoseEstimator.estimate, []
 
-    def counted(self: PoseEstimator, frames: Any, boxes: Any) -> Any:
+    def counted(self: PoseEstimator, frames: Any, boxes: Any, timings: Any) -> Any:
         groups.append(len(frames))
         if len(groups) == 2:
             raise KeyboardInterrupt
-        return estimate(self, frames, boxes)
+        return estimate(self, frames, boxes, timings)
 
     monkeypatch.setattr(PoseEstimator, "estimate", counted)
     part = [*given, "--out", out] if named else given

@@ -36,7 +36,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 def clip() -> list[str]:
     """A second of a person who walks, and who is where."""
     media = Path(__file__).resolve().parent.parent / "sample_media"
-    return ["video", f"{media}/walk.mp4", "--end", "1", "--detector", f"boxes:{media}/walk.json", "-q"]
+    return ["video", f"{media}/walk.mp4", "--end", "1", "--detector", f"boxes:{media}/walk.json", "--precision", "fp32", "-q"]
 
 
 def outputs(folder: Path) -> list[str]:
@@ -291,7 +291,7 @@ def test_pictures_go_on(tmp_path: Path, launcher: Launcher) -> None:
         words = ["images", many, "--json", tmp_path / f"{name}.json", "-o", tmp_path / name, "--detector", "full-frame"]
         if name == "killed":
             run = launcher.start(*words)
-            wait_for(tmp_path / "killed.json.poses.jsonl", GROUP + 3)
+            wait_for(tmp_path / "killed.poses.jsonl", GROUP + 3)
             run.send(signal.SIGKILL)
             run.wait()
             words.append("--resume")

@@ -35,7 +35,7 @@ def run(
     """
     estimator = estimator or PoseEstimator()
     options = DetectorOptions(detector) if isinstance(detector, str) else detector
-    layout = estimator.checkpoint.layout
+    layout = estimator.layout
     smoothing = SmoothOptions() if smooth is True else smooth
     stages = Stages(
         build_detector(options, estimator.runtime.device),

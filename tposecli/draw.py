@@ -150,7 +150,7 @@ class Draw:
         for step in np.unique(shapes.opacity[person][shapes.shown[person]]).tolist():
             if step < STEPS:
                 mixed = cv2.addWeighted(figure, step / STEPS, before, 1 - step / STEPS, 0)
-                cv2.copyTo(mixed, cv2.compare(steps, step, cv2.CMP_EQ), part)
+                cv2.copyTo(mixed, (steps == step).view(np.uint8), part)
 
     def _labels(self, poses: Poses) -> list[str]:
         """What is written about each person: id and score, as far as wanted and known."""

@@ -54,7 +54,7 @@ class PoseEstimator:
         attention: Attention | None = None,
     ) -> None:
         self.checkpoint = model if isinstance(model, Checkpoint) else resolve(model, weights)
-        self.spec = self.checkpoint.spec
+        self.spec, self.layout = self.checkpoint.spec, self.checkpoint.layout
         self.sha256 = self.checkpoint.verify()
         self.flip_test = flip_test
         self.attention = attention
@@ -62,7 +62,7 @@ class PoseEstimator:
         exports = Exports(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
         self.runtime = replace(runtime, backend=choose(runtime, exports))
         net = for_prediction(load(self.checkpoint))
-        mirror = self.checkpoint.layout.mirror if flip_test else None
+        mirror = self.layout.mirror if flip_test else None
         self.lanes: list[Lane] = []
         for device in self.runtime.devices:
             own = copy.deepcopy(net)
@@ -153,7 +153,7 @@ class PoseEstimator:
 
     def _nobody(self) -> Measured:
         """What the net says when there is nothing to look at."""
-        keypoints = len(self.checkpoint.layout)
+        keypoints = len(self.layout)
         maps = None
         if self.attention is not None:
             maps = torch.zeros(0, *self.attention.shape(self.spec.heads, keypoints), *self.net.grid_hw)

@@ -88,7 +88,7 @@ def header(
         "tool_version": __version__,
         **describe_source(info),
         "source_sha256": source_sha256,
-        **estimator.checkpoint.layout.facts(),
+        **estimator.layout.facts(),
         **describe_model(estimator),
         **run,
     }

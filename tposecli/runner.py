@@ -52,7 +52,7 @@ class Workshop:
 
     def stages(self, plan: Plan) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
-        followers = Followers.of(self.settings, plan.tracked, plan.live, self.estimator.checkpoint.layout)
+        followers = Followers.of(self.settings, plan.tracked, plan.live, self.estimator.layout)
         return Stages(
             self.detector,
             self.estimator,

@@ -62,10 +62,10 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
     store = open_images(images_path(job.data))
     todo = _present(store, truth, boxes, problems)
     estimator = _estimator(job.model)
-    if truth.keypoints != len(estimator.checkpoint.layout):
+    if truth.keypoints != len(estimator.layout):
         raise UsageError(
             f"{truth.title}: its people have {truth.keypoints} keypoints, the model finds "
-            f"{len(estimator.checkpoint.layout)}; score results of another program with --results"
+            f"{len(estimator.layout)}; score results of another program with --results"
         )
     detector = _detector(job, truth, boxes, estimator)
     facts = _facts(job, truth, boxes, estimator)
