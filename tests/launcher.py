@@ -120,6 +120,7 @@ def wait_for(journal: Path, lines: int, limit_s: float = TIME_LIMIT_S) -> None:
     deadline = time.monotonic() + limit_s
     while lines_of(journal) < lines and time.monotonic() < deadline:
         time.sleep(0.005)
+    assert lines_of(journal) >= lines, f"{journal}: {lines_of(journal)} lines, and it gets no longer"
 
 
 def _child(order: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from importlib.util import find_spec as find_module
@@ -20,6 +21,7 @@ from tposecli.fetch.download import Downloads
 from tposecli.models import find_spec
 from tposecli.models.attention import Attention
 from tposecli.models.backends import cpu, exporting
+from tposecli.models.backends.altstack import _Stack, same_signal_stack
 from tposecli.models.backends.eager import Compiled, Eager
 from tposecli.models.backends.exporting import SUFFIXES, ExportOptions, Format, export
 from tposecli.models.backends.replay import Recorded, Replay
@@ -224,3 +226,15 @@ def test_compiled_net_equals_torch(net: PoseNet) -> None:
         expected, found = Eager(net)(x), Compiled(net, 2)(x)
     assert (found.heatmaps - expected.heatmaps).abs().max() <= HEATMAP_TOLERANCE * expected.heatmaps.abs().max()
     assert [stage.shape for stage in found.inputs] == [stage.shape for stage in expected.inputs]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="signal stacks of Linux")
+def test_a_signal_stack_that_a_library_sets_up_is_undone() -> None:
+    libc, size = ctypes.CDLL(None), 1 << 16
+    memory = ctypes.create_string_buffer(size)
+    before, theirs, after = _Stack(), _Stack(ctypes.addressof(memory), 0, size), _Stack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    with same_signal_stack():
+        assert libc.sigaltstack(ctypes.byref(theirs), None) == 0
+    libc.sigaltstack(None, ctypes.byref(after))
+    assert (after.pointer, after.flags, after.size) == (before.pointer, before.flags, before.size)

@@ -36,7 +36,17 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 def clip() -> list[str]:
     """A second of a person who walks, and who is where."""
     media = Path(__file__).resolve().parent.parent / "sample_media"
-    return ["video", f"{media}/walk.mp4", "--end", "1", "--detector", f"boxes:{media}/walk.json", "--precision", "fp32", "-q"]
+    return [
+        "video",
+        f"{media}/walk.mp4",
+        "--end",
+        "1",
+        "--detector",
+        f"boxes:{media}/walk.json",
+        "--precision",
+        "fp32",
+        "-q",
+    ]
 
 
 def outputs(folder: Path) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from tposecli.models.backends.altstack import same_signal_stack
+
 PRECISIONS: Final = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -33,7 +35,8 @@ class OpenVinoModel:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._request = core.compile_model(model, "CPU", hints).create_infer_request()
+        with same_signal_stack():
+            self._request = core.compile_model(model, "CPU", hints).create_infer_request()
         self._batch = batch
 
     def __call__(self, crops: Tensor) -> tuple[Tensor, ...]:
