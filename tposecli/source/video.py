@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -219,7 +219,8 @@ class VideoSource:
         """Decode the file once, packet by packet."""
         with self._session(run.threads) as session:
             if run.after is not None:
-                session.container.seek(run.after + self._lead, stream=session.stream)
+                with suppress(av.FFmpegError):  # Damaged files may not be seekable: they are read from their start.
+                    session.container.seek(run.after + self._lead, stream=session.stream)
             for packet in self._packets(session, run):
                 for frame in self._decode(session.stream, packet, run):
                     pts = self._timestamp(frame, run)
