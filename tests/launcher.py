@@ -84,6 +84,13 @@ class Launcher:
         assert status == 0, (status, run.said())
         return run
 
+    def kill(self, journal: Path, lines: int, *words: Any) -> None:
+        """Run until the journal has so many lines, then SIGKILL."""
+        run = self.start(*words)
+        wait_for(journal, lines)
+        run.send(signal.SIGKILL)
+        run.wait()
+
     def answer(self) -> dict[str, Any]:
         """The next line from the parent."""
         assert self.process.stdout is not None

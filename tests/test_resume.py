@@ -129,10 +129,7 @@ def test_what_is_done_is_not_inferred_again(
     """A pose that nothing could have measured is still there afterwards, up to the last whole group."""
     words = [*clip, *outputs(tmp_path / "o")]
     journal = tmp_path / "o" / "out.mp4.poses.jsonl"
-    run = launcher.start(*words)
-    wait_for(journal, 2 * GROUP + 2)
-    run.send(signal.SIGKILL)
-    run.wait()
+    launcher.kill(journal, 2 * GROUP + 2, *words)
     lines = journal.read_bytes().splitlines(keepends=True)
     for number in (1, 2 * GROUP, 2 * GROUP + 1):
         entry = json.loads(lines[number])
@@ -152,10 +149,7 @@ def test_attention_is_read_again_for_frames_that_are_done(
     for name in ("whole", "killed"):
         words = [*clip, "--json", f"{tmp_path}/{name}.json", "--attention", f"{tmp_path}/{name}.npz"]
         if name == "killed":
-            run = launcher.start(*words)
-            wait_for(tmp_path / "killed.json.poses.jsonl", GROUP + 3)
-            run.send(signal.SIGKILL)
-            run.wait()
+            launcher.kill(tmp_path / "killed.json.poses.jsonl", GROUP + 3, *words)
             words.append("--resume")
         launcher.run(*words)
         with np.load(tmp_path / f"{name}.npz") as arrays:
@@ -256,10 +250,7 @@ def test_what_is_finished_is_left_alone_and_others_go_on(tmp_path: Path, launche
     words = ["video", clip[1], clip[1].replace("walk", "crossing"), "--end", "0.6", "--detector", "full-frame"]
     words += ["-o", folder, "--json", folder]
     folder.mkdir()
-    run = launcher.start(*words)
-    wait_for(folder / "crossing.mp4.poses.jsonl", 10)
-    run.send(signal.SIGKILL)
-    run.wait()
+    launcher.kill(folder / "crossing.mp4.poses.jsonl", 10, *words)
     before = (folder / "walk.mp4").stat().st_mtime_ns
     run = launcher.run(*words, "--resume")
     assert "walk.mp4: finished already" in run.said().replace("\n", " ")
@@ -300,10 +291,7 @@ def test_pictures_go_on(tmp_path: Path, launcher: Launcher) -> None:
     for name in ("whole", "killed"):
         words = ["images", many, "--json", tmp_path / f"{name}.json", "-o", tmp_path / name, "--detector", "full-frame"]
         if name == "killed":
-            run = launcher.start(*words)
-            wait_for(tmp_path / "killed.poses.jsonl", GROUP + 3)
-            run.send(signal.SIGKILL)
-            run.wait()
+            launcher.kill(tmp_path / "killed.poses.jsonl", GROUP + 3, *words)
             words.append("--resume")
         run = launcher.start(*words)
         assert run.wait() == 1, run.said()
@@ -370,10 +358,7 @@ def test_two_runs_on_one_output(launcher: Launcher, clip: list[str], tmp_path: P
 
 
 def test_a_claim_dies_with_its_run(launcher: Launcher, clip: list[str], tmp_path: Path) -> None:
-    run = launcher.start(*clip, *outputs(tmp_path))
-    wait_for(tmp_path / "out.mp4.poses.jsonl", 3)
-    run.send(signal.SIGKILL)
-    run.wait()
+    launcher.kill(tmp_path / "out.mp4.poses.jsonl", 3, *clip, *outputs(tmp_path))
     assert (tmp_path / "out.mp4.lock").exists()
     launcher.run(*clip, *outputs(tmp_path), "--resume")
     assert not list(tmp_path.glob("*.lock"))

@@ -1,4 +1,4 @@
-"""A benchmark's tables as one picture; needs Matplotlib."""
+"""A benchmark's tables as one picture."""
 
 from __future__ import annotations
 
@@ -18,18 +18,6 @@ WIDTH: Final = 9.0
 """Inches."""
 BAR: Final = 0.32
 """Inches for each bar."""
-
-
-def require_matplotlib() -> None:
-    """Say how to get it before any work is done.
-
-    Raises:
-        UsageError: It is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UsageError("--plot needs Matplotlib: pip install 'tposecli[plot]'") from error
 
 
 def plot(path: Path, report: Report) -> None:

@@ -65,7 +65,7 @@ def count(word: str) -> int:
 @click.option("--frames", type=click.IntRange(1), default=48, show_default=True, help="Of the video that are used.")
 @click.option("--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' way.")
 @click.option("--json", type=shared.OUTPUT, help="Write the tables as JSON.")
-@click.option("--plot", type=shared.OUTPUT, help="Draw them: .png, .svg or .pdf (needs Matplotlib).")
+@click.option("--plot", type=shared.OUTPUT, help="Draw them: .png, .svg or .pdf.")
 @shared.overwrite_option
 def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
     """Measure how fast it is here: nets, stages, whole runs, and what the machine allows at most.
@@ -100,10 +100,6 @@ def _check(options: shared.Options) -> None:
     for path in (options["json"], options["plot"]):
         if path is not None:
             check_output(path, options["overwrite"])
-    if options["plot"] is not None:
-        from tposecli.bench.plot import require_matplotlib
-
-        require_matplotlib()
 
 
 def _job(video: Path | None, options: shared.Options) -> BenchJob:

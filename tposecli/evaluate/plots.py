@@ -1,4 +1,4 @@
-"""The precision-recall curves and the histogram of OKS as pictures; needs Matplotlib, which the package does not."""
+"""The precision-recall curves and the histogram of OKS as pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tposecli.errors import OutputError, UsageError
+from tposecli.errors import OutputError
 from tposecli.evaluate.details import BINS, Details
 from tposecli.evaluate.score import Scores
 from tposecli.files import part_path, publish
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE_INCHES: Final = (6.4, 4.4)
-
-
-def require_matplotlib() -> None:
-    """Say how to get it before any work is done.
-
-    Raises:
-        UsageError: It is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UsageError("--plots needs Matplotlib: pip install 'tposecli[plot]'") from error
 
 
 def plot(folder: Path, title: str, scores: Scores, details: Details) -> list[Path]:

@@ -72,8 +72,6 @@ def _check_outputs(job: EvalJob) -> None:
     for path in (outputs.results, outputs.report):
         if path is not None:
             check_output(path, outputs.overwrite)
-    if outputs.plots is not None:
-        plots.require_matplotlib()
 
 
 def _finished(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: Report) -> Report:

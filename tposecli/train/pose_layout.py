@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tposecli.errors import InputError
@@ -13,7 +13,6 @@ LOWER = re.compile(r"hip|knee|ankle|foot|heel|toe|leg|paw|hoof|tail")
 """Names of joints that belong to the lower half of a body."""
 PLAIN_SIGMA = 0.05
 """OKS constant of joints for which a file gives none."""
-Json = Mapping[str, Any]
 
 
 def halves(layout: Layout) -> tuple[tuple[int, ...], tuple[int, ...]]:

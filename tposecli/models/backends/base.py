@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-
-Backend = Literal["torch", "compile", "onnx", "openvino"]
 
 BACKENDS: Final = ("auto", "torch", "compile", "onnx", "openvino")
 """What ``--backend`` takes."""
