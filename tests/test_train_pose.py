@@ -379,12 +379,14 @@ class TestRuns:
     def test_weights_to_start_from_are_taken_by_key(self, tmp_path: Path) -> None:
         spec, pose, other = find_spec(MODEL), build(MODEL, SIZE, 3), build(MODEL)
         save_weights(pose, tmp_path / "pose.safetensors", {})
-        assert "begun anew: final_layer" in start_from(other, spec, str(tmp_path / "pose.safetensors"), Downloads())
+        assert "begun anew: final_layer" in start_from(
+            other, spec, str(tmp_path / "pose.safetensors"), Downloads(), no_crops
+        )
         assert torch.equal(other.state_dict()["layer1.0.conv1.weight"], pose.state_dict()["layer1.0.conv1.weight"])
         torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
         for init, reason in (("other.pth", "none of its 1 tensors"), ("gone.pth", "no such file")):
             with pytest.raises(UsageError, match=reason):
-                start_from(other, spec, str(tmp_path / init), Downloads())
+                start_from(other, spec, str(tmp_path / init), Downloads(), no_crops)
 
     def test_the_command(self, pets: Path, tmp_path: Path) -> None:
         run = CliRunner().invoke

@@ -37,7 +37,7 @@ data_options = shared.together(
 model_options = shared.together(
     click.option("--model", default="transpose-r-a4", show_default=True, help=", ".join(s.name for s in CATALOG) + "."),
     click.option("--input-size", metavar="HxW", help="Height and width of a crop.  [the model's own]"),
-    click.option("--init", metavar="WHAT", help="Weights to start from: imagenet, or a checkpoint (whatever fits it)."),
+    click.option("--init", metavar="WHAT", help="Start: imagenet, a checkpoint (whatever fits it), MoveNet's JSON."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
     click.option("--threads", type=click.IntRange(1), help="Processor threads.  [all]"),
@@ -49,10 +49,13 @@ recipe_options = shared.together(
     click.option("--optimizer", type=click.Choice(["adam", "adamw"]), default="adam", show_default=True),
     click.option("--rate", type=POSITIVE, default=1e-4, show_default=True, help="Highest learning rate."),
     click.option("--final-rate", type=click.FloatRange(0), default=1e-5, show_default=True, help="At the end."),
+    click.option("--backbone", type=click.FloatRange(0), default=1.0, show_default=True, help="Its rate, times this."),
+    click.option("--freeze", multiple=True, metavar="NAME", help="Parameters that stay: backbone.stem.  Repeatable."),
     click.option("--decay", type=click.Choice(["cosine", "linear", "constant"]), default="cosine", show_default=True),
     click.option("--warm-up", type=click.IntRange(0), default=0, show_default=True, help="Steps up to the highest."),
     click.option("--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True, help="Of kernels."),
     click.option("--clip", type=click.FloatRange(0), default=0.0, show_default=True, help="Gradient norm; 0: any."),
+    click.option("--dropout", type=CHANCE, default=0.1, show_default=True, help="In the encoder."),
     click.option("--averaging", type=CHANCE, default=0.999, show_default=True, help="Moving average; 0: none."),
     click.option("--sigma", type=POSITIVE, default=2.0, show_default=True, help="Of targets, heatmap pixels."),
 )

@@ -29,6 +29,7 @@ def build(name: str, input_hw: tuple[int, int] | None = None, keypoints: int = 1
     """
     from tposecli.models.net import EncoderShape
     from tposecli.models.transpose_h import TransPoseH
+    from tposecli.models.transpose_m import MOBILENET175, TransPoseM
     from tposecli.models.transpose_r import RESNET18, RESNET50, TransPoseR
 
     spec = find_spec(name)
@@ -38,6 +39,8 @@ def build(name: str, input_hw: tuple[int, int] | None = None, keypoints: int = 1
     encoder = EncoderShape(spec.layers, spec.channels, spec.hidden, spec.heads)
     if spec.backbone == "hrnet32" or spec.backbone == "hrnet48":
         net: PoseNet = TransPoseH(size, 32 if spec.backbone == "hrnet32" else 48, encoder, keypoints)
+    elif spec.backbone == "mobilenet175":
+        net = TransPoseM(size, MOBILENET175, encoder, keypoints)
     else:
         net = TransPoseR(size, RESNET18 if spec.backbone == "resnet18" else RESNET50, encoder, keypoints)
     return net.eval()

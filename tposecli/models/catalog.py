@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from tposecli.errors import UsageError
 
-Backbone = Literal["resnet18", "resnet50", "hrnet32", "hrnet48"]
+Backbone = Literal["resnet18", "resnet50", "mobilenet175", "hrnet32", "hrnet48"]
 
 OFFICIAL_URL: Final = "https://github.com/yangsenius/TransPose/releases/download/Hub/"
 
@@ -80,6 +80,17 @@ class ModelSpec:
 
 
 CATALOG: Final = (
+    ModelSpec(
+        name="transpose-m-a3",
+        backbone="mobilenet175",
+        layers=3,
+        channels=128,
+        hidden=256,
+        heads=4,
+        parameters_m=5.3,
+        macs_g=1.0,
+        file="transpose-m-a3.safetensors",
+    ),
     ModelSpec(
         name="transpose-r18-a3",
         backbone="resnet18",

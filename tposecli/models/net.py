@@ -12,6 +12,8 @@ from tposecli.models.encoder import Encoder, sine_embedding
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+AFTER_BACKBONE = ("reduce", "global_encoder", "deconv_layers", "final_layer")
+"""Parts that come after the convolutional one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from tposecli import __version__
 from tposecli.errors import UsageError
@@ -95,14 +96,13 @@ class _Run:
         self.job, self.team, self.say = job, team, say
         self.layout, self.sources, self.checks = data
         self.spec = find_spec(job.model)
+        size = job.input_hw or self.spec.input_hw
+        self.drawing = Drawing(self.sources, self.layout, size, job.augmentation, job.batch, job.seed)
         self.state = State(self._net(), job.recipe, team, job.seed)
         self.best = -1.0
         if job.resume:
             self._resume()
         self.log = Log(job.out, self.state.step) if team.chief else None
-        self.drawing = Drawing(
-            self.sources, self.layout, self.state.net.input_hw, job.augmentation, job.batch, job.seed
-        )
         self.steps = self._steps()
 
     def go(self, stop: Stop) -> None:
@@ -144,8 +144,13 @@ class _Run:
         if self.job.init is None:
             self.say("begun from random weights; the authors start from ImageNet's: --init imagenet")
         else:
-            self.say(start_from(net, self.spec, self.job.init, self.job.downloads))
+            self.say(start_from(net, self.spec, self.job.init, self.job.downloads, self._crops))
         return net
+
+    def _crops(self, count: int) -> Tensor:
+        """The first crops that will be learnt from."""
+        batches = Batches(self.drawing)
+        return torch.cat([batches[number].crops for number in range(-(-count // self.job.batch))])[:count]
 
     def _resume(self) -> None:
         """Go on from the checkpoint, and say what of the job has changed."""

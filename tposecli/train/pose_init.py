@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +13,14 @@ from tposecli.fetch.download import Downloads, Remote
 from tposecli.models.catalog import Backbone, ModelSpec
 from tposecli.models.files import fetch
 from tposecli.models.net import PoseNet
+from tposecli.models.transpose_m import TransPoseM
 from tposecli.models.weights import EMBEDDING, read_state
+from tposecli.train.movenet import start_from_movenet
 
+Crops = Callable[[int], Tensor]
 IMAGENET: Final = "imagenet"
+FIT_ON: Final = 512
+"""Crops on which MoveNet's weights are fitted to the net."""
 TORCHVISION: Final = "https://download.pytorch.org/models/"
 PUBLISHED: Final[dict[Backbone, tuple[str, str, int]]] = {
     "resnet18": ("resnet18-f37072fd.pth", "f37072fd", 46_000_000),
@@ -23,14 +29,16 @@ PUBLISHED: Final[dict[Backbone, tuple[str, str, int]]] = {
 """File, beginning of its SHA-256, and least bytes of torchvision's ImageNet weights."""
 
 
-def start_from(net: PoseNet, spec: ModelSpec, init: str, downloads: Downloads) -> str:
+def start_from(net: PoseNet, spec: ModelSpec, init: str, downloads: Downloads, crops: Crops) -> str:
     """Copy what fits into the net; returns a line that says how much.
 
     Args:
         net: To be trained.
         spec: What it is.
-        init: ``imagenet``, or a checkpoint: a pose model's, torchvision's ResNet, an HRNet's.
+        init: ``imagenet``, or a file: a checkpoint of a pose model, of torchvision's ResNet or of an HRNet; MoveNet's
+            ``movenet-thunder.json``.
         downloads: How torchvision's weights may be fetched.
+        crops: Gives that many crops of people, (N, H, W, 3) uint8, where some are needed.
 
     Raises:
         UsageError: There are no such weights for this net, or nothing of the file fits it.
@@ -39,6 +47,9 @@ def start_from(net: PoseNet, spec: ModelSpec, init: str, downloads: Downloads) -
     path = _published(spec, downloads) if init == IMAGENET else Path(init).expanduser()
     if not path.is_file():
         raise UsageError(f"--init {path}: no such file")
+    if isinstance(net, TransPoseM) and path.suffix == ".json":
+        start_from_movenet(net, path, crops(FIT_ON))
+        return f"begun with {path.name}: its convolutions, an encoder that passes them on, its heatmaps"
     own = net.state_dict()
     theirs = {name.removeprefix("backbone."): value for name, value in read_state(path).items()}
     fits = {name: value for name, value in theirs.items() if name in own and _same(own[name], value)}

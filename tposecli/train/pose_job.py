@@ -25,10 +25,13 @@ class Recipe:
         optimizer: ``adam`` or ``adamw``.
         rate: Highest learning rate.
         final_rate: Learning rate at the end.
+        backbone: Learning rate of the convolutional part, as a part of the others'.
+        freeze: Beginnings of names of parameters that stay as they are.
         decay: How the rate falls from the one to the other.
         warm_up: Steps over which the rate rises to its highest.
         weight_decay: Of kernels only.
         clip: Largest norm of the gradient; 0 for any.
+        dropout: In the encoder's layers.
         averaging: Share that the moving average of the weights keeps at each step; less at the beginning.
         sigma: Deviation of the targets' Gaussians, heatmap pixels.
         precision: Of the arithmetic under autocast; weights stay in fp32.
@@ -37,10 +40,13 @@ class Recipe:
     optimizer: Literal["adam", "adamw"] = "adam"
     rate: float = 1e-4
     final_rate: float = 1e-5
+    backbone: float = 1.0
+    freeze: tuple[str, ...] = ()
     decay: Decay = "cosine"
     warm_up: int = 0
     weight_decay: float = 0.0
     clip: float = 0.0
+    dropout: float = 0.1
     averaging: float = 0.999
     sigma: float = 2.0
     precision: Precision = "auto"
@@ -89,7 +95,7 @@ class PoseJob:
         check: What to measure on, never to learn from.
         model: Row of the catalogue.
         input_hw: Height and width of a crop; the model's own if None.
-        init: ``imagenet``, or a checkpoint to start from; random weights if None.
+        init: ``imagenet``, a checkpoint or MoveNet's graph to start from; random weights if None.
         best: ``ap`` or ``pck``: the figure of the first check that decides which weights are kept as the best.
         batch: Samples of one process in one step.
         resume: Go on from the checkpoint in ``out``.

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from tposecli.errors import InputError, UsageError
 from tposecli.files import part_path, publish
 from tposecli.models.device import Precision
-from tposecli.models.net import PoseNet
+from tposecli.models.net import AFTER_BACKBONE, PoseNet
 from tposecli.train.pose_batches import Batch
 from tposecli.train.pose_job import Recipe
 from tposecli.train.pose_targets import heatmap_loss
@@ -53,6 +53,7 @@ class State:
 
     def __init__(self, net: PoseNet, recipe: Recipe, team: Team, seed: int) -> None:
         self.recipe, self.team, self.seed = recipe, team, seed
+        _prepare(net, recipe)
         self.net = net.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shared = team.share(self.net)
         self.average = AveragedModel(self.net, multi_avg_fn=self._averaged, use_buffers=True)
@@ -70,7 +71,7 @@ class State:
         torch.manual_seed((self.seed * 1_000_003 + self.step) * 1024 + self.team.rank)
         self.rate = recipe.rate_at(self.step, progress)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+            group["lr"] = self.rate * group["part"]
         self.net.train()
         crops, xy, weight = (part.to(device, non_blocking=True) for part in batch)
         with torch.autocast(device.type, self.type or torch.bfloat16, enabled=self.type is not None):
@@ -150,13 +151,35 @@ class State:
         return {"net": self.net, "average": self.average, "optimizer": self.optimizer, "scaler": self.scaler}
 
 
+def _prepare(net: PoseNet, recipe: Recipe) -> None:
+    """Set what is not learnt, and the dropout.
+
+    Raises:
+        UsageError: Nothing has a name that begins so.
+    """
+    for beginning in recipe.freeze:
+        names = [name for name, _ in net.named_parameters() if name.startswith(beginning)]
+        if not names:
+            parts = ", ".join(name for name, _ in net.named_children())
+            raise UsageError(f"--freeze {beginning}: no parameter's name begins so; the net has {parts}")
+        for name in names:
+            net.get_parameter(name).requires_grad_(False)
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = recipe.dropout
+
+
 def _optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
-    """Weight decay on the kernels only."""
-    learnt = [p for p in net.parameters() if p.requires_grad]
-    kernels, rest = [p for p in learnt if p.ndim > 1], [p for p in learnt if p.ndim <= 1]
-    groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    """Weight decay on the kernels only; a learning rate of its own for the convolutional part."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+            part = 1.0 if name.startswith(AFTER_BACKBONE) else recipe.backbone
+            groups.setdefault((decay, part), []).append(parameter)
+    rows = [{"params": ps, "weight_decay": decay, "part": part} for (decay, part), ps in groups.items()]
     make: Callable[..., Optimizer] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return make(groups, lr=recipe.rate, fused=learnt[0].device.type in ("cpu", "cuda"))
+    return make(rows, lr=recipe.rate, fused=next(net.parameters()).device.type in ("cpu", "cuda"))
 
 
 def save_weights(net: nn.Module, path: Path, metadata: dict[str, str]) -> None:
