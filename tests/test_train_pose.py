@@ -399,6 +399,10 @@ class TestRuns:
         assert run(cli, [*small, *where, "--input-size", "large"]).exit_code == 2
 
 
+def no_crops(count: int) -> torch.Tensor:
+    raise AssertionError(f"{count} crops asked for")
+
+
 def _nothing(_: str) -> None:
     """Listens to nothing."""
 

@@ -88,7 +88,7 @@ CATALOG: Final = (
         hidden=256,
         heads=4,
         parameters_m=5.3,
-        macs_g=1.0,
+        macs_g=1.27,
         file="transpose-m-a3.safetensors",
     ),
     ModelSpec(

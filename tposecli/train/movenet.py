@@ -175,7 +175,7 @@ def _pass_through(net: TransPoseM, sums: tuple[float, float]) -> None:
     width, merged = net.reduce.out_channels, 4 * net.backbone.shape.pyramid[-1]
     spare = width - merged
     squares, squared_sum = sums
-    constant = math.sqrt((width - squares - squared_sum / spare) / spare)
+    constant = math.sqrt(max(0.0, width - squares - squared_sum / spare) / spare)
     weight, bias = net.reduce.weight * QUIET, torch.zeros(width)
     weight[:, :merged] = 0
     weight[:merged] = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import sys
@@ -17,6 +16,7 @@ from torch import Tensor
 from tposecli import __version__
 from tposecli.errors import UsageError
 from tposecli.models import build, find_spec
+from tposecli.models.backends.cpu import fast_products, keep_memory
 from tposecli.models.device import Runtime
 from tposecli.models.net import PoseNet
 from tposecli.skeleton import Layout
@@ -42,7 +42,7 @@ def train(job: PoseJob, say: Say) -> Path:
         InputError: The data cannot be used, or there is nothing to resume from.
         WeightsError: The weights to start from cannot be had.
     """
-    _keep_memory()
+    keep_memory()
     with joined(job.device) as team:
         speak = say if team.chief else _silent
         if not job.resume and (job.out / CHECKPOINT).exists():
@@ -50,7 +50,7 @@ def train(job: PoseJob, say: Say) -> Path:
         job.out.mkdir(parents=True, exist_ok=True)
         layout, sources, checks = _data(job, team, speak)
         run = _Run(job, team, (layout, sources, checks), speak)
-        with Stop() as stop:
+        with Stop() as stop, fast_products(team.device):
             run.go(stop)
         speak(f"weights: {job.out / WEIGHTS}")
         return job.out / WEIGHTS
@@ -74,17 +74,6 @@ def _data(job: PoseJob, team: Team, say: Say) -> tuple[Layout, tuple[Source, ...
 
 def _silent(_: str) -> None:
     """What the other processes say."""
-
-
-def _keep_memory() -> None:
-    """Tell glibc to keep freed memory for the next step: on CPUs this nearly doubles the speed."""
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for option, value in ((-3, 1 << 30), (-1, 2**31 - 1), (-2, 1 << 28)):
-        # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
-        if mallopt is not None:
-            mallopt(option, value)
 
 
 class _Run:
