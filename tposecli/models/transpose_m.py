@@ -2,7 +2,8 @@
 
 The convolutional part is laid out like that of MoveNet (Google, 2021): MobileNetV2 (Sandler et al., CVPR 2018), whose
 maps of four strides are merged from coarse to fine (Lin et al., CVPR 2017). There is no normalisation in it. What the
-encoder is given is the finest merged map, folded to stride 8, beside two maps of the MobileNet itself.
+encoder is given is the finest merged map, folded to stride 8, beside two maps of the MobileNet itself. Heatmaps are
+chances, between 0 and 1, as MoveNet's are.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class MobileNetShape:
 MOBILENET175 = MobileNetShape(56, (32, 40, 56, 112, 168, 280))
 HIDDEN = 96
 """Channels between the deconvolution and the heatmaps."""
+NOWHERE = -4.0
+"""Logarithm of the odds with which a net that has not learnt yet expects a joint anywhere."""
 
 
 class Halving(nn.Module):
@@ -121,6 +124,7 @@ class TransPoseM(PoseNet):
             nn.ConvTranspose2d(width, HIDDEN, 4, stride=2, padding=1), nn.ReLU(inplace=True)
         )
         self.final_layer = nn.Conv2d(HIDDEN, keypoints, 1)
+        nn.init.constant_(self.final_layer.bias, NOWHERE)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, C, H/8, W/8)."""
@@ -129,4 +133,4 @@ class TransPoseM(PoseNet):
 
     def head(self, x: Tensor) -> Tensor:
         """(B, d, H/8, W/8) to (B, K, H/4, W/4)."""
-        return self.final_layer(self.deconv_layers(x))  # type: ignore[no-any-return]
+        return torch.sigmoid(self.final_layer(self.deconv_layers(x)))

@@ -44,8 +44,6 @@ TAPS: Final = {(3, 1): 0, (1, 0): 1, (1, 1): 2, (2, 0): 0, (2, 1): 1, (0, 0): 2}
 """Place in a 4-tap deconvolution of stride 2 and half of an unfolded cell, to the place in a 3-tap filter."""
 QUIET: Final = 0.1
 """So much smaller than usual do weights begin that MoveNet has nothing for."""
-CHANCE_TO_HEIGHT: Final = (0.08, 0.75)
-"""From the logarithm of a joint's odds to about the height of its heatmap's peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,5 +201,4 @@ def _heatmaps(net: TransPoseM, arrays: Arrays) -> None:
     _put(deconvolution, Conv(weight, arrays[f"{HEAD}separable_conv2d_4/BiasAdd/ReadVariableOp"]))
     final = _conv(arrays, HEAD + "conv2d_5", PLAIN)
     if len(final.bias) == net.final_layer.out_channels:
-        slope, offset = CHANCE_TO_HEIGHT
-        _put(net.final_layer, Conv(final.weight * slope, final.bias * slope + offset))
+        _put(net.final_layer, final)
