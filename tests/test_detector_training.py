@@ -17,7 +17,7 @@ from tposecli.errors import InputError, UsageError
 from tposecli.models.person_detector import PersonDetector
 from tposecli.train import detector
 from tposecli.train.canvas import Canvas, Place
-from tposecli.train.detector import DetectorJob, _their_names, start_from, train
+from tposecli.train.detector import DetectorJob, train
 from tposecli.train.detector_data import Person, Photo, Source, body_outline, capsule, read_photos
 from tposecli.train.detector_eval import evaluate, figures, judge
 from tposecli.train.detector_sources import checks, sources
@@ -222,29 +222,25 @@ class TestTraining:
         assert second["seconds"] > first["seconds"]
         load_person_detector(weights)
 
-    def test_it_starts_from_an_imagenet_net(self, tmp_path: Path) -> None:
-        donor, net = PersonDetector(), PersonDetector()
-        state = {theirs: donor.backbone.state_dict()[ours] for ours, theirs in _their_names(donor).items()}
-        torch.save({**state, "_fc.bias": torch.zeros(1000)}, tmp_path / "lite0.pth")
-        assert {"_conv_stem.weight", "_bn0.bias", "_blocks.0._depthwise_conv.weight", "_blocks.15._bn2.bias"} <= set(
-            state
-        )
-        assert start_from(net, tmp_path / "lite0.pth") == len(state) == len(net.backbone.state_dict())
-        assert torch.equal(net.backbone[3][1].layers[3].weight, state["_blocks.4._depthwise_conv.weight"])
-        torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
-        with pytest.raises(InputError, match="EfficientNet-Lite0"):
-            start_from(net, tmp_path / "other.pth")
-
     def test_the_first_layers_stay_as_they_were(
         self, dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(detector, "SHAPES", ((64, 64),))
         donor = PersonDetector()
-        theirs = {name: donor.backbone.state_dict()[ours] for ours, name in _their_names(donor).items()}
-        torch.save(theirs, tmp_path / "lite0.pth")
+        monkeypatch.setattr(detector, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
         data = sources([f"{dataset[0]}:{dataset[1]}"], tmp_path, [].append)
-        train(DetectorJob(data, (), tmp_path, init=tmp_path / "lite0.pth", minutes=0.002, batch=1), [].append)
-        trained = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["net"]
-        assert torch.equal(trained["backbone.0.0.weight"], theirs["_conv_stem.weight"])
-        assert not torch.equal(trained["backbone.7.0.layers.6.weight"], theirs["_blocks.15._project_conv.weight"])
-        assert torch.equal(trained["backbone.7.0.layers.7.running_mean"], theirs["_blocks.15._bn2.running_mean"])
+        train(DetectorJob(data, (), tmp_path, init=tmp_path / "multi.json", minutes=0.002, batch=1), [].append)
+        trained, before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["net"], donor.state_dict()
+        for name in ("stem.1", "stages.0.0.project", "stages.2.2.project"):
+            assert torch.equal(trained[f"backbone.{name}.weight"], before[f"backbone.{name}.weight"])
+        assert not torch.equal(
+            trained["backbone.stages.6.0.project.weight"], before["backbone.stages.6.0.project.weight"]
+        )
+
+    def test_no_minutes_leave_the_start_as_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        donor = PersonDetector()
+        monkeypatch.setattr(detector, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
+        weights = train(DetectorJob((), (), tmp_path, init=tmp_path / "multi.json", minutes=0), [].append)
+        kept = load_person_detector(weights).state_dict()
+        for name, value in donor.state_dict().items():
+            assert torch.equal(kept[name], value.half().float())

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from tposecli.errors import WeightsError
 from tposecli.models import build
-from tposecli.models.transpose_m import STAGES, TransPoseM
+from tposecli.models.mobilenet import STAGES
+from tposecli.models.transpose_m import TransPoseM
 from tposecli.train.movenet import HEAD, start_from_movenet
 
 PREFIX = "StatefulPartitionedCall/"

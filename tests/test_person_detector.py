@@ -12,8 +12,7 @@ import torch
 from tposecli.detect.base import BoxFilter
 from tposecli.detect.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.errors import WeightsError
-from tposecli.models.folding import fold
-from tposecli.models.person_detector import STRIDES, Dense, PersonDetector, grid
+from tposecli.models.person_detector import DIVISOR, STRIDE, Dense, cells
 from tposecli.train.detector import save_weights
 from tposecli.train.detector_loss import Targets, assign, detector_loss, giou_loss, pair_iou
 from tposecli.types import Frame, Image
@@ -49,9 +48,9 @@ def detector() -> BundledDetector:
 
 class TestWeights:
     def test_file_is_small_and_fits_the_net(self) -> None:
-        assert WEIGHTS.stat().st_size < 8_000_000
+        assert WEIGHTS.stat().st_size < 10_000_000
         net = load_person_detector(WEIGHTS)
-        assert sum(p.numel() for p in net.parameters()) < 4_000_000
+        assert sum(p.numel() for p in net.parameters()) < 5_000_000
         assert all(torch.isfinite(p).all() for p in net.parameters())
 
     def test_card_lies_beside_it(self) -> None:
@@ -68,15 +67,6 @@ class TestWeights:
         with pytest.raises(WeightsError, match="foreign"):
             load_person_detector(tmp_path / "foreign.safetensors")
 
-    def test_folding_changes_nothing(self) -> None:
-        net = load_person_detector(WEIGHTS)
-        batch = torch.from_numpy(picture((96, 64))).permute(2, 0, 1)[None]
-        with torch.inference_mode():
-            want, got = net(batch), fold(net)(batch)
-        torch.testing.assert_close(got.logit, want.logit, rtol=1e-3, atol=1e-3)
-        torch.testing.assert_close(got.xyxy, want.xyxy, rtol=1e-3, atol=1e-2)
-        assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in fold(net).modules())
-
 
 class TestDetect:
     def test_batch_equals_single(self, detector: BundledDetector) -> None:
@@ -88,17 +78,19 @@ class TestDetect:
             np.testing.assert_allclose(boxes.xyxy, alone.xyxy, atol=0.05)
             np.testing.assert_allclose(boxes.score, alone.score, atol=1e-3)
 
-    def test_half_precision_finds_the_same(self) -> None:
-        frame = Frame(picture((200, 150)), 0)
+    def test_half_precision_finds_the_same(self, media: Path) -> None:
+        image = cv2.VideoCapture(str(media / "crossing.mp4")).read()[1][:, :, ::-1]
         dense = []
         for half in (False, True):
             net = BundledDetector(WEIGHTS, half=half)._net
             with torch.inference_mode():
-                dense.append(net(torch.from_numpy(letterbox(frame.image, 192)).permute(2, 0, 1)[None]))
+                dense.append(net(torch.from_numpy(letterbox(image, 256)).permute(2, 0, 1)[None]))
         side = (dense[0].xyxy[..., 2:] - dense[0].xyxy[..., :2]).amax(dim=2)
         moved = (dense[1].xyxy - dense[0].xyxy).abs().amax(dim=2)
-        assert (moved / side).quantile(0.9) < 0.03
-        assert (dense[1].logit.sigmoid() - dense[0].logit.sigmoid()).abs().max() < 0.05
+        peaks = dense[0].logit > 0
+        assert peaks.sum() >= 3
+        assert (moved / side)[peaks].max() < 0.03
+        assert (dense[1].logit.sigmoid() - dense[0].logit.sigmoid())[peaks].abs().max() < 0.05
 
     def test_no_frames(self, detector: BundledDetector) -> None:
         assert detector.detect([]) == []
@@ -118,7 +110,7 @@ class TestDetect:
         want = np.minimum(part * (*size_wh, *size_wh), np.array((*size_wh, *size_wh)) - 1)
         if (want[2:] > want[:2]).all():
             np.testing.assert_allclose(boxes.xyxy, want[None], rtol=1e-5)
-        assert all(side % STRIDES[-1] == 0 for side in fixed.shapes[0][2:])
+        assert all(side % DIVISOR == 0 for side in fixed.shapes[0][2:])
 
     def test_frames_of_one_size_share_a_forward(self) -> None:
         detector = BundledDetector(WEIGHTS)
@@ -147,7 +139,7 @@ class TestLoss:
         assert giou_loss(first, apart + 2).item() > giou_loss(first, apart).item() >= 1
 
     def test_cells_go_to_the_person_they_see(self) -> None:
-        centre, stride = grid([(8, 8), (4, 4), (2, 2)])
+        centre = cells((16, 16)) + STRIDE / 2
         people = torch.tensor([[[4.0, 4, 30, 60], [34, 4, 60, 60], [0, 0, 0, 0]]])
         nearer = (centre[:, 0] > 32).long()
         dense = Dense(torch.zeros(1, len(centre)), people[0, nearer][None])
@@ -157,10 +149,9 @@ class TestLoss:
         assert 2 <= positive.sum() <= 20
         assert assigned.score.max().item() == pytest.approx(1)
         assert torch.equal(assigned.xyxy[0, positive], people[0, nearer[positive]])
-        assert set(stride.tolist()) == set(map(float, STRIDES))
 
     def test_nobody_means_no_box_loss(self) -> None:
-        centre, _ = grid([(8, 8), (4, 4), (2, 2)])
+        centre = cells((16, 16))
         dense = Dense(torch.zeros(1, len(centre)), torch.rand(1, len(centre), 4))
         targets = Targets(torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.bool), torch.ones(1, 8, 8))
         score, box = detector_loss(dense, targets, (64, 64))
@@ -170,15 +161,15 @@ class TestLoss:
 
     def test_training_on_one_picture_finds_the_box(self) -> None:
         torch.manual_seed(0)
-        net = PersonDetector().train()
+        net = load_person_detector(WEIGHTS).train()
         shown = np.full((64, 64, 3), 60, np.uint8)
         shown[8:56, 14:40] = (250, 200, 160)
         batch = torch.from_numpy(shown).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
         truth = torch.tensor([14.0, 8, 40, 56])[None, None].repeat(2, 1, 1)
         targets = Targets(truth, torch.ones(2, 1, dtype=torch.bool), torch.ones(2, 8, 8))
-        optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
         losses = []
-        for _ in range(80):
+        for _ in range(30):
             dense = net(batch)
             loss = sum(detector_loss(dense, targets, (64, 64)), torch.zeros(()))
             optimizer.zero_grad()

@@ -17,9 +17,9 @@ import click
     "'odd': only images at those positions among the sorted image ids.",
 )
 @click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to measure on.")
-@click.option("--init", type=click.Path(path_type=Path), help="EfficientNet-Lite0 of ImageNet to start from.")
+@click.option("--init", type=click.Path(path_type=Path), help="Start from MoveNet MultiPose: its JSON.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint, log and weights.")
-@click.option("--minutes", default=100.0, show_default=True, help="Length of the run.")
+@click.option("--minutes", default=100.0, show_default=True, help="Length of the run; 0 takes --init as it is.")
 @click.option("--threads", default=2, show_default=True, help="Processor threads.")
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
@@ -49,7 +49,7 @@ def train_detector(
     if weights is not None:
         click.echo(detector.measure(weights, checks))
         return
-    if out is None or not data:
+    if out is None or not (data or (init and minutes == 0)):
         raise UsageError("name the photos with --data and the folder of the run with --out")
     sources = detector_sources.sources(data, out / "rendered", click.echo)
     job = detector.DetectorJob(sources, checks, out, init=init, minutes=minutes, seed=seed, resume=resume)

@@ -14,19 +14,15 @@ from safetensors.torch import load_file
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import WeightsError
-from tposecli.models.folding import fold
-from tposecli.models.person_detector import STRIDES, PersonDetector, halve
+from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 
-SIZE = 320
-"""Longer side, pixels, to which a frame is shrunk before the net sees it."""
-ENLARGED = 256
-"""Longer side, pixels, up to which a small frame is enlarged: beyond it there is nothing to gain but blur."""
+SIZE = 256
+"""Longer side, pixels, to which a frame is scaled before the net sees it: the size MoveNet MultiPose was made for."""
 MIN_SCORE = 0.4
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16
-PADDING = 114
 
 
 class BundledDetector:
@@ -53,7 +49,7 @@ class BundledDetector:
         Raises:
             WeightsError: The file is missing, damaged or of another net.
         """
-        net = fold(load_person_detector(weights))
+        net = load_person_detector(weights).requires_grad_(False)
         if half or (half is None and prefers_half(torch.device(device))):
             net = halve(net)
         self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -98,20 +94,16 @@ def prefers_half(device: torch.device) -> bool:
 
 
 def scaled_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``.
-
-    Small frames are enlarged no further than ``ENLARGED``.
-    """
-    scale = min(longest, max(*size_wh, ENLARGED)) / max(size_wh)
+    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``."""
+    scale = longest / max(size_wh)
     return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
 
 
 def letterbox(image: Image, longest: int) -> Image:
-    """Scale (H, W, 3) to ``longest`` pixels and pad right and below to multiples of the coarsest stride."""
+    """Scale (H, W, 3) to ``longest`` pixels and pad right and below to what the net can divide."""
     width, height = scaled_size((image.shape[1], image.shape[0]), longest)
     way = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
-    stride = STRIDES[-1]
-    padded = np.full((-(-height // stride) * stride, -(-width // stride) * stride, 3), PADDING, np.uint8)
+    padded = np.zeros((-(-height // DIVISOR) * DIVISOR, -(-width // DIVISOR) * DIVISOR, 3), np.uint8)
     padded[:height, :width] = cv2.resize(image, (width, height), interpolation=way)
     return padded
 

@@ -27,9 +27,10 @@ def build(name: str, input_hw: tuple[int, int] | None = None, keypoints: int = 1
     Raises:
         UsageError: No such model, or sides that the net cannot divide.
     """
+    from tposecli.models.mobilenet import MOBILENET175
     from tposecli.models.net import EncoderShape
     from tposecli.models.transpose_h import TransPoseH
-    from tposecli.models.transpose_m import MOBILENET175, TransPoseM
+    from tposecli.models.transpose_m import TransPoseM
     from tposecli.models.transpose_r import RESNET18, RESNET50, TransPoseR
 
     spec = find_spec(name)

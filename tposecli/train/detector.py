@@ -13,18 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tposecli.detect.base import BoxFilter
 from tposecli.detect.bundled import BundledDetector
 from tposecli.errors import InputError
 from tposecli.files import part_path, publish
-from tposecli.models.person_detector import InvertedBottleneck, PersonDetector
+from tposecli.models.person_detector import PersonDetector
 from tposecli.prefetch import prefetch
 from tposecli.train.detector_data import Photo, Source
 from tposecli.train.detector_eval import evaluate
 from tposecli.train.detector_loss import Targets, detector_loss
+from tposecli.train.movenet import detector_from_movenet
+from tposecli.train.pose_state import autocast_type
 from tposecli.train.scenes import Composer, stack
 
 Say = Callable[[str], None]
@@ -36,8 +38,8 @@ PIXELS = 256 * 224
 WARM_UP = 300
 FINAL_RATE = 0.02
 AVERAGING = 0.999
-FROZEN = 5
-"""Parts of the backbone, from the stem on, that stay as they were in ImageNet's net."""
+FROZEN_STAGES = 3
+"""Stages of the backbone, after the stem, that stay as they were in MoveNet: those up to stride 8."""
 GENTLE = 0.2
 """Learning rate of the rest of the backbone, relative to that of the new layers."""
 WEIGHTS_NAME = "person-detector.safetensors"
@@ -61,10 +63,11 @@ class DetectorJob:
         sources: Photos to learn from.
         checks: Photos to measure on, never to learn from.
         out: Folder of the checkpoint, the log and the weights.
-        init: ImageNet checkpoint of EfficientNet-Lite0 whose layers the net starts from; None for random ones.
-        minutes: Length of the run, interruptions not counted; the learning rate falls to its end over it.
+        init: MoveNet MultiPose's graph, which the net starts from; None for random weights.
+        minutes: Length of the run, interruptions not counted; the learning rate falls to its end over it. 0 leaves
+            the weights as they are at the start.
         batch: Pictures of 192x192 pixels a step; of larger ones fewer.
-        freeze: Leave the first layers, up to stride 4, and all normalisations as they were in the checkpoint.
+        freeze: Leave the first layers, up to stride 8, as they were at the start.
         rate: Highest learning rate.
         check_minutes: Time between measurements.
         resume: Go on from the checkpoint in ``out``.
@@ -88,14 +91,23 @@ def train(job: DetectorJob, say: Say) -> Path:
     """Run a job to its end and return the weights' path; ``say`` is told how it goes.
 
     Raises:
-        InputError: There is nothing to resume from, or the checkpoint to start from has not the layers needed.
+        InputError: There is nothing to resume from.
+        WeightsError: The graph to start from is not MoveNet MultiPose's.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     run = _Run(job)
     if job.resume:
         run.load()
     elif job.init is not None:
-        say(f"{start_from(run.net, job.init)} tensors taken from {job.init}")
+        detector_from_movenet(run.net, job.init)
+        run.average.load_state_dict(
+            run.average.state_dict() | {f"module.{k}": v for k, v in run.net.state_dict().items()}
+        )
+        say(f"begun with {job.init}")
+    if job.minutes == 0:
+        run.save()
+        say(measure(job.out / WEIGHTS_NAME, job.checks))
+        return job.out / WEIGHTS_NAME
     next_save, next_check = run.seconds + job.save_minutes * 60, run.seconds + job.check_minutes * 60
     for images, targets in prefetch(_batches(job, run.step), 3, "compose"):
         run.advance(images, targets)
@@ -135,10 +147,13 @@ class _Run:
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=_moving_average(self), use_buffers=True
         )
-        self.frozen = list(self.net.backbone[:FROZEN]) if job.freeze and job.init is not None else []
+        backbone = self.net.backbone
+        freeze = job.freeze and job.init is not None
+        self.frozen = [backbone.stem, *backbone.stages[:FROZEN_STAGES]] if freeze else []
         for module in self.frozen:
             module.requires_grad_(False)
         self.optimizer = torch.optim.AdamW(_groups(self.net, GENTLE if self.frozen else 1.0), lr=job.rate)
+        self.half = autocast_type(torch.device("cpu"), "auto") is not None
         self.step = 0
         self.seconds = 0.0
         self._recent: list[tuple[float, float]] = []
@@ -156,9 +171,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         self.net.train()
-        if self.frozen:
-            self.net.backbone.eval()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
             dense = self.net(images)
         score, box = detector_loss(dense, targets, (images.shape[2], images.shape[3]))
         self.optimizer.zero_grad()
@@ -218,38 +231,6 @@ def _groups(net: PersonDetector, gentle: float) -> list[dict[str, Any]]:
         groups.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": 0.05, "share": share})
         groups.append({"params": [p for p in mine if p.ndim <= 1], "weight_decay": 0.0, "share": share})
     return groups
-
-
-def start_from(net: PersonDetector, checkpoint: Path) -> int:
-    """Copy an ImageNet net's layers into the backbone; returns how many tensors.
-
-    Raises:
-        InputError: The file is unreadable or not EfficientNet-Lite0.
-    """
-    try:
-        safe = checkpoint.suffix == ".safetensors"
-        theirs = load_file(checkpoint) if safe else torch.load(checkpoint, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{checkpoint}: not a readable checkpoint ({error})") from error
-    own = net.backbone.state_dict()
-    given = {name: theirs[theirs_name] for name, theirs_name in _their_names(net).items() if theirs_name in theirs}
-    if {name: value.shape for name, value in given.items()} != {name: value.shape for name, value in own.items()}:
-        raise InputError(f"{checkpoint}: has not the layers of EfficientNet-Lite0; see the detector's card")
-    net.backbone.load_state_dict(given)
-    return len(given)
-
-
-def _their_names(net: PersonDetector) -> dict[str, str]:
-    """The name of each tensor of the backbone in ImageNet checkpoints of EfficientNet-Lite0."""
-    modules = {"0.0": "_conv_stem", "0.1": "_bn0"}
-    blocks = [(name, block) for name, block in net.backbone.named_modules() if isinstance(block, InvertedBottleneck)]
-    for number, (name, block) in enumerate(blocks):
-        layers = [
-            f"{name}.layers.{place}" for place, layer in enumerate(block.layers) if not isinstance(layer, nn.ReLU6)
-        ]
-        names = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")[-len(layers) :]
-        modules |= {layer: f"_blocks.{number}.{theirs}" for layer, theirs in zip(layers, names, strict=True)}
-    return {name: f"{modules[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}" for name in net.backbone.state_dict()}
 
 
 def save_weights(net: nn.Module, path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tposecli.models.person_detector import STRIDES, Dense, grid
+from tposecli.models.person_detector import STRIDE, Dense, cells
 
 TOP_CELLS = 10
 SCORE_POWER = 0.5
@@ -92,29 +92,23 @@ def assign(dense: Dense, targets: Targets, centre: Tensor) -> Assigned:
 
 
 def _inside(people: Tensor, centre: Tensor) -> Tensor:
-    """(B, M, A) 1 where a cell's centre lies in the box, boxes grown to at least one and a half of the finest cells."""
+    """(B, M, A) 1 where a cell's centre lies in the box, boxes grown to at least one and a half cells."""
     middle = (people[..., :2] + people[..., 2:]) / 2
-    half = ((people[..., 2:] - people[..., :2]) / 2).clamp(min=STRIDES[0] * 0.75)
+    half = ((people[..., 2:] - people[..., :2]) / 2).clamp(min=STRIDE * 0.75)
     return ((centre[None, None] - middle[:, :, None]).abs() < half[:, :, None]).all(dim=3).float()
 
 
 def detector_loss(dense: Dense, targets: Targets, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Score loss and box loss (already weighted) of a batch whose pictures are ``size_hw`` pixels."""
-    shapes = [(size_hw[0] // stride, size_hw[1] // stride) for stride in STRIDES]
-    centre, _ = grid(shapes, dense.logit.device)
+    shape_hw = size_hw[0] // STRIDE, size_hw[1] // STRIDE
+    centre = cells(shape_hw, dense.logit.device) + STRIDE / 2
     assigned = assign(dense, targets, centre)
     positive = assigned.score > 0
     mass = assigned.score.sum().clamp(min=1.0)
     probability = dense.logit.detach().sigmoid()
-    charge = _cell_weight(targets.weight)
+    charge = functional.interpolate(targets.weight[:, None], shape_hw).flatten(1)
     charge = torch.where((charge < 1) & (probability > DOUBTED_SCORE), torch.zeros_like(charge), charge)
     weight = torch.where(positive, torch.ones_like(charge), charge)
     score = functional.binary_cross_entropy_with_logits(dense.logit, assigned.score, reduction="none")
     box = giou_loss(dense.xyxy[positive], assigned.xyxy[positive]) * assigned.score[positive]
     return (score * weight).sum() / mass, BOX_WEIGHT * box.sum() / mass
-
-
-def _cell_weight(weight: Tensor) -> Tensor:
-    """(B, A) the weight map seen by every cell of every stride."""
-    maps = [functional.avg_pool2d(weight[:, None], stride // STRIDES[0]) for stride in STRIDES]
-    return torch.cat([m.flatten(1) for m in maps], dim=1)

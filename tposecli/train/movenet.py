@@ -1,16 +1,18 @@
-"""MoveNet's weights as a start for TransPose-M.
+"""MoveNet's weights as a start for TransPose-M and for the person detector.
 
 Google published MoveNet (Apache License 2.0) as a TensorFlow.js graph: ``NAME.json`` says which array lies where in
-``NAME.bin``. Its convolutions become the net's. Two of its widest ones, at stride 32, have no place in the net: what
-they made of a picture is fitted by one convolution, on crops. The encoder begins as the identity, so that the net
-begins with MoveNet's own heatmaps and learns from there.
+``NAME.bin``. The detector becomes MoveNet MultiPose without its keypoints. TransPose-M takes the convolutions of
+MoveNet Thunder; two of the widest, at stride 32, have no place in it: what they made of a picture is fitted by one
+convolution, on crops. Its encoder begins as the identity, so that the net begins with MoveNet's own heatmaps and learns
+from there.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,8 +24,10 @@ from torch.nn import functional
 
 from tposecli.errors import WeightsError
 from tposecli.models.encoder import EncoderLayer
+from tposecli.models.mobilenet import PYRAMID, Pyramid
 from tposecli.models.net import IMAGENET_MEAN, IMAGENET_STD
-from tposecli.models.transpose_m import Pyramid, TransPoseM
+from tposecli.models.person_detector import Head, PersonDetector
+from tposecli.models.transpose_m import TransPoseM
 
 Arrays = Mapping[str, Tensor]
 
@@ -65,13 +69,57 @@ def start_from_movenet(net: TransPoseM, path: Path, crops: Tensor) -> None:
     Raises:
         WeightsError: Not such a graph, its arrays are not there, or they do not fit the net.
     """
+    with _graph(path) as arrays, torch.no_grad():
+        _convolutions(net.backbone, arrays)
+        _put(net.backbone.stem[1], _imagenet(_conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED)))
+        sums = _fit_last(net, arrays, crops)
+        _pass_through(net, sums)
+        _heatmaps(net, arrays)
+
+
+def detector_from_movenet(net: PersonDetector, path: Path) -> None:
+    """Give a detector MoveNet MultiPose's weights, in place.
+
+    Args:
+        net: The detector.
+        path: ``movenet-multipose.json``, with the ``.bin`` it names beside it.
+
+    Raises:
+        WeightsError: Not such a graph, or its arrays are not there.
+    """
+    with _graph(path) as arrays:
+        _convolutions(net.backbone, arrays)
+        for place, name in ((0, "model/Conv_1"), (2, "conv2d")):
+            endings = PLAIN if place else NORMALIZED
+            _put(net.backbone.top[place], _conv(arrays, EXTRACTOR + name, endings))
+        _put(net.backbone.stages[-1].get_submodule("0.project"), _conv(arrays, EXTRACTOR + LAST, NORMALIZED))
+        for head, theirs, number in (
+            (net.center, "center_0", 3),
+            (net.size, "box_scale_0", 4),
+            (net.offset, "box_offset_0", 5),
+        ):
+            _detector_head(head, arrays, theirs, number)
+
+
+def _detector_head(head: Head, arrays: Arrays, theirs: str, number: int) -> None:
+    """One of the detector's maps; TensorFlow numbers its layers through."""
+    name = f"{theirs}/separable_conv2d_{number}"
+    filters = arrays[f"{name}/separable_conv2d/ReadVariableOp"].permute(2, 3, 0, 1)
+    mixed = arrays[f"{name}/separable_conv2d/ReadVariableOp_1"].permute(3, 2, 0, 1)
+    _put(head.tower[0], Conv(filters, torch.zeros(len(filters))))
+    _put(head.tower[1], Conv(mixed, arrays[f"{name}/BiasAdd/ReadVariableOp"]))
+    _put(head.out, _conv(arrays, f"{theirs}/conv2d_{number + 1}", PLAIN))
+
+
+@contextmanager
+def _graph(path: Path) -> Iterator[dict[str, Tensor]]:
+    """The arrays of a graph, while they are put into a net.
+
+    Raises:
+        WeightsError: They are not there, or not those of the net.
+    """
     try:
-        arrays = _arrays(path)
-        with torch.no_grad():
-            _convolutions(net.backbone, arrays)
-            sums = _fit_last(net, arrays, crops)
-            _pass_through(net, sums)
-            _heatmaps(net, arrays)
+        yield _arrays(path)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not MoveNet's graph for this net, its .bin file beside it ({error})") from error
 
@@ -104,7 +152,7 @@ def _put(conv: nn.Module, values: Conv) -> None:
 
 def _convolutions(net: Pyramid, arrays: Arrays) -> None:
     """All of MobileNetV2 but its last convolution, and the pyramid."""
-    _put(net.stem[1], _stem(_conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED)))
+    _put(net.stem[1], _conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED))
     number = 0
     for blocks in net.stages:
         for block in blocks.children():
@@ -124,7 +172,7 @@ def _convolutions(net: Pyramid, arrays: Arrays) -> None:
         _put(merge.get_submodule("1"), _conv(arrays, f"{EXTRACTOR}{mix}/separable_conv2d", MERGED))
 
 
-def _stem(theirs: Conv) -> Conv:
+def _imagenet(theirs: Conv) -> Conv:
     """The first convolution, which saw values from -1 to 1 and is to see the same under ImageNet's normalisation."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return Conv(theirs.weight * 2 * std, theirs.bias + (theirs.weight * (2 * mean - 1)).sum(dim=(1, 2, 3)))
@@ -170,7 +218,7 @@ def _pass_through(net: TransPoseM, sums: tuple[float, float]) -> None:
     The merged map takes the first channels. The others hold a constant, half of them its negative, less what makes a
     cell's mean 0; the constant is such that a cell's variance is 1.
     """
-    width, merged = net.reduce.out_channels, 4 * net.backbone.shape.pyramid[-1]
+    width, merged = net.reduce.out_channels, 4 * PYRAMID[-1]
     spare = width - merged
     squares, squared_sum = sums
     constant = math.sqrt(max(0.0, width - squares - squared_sum / spare) / spare)
