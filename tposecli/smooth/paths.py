@@ -140,40 +140,45 @@ class Paths:
 
     def cheapest(self, first: int, before: Indices) -> Indices:
         """(T, A) states; in the frames before ``first``, which are finished, keep, once they were ``before`` (A,)."""
-        past = np.where(np.arange(4) > 0, np.inf, 0)
         entry, change = self._costs.onward(before)[:, None], self._costs.onward(LAST)
-        back = [self._step(t, past if t < first else entry if t == first else change) for t in range(len(self._vector))]
+        rows = np.arange(len(before))[:, None]
+        back: list[Indices] = []
+        for t in range(len(self._vector)):
+            self._place += self._step_s[t] * self._speed
+            self._recall()
+            if t < first:
+                self._follow(t, self._vector[t])
+                continue
+            back.append(self._choose(t, entry if t == first else change))
+            paths = rows, back[-1]
+            self._place, self._speed, self._weight = self._place[paths], self._speed[paths], self._weight[paths]
+            self._follow(t, SIGNS[LAST] * self._vector[t])
         states, everybody = np.zeros(self._vector.shape[:2], np.intp), np.arange(len(before))
         at = self._total.argmin(axis=1)
-        for t in range(len(back) - 1, -1, -1):
-            states[t], at = LAST[at], back[t][everybody, at]
+        for t in range(len(states) - 1, first - 1, -1):
+            states[t], at = LAST[at], back[t - first][everybody, at]
         return states
 
-    def _step(self, t: int, change: Float64) -> Indices:
-        """Go on to frame ``t``; (A, H) the path that each of the new ones continues."""
-        vector, known = self._vector[t], self._known[t]
-        self._place += self._step_s[t] * self._speed
-        self._recall()
-        as_is, turned = self._cost(t, vector), self._cost(t, -vector)
+    def _choose(self, t: int, change: Float64) -> Indices:
+        """(A, H) the paths that the best ones to each state of frame ``t`` continue."""
+        vector = np.stack([self._vector[t], -self._vector[t]])
+        surprise = _squared(vector[:, :, :, None] - self._place) * self._sharpness[t]
+        likelihood = np.exp(self._weight + self._peak[t] - surprise).sum(axis=3)
+        as_is, turned = np.where(self._known[t], -np.log(likelihood + np.exp(-self._costs.most)), 0)
         onward = self._total[:, :, None] + as_is @ (SIGNS.T > 0) + turned @ (SIGNS.T < 0) + change
         origin = np.argpartition(onward, SURVIVORS - 1, axis=1)[:, :SURVIVORS]
         self._total = np.take_along_axis(onward, origin, axis=1).swapaxes(1, 2).reshape(self._total.shape)
-        origin = origin.swapaxes(1, 2).reshape(self._total.shape)
-        rows = np.arange(len(origin))[:, None]
-        place, speed, weight = (column[rows, origin] for column in (self._place, self._speed, self._weight))
-        miss = (SIGNS[LAST] * vector)[:, :, None] - place
+        return origin.swapaxes(1, 2).reshape(self._total.shape)
+
+    def _follow(self, t: int, vector: Complex) -> None:
+        """Let the filters learn what was measured in frame ``t``: ``vector`` (A, 1 or H, P)."""
+        miss = vector[:, :, None] - self._place
         surprise = _squared(miss) * self._sharpness[t]
         calm = np.minimum(surprise, self._costs.most)
-        self._weight = weight + np.where(known[:, :, None], self._peak[t] - calm, 0)
+        self._weight += np.where(self._known[t][:, :, None], self._peak[t] - calm, 0)
         miss *= calm / np.maximum(surprise, 1e-9)
-        self._place, self._speed = place + self._gain[0, t] * miss, speed + self._gain[1, t] * miss
-        return origin
-
-    def _cost(self, t: int, vector: Complex) -> Float64:
-        """(A, H, P) of measuring ``vector`` (A, 1, P) in frame ``t``, given each path so far."""
-        surprise = _squared(vector[:, :, None] - self._place) * self._sharpness[t]
-        likelihood = np.exp(self._weight + self._peak[t] - surprise).sum(axis=2)
-        return np.where(self._known[t], -np.log(likelihood + np.exp(-self._costs.most)), 0)
+        self._place += self._gain[0, t] * miss
+        self._speed += self._gain[1, t] * miss
 
     def _recall(self) -> None:
         """Weights of the filters before the next frame: what was long ago counts less; they sum to 1."""
