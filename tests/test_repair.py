@@ -52,6 +52,32 @@ def test_exchanges_are_undone_and_flagged() -> None:
     assert wrong <= 0.01 * frames  # Side on, when both legs are in one place, the beginning of an exchange is not seen.
 
 
+@pytest.mark.slow
+def test_nearly_all_exchanged_legs_come_back_to_the_last_frame() -> None:
+    """At least 95 % of the exchanges, every joint in every frame, however little apart the legs are."""
+    there = undone = 0
+    times = np.arange(150) / 30
+    for number, motion in enumerate(motions(5.5).values()):
+        true_xy = truth(motion, times)
+        for seed in range(20, 28):
+            clip = measured(true_xy, times, 10 * number + seed, part="legs")
+            flagged = repaired(run(clip))[:, 11:]
+            there += len(clip.events)
+            undone += sum(bool(flagged[start:end].all()) for start, end, _ in clip.events)
+    assert there > 400
+    assert undone >= 0.95 * there
+
+
+def test_an_exchange_across_the_edge_of_a_block_is_undone_to_the_last_frame() -> None:
+    """Its last frame alone, looked at with the next block, would not be evidence enough."""
+    block = round(30 * 0.8) + 1
+    for after in (1, 2):
+        clip = measured(true("walk -90.0"), TIMES, 3, faults=0)
+        for left, right in PARTS["legs"]:
+            clip.xy[block - 5 : block + after, [left, right]] = clip.xy[block - 5 : block + after, [right, left]]
+        assert np.flatnonzero(repaired(run(clip)).any(axis=1)).tolist() == list(range(block - 5, block + after))
+
+
 @pytest.mark.parametrize("name", MOTIONS)
 def test_clean_clips_are_not_touched(name: str) -> None:
     """Walking past, turning round, clapping, kicking: with noise, missing joints and outliers, and without."""

@@ -1,0 +1,203 @@
+"""Which pairs of joints carry each other's places, frame by frame: the cheapest path through four states.
+
+Whatever a pair of joints does, exchanging the two leaves their middle where it is and turns the vector from one to the
+other round. So a path through the states {keep, legs, arms, all} is sought whose vectors, turned round where the state
+says so, go on most steadily. Vectors are complex numbers here, x and y, in sizes of the person.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tposecli.skeleton import KEYPOINTS, MIRROR
+from tposecli.smooth.strip import Float64, Indices, Mask
+
+Complex = NDArray[np.complex128]
+
+LEFT: Final = np.array([joint for joint, name in enumerate(KEYPOINTS) if name.startswith("left_")])
+RIGHT: Final = np.array(MIRROR)[LEFT]
+"""The two joints of each pair: eyes, ears, shoulders, elbows, wrists, hips, knees, ankles."""
+
+STATES: Final = np.array([[1] * 8, [1] * 5 + [-1] * 3, [1, 1, -1, -1, -1, 1, 1, 1], [-1] * 8])
+"""(4, pairs) keep, legs, arms, all: -1 for the pairs that are exchanged."""
+
+FIRST: Final = 2
+"""The P pairs from this one on are evidence; those of the head lie too close together."""
+
+SIGNS: Final = STATES[:, FIRST:]
+"""(4, P) the states of the pairs that are evidence."""
+
+SURVIVORS: Final = 2
+"""Paths that are followed to each state: the better one may turn out to be the worse once more is seen."""
+
+LAST: Final = np.repeat(np.arange(4), SURVIVORS)
+"""(H,) state in which each path ends."""
+
+NOISE: Final = 0.014
+"""Standard deviation of a measured vector, in sizes of the person; what it really is, is measured."""
+
+SURGES: Final = np.array([0.2, 1.0, 4.0])
+"""(S,) how erratically vectors may change, at rest, walking, kicking: white acceleration, sizes / s^2 / sqrt(Hz)."""
+
+VAGUE: Final = (1e2, 0.0, 1e4)
+"""Covariance of a vector and its speed before anything was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What paths cost, natural logarithms of likelihoods.
+
+    Attributes:
+        switch: Of a change of the state; the higher, the more evidence an exchange needs.
+        dwell: Of every frame in another state than keep.
+        most: Largest cost of one pair in one frame, so that no single joint decides.
+        memory: Share of what a filter has foretold that still counts a frame later.
+    """
+
+    switch: float = 6.0
+    dwell: float = 0.5
+    most: float = 10.0
+    memory: float = 0.9
+
+    def onward(self, before: Indices) -> Float64:
+        """(..., 4) of going on to each state from those ``before`` (...)."""
+        cost: Float64 = self.switch * (before[..., None] != np.arange(4)) + self.dwell * (np.arange(4) > 0)
+        return cost
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Course:
+    """Vectors as they were measured, and the S Kalman filters of constant speed that foretell each of them.
+
+    Attributes:
+        vector: (T, M, P) from left to right joints; 0 where unknown.
+        known: (T, M, P).
+        step_s: (T,) since the frame before.
+        gain: (2, T, S, M, P) of place and speed; 0 where unknown.
+        spread: (T, S, M, P) variance of what is expected.
+        expected: (T, S, M, P) if nothing is exchanged.
+        surprise: (T, S, M, P) half the squared distance from that, in ``spread``.
+    """
+
+    vector: Complex
+    known: Mask
+    step_s: Float64
+    gain: Float64
+    spread: Float64
+    expected: Complex
+    surprise: Float64
+
+    @classmethod
+    def of(cls, vector: Complex, known: Mask, step_s: Float64, most: float) -> Course:
+        """The filters' run; what surprises them by more than ``most`` moves them less."""
+        shape = (len(step_s), len(SURGES), *known.shape[1:])
+        gain, spread, surprise = np.zeros((2, *shape)), np.zeros(shape), np.zeros(shape)
+        expected = np.zeros(shape, np.complex128)
+        place, speed = np.zeros((2, *shape[1:]), np.complex128)
+        covariance = tuple(np.full(shape[1:], value) for value in VAGUE)
+        for t, step in enumerate(step_s.tolist()):
+            own, mixed, other = _later(covariance, step)
+            spread[t] = own + NOISE**2
+            share = known[t] / spread[t]
+            gain[0, t], gain[1, t] = first, second = own * share, mixed * share
+            covariance = own - first * own, mixed - first * mixed, other - second * mixed
+            expected[t] = place = place + step * speed
+            miss = vector[t] - place
+            surprise[t] = _squared(miss) / (2 * spread[t])
+            miss *= most / np.maximum(surprise[t], most)
+            place = place + first * miss
+            speed = speed + second * miss
+        return cls(vector, known, step_s, gain, spread, expected, surprise)
+
+
+class Paths:
+    """H paths of each of A people: the best ones to each state, with filters of their own.
+
+    List Viterbi with per-survivor processing. The filters for the S surges are weighted by how well they foretold
+    lately (dynamic model averaging, Raftery, Karny, Ettler, 2010).
+
+    Args:
+        course: Of everybody.
+        people: (A,) who is looked at.
+        spread: (T, S, M, P) variance of what is expected, as it turned out to be.
+        costs: Of paths.
+    """
+
+    def __init__(self, course: Course, people: Indices, spread: Float64, costs: Costs) -> None:
+        self._vector, self._known = course.vector[:, people, None], course.known[:, people, None]
+        self._step_s, self._costs = course.step_s.tolist(), costs
+        self._gain = np.moveaxis(course.gain[..., people, :], 2, 3)[:, :, :, None]
+        wide = np.moveaxis(spread[:, :, people], 1, 2)[:, :, None]
+        self._sharpness, self._peak = 0.5 / wide, np.log(wide[:, :, :, :1] / wide)
+        shape = (len(people), len(LAST), *wide.shape[3:])
+        self._place, self._speed = np.zeros((2, *shape), np.complex128)
+        self._weight = np.zeros(shape)
+        self._total = np.where(np.arange(len(LAST)) > 0, np.inf, np.zeros((len(people), 1)))
+
+    def cheapest(self, first: int, before: Indices) -> Indices:
+        """(T, A) states; in the frames before ``first``, which are finished, keep, once they were ``before`` (A,)."""
+        entry, change = self._costs.onward(before)[:, None], self._costs.onward(LAST)
+        rows = np.arange(len(before))[:, None]
+        back: list[Indices] = []
+        for t in range(len(self._vector)):
+            self._place += self._step_s[t] * self._speed
+            self._recall()
+            if t < first:
+                self._follow(t, self._vector[t])
+                continue
+            back.append(self._choose(t, entry if t == first else change))
+            paths = rows, back[-1]
+            self._place, self._speed, self._weight = self._place[paths], self._speed[paths], self._weight[paths]
+            self._follow(t, SIGNS[LAST] * self._vector[t])
+        states, everybody = np.zeros(self._vector.shape[:2], np.intp), np.arange(len(before))
+        at = self._total.argmin(axis=1)
+        for t in range(len(states) - 1, first - 1, -1):
+            states[t], at = LAST[at], back[t - first][everybody, at]
+        return states
+
+    def _choose(self, t: int, change: Float64) -> Indices:
+        """(A, H) the paths that the best ones to each state of frame ``t`` continue."""
+        vector = np.stack([self._vector[t], -self._vector[t]])
+        surprise = _squared(vector[:, :, :, None] - self._place) * self._sharpness[t]
+        likelihood = np.exp(self._weight + self._peak[t] - surprise).sum(axis=3)
+        as_is, turned = np.where(self._known[t], -np.log(likelihood + np.exp(-self._costs.most)), 0)
+        onward = self._total[:, :, None] + as_is @ (SIGNS.T > 0) + turned @ (SIGNS.T < 0) + change
+        origin = np.argpartition(onward, SURVIVORS - 1, axis=1)[:, :SURVIVORS]
+        self._total = np.take_along_axis(onward, origin, axis=1).swapaxes(1, 2).reshape(self._total.shape)
+        return origin.swapaxes(1, 2).reshape(self._total.shape)
+
+    def _follow(self, t: int, vector: Complex) -> None:
+        """Let the filters learn what was measured in frame ``t``: ``vector`` (A, 1 or H, P)."""
+        miss = vector[:, :, None] - self._place
+        surprise = _squared(miss) * self._sharpness[t]
+        calm = np.minimum(surprise, self._costs.most)
+        self._weight += np.where(self._known[t][:, :, None], self._peak[t] - calm, 0)
+        miss *= calm / np.maximum(surprise, 1e-9)
+        self._place += self._gain[0, t] * miss
+        self._speed += self._gain[1, t] * miss
+
+    def _recall(self) -> None:
+        """Weights of the filters before the next frame: what was long ago counts less; they sum to 1."""
+        self._weight *= self._costs.memory
+        self._weight -= np.log(np.exp(self._weight).sum(axis=2, keepdims=True))
+
+
+def _squared(value: Complex) -> Float64:
+    squared: Float64 = value.real**2 + value.imag**2
+    return squared
+
+
+def _later(covariance: tuple[Float64, ...], step_s: float) -> tuple[Float64, Float64, Float64]:
+    """(S, M, P) each: variance of place, covariance, variance of speed after ``step_s``."""
+    place, mixed, speed = covariance
+    power = (SURGES**2)[:, None, None]
+    ahead = step_s * speed
+    return (
+        place + step_s * (2 * mixed + ahead) + power * step_s**3 / 3,
+        mixed + ahead + power * step_s**2 / 2,
+        speed + power * step_s,
+    )
