@@ -1,8 +1,8 @@
 """The whole way of a frame as one lazy chain: read, detect, estimate, record, track, smooth.
 
-Reading, finding people, and the net each run ahead in a thread of their own; recording, tracking, smoothing and
-whatever the caller does with a result (drawing, encoding) run in the caller's. Frames go through inference in fixed
-groups, so that which people share a batch depends on nothing but the frames' positions.
+Reading, finding people (but on CUDA, with the net), and the net each run ahead in a thread of their own; recording,
+tracking, smoothing and whatever the caller does with a result (drawing, encoding) run in the caller's. Frames go
+through inference in fixed groups, so that which people share a batch depends on nothing but the frames' positions.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     stop = Stop()
     timed = _timed(frames, stages.timings)
     read = prefetch(timed, depth=stages.group_frames, name="read", stop=stop, patience_s=PATIENCE_S)
-    found = prefetch(_find(read, stages), depth=1, name="detect", stop=stop)
+    found = _find(read, stages)
+    if stages.estimator.runtime.device.type != "cuda":  # There another thread would disturb the recording of graphs.
+        found = prefetch(found, depth=1, name="detect", stop=stop)
     groups = prefetch(_estimate(found, stages), depth=1, name="net")
     results = Followers(stages.tracker, stages.smoother, stages.timings).follow(_record(groups, stages))
     try:
@@ -120,7 +122,7 @@ class _Found(NamedTuple):
     known: Sequence[Poses] | None
 
 
-def _find(frames: Generator[Frame], stages: Stages) -> Iterator[_Found]:
+def _find(frames: Generator[Frame], stages: Stages) -> Generator[_Found]:
     """Find the people, a group at a time."""
     with closing(frames):
         while group := list(islice(frames, stages.group_frames)):
