@@ -36,6 +36,7 @@ class FakeEstimator:
     def __init__(self, fail_at: int | None = None) -> None:
         self.runtime = Runtime(torch.device("cpu"))
         self.layout = COCO
+        self.attention = None
         self.fail_at = fail_at
         self.groups: list[int] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.video import VideoSink
 from tposecli.source import open_video
 from tposecli.track import Tracker
-from tposecli.types import Frame, Result
+from tposecli.types import Boxes, Frame, Poses, Result
 
 
 def stages(**changes: Any) -> Stages:
@@ -50,6 +50,53 @@ def test_boxes_between_detections_are_interpolated(every: int) -> None:
     assert all(abs(result.poses.boxes.xyxy[0, 0] - result.frame.index) < 1e-3 for result in results)
     seen = sum(len(call) for call in cast(Any, chain.detector).calls)
     assert seen <= 40 / every + 2 * len(cast(Any, chain.detector).calls)
+
+
+def test_people_are_looked_for_while_the_net_works() -> None:
+    ahead = threading.Event()
+
+    class Detector(FakeDetector):
+        def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+            if len(self.calls) == 1:
+                ahead.set()
+            return super().detect(frames)
+
+    class Estimator(FakeEstimator):
+        def estimate(self, *group: Any) -> list[Result]:
+            assert ahead.wait(10)
+            return super().estimate(*group)
+
+    results = run(map(grey, range(24)), stages(detector=Detector(), estimator=cast(Any, Estimator())))
+    assert [result.frame.index for result in results] == list(range(24))
+
+
+def test_failure_in_the_detector_comes_after_the_results_before_it_and_ends_the_threads() -> None:
+    class Detector(FakeDetector):
+        def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+            if len(self.calls) == 2:
+                raise RuntimeError("the detector broke")
+            return super().detect(frames)
+
+    before, seen = threading.active_count(), []
+    with pytest.raises(RuntimeError, match="the detector broke"):
+        for result in run(map(grey, range(100)), stages(detector=Detector())):
+            seen.append(result.frame.index)
+    assert seen == list(range(16))
+    assert threading.active_count() == before
+
+
+def test_what_is_known_is_neither_looked_for_nor_measured() -> None:
+    first = list(run(map(grey, range(20)), stages()))
+
+    def known(frames: Sequence[Frame]) -> list[Poses] | None:
+        return [first[frame.index].poses for frame in frames] if frames[0].index < 16 else None
+
+    chain = stages(known=known)
+    results = list(run(map(grey, range(20)), chain))
+    assert [result.frame.index for result in results] == list(range(20))
+    assert all((again.poses.xy == once.poses.xy).all() for again, once in zip(results, first, strict=True))
+    assert cast(Any, chain.detector).calls == [list(range(16, 20))]
+    assert cast(Any, chain.estimator).groups == [4]
 
 
 def test_raw_poses_are_recorded_before_tracking_and_smoothing() -> None:
@@ -80,7 +127,7 @@ def test_frames_held_are_bounded() -> None:
     results = run(source(), stages())
     next(results)
     time.sleep(0.3)
-    assert read <= 5 * stages().group_frames
+    assert read <= 4 * stages().group_frames + 1
     results.close()
 
 

@@ -60,5 +60,36 @@ def test_no_more_than_depth_items_are_made_ahead() -> None:
     items = prefetch(source(), 3, "under-test")
     next(items)
     time.sleep(0.2)
-    assert len(made) <= 1 + 3 + 1
+    assert len(made) == 1 + 3
     items.close()
+
+
+def test_the_next_item_is_made_while_the_reader_works() -> None:
+    begun = threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 0
+        begun.set()
+        yield 1
+
+    items = prefetch(source(), 1, "under-test")
+    assert next(items) == 0
+    assert begun.wait(10)
+    items.close()
+
+
+def test_a_source_that_waits_for_room_is_closed_too() -> None:
+    closed = threading.Event()
+
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    items = prefetch(source(), 1, "under-test")
+    next(items)
+    time.sleep(0.1)
+    items.close()
+    assert closed.is_set() and not running()

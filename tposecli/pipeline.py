@@ -1,25 +1,28 @@
 """The whole way of a frame as one lazy chain: read, detect, estimate, record, track, smooth.
 
-Reading and inference each run ahead in a thread of their own; recording, tracking, smoothing and whatever the caller
-does with a result (drawing, encoding) run in the caller's. Frames go through inference in fixed groups, so that which
-people share a batch depends on nothing but the frames' positions.
+Reading, finding people (but on CUDA, with the net), and the net each run ahead in a thread of their own; recording,
+tracking, smoothing and whatever the caller does with a result (drawing, encoding) run in the caller's. Frames go
+through inference in fixed groups, so that which people share a batch depends on nothing but the frames' positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import NamedTuple
 
 from tposecli.detect.base import Detector
 from tposecli.detect.interpolate import detect_group
 from tposecli.follow import Followers
+from tposecli.models.backends.cpu import fast_products
 from tposecli.pose import PoseEstimator
 from tposecli.prefetch import Stop, prefetch
 from tposecli.smooth import Smoother
 from tposecli.timings import Timings
 from tposecli.track import Tracker
-from tposecli.types import Frame, Poses, Result
+from tposecli.types import Boxes, Frame, Poses, Result
 
 GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
 """Frames in a group, by kind of device: as many as fill a batch of a few people each."""
@@ -72,10 +75,20 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
         frames: A source; it is read in another thread.
         stages: What to do with them.
     """
+    # Set here, until all threads are done: were it the net's to set, what the detector computes would depend on chance.
+    with fast_products(stages.estimator.runtime.device):
+        yield from _run(frames, stages)
+
+
+def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
+    """The chain itself."""
     stop = Stop()
     timed = _timed(frames, stages.timings)
     read = prefetch(timed, depth=stages.group_frames, name="read", stop=stop, patience_s=PATIENCE_S)
-    groups = prefetch(_infer(read, stages), depth=1, name="infer")
+    found = _find(read, stages)
+    if stages.estimator.runtime.device.type != "cuda":  # There another thread would disturb the recording of graphs.
+        found = prefetch(found, depth=1, name="detect", stop=stop)
+    groups = prefetch(_estimate(found, stages), depth=1, name="net")
     results = Followers(stages.tracker, stages.smoother, stages.timings).follow(_record(groups, stages))
     try:
         yield from results
@@ -96,31 +109,46 @@ def _timed(frames: Iterable[Frame], timings: Timings) -> Iterator[Frame]:
         yield frame
 
 
-def _infer(frames: Iterator[Frame], stages: Stages) -> Iterator[list[Result]]:
-    """Detect and estimate, a group at a time."""
-    try:
+class _Found(NamedTuple):
+    """A group on its way from the detector to the net.
+
+    Attributes:
+        boxes: The people of each frame.
+        known: The poses, where an earlier run has measured them.
+    """
+
+    frames: Sequence[Frame]
+    boxes: Sequence[Boxes]
+    known: Sequence[Poses] | None
+
+
+def _find(frames: Generator[Frame], stages: Stages) -> Generator[_Found]:
+    """Find the people, a group at a time."""
+    with closing(frames):
         while group := list(islice(frames, stages.group_frames)):
-            poses = None if stages.known is None else stages.known(group)
-            results = _measured(group, stages) if poses is None else _as_known(group, poses, stages)
-            del group
+            known = None if stages.known is None else stages.known(group)
+            if known is not None:
+                boxes = [poses.boxes for poses in known]
+            else:
+                with stages.timings.measure("detect"):
+                    boxes = detect_group(stages.detector, group, stages.every)
+            yield _Found(group, boxes, known)
+
+
+def _estimate(groups: Generator[_Found], stages: Stages) -> Iterator[list[Result]]:
+    """What the net says of each group.
+
+    Of one that an earlier run has measured only attention is read once more, where that is wanted.
+    """
+    with closing(groups):
+        for frames, boxes, known in groups:
+            if known is not None and stages.estimator.attention is None:
+                yield [Result(frame, poses) for frame, poses in zip(frames, known, strict=True)]
+                continue
+            results = stages.estimator.estimate(frames, boxes, stages.timings)
+            if known is not None:
+                results = [replace(result, poses=poses) for result, poses in zip(results, known, strict=True)]
             yield results
-    finally:
-        frames.close()  # type: ignore[attr-defined]
-
-
-def _measured(group: Sequence[Frame], stages: Stages) -> list[Result]:
-    """What detector and net say of a group."""
-    with stages.timings.measure("detect"):
-        boxes = detect_group(stages.detector, group, stages.every)
-    return stages.estimator.estimate(group, boxes, stages.timings)
-
-
-def _as_known(group: Sequence[Frame], poses: Sequence[Poses], stages: Stages) -> list[Result]:
-    """A group as an earlier run measured it; its attention, where that is wanted, is read once more."""
-    if stages.estimator.attention is None:
-        return [Result(frame, known) for frame, known in zip(group, poses, strict=True)]
-    results = stages.estimator.estimate(group, [known.boxes for known in poses], stages.timings)
-    return [replace(result, poses=known) for result, known in zip(results, poses, strict=True)]
 
 
 def _record(groups: Iterable[Sequence[Result]], stages: Stages) -> Iterator[Result]:

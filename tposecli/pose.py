@@ -65,7 +65,7 @@ class PoseEstimator:
         mirror = self.layout.mirror if flip_test else None
         self.lanes: list[Lane] = []
         for device in self.runtime.devices:
-            own = copy.deepcopy(net)
+            own = copy.deepcopy(net) if self.runtime.others else net
             self.lanes.append(Lane(own, build_engine(own, self.runtime, exports, device), device, mirror, attention))
         self.net = self.lanes[0].net
 

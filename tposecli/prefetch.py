@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -40,7 +40,8 @@ def prefetch(
 
     Args:
         source: Anything iterable; it is consumed in the other thread only.
-        depth: How many finished items may wait, at least 1.
+        depth: How many items may wait or be in the making, at least 1: with 1, the next one is made while the reader
+            works on the last.
         name: Name of the thread, for debuggers.
         stop: Ends it from outside, also while the reader waits for an item.
         patience_s: How long to wait for the thread at the end where it may hang in a read that never returns; it is
@@ -49,27 +50,42 @@ def prefetch(
     Raises:
         Abandoned: ``stop`` was set.
     """
-    waiting: queue.Queue[T | _End] = queue.Queue(max(1, depth))
-    stopped = threading.Event()
-    thread = threading.Thread(target=_produce, args=(source, waiting, stopped), name=name, daemon=True)
+    ahead: _Ahead[T] = _Ahead(max(1, depth))
+    thread = threading.Thread(target=_produce, args=(source, ahead), name=name, daemon=True)
     thread.start()
     try:
         while True:
-            item = waiting.get() if stop is None else _get(waiting, stop)
+            item = ahead.waiting.get() if stop is None else _get(ahead.waiting, stop)
             if isinstance(item, _End):
                 if item.error is not None:
                     raise item.error
                 return
+            ahead.room.release()
             yield item
     finally:
-        stopped.set()
+        ahead.stopped.set()
+        ahead.room.release()
         deadline = None if patience_s is None else time.monotonic() + patience_s
         while thread.is_alive() and (deadline is None or time.monotonic() < deadline):
-            _drain(waiting)
             thread.join(timeout=0.05)
 
 
-def _get(waiting: queue.Queue[T | _End], stop: Stop) -> T | _End:
+class _Ahead(Generic[T]):
+    """What the two threads share.
+
+    Attributes:
+        waiting: Finished items; ``room`` bounds them, so that putting one here never blocks.
+        room: A place for each item that may be made ahead, taken before it is begun.
+        stopped: Nobody reads any more.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self.waiting: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
+        self.room = threading.Semaphore(depth)
+        self.stopped = threading.Event()
+
+
+def _get(waiting: queue.SimpleQueue[T | _End], stop: Stop) -> T | _End:
     """The next item, or ``Abandoned``."""
     while not stop.is_set():
         try:
@@ -79,13 +95,13 @@ def _get(waiting: queue.Queue[T | _End], stop: Stop) -> T | _End:
     raise Abandoned
 
 
-def _produce(source: Iterable[T], waiting: queue.Queue[T | _End], stopped: threading.Event) -> None:
-    """Fill the queue until the source ends, fails, or nobody reads any more."""
+def _produce(source: Iterable[T], ahead: _Ahead[T]) -> None:
+    """Make items, as many as there is room for, until the source ends, fails, or nobody reads any more."""
     items = iter(source)
     error: BaseException | None = None
     try:
-        while not stopped.is_set():
-            waiting.put(next(items))
+        while ahead.room.acquire() and not ahead.stopped.is_set():
+            ahead.waiting.put(next(items))
     except StopIteration:
         pass
     except BaseException as failure:  # noqa: BLE001 - carried to the reader, which raises it
@@ -94,13 +110,4 @@ def _produce(source: Iterable[T], waiting: queue.Queue[T | _End], stopped: threa
         close = getattr(items, "close", None)
         if close is not None:
             close()
-    waiting.put(_End(error))
-
-
-def _drain(waiting: queue.Queue[T | _End]) -> None:
-    """Throw away what waits, so that a blocked producer can go on and notice that it was stopped."""
-    try:
-        while True:
-            waiting.get_nowait()
-    except queue.Empty:
-        return
+    ahead.waiting.put(_End(error))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from tposecli.models.encoder import SelfAttention
 from tposecli.models.net import PoseNet
@@ -19,12 +19,19 @@ def fold(net: Net) -> Net:
     """A copy in evaluation mode whose batch normalisations are folded into the convolutions before them."""
     folded = copy.deepcopy(net).eval()
     for module in list(folded.modules()):
-        for (first, conv), (second, norm) in pairwise(list(module.named_children())):
+        for (_, conv), (second, norm) in pairwise(list(module.named_children())):
             if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
-                transposed = isinstance(conv, nn.ConvTranspose2d)
-                setattr(module, first, fuse_conv_bn_eval(conv, norm, transpose=transposed))
+                _take_in(conv, norm)
                 setattr(module, second, nn.Identity())
     return folded
+
+
+def _take_in(conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
+    """Let the convolution do, in place, what the normalisation after it does."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    transposed = isinstance(conv, nn.ConvTranspose2d)
+    conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics, transposed)
 
 
 def for_prediction(net: PoseNet) -> PoseNet:

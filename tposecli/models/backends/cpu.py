@@ -130,6 +130,8 @@ def onednn_pays() -> bool:
     It lets oneDNN multiply. On processors whose tiles (AMX) multiply only bfloat16 it rounds to that, which must not
     happen unasked; on AMD processors it is up to twice as fast as MKL. So it is tried.
     """
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False  # There the setting changes nothing.
     before = torch.get_float32_matmul_precision()
     generator = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(size, 256, generator=generator) for size in (768, 512))
