@@ -14,19 +14,25 @@ from torch.nn import functional
 
 from tposecli.errors import WeightsError
 from tposecli.models import build
-from tposecli.models.mobilenet import STAGES
+from tposecli.models.mobilenet import MOBILENET150, STAGES
+from tposecli.models.person_detector import PersonDetector
 from tposecli.models.transpose_m import TransPoseM
-from tposecli.train.movenet import HEAD, start_from_movenet
+from tposecli.train.movenet import HEAD, detector_from_movenet, start_from_movenet
 
 PREFIX = "StatefulPartitionedCall/"
 EXTRACTOR = f"{PREFIX}center_net_mobile_net_v2fpn_feature_extractor/model_1/"
-WIDTHS = (32, 40, 56, 112, 168, 280, 560)
+HEADS = {
+    "thunder": ((HEAD.rstrip("/"), 4, 5, 17),),
+    "multipose": (("center_0", 3, 4, 1), ("box_scale_0", 4, 5, 2), ("box_offset_0", 5, 6, 2)),
+}
+"""Of each graph its maps: name, numbers of their two layers, outputs."""
+WIDTHS = {"thunder": (56, 32, 40, 56, 112, 168, 280, 560), "multipose": (48, *MOBILENET150.stages, 480)}
 SIZE = (64, 48)
 Arrays = dict[str, np.ndarray]
 
 
-def shapes() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the arrays of ``movenet-thunder``, height and width first."""
+def shapes(graph: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the arrays, height and width first."""
     found: dict[str, tuple[int, ...]] = {}
 
     def conv(name: str, inputs: int, outputs: int, size: int = 1) -> None:
@@ -37,48 +43,51 @@ def shapes() -> dict[str, tuple[int, ...]]:
         found[f"{name}/Conv2D/ReadVariableOp"] = (1, 1, inputs, outputs)
         found[f"{name}/BiasAdd/ReadVariableOp"] = (outputs,)
 
-    conv(f"{EXTRACTOR}model/Conv1", 3, 56, 3)
-    for number, (inputs, outputs, _, expansion) in enumerate(blocks()):
+    widths = WIDTHS[graph]
+    conv(f"{EXTRACTOR}model/Conv1", 3, widths[0], 3)
+    for number, (inputs, outputs, _, expansion) in enumerate(blocks(widths)):
         name = f"{EXTRACTOR}model/block_{number}" if number else f"{EXTRACTOR}model/expanded_conv"
         if expansion > 1:
             conv(f"{name}_expand", inputs, inputs * expansion)
         found[f"{name}_depthwise/depthwise_weights"] = (3, 3, inputs * expansion, 1)
         found[f"{name}_depthwise/depthwise_bn_offset"] = (inputs * expansion,)
         conv(f"{name}_project", inputs * expansion, outputs)
-    conv(f"{EXTRACTOR}model/Conv_1", 560, 1280)
-    for name, inputs, outputs in (
+    conv(f"{EXTRACTOR}model/Conv_1", widths[-1], 1280)
+    sides = (
         ("conv2d", 1280, 64),
-        ("conv2d_1", 112, 64),
-        ("conv2d_2", 56, 32),
-        ("conv2d_3", 40, 24),
-    ):
+        ("conv2d_1", widths[4], 64),
+        ("conv2d_2", widths[3], 32),
+        ("conv2d_3", widths[2], 24),
+    )
+    for name, inputs, outputs in sides:
         plain(EXTRACTOR + name, inputs, outputs)
     for name, inputs, outputs in (("", 64, 32), ("_1", 32, 24), ("_2", 24, 24)):
         found[f"{EXTRACTOR}separable_conv2d{name}/separable_conv2d/ReadVariableOp"] = (3, 3, inputs, 1)
         found[f"{EXTRACTOR}separable_conv2d{name}/separable_conv2d_weights"] = (1, 1, inputs, outputs)
         found[f"{EXTRACTOR}separable_conv2d{name}/separable_conv2d_bn_offset"] = (outputs,)
-    found[f"{PREFIX}{HEAD}separable_conv2d_4/separable_conv2d/ReadVariableOp"] = (3, 3, 24, 1)
-    found[f"{PREFIX}{HEAD}separable_conv2d_4/separable_conv2d/ReadVariableOp_1"] = (1, 1, 24, 96)
-    found[f"{PREFIX}{HEAD}separable_conv2d_4/BiasAdd/ReadVariableOp"] = (96,)
-    plain(f"{PREFIX}{HEAD}conv2d_5", 96, 17)
+    for name, number, last, outputs in HEADS[graph]:
+        mix = f"{PREFIX}{name}/separable_conv2d_{number}"
+        found[f"{mix}/separable_conv2d/ReadVariableOp"] = (3, 3, 24, 1)
+        found[f"{mix}/separable_conv2d/ReadVariableOp_1"] = (1, 1, 24, 96)
+        found[f"{mix}/BiasAdd/ReadVariableOp"] = (96,)
+        plain(f"{PREFIX}{name}/conv2d_{last}", 96, outputs)
     return found
 
 
-def blocks() -> list[tuple[int, int, int, int]]:
+def blocks(widths: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
     """Inputs, outputs, stride and expansion of every block of MobileNetV2."""
-    found, inputs = [], 56
-    for (expansion, stride, count), outputs in zip(STAGES, WIDTHS, strict=True):
+    found, inputs = [], widths[0]
+    for (expansion, stride, count), outputs in zip(STAGES, widths[1:], strict=True):
         for block in range(count):
             found.append((inputs, outputs, stride if block == 0 else 1, expansion))
             inputs = outputs
     return found
 
 
-@pytest.fixture(scope="module")
-def arrays() -> Arrays:
+def random_arrays(graph: str) -> Arrays:
     rng = np.random.default_rng(5)
     found = {}
-    for name, shape in shapes().items():
+    for name, shape in shapes(graph).items():
         fan = int(np.prod(shape[:3])) if shape[-1] > 1 or len(shape) == 1 else 9
         scale = 0.1 if len(shape) == 1 else np.sqrt(2 / fan)
         found[name] = (rng.standard_normal(shape) * scale).astype("<f2")
@@ -89,9 +98,17 @@ def arrays() -> Arrays:
 
 
 @pytest.fixture(scope="module")
+def arrays() -> Arrays:
+    return random_arrays("thunder")
+
+
+@pytest.fixture(scope="module")
 def graph(arrays: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("movenet"), arrays)
+
+
+def written(folder: Path, arrays: Arrays) -> Path:
     """The files as Google publishes them."""
-    folder = tmp_path_factory.mktemp("movenet")
     weights = [
         {"name": name, "shape": list(values.shape), "dtype": "float32", "quantization": {"dtype": "float16"}}
         for name, values in arrays.items()
@@ -105,7 +122,8 @@ def graph(arrays: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
 class MoveNet:
     """The graph, operation by operation."""
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: Arrays, graph: str = "thunder") -> None:
+        self.widths = WIDTHS[graph]
         self.arrays = {name: torch.from_numpy(values.astype(np.float32)) for name, values in arrays.items()}
 
     def conv(self, x: Tensor, name: str, stride: int = 1, act: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -124,7 +142,7 @@ class MoveNet:
         """(B, H, W, 3) bytes to the finest map of the pyramid."""
         x = self.conv(pixels.permute(0, 3, 1, 2) / 127.5 - 1, "Conv1", 2, functional.relu6)
         sides = {}
-        for number, (inputs, outputs, stride, expansion) in enumerate(blocks()):
+        for number, (inputs, outputs, stride, expansion) in enumerate(blocks(self.widths)):
             name = f"block_{number}" if number else "expanded_conv"
             wide = self.conv(x, f"{name}_expand", 1, functional.relu6) if expansion > 1 else x
             parts = (self.arrays[f"{EXTRACTOR}model/{name}_depthwise/depthwise_{p}"] for p in ("weights", "bn_offset"))
@@ -145,13 +163,13 @@ class MoveNet:
             x = functional.relu(functional.conv2d(x, mix, self.arrays[f"{name}_bn_offset"]))
         return x
 
-    def odds(self, merged: Tensor) -> Tensor:
-        """Logarithm of the odds that a joint is there, (B, 17, h, w)."""
-        name = f"{PREFIX}{HEAD}separable_conv2d_4"
-        x = self.filtered(merged, self.arrays[f"{name}/separable_conv2d/ReadVariableOp"])
-        mix = self.arrays[f"{name}/separable_conv2d/ReadVariableOp_1"].permute(3, 2, 0, 1)
-        x = functional.relu(functional.conv2d(x, mix, self.arrays[f"{name}/BiasAdd/ReadVariableOp"]))
-        return self.plain(x, f"{PREFIX}{HEAD}conv2d_5")
+    def head(self, merged: Tensor, name: str, number: int, last: int) -> Tensor:
+        """One of the maps, (B, outputs, h, w)."""
+        name, mix = f"{PREFIX}{name}", f"{PREFIX}{name}/separable_conv2d_{number}"
+        x = self.filtered(merged, self.arrays[f"{mix}/separable_conv2d/ReadVariableOp"])
+        weight = self.arrays[f"{mix}/separable_conv2d/ReadVariableOp_1"].permute(3, 2, 0, 1)
+        x = functional.relu(functional.conv2d(x, weight, self.arrays[f"{mix}/BiasAdd/ReadVariableOp"]))
+        return self.plain(x, f"{name}/conv2d_{last}")
 
 
 def _same(x: Tensor, stride: int, kernel: int) -> Tensor:
@@ -190,7 +208,7 @@ def test_the_pyramid_is_movenets(begun: TransPoseM, arrays: Arrays, crops: Tenso
 def test_the_head_is_movenets(begun: TransPoseM, arrays: Arrays) -> None:
     merged = torch.rand(2, 24, 16, 12, generator=torch.Generator().manual_seed(1))
     folded = functional.pad(functional.pixel_unshuffle(merged, 2), (0, 0, 0, 0, 0, 32))
-    expected = MoveNet(arrays).odds(merged).sigmoid()
+    expected = MoveNet(arrays).head(merged, HEAD.rstrip("/"), 4, 5).sigmoid()
     assert abs(begun.head(folded) - expected).max() < 1e-4
 
 
@@ -222,3 +240,24 @@ def test_what_is_no_such_graph_is_refused(graph: Path, crops: Tensor, tmp_path: 
     assert isinstance(net, TransPoseM)
     with pytest.raises(WeightsError, match=r"thunder\.json: not MoveNet's graph"):
         start_from_movenet(net, path, crops[:2])
+
+
+@torch.inference_mode()
+def test_the_detector_is_multipose(tmp_path: Path) -> None:
+    arrays = random_arrays("multipose")
+    net = PersonDetector().eval()
+    detector_from_movenet(net, written(tmp_path, arrays))
+    picture = torch.from_numpy(np.random.default_rng(8).integers(0, 256, (1, 64, 96, 3), np.uint8))
+    dense = net(picture.permute(0, 3, 1, 2))
+    movenet = MoveNet(arrays, "multipose")
+    merged = movenet.merged(picture)
+    likeness, size, offset = (movenet.head(merged, *head[:3])[0] for head in HEADS["multipose"])
+    peaks = dense.logit[0].isfinite().nonzero()[:, 0].tolist()
+    assert 1 < len(peaks) < 16 * 24 / 2
+    for cell in peaks:
+        row, column = divmod(cell, 24)
+        assert dense.logit[0, cell] == pytest.approx(float(likeness[0, row, column]), abs=1e-3)
+        assert likeness[0, row, column] >= likeness[0, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max()
+        (y, x), (height, width) = offset[:, row, column].tolist(), size[:, row, column].abs().tolist()
+        middle, reach = np.array([column + x, row + y]) * 4, np.array([width, height]) * 2
+        np.testing.assert_allclose(dense.xyxy[0, cell], [*(middle - reach), *(middle + reach)], atol=0.02)
