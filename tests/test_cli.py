@@ -106,7 +106,7 @@ def test_json_says_where_it_came_from_and_is_strict(walk: tuple[Path, Result]) -
 
     content = json.loads((walk[0] / "walk.json").read_text(), parse_constant=refuse)
     info = content["info"]
-    assert info["model"] == "transpose-r18-a3"
+    assert info["model"] == "transpose-m-a3"
     assert len(info["weights_sha256"]) == 64
     assert "tpose video" in info["command"] or "command" in info
     assert [image["frame_index"] for image in content["images"]] == list(range(135))
@@ -213,7 +213,7 @@ def test_usage_errors_name_the_remedy(tmp_path: Path, media: Path, arguments: li
 def test_models_are_listed() -> None:
     result = tpose("models")
     assert result.exit_code == 0
-    for name in ("transpose-r18-a3", "transpose-r-a3", "transpose-r-a4", "transpose-h-s", "transpose-h-a6"):
+    for name in ("transpose-m-a3", "transpose-r18-a3", "transpose-r-a3", "transpose-r-a4", "transpose-h-s", "transpose-h-a6"):
         assert name in result.output
 
 

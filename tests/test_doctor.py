@@ -35,10 +35,10 @@ def test_it_tells_what_there_is(home: Path) -> None:
     assert findings["versions"]["python"]["value"] == sys.version.split()[0]
     assert findings["codecs"]["encoder libx264"]["value"] == "yes"
     assert findings["places"]["cache"]["value"] == str(home / "cache")
-    assert findings["weights"]["transpose-r18-a3"]["value"].endswith(".safetensors")
+    assert findings["weights"]["transpose-m-a3"]["value"].endswith(".safetensors")
     assert findings["weights"]["transpose-h-a6"]["value"] == "not here"
     assert "tpose weights pull transpose-h-a6" in findings["weights"]["transpose-h-a6"]["note"]
-    assert findings["choices"]["--model"]["value"] == "transpose-r18-a3"
+    assert findings["choices"]["--model"]["value"] == "transpose-m-a3"
 
 
 def test_text_says_the_same(home: Path) -> None:

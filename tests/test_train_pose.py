@@ -29,7 +29,7 @@ from tposecli.sinks.journal import journal_path
 from tposecli.skeleton import COCO, Layout
 from tposecli.train import pose_data
 from tposecli.train.pose import BEST, WEIGHTS, train
-from tposecli.train.pose_augment import NONE, Augmentation, Cutter, Sample, View, mirrored
+from tposecli.train.pose_augment import NONE, Augmentation, Cutter, Sample, View, beside, mirrored
 from tposecli.train.pose_batches import Batches, Drawing, shares
 from tposecli.train.pose_data import Person, Photos, read_people, read_picture, with_pictures
 from tposecli.train.pose_init import start_from
@@ -259,6 +259,18 @@ class TestCrops:
         np.testing.assert_allclose(twice.xy, sample.xy, atol=1e-5)
         maps, back = (gaussians(torch.from_numpy(one.xy)[None], (48, 36), 2.0) for one in (sample, other))
         torch.testing.assert_close(heatmap.flip_back(back), maps, atol=1e-5, rtol=1e-4)
+
+    def test_a_neighbour_hides_what_is_behind_and_leaves_the_rest(self) -> None:
+        image, other = np.zeros((64, 48, 3), np.uint8), np.full((64, 48, 3), 200, np.uint8)
+        xy = np.stack([np.arange(12, dtype=np.float32), np.full(12, 8, np.float32)], axis=1)
+        sides = set()
+        for seed in range(20):
+            shown = beside(np.random.default_rng(seed), Sample(image, xy, np.ones(12, np.float32)), other)
+            columns = shown.image.reshape(64, -1)[0, ::3] == 200
+            assert 0.15 < columns.mean() < 0.45 and columns[0] != columns[-1]
+            assert np.array_equal(shown.weight == 0, columns[(xy[:, 0] * 4).astype(int)])
+            sides.add(bool(columns[0]))
+        assert len(sides) == 2 and not image.any()
 
     def test_crops_depend_on_the_generator_alone(self) -> None:
         picture = np.random.default_rng(1).integers(0, 255, (300, 200, 3), np.uint8)

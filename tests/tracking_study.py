@@ -94,7 +94,7 @@ def measured(clip: Sequence[Moment]) -> list[Poses]:
 
     weights = bundled_file("person-detector.safetensors")
     assert weights is not None
-    detector, estimator = BundledDetector(weights), PoseEstimator("transpose-r18-a3")
+    detector, estimator = BundledDetector(weights), PoseEstimator("transpose-m-a3")
     frames = [Frame(moment.shot.image, index, index / FPS) for index, moment in enumerate(clip)]
     groups = [frames[start : start + 8] for start in range(0, len(frames), 8)]
     return [result.poses for group in groups for result in estimator.estimate(group, detector.detect(group))]

@@ -70,6 +70,7 @@ augmentation_options = shared.together(
     click.option("--colour", type=CHANCE, default=0.0, show_default=True, help="Chance of other colours."),
     click.option("--blur", type=CHANCE, default=0.0, show_default=True, help="Chance of a blur."),
     click.option("--cut-out", type=CHANCE, default=0.0, show_default=True, help="Chance of covered parts."),
+    click.option("--neighbour", type=CHANCE, default=0.0, show_default=True, help="Chance of somebody at a side."),
 )
 
 length_options = shared.together(

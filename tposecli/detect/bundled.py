@@ -19,7 +19,7 @@ from tposecli.types import Boxes, Float32, Frame, Image
 
 SIZE = 256
 """Longer side, pixels, to which a frame is scaled before the net sees it: the size MoveNet MultiPose was made for."""
-MIN_SCORE = 0.4
+MIN_SCORE = 0.45
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16

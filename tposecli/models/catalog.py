@@ -70,8 +70,8 @@ class ModelSpec:
 
     @property
     def least_bytes(self) -> int:
-        """A checkpoint smaller than this is incomplete: float32 parameters, and 3% for their rounding here."""
-        return int(self.parameters_m * 4e6 * 0.97)
+        """A checkpoint smaller than this is incomplete: float32, half precision if bundled; 3% for the rounding here."""
+        return int(self.parameters_m * (2e6 if self.bundled else 4e6) * 0.97)
 
     @property
     def bundled(self) -> bool:
@@ -90,6 +90,8 @@ CATALOG: Final = (
         parameters_m=5.3,
         macs_g=1.27,
         file="transpose-m-a3.safetensors",
+        sha256="034c9f4c7ccc00afdc8db9610954cab15391b4ea25304b2e1b3e73a29ab1ba36",
+        licence="Apache-2.0",
     ),
     ModelSpec(
         name="transpose-r18-a3",
@@ -181,7 +183,7 @@ CATALOG: Final = (
 
 AUTO_OFFICIAL: Final = "transpose-r-a4"
 """What ``--model auto`` takes when its weights are at hand."""
-AUTO_BUNDLED: Final = "transpose-r18-a3"
+AUTO_BUNDLED: Final = "transpose-m-a3"
 """What ``--model auto`` takes otherwise."""
 
 

@@ -39,6 +39,7 @@ class Augmentation:
         colour: Chance of other brightness, contrast, gamma, saturation and tint.
         blur: Chance of a blurred or coarser picture.
         cut_out: Chance of one to three covering rectangles.
+        neighbour: Chance that somebody else stands in a strip at one side.
     """
 
     rotation: float = 45.0
@@ -50,6 +51,7 @@ class Augmentation:
     colour: float = 0.0
     blur: float = 0.0
     cut_out: float = 0.0
+    neighbour: float = 0.0
 
 
 NONE = Augmentation(rotate=0, scale=0, half_body=0, flip=0)
@@ -165,6 +167,19 @@ def mirrored(sample: Sample, layout: Layout) -> Sample:
     xy = sample.xy[order]
     xy[:, 0] = sample.image.shape[1] // 4 - 1 - xy[:, 0]
     return Sample(np.ascontiguousarray(sample.image[:, ::-1]), xy, sample.weight[order])
+
+
+def beside(rng: Rng, sample: Sample, other: Image) -> Sample:
+    """The sample with the middle of another crop in a strip at its left or right; joints behind it teach nothing."""
+    width = sample.image.shape[1]
+    strip = round(width * rng.uniform(0.2, 0.4))
+    start = round((width - strip) * rng.uniform(0.4, 0.6))
+    place = 0 if rng.random() < 0.5 else width - strip
+    image = sample.image.copy()
+    image[:, place : place + strip] = other[:, start : start + strip]
+    across = sample.xy[:, 0] * 4
+    hidden = (across >= place) & (across < place + strip)
+    return Sample(image, sample.xy, np.where(hidden, np.float32(0), sample.weight))
 
 
 def recoloured(rng: Rng, image: Image) -> Image:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tposecli.prefetch import prefetch
 from tposecli.skeleton import Layout
-from tposecli.train.pose_augment import Augmentation, Cutter, Sample
+from tposecli.train.pose_augment import Augmentation, Cutter, Sample, beside
 from tposecli.train.pose_data import read_picture
 from tposecli.train.pose_rendered import render_one, size_for
 from tposecli.train.pose_sources import Source
@@ -86,8 +86,15 @@ class Batches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """The batch of that number."""
         first = index * self._drawing.batch
-        samples = [self._sample(number) for number in range(first, first + self._drawing.batch)]
-        return stack(samples)
+        alone = [self._sample(number) for number in range(first, first + self._drawing.batch)]
+        rng = np.random.default_rng([self._drawing.seed, index, 2])
+        chances = rng.random(len(alone)) < self._drawing.augmentation.neighbour
+        return stack(
+            [
+                beside(rng, sample, alone[place - 1].image) if chance else sample
+                for place, (sample, chance) in enumerate(zip(alone, chances, strict=True))
+            ]
+        )
 
     def _sample(self, number: int) -> Sample:
         drawing = self._drawing
