@@ -31,11 +31,12 @@ from tposecli.fetch.download import Downloads, Remote, flaw, sources
 from tposecli.fetch.request import Failed, Patience, shown
 from tposecli.files import part_path
 from tposecli.models import find_spec
+from tposecli.models.catalog import AUTO_BUNDLED
 from tposecli.models.files import AUTO_STAMP, Checkpoint, check, fetch, resolve
 
 QUICK = Patience(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01)
 NAME = "small.pth"
-BUNDLED = "transpose-r18-a3"
+BUNDLED = AUTO_BUNDLED
 OFFICIAL = find_spec("transpose-r-a4")
 
 

@@ -70,7 +70,7 @@ class ModelSpec:
 
     @property
     def least_bytes(self) -> int:
-        """A checkpoint smaller than this is incomplete: float32, half precision if bundled; 3% for the rounding here."""
+        """A checkpoint smaller than this is incomplete: float32, half of that if bundled, 3% for the rounding here."""
         return int(self.parameters_m * (2e6 if self.bundled else 4e6) * 0.97)
 
     @property
@@ -88,7 +88,7 @@ CATALOG: Final = (
         hidden=256,
         heads=4,
         parameters_m=5.3,
-        macs_g=1.27,
+        macs_g=1.72,
         file="transpose-m-a3.safetensors",
         sha256="034c9f4c7ccc00afdc8db9610954cab15391b4ea25304b2e1b3e73a29ab1ba36",
         licence="Apache-2.0",
