@@ -90,7 +90,7 @@ CATALOG: Final = (
         parameters_m=5.3,
         macs_g=1.72,
         file="transpose-m-a3.safetensors",
-        sha256="034c9f4c7ccc00afdc8db9610954cab15391b4ea25304b2e1b3e73a29ab1ba36",
+        sha256="993686224b5e9c13d741fb6de99eb0faa624e1d7b82bf32008453d0b143faf83",
         licence="Apache-2.0",
     ),
     ModelSpec(
