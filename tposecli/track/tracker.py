@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,8 @@ from tposecli.track.likeness import certainty, likeness
 from tposecli.track.memory import Tracks, nobody
 from tposecli.track.options import TrackOptions
 from tposecli.types import UNTRACKED, Poses
+
+Mask = NDArray[np.bool_]
 
 WEAK_S: Final = 0.3
 """Seconds out of sight after which a weak person does not continue a track any more."""
@@ -53,17 +54,20 @@ class Tracker:
         bodies = Bodies.of(poses, self._options.min_score, self._anatomy)
         tracks = self._now(bodies, time_s)
         strong = poses.boxes.score >= self._options.activation
-        rows, people = self._assign(tracks, bodies, strong, time_s)
+        expected = tracks.expected()
+        alike = likeness(tracks, expected, bodies, time_s, self._options)
+        faded = time_s - tracks.seen_s > WEAK_S
+        rows, people = self._assign(alike, certainty(expected), strong, faded)
         ids = np.full(len(poses), UNTRACKED, np.int64)
         ids[people] = tracks.track_id[rows]
-        tracks = tracks.met(rows, bodies[people], time_s)
+        tracks = tracks.met(rows, expected, bodies[people], time_s)
         new = np.flatnonzero(strong & (ids == UNTRACKED))
         if len(new):
             ids[new] = self._next_id + np.arange(len(new))
             self._next_id += len(new)
             tracks += Tracks.born(ids[new], bodies[new], time_s)
         self._tracks, self._time_s = tracks, time_s
-        return replace(poses, track_id=ids)
+        return Poses(poses.boxes, poses.xy, poses.score, ids, poses.flags)
 
     def _now(self, bodies: Bodies, time_s: float) -> Tracks:
         """The tracks seen not too long ago, as they should be now."""
@@ -75,27 +79,36 @@ class Tracker:
         living = (away <= options.lost_s) & (proven | (away <= options.birth_s))
         return (known if living.all() else known[living]).after(max(time_s - self._time_s, 0))
 
-    def _assign(
-        self, tracks: Tracks, bodies: Bodies, strong: NDArray[np.bool_], time_s: float
-    ) -> tuple[Indices, Indices]:
-        """Rows of tracks and the people that continue them."""
-        alike = likeness(tracks, bodies, time_s, self._options)
+    def _assign(self, alike: Float64, sure: Float64, strong: Mask, faded: Mask) -> tuple[Indices, Indices]:
+        """Rows of tracks, rising, and the people that continue them.
+
+        Args:
+            alike: (T, N) likeness.
+            sure: (T,) how well the place of each track is known.
+            strong: (N,) confident people.
+            faded: (T,) out of sight for too long to be continued by the others.
+        """
         gate = self._options.gate
         least = max(gate * SHY, 1e-6)
-        worth = np.log(np.maximum(alike * certainty(tracks)[:, None], least) / least)
+        worth = np.log(np.maximum(alike * sure[:, None], least) / least)
         worth[alike < gate] = 0
-        rows, people = _pairs(np.where(strong, worth, 0))
         if strong.all():
-            return rows, people
+            return _pairs(worth)
+        rows, people = _pairs(np.where(strong, worth, 0))
         worth[:, strong] = 0
         worth[rows] = 0
-        worth[time_s - tracks.seen_s > WEAK_S] = 0
+        worth[faded] = 0
         weak_rows, weak_people = _pairs(worth)
-        return np.concatenate([rows, weak_rows]), np.concatenate([people, weak_people])
+        all_rows = np.concatenate([rows, weak_rows])
+        order = all_rows.argsort()
+        return all_rows[order], np.concatenate([people, weak_people])[order]
 
 
 def _pairs(worth: Float64) -> tuple[Indices, Indices]:
     """The assignment of greatest worth, less the pairs that are worth nothing."""
+    rows, people = worth.nonzero()
+    if len(rows) == len(set(rows.tolist())) == len(set(people.tolist())):
+        return rows, people  # nobody is in doubt
     rows, people = matched(worth)
     fits = worth[rows, people] > 0
     return rows[fits], people[fits]
