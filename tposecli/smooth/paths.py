@@ -8,6 +8,7 @@ says so, go on most steadily. Vectors are complex numbers here, x and y, in size
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,9 @@ NOISE: Final = 0.014
 
 SURGES: Final = np.array([0.2, 1.0, 4.0])
 """(S,) how erratically vectors may change, at rest, walking, kicking: white acceleration, sizes / s^2 / sqrt(Hz)."""
+
+GAINS, LEARNT_FROM = [0, 0, 1], [0, 1, 1]
+"""Which gain times which entry each entry of the covariance loses by a measurement."""
 
 VAGUE: Final = (1e2, 0.0, 1e4)
 """Covariance of a vector and its speed before anything was measured."""
@@ -95,22 +99,17 @@ class Course:
     def of(cls, vector: Complex, known: Mask, step_s: Float64, most: float) -> Course:
         """The filters' run; what surprises them by more than ``most`` moves them less."""
         shape = (len(step_s), len(SURGES), *known.shape[1:])
-        gain, spread, surprise = np.zeros((2, *shape)), np.zeros(shape), np.zeros(shape)
-        expected = np.zeros(shape, np.complex128)
-        place, speed = np.zeros((2, *shape[1:]), np.complex128)
-        covariance = tuple(np.full(shape[1:], value) for value in VAGUE)
+        gain, spread = _filters(known, step_s, shape)
+        expected, surprise = np.zeros(shape, np.complex128), np.zeros(shape)
+        half, state = 0.5 / spread, np.zeros((2, *shape[1:]), np.complex128)
+        place, speed = state
         for t, step in enumerate(step_s.tolist()):
-            own, mixed, other = _later(covariance, step)
-            spread[t] = own + NOISE**2
-            share = known[t] / spread[t]
-            gain[0, t], gain[1, t] = first, second = own * share, mixed * share
-            covariance = own - first * own, mixed - first * mixed, other - second * mixed
-            expected[t] = place = place + step * speed
+            place += step * speed
+            expected[t] = place
             miss = vector[t] - place
-            surprise[t] = _squared(miss) / (2 * spread[t])
+            np.multiply(_squared(miss), half[t], out=surprise[t])
             miss *= most / np.maximum(surprise[t], most)
-            place = place + first * miss
-            speed = speed + second * miss
+            state += gain[:, t] * miss
         return cls(vector, known, step_s, gain, spread, expected, surprise)
 
 
@@ -191,13 +190,24 @@ def _squared(value: Complex) -> Float64:
     return squared
 
 
-def _later(covariance: tuple[Float64, ...], step_s: float) -> tuple[Float64, Float64, Float64]:
-    """(S, M, P) each: variance of place, covariance, variance of speed after ``step_s``."""
-    place, mixed, speed = covariance
-    power = (SURGES**2)[:, None, None]
-    ahead = step_s * speed
-    return (
-        place + step_s * (2 * mixed + ahead) + power * step_s**3 / 3,
-        mixed + ahead + power * step_s**2 / 2,
-        speed + power * step_s,
-    )
+def _filters(known: Mask, step_s: Float64, shape: tuple[int, ...]) -> tuple[Float64, Float64]:
+    """Gains and spread of a :class:`Course`, of ``shape`` (T, S, M, P): they depend on what is known, not on where."""
+    gain, spread = np.zeros((2, *shape)), np.zeros(shape)
+    covariance = np.empty((3, *shape[1:]))
+    covariance[:] = np.reshape(VAGUE, (3, 1, 1, 1))
+    for t, step in enumerate(step_s.tolist()):
+        grow, added = _later(step)
+        covariance = grow.dot(covariance.reshape(3, -1)).reshape(covariance.shape)
+        covariance += added
+        np.add(covariance[0], NOISE**2, out=spread[t])
+        gains = np.multiply(covariance[:2], known[t] / spread[t], out=gain[:, t])
+        covariance -= gains[GAINS] * covariance[LEARNT_FROM]
+    return gain, spread
+
+
+@lru_cache(maxsize=256)
+def _later(step_s: float) -> tuple[Float64, Float64]:
+    """What ``step_s`` does to variance of place, covariance, variance of speed: (3, 3), and (3, S, 1, 1) added."""
+    grow = np.array([[1, 2 * step_s, step_s**2], [0, 1, step_s], [0, 0, 1]])
+    added = np.multiply.outer([step_s**3 / 3, step_s**2 / 2, step_s], SURGES**2)
+    return grow, added[..., None, None]
