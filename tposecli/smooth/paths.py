@@ -32,6 +32,9 @@ FIRST: Final = 2
 SIGNS: Final = STATES[:, FIRST:]
 """(4, P) the states of the pairs that are evidence."""
 
+WAYS: Final = np.concatenate([SIGNS.T > 0, SIGNS.T < 0]).astype(np.float64)
+"""(2 P, 4) whether each state takes each pair as it is, and whether it takes it turned round."""
+
 SURVIVORS: Final = 2
 """Paths that are followed to each state: the better one may turn out to be the worse once more is seen."""
 
@@ -127,8 +130,10 @@ class Paths:
     """
 
     def __init__(self, course: Course, people: Indices, spread: Float64, costs: Costs) -> None:
-        self._vector, self._known = course.vector[:, people, None], course.known[:, people, None]
-        self._step_s, self._costs = course.step_s.tolist(), costs
+        vector, self._known = course.vector[:, people, None], course.known[:, people, None]
+        self._vector, self._turned = vector, SIGNS[LAST] * vector
+        self._ways = np.stack([vector, -vector], axis=3)[:, :, :, None]
+        self._step_s, self._costs, self._floor = course.step_s.tolist(), costs, np.exp(-costs.most)
         self._gain = np.moveaxis(course.gain[..., people, :], 2, 3)[:, :, :, None]
         wide = np.moveaxis(spread[:, :, people], 1, 2)[:, :, None]
         self._sharpness, self._peak = 0.5 / wide, np.log(wide[:, :, :, :1] / wide)
@@ -151,7 +156,7 @@ class Paths:
             back.append(self._choose(t, entry if t == first else change))
             paths = rows, back[-1]
             self._place, self._speed, self._weight = self._place[paths], self._speed[paths], self._weight[paths]
-            self._follow(t, SIGNS[LAST] * self._vector[t])
+            self._follow(t, self._turned[t])
         states, everybody = np.zeros(self._vector.shape[:2], np.intp), np.arange(len(before))
         at = self._total.argmin(axis=1)
         for t in range(len(states) - 1, first - 1, -1):
@@ -160,21 +165,20 @@ class Paths:
 
     def _choose(self, t: int, change: Float64) -> Indices:
         """(A, H) the paths that the best ones to each state of frame ``t`` continue."""
-        vector = np.stack([self._vector[t], -self._vector[t]])
-        surprise = _squared(vector[:, :, :, None] - self._place) * self._sharpness[t]
-        likelihood = np.exp(self._weight + self._peak[t] - surprise).sum(axis=3)
-        as_is, turned = np.where(self._known[t], -np.log(likelihood + np.exp(-self._costs.most)), 0)
-        onward = self._total[:, :, None] + as_is @ (SIGNS.T > 0) + turned @ (SIGNS.T < 0) + change
-        origin = np.argpartition(onward, SURVIVORS - 1, axis=1)[:, :SURVIVORS]
-        self._total = np.take_along_axis(onward, origin, axis=1).swapaxes(1, 2).reshape(self._total.shape)
-        return origin.swapaxes(1, 2).reshape(self._total.shape)
+        surprise = _squared(self._ways[t] - self._place[:, :, :, None]) * self._sharpness[t][:, :, :, None]
+        likelihood = np.exp((self._weight + self._peak[t])[:, :, :, None] - surprise).sum(axis=2)
+        cost = np.log(likelihood + self._floor) * self._known[t][:, :, None]
+        onward = self._total[:, :, None] + change - cost.reshape(*self._total.shape, -1) @ WAYS
+        origin = onward.argpartition(SURVIVORS - 1, axis=1)[:, :SURVIVORS].swapaxes(1, 2).reshape(self._total.shape)
+        self._total = onward[np.arange(len(origin))[:, None], origin, LAST]
+        return origin
 
     def _follow(self, t: int, vector: Complex) -> None:
         """Let the filters learn what was measured in frame ``t``: ``vector`` (A, 1 or H, P)."""
         miss = vector[:, :, None] - self._place
         surprise = _squared(miss) * self._sharpness[t]
         calm = np.minimum(surprise, self._costs.most)
-        self._weight += np.where(self._known[t][:, :, None], self._peak[t] - calm, 0)
+        self._weight += (self._peak[t] - calm) * self._known[t][:, :, None]
         miss *= calm / np.maximum(surprise, 1e-9)
         self._place += self._gain[0, t] * miss
         self._speed += self._gain[1, t] * miss
@@ -186,7 +190,7 @@ class Paths:
 
 
 def _squared(value: Complex) -> Float64:
-    squared: Float64 = value.real**2 + value.imag**2
+    squared: Float64 = (value * value.conj()).real
     return squared
 
 
