@@ -47,7 +47,7 @@ NOISE: Final = 0.014
 SURGES: Final = np.array([0.2, 1.0, 4.0])
 """(S,) how erratically vectors may change, at rest, walking, kicking: white acceleration, sizes / s^2 / sqrt(Hz)."""
 
-GAINS, LEARNT_FROM = [0, 0, 1], [0, 1, 1]
+GAINS, LEARNT_FROM = np.array([0, 0, 1]), np.array([0, 1, 1])
 """Which gain times which entry each entry of the covariance loses by a measurement."""
 
 VAGUE: Final = (1e2, 0.0, 1e4)
@@ -205,7 +205,7 @@ def _filters(known: Mask, step_s: Float64, shape: tuple[int, ...]) -> tuple[Floa
         covariance += added
         np.add(covariance[0], NOISE**2, out=spread[t])
         gains = np.multiply(covariance[:2], known[t] / spread[t], out=gain[:, t])
-        covariance -= gains[GAINS] * covariance[LEARNT_FROM]
+        covariance -= gains.take(GAINS, axis=0) * covariance.take(LEARNT_FROM, axis=0)
     return gain, spread
 
 

@@ -73,7 +73,7 @@ class Rts:
             np.divide(spread[:3], total, out=gain[t])
             np.divide(miss, total, out=pull[t])
             state += gain[t, :, None] * miss
-            spread -= gain[t, ROW] * spread[COLUMN]
+            spread -= gain[t].take(ROW, axis=0) * spread.take(COLUMN, axis=0)
             path[t], uncertain[t] = state[0], spread[:3]
         adjoint = np.zeros((3, 2, joints))
         for t in range(count - 1, -1, -1):

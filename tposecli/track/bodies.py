@@ -76,6 +76,6 @@ class Bodies:
         points, trust = np.empty((people, 2, keypoints + CORNERS)), np.ones((people, keypoints + CORNERS))
         points[:, :, :-CORNERS] = poses.xy.swapaxes(1, 2)
         points[:, :, -CORNERS:] = poses.boxes.xyxy.reshape(-1, CORNERS, 2).swapaxes(1, 2)
-        trust[:, :-CORNERS] = poses.score * (poses.score >= min_score)
+        np.multiply(poses.score, poses.score >= min_score, out=trust[:, :-CORNERS])
         first, last = points[:, :, -CORNERS], points[:, :, -1]
         return cls(points, trust, (first + last) / 2, np.maximum((last - first).max(axis=1), 1), anatomy)

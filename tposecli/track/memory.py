@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tposecli.similarity import Float64, Indices
 from tposecli.track.bodies import Bodies
 from tposecli.track.fit import fit
-from tposecli.track.motion import Motion
+from tposecli.track.motion import Motion, changed
 from tposecli.types import Index
 
-PUSH: Final = (0.2, 0.2, 0.05)
+PUSH: Final = np.array([0.2, 0.2, 0.05])
 """How hard x and y (in sizes) and the logarithm of the size are pushed about: per second to the power of 3/2."""
 
 FIRST: Final = (0.05, 0.05, 0.05)
@@ -90,7 +90,8 @@ class Tracks:
 
     def after(self, elapsed_s: float) -> Tracks:
         """The same people a moment later."""
-        motion = self.motion.after(elapsed_s, (_units(np.exp(self.motion.value[:, 2])) * PUSH) ** 2)
+        push = _units(np.exp(self.motion.value[:, 2])) * PUSH
+        motion = self.motion.after(elapsed_s, push * push)
         return Tracks(self.track_id, self.born_s, self.seen_s, motion, self.shape, self.trust)
 
     def met(self, found: Indices, expected: Expected, bodies: Bodies, time_s: float) -> Tracks:
@@ -107,11 +108,16 @@ class Tracks:
         fresh = 1 - np.exp(-np.maximum(time_s - self.seen_s[rows], 0) / SHAPE_S)
         seen = bodies.trust > 0
         share = seen * np.where(old_trust > 0, fresh[:, None], 1)
-        seen_s, shape, trust = self.seen_s.copy(), self.shape.copy(), self.trust.copy()
-        seen_s[rows] = time_s
-        shape[rows] = old_shape + share[:, None] * (new_shape - old_shape)
-        trust[rows] = old_trust + np.where(seen, np.maximum(share, LEARNT), FADED) * (bodies.trust - old_trust)
-        return Tracks(self.track_id, self.born_s, seen_s, motion, shape, trust)
+        new_shape = old_shape + share[:, None] * (new_shape - old_shape)
+        new_trust = old_trust + np.where(seen, np.maximum(share, LEARNT), FADED) * (bodies.trust - old_trust)
+        return Tracks(
+            self.track_id,
+            self.born_s,
+            changed(self.seen_s, rows, np.full(len(found), time_s)),
+            motion,
+            changed(self.shape, rows, new_shape),
+            changed(self.trust, rows, new_trust),
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

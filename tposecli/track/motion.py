@@ -12,7 +12,7 @@ from tposecli.types import Index
 
 VALUE, RATE, VARIANCE, COVARIANCE, RATE_VARIANCE = range(5)
 
-GAINS, LEARNT_FROM = [0, 1, 1], [VARIANCE, VARIANCE, COVARIANCE]
+GAINS, LEARNT_FROM = np.array([0, 1, 1]), np.array([VARIANCE, VARIANCE, COVARIANCE])
 """Which gain times which old number each of the three variances loses by a measurement."""
 
 
@@ -67,10 +67,17 @@ class Motion:
         gain = before[..., VARIANCE:RATE_VARIANCE] / (before[..., VARIANCE] + variance)[..., None]
         after = before.copy()
         after[..., VALUE:VARIANCE] += gain * innovation[..., None]
-        after[..., VARIANCE:] -= gain[..., GAINS] * before[..., LEARNT_FROM]
-        state = self.state.copy()
-        state[rows] = after
-        return Motion(state)
+        after[..., VARIANCE:] -= gain.take(GAINS, axis=2) * before.take(LEARNT_FROM, axis=2)
+        return Motion(changed(self.state, rows, after))
+
+
+def changed(column: Float64, rows: Index, new: Float64) -> Float64:
+    """A copy of a column with other values in some rows; a slice stands for all of them."""
+    if isinstance(rows, slice):
+        return new
+    column = column.copy()
+    column[rows] = new
+    return column
 
 
 @lru_cache(maxsize=256)
