@@ -14,7 +14,7 @@ import numpy as np
 from tposecli.files import NamedFile, PartFile
 from tposecli.sinks.records import Records, as_json, pixels, scores
 from tposecli.skeleton import Layout
-from tposecli.types import UNTRACKED, Float32, Frame, Poses, Result
+from tposecli.types import UNTRACKED, Float32, Frame, Result
 
 PERSON: Final = 1
 """COCO's category of people."""
@@ -143,18 +143,19 @@ class CocoDatasetSink:
 
     def _people(self, result: Result) -> list[dict[str, Any]]:
         """An annotation for each person, without its ids."""
-        poses = result.shown
+        poses, raw = result.shown, result.poses
+        marked = self._marked(np.concatenate([poses.xy, raw.xy]), np.concatenate([poses.score, raw.score]))
         corners = poses.boxes.xyxy.astype(np.float64)
         sides = corners[:, 2:] - corners[:, :2]
         columns: dict[str, Sequence[Any]] = {
             "bbox": pixels(np.concatenate([corners[:, :2], sides], axis=1)),
             "area": pixels(sides.prod(axis=1)),
             "iscrowd": [0] * len(poses),
-            "keypoints": self._marked(poses),
+            "keypoints": marked[: len(poses)],
             "num_keypoints": (poses.score > 0).sum(axis=1).tolist(),
             "score": scores(poses.person_score),
             "keypoint_scores": scores(poses.score),
-            "raw_keypoints": self._marked(result.poses) + [None] * (len(poses) - len(result.poses)),
+            "raw_keypoints": marked[len(poses) :] + [None] * (len(poses) - len(raw)),
             "keypoint_flags": poses.flags.tolist(),
             "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
         }
@@ -162,10 +163,10 @@ class CocoDatasetSink:
             columns["attention"] = [*self._explain(result), *[{}] * (len(poses) - len(result.poses))]
         return [dict(zip(columns, person, strict=True)) for person in zip(*columns.values(), strict=True)]
 
-    def _marked(self, poses: Poses) -> list[list[Any]]:
+    def _marked(self, xy: Float32, score: Float32) -> list[list[Any]]:
         """Flat x, y, v of each person."""
-        marks = np.where(poses.score >= self._min_score, 2, 1)
-        return _triples(poses.xy, np.where(poses.score > 0, marks, 0).ravel().tolist())
+        marks = np.where(score >= self._min_score, 2, 1)
+        return _triples(xy, np.where(score > 0, marks, 0).ravel().tolist())
 
 
 def _category(layout: Layout) -> dict[str, Any]:

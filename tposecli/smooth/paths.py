@@ -169,7 +169,9 @@ class Paths:
         likelihood = np.exp((self._weight + self._peak[t])[:, :, :, None] - surprise).sum(axis=2)
         cost = np.log(likelihood + self._floor) * self._known[t][:, :, None]
         onward = self._total[:, :, None] + change - cost.reshape(*self._total.shape, -1) @ WAYS
-        origin = onward.argpartition(SURVIVORS - 1, axis=1)[:, :SURVIVORS].swapaxes(1, 2).reshape(self._total.shape)
+        origin: Indices = (
+            onward.argpartition(SURVIVORS - 1, axis=1)[:, :SURVIVORS].swapaxes(1, 2).reshape(self._total.shape)
+        )
         self._total = onward[np.arange(len(origin))[:, None], origin, LAST]
         return origin
 

@@ -104,10 +104,8 @@ class Strip:
             rows = self.track_id.searchsorted(one.track_id[tracked])
             xy, score, flags = (column[place, rows] for column in columns)
             if len(tracked) < len(one):
-                old = one.xy.copy(), one.score.copy(), one.flags.copy()
-                for column, new in zip(old, (xy, score, flags), strict=True):
-                    column[tracked] = new
-                xy, score, flags = old
+                xy, score = _put(one.xy, tracked, xy), _put(one.score, tracked, score)
+                flags = _put(one.flags, tracked, flags)
             same = Poses(one.boxes, xy, score, one.track_id, flags)
             missed = people[self.first + place] > len(rows)
             done.append(self._with_missed(self.first + place, same, rows) if missed else same)
@@ -152,6 +150,13 @@ def sorted_middle(values: Float64, count: NDArray[np.integer]) -> Float64:
     pair = [np.take_along_axis(ordered, np.minimum(index, len(values) - 1), axis=0)[0] for index in (low, high)]
     middle: Float64 = (pair[0] + pair[1]) / 2
     return middle
+
+
+def _put(column: NDArray[Any], rows: Indices, new: NDArray[Any]) -> NDArray[Any]:
+    """A copy of a column with other values in some rows."""
+    column = column.copy()
+    column[rows] = new
+    return column
 
 
 def _joined(first: Poses, second: Poses) -> Poses:
