@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -104,6 +105,7 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     return _carry_out(_Replay(recording, job, results, sinks), settings, watcher)
 
 
+@lru_cache(maxsize=8)
 def blank(size_wh: tuple[int, int]) -> Image:
     """(H, W, 3) black, read-only, the same three bytes for every pixel: sinks that need no pixels take it for any."""
     pixel = np.zeros((1, 1, 3), np.uint8)

@@ -6,7 +6,6 @@ Both are written as the run goes, one record per line, so memory does not grow w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import numpy as np
 from tposecli.files import NamedFile, PartFile
 from tposecli.sinks.records import Records, as_json, pixels, scores
 from tposecli.skeleton import Layout
-from tposecli.types import UNTRACKED, Float32, Frame, Poses, Result
+from tposecli.types import UNTRACKED, Float32, Frame, Result
 
 PERSON: Final = 1
 """COCO's category of people."""
@@ -60,9 +59,9 @@ class CocoResultsSink:
         self._frames += 1
         image_id = self._frames if self._ids is None else self._ids[result.frame.index]
         poses = result.shown
-        numbers = zip(_triples(poses.xy, scores(poses.score)), scores(poses.person_score), strict=True)
-        for keypoints, score in numbers:
-            self._lines.add({"image_id": image_id, "category_id": PERSON, "keypoints": keypoints, "score": score})
+        numbers = zip(_triples(poses.xy, scores(poses.score.ravel())), scores(poses.person_score), strict=True)
+        same = {"image_id": image_id, "category_id": PERSON}
+        self._lines.add(*({**same, "keypoints": keypoints, "score": score} for keypoints, score in numbers))
 
     def close(self, complete: bool) -> None:
         """End the file and give it its name, or remove it; closing twice is harmless."""
@@ -115,9 +114,9 @@ class CocoDatasetSink:
         """Add a frame, people or not."""
         image = self._image(result.frame)
         self._images.add(image)
-        for annotation in self._people(result):
-            number = self._annotations.count + 1
-            self._annotations.add({"id": number, "image_id": image["id"], "category_id": PERSON, **annotation})
+        same, people = {"image_id": image["id"], "category_id": PERSON}, self._people(result)
+        numbers = range(self._annotations.count + 1, self._annotations.count + 1 + len(people))
+        self._annotations.add(*({"id": n, **same, **person} for n, person in zip(numbers, people, strict=True)))
 
     def close(self, complete: bool) -> None:
         """Join images and annotations and give the file its name, or remove it; closing twice is harmless."""
@@ -144,18 +143,19 @@ class CocoDatasetSink:
 
     def _people(self, result: Result) -> list[dict[str, Any]]:
         """An annotation for each person, without its ids."""
-        poses = result.shown
+        poses, raw = result.shown, result.poses
+        marked = self._marked(np.concatenate([poses.xy, raw.xy]), np.concatenate([poses.score, raw.score]))
         corners = poses.boxes.xyxy.astype(np.float64)
         sides = corners[:, 2:] - corners[:, :2]
         columns: dict[str, Sequence[Any]] = {
             "bbox": pixels(np.concatenate([corners[:, :2], sides], axis=1)),
             "area": pixels(sides.prod(axis=1)),
             "iscrowd": [0] * len(poses),
-            "keypoints": self._marked(poses),
+            "keypoints": marked[: len(poses)],
             "num_keypoints": (poses.score > 0).sum(axis=1).tolist(),
             "score": scores(poses.person_score),
             "keypoint_scores": scores(poses.score),
-            "raw_keypoints": self._marked(result.poses) + [None] * (len(poses) - len(result.poses)),
+            "raw_keypoints": marked[len(poses) :] + [None] * (len(poses) - len(raw)),
             "keypoint_flags": poses.flags.tolist(),
             "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
         }
@@ -163,10 +163,10 @@ class CocoDatasetSink:
             columns["attention"] = [*self._explain(result), *[{}] * (len(poses) - len(result.poses))]
         return [dict(zip(columns, person, strict=True)) for person in zip(*columns.values(), strict=True)]
 
-    def _marked(self, poses: Poses) -> list[list[Any]]:
+    def _marked(self, xy: Float32, score: Float32) -> list[list[Any]]:
         """Flat x, y, v of each person."""
-        marks = np.where(poses.score >= self._min_score, 2, 1)
-        return _triples(poses.xy, np.where(poses.score > 0, marks, 0).tolist())
+        marks = np.where(score >= self._min_score, 2, 1)
+        return _triples(xy, np.where(score > 0, marks, 0).ravel().tolist())
 
 
 def _category(layout: Layout) -> dict[str, Any]:
@@ -174,10 +174,10 @@ def _category(layout: Layout) -> dict[str, Any]:
     return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": layout.names, "skeleton": skeleton}
 
 
-def _triples(xy: Float32, third: list[list[Any]]) -> list[list[Any]]:
-    """Flat x, y, third of each person; ``xy`` is (N, K, 2) pixels."""
-    pairs = zip(pixels(xy), third, strict=True)
-    return [
-        list(chain.from_iterable((x, y, z) for (x, y), z in zip(points, thirds, strict=True)))
-        for points, thirds in pairs
-    ]
+def _triples(xy: Float32, third: list[Any]) -> list[list[Any]]:
+    """Flat x, y, third of each person; ``xy`` is (N, K, 2) pixels, ``third`` has N * K numbers."""
+    flat: list[Any] = [0] * (3 * len(third))
+    flat[::3], flat[1::3] = pixels(xy.reshape(-1, 2).T)
+    flat[2::3] = third
+    width = 3 * xy.shape[1]
+    return [flat[person * width : (person + 1) * width] for person in range(len(xy))]

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tposecli.types import Boxes, Float32, Frame, Poses
 
+MOST_FLOAT32: Final = float(np.finfo(np.float32).max)
+
 LARGEST: Final = 1 << 53
 """Whole numbers beyond this are no longer exact in other programs."""
 LONGEST_SIDE: Final = 1 << 24
@@ -99,7 +101,7 @@ def _numbers(values: Sequence[Any]) -> Float32:
         exact = np.array(values, np.float64)
     except OverflowError as error:
         raise ValueError("a number is too large") from error
-    if not (np.abs(exact) <= np.finfo(np.float32).max).all():
+    if not (np.abs(exact) <= MOST_FLOAT32).all():
         raise ValueError("a number is not finite")
     return exact.astype(np.float32)
 
@@ -112,18 +114,23 @@ def _whole(line: Mapping[str, Any], key: str, least: int, most: int = LARGEST) -
     return value
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
+"""Made once: a line is short, and making one takes as long as reading some of it."""
+
+
 def as_line(value: Mapping[str, Any]) -> bytes:
     """Strict JSON, end of line included."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(value).encode() + b"\n"
 
 
 def parse(line: bytes) -> Any:
     """One line of strict JSON; anything else raises ValueError."""
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
-
     try:
-        return json.loads(line, parse_constant=refuse)
+        return _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
     except RecursionError as error:
         raise ValueError("lists within lists without end") from error

@@ -11,6 +11,8 @@ import numpy as np
 PIXEL_DECIMALS: Final = 2
 SCORE_DECIMALS: Final = 5
 
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
 
 class Records:
     """The records of a JSON array, one per line, and the file that they are written to.
@@ -25,20 +27,22 @@ class Records:
         self.count = 0
         file.write(start.encode())
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Write one record.
+    def add(self, *records: Mapping[str, Any]) -> None:
+        """Write some records.
 
         Raises:
             ValueError: A number is not finite.
             OutputError: The file cannot be written.
         """
-        self.count += 1
-        self._file.write((",\n" if self.count > 1 else "\n").encode() + as_json(record).encode())
+        if records:
+            text = ",\n".join(map(as_json, records))
+            self._file.write(f"{',' if self.count else ''}\n{text}".encode())
+            self.count += len(records)
 
 
 def as_json(value: Any) -> str:
     """Compact and strict; ValueError where a number is not finite."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def pixels(values: Any) -> list[Any]:
@@ -52,5 +56,5 @@ def scores(values: Any) -> list[Any]:
 
 
 def _listed(values: Any, decimals: int) -> list[Any]:
-    rounded: list[Any] = np.round(np.asarray(values, np.float64), decimals).tolist()
+    rounded: list[Any] = np.asarray(values, np.float64).round(decimals).tolist()
     return rounded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +37,7 @@ def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tup
         ValueError: A number is not finite.
     """
     frame, poses, raw = result.frame, result.shown, result.poses
-    if not all(np.isfinite(column).all() for column in (poses.xy, poses.score, raw.xy)):
-        raise ValueError(f"frame {frame.index}: a number of a pose is not finite; tables hold finite numbers only")
+    _check_finite(result)
     if not len(poses):
         yield (frame.index, frame.time_s, *[None] * (len(COLUMNS) - 2))
     nowhere = [[(None, None)] * poses.xy.shape[1]] * (len(poses) - len(raw))
@@ -48,6 +47,53 @@ def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tup
         joints = zip(names, *(column[person] for column in columns), strict=True)
         for joint, (x, y), score, (raw_x, raw_y), flag in joints:
             yield frame.index, frame.time_s, who, joint, x, y, score, raw_x, raw_y, flag, person
+
+
+def _check_finite(result: Result) -> None:
+    """Raise ValueError where a number is not finite."""
+    for column in (result.shown.xy, result.shown.score, result.poses.xy):
+        if not np.isfinite(column).all():
+            raise ValueError(
+                f"frame {result.frame.index}: a number of a pose is not finite; tables hold finite numbers only"
+            )
+
+
+def _csv_rows(result: Result, joints: Sequence[str], name: str) -> str:
+    """The same rows as text, made column by column, which takes about half the time.
+
+    Args:
+        result: Of one frame.
+        joints: Names of the K keypoints as cells.
+        name: What stands at the end of every row.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    frame, poses, raw = result.frame, result.shown, result.poses
+    _check_finite(result)
+    start = f"{frame.index},{frame.time_s},"
+    if not len(poses):
+        return start + "," * (len(COLUMNS) - 3) + name + "\r\n"
+    tracks = ["" if track == UNTRACKED else track for track in poses.track_id.tolist()]
+    nowhere = [""] * (poses.score.size - raw.score.size)
+    x, y, raw_x, raw_y = (
+        map(repr, numbers) for column in (poses.xy, raw.xy) for numbers in pixels(column.reshape(-1, 2).T)
+    )
+    rows = zip(
+        [f"{start}{track},{joint}" for track in tracks for joint in joints],
+        *(x, y, map(repr, scores(poses.score.ravel())), [*raw_x, *nowhere], [*raw_y, *nowhere]),
+        map(str, poses.flags.ravel().tolist()),
+        [f"{person}{name}" for person in range(len(poses)) for _ in joints],
+        strict=True,
+    )
+    return "\r\n".join(map(",".join, rows)) + "\r\n"
+
+
+def _cell(text: str) -> str:
+    """A text as it stands between two commas, in quotes where it must."""
+    page = io.StringIO(newline="")
+    csv.writer(page).writerow([text, ""])
+    return page.getvalue().removesuffix(",\r\n")
 
 
 class CsvSink:
@@ -64,25 +110,23 @@ class CsvSink:
     """
 
     def __init__(self, path: Path, stills: bool = False, names: Sequence[str] = KEYPOINTS) -> None:
-        self._stills, self._names = stills, names
+        self._stills, self._joints = stills, [_cell(name) for name in names]
         self._part = None if path == STDOUT else PartFile(path)
         self._file = sys.stdout.buffer if self._part is None else self._part.file
-        self._put([(*COLUMNS, NAME_COLUMN) if stills else COLUMNS])
+        self._put(",".join((*COLUMNS, NAME_COLUMN) if stills else COLUMNS) + "\r\n")
 
     def write(self, result: Result) -> None:
         """Add the rows of a frame."""
-        name = (result.frame.name,) if self._stills else ()
-        self._put((*row, *name) for row in table_rows(result, self._names))
+        name = f",{_cell(result.frame.name)}" if self._stills else ""
+        self._put(_csv_rows(result, self._joints, name))
 
     def close(self, complete: bool) -> None:
         """Give the file its name, or remove it; closing twice is harmless."""
         if self._part is not None:
             self._part.close(complete)
 
-    def _put(self, rows: Iterable[Sequence[Any]]) -> None:
-        page = io.StringIO(newline="")
-        csv.writer(page).writerows(rows)
-        self._file.write(page.getvalue().encode())
+    def _put(self, rows: str) -> None:
+        self._file.write(rows.encode())
         if self._part is None:
             self._file.flush()
 

@@ -74,16 +74,15 @@ class Ahead:
         frames, first = [*self._past, *self._waiting], len(self._past)
         work = first, first + count
         strip = Strip.of([poses for poses, _ in frames], [at for _, at in frames], work, self._reach.min_score)
-        taken = [(first + index, *self._waiting.popleft()) for index in range(count)]
-        if not len(strip.track_id):
-            done = [poses for _, poses, _ in taken]
-            self._past.extend((poses, at) for _, poses, at in taken)
-        else:
+        taken = [self._waiting.popleft() for _ in range(count)]
+        measured = done = mended = [poses for poses, _ in taken]
+        if len(strip.track_id):
             for step in self._mend:
                 strip = step(strip)
-            self._past.extend((strip.poses(index, poses), at) for index, poses, at in taken)
-            strip = strip if self._calm is None else self._calm(strip)
-            done = [strip.poses(index, poses) for index, poses, _ in taken]
+            done = mended = strip.poses(measured)
+            if self._calm is not None:
+                done = self._calm(strip).poses(measured)
+        self._past.extend(zip(mended, (at for _, at in taken), strict=True))
         while self._past[0][1] < self._past[-1][1] - CONTEXT_S or len(self._past) > MOST // 2:
             self._past.popleft()
         return done

@@ -65,18 +65,21 @@ class FindOutliers:
         count = len(strip.time_s)
         look = strip.known & (before >= 0) & (after < count)
         look[: strip.first] = False
-        old, new = _picked(strip.xy, np.maximum(before, 0)), _picked(strip.xy, np.minimum(after, count - 1))
-        start = strip.time_s[np.maximum(before, 0)]
-        apart = np.maximum(strip.time_s[np.minimum(after, count - 1)] - start, 1e-9)
+        before, after = np.maximum(before, 0), np.minimum(after, count - 1)
+        old, new = _picked(strip.xy, before), _picked(strip.xy, after)
+        start = strip.time_s[before]
+        apart = np.maximum(strip.time_s[after] - start, 1e-9)
         share = ((strip.time_s[:, None, None] - start) / apart)[..., None]
         off = strip.xy - old - share * (new - old)
+        off *= off
         least = self.least * strip.size[:, None] * (TRUST + 0.2)
-        return np.asarray(look & ((off * off).sum(axis=3) > least * least))
+        return np.asarray(look & (off[..., 0] + off[..., 1] > least * least))
 
 
 def _picked(values: Float64, index: Indices) -> Float64:
     """(T, M, K, 2) values of other frames."""
-    return np.take_along_axis(values, index[..., None], axis=0)
+    joints = values[0, :, :, 0].size
+    return values.reshape(-1, 2).take(index * joints + np.arange(joints).reshape(index.shape[1:]), axis=0)
 
 
 def _slope(xy: Float64, at: Float64, known: Mask) -> Float64:

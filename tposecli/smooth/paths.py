@@ -8,6 +8,7 @@ says so, go on most steadily. Vectors are complex numbers here, x and y, in size
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,9 @@ FIRST: Final = 2
 SIGNS: Final = STATES[:, FIRST:]
 """(4, P) the states of the pairs that are evidence."""
 
+WAYS: Final = np.concatenate([SIGNS.T > 0, SIGNS.T < 0]).astype(np.float64)
+"""(2 P, 4) whether each state takes each pair as it is, and whether it takes it turned round."""
+
 SURVIVORS: Final = 2
 """Paths that are followed to each state: the better one may turn out to be the worse once more is seen."""
 
@@ -42,6 +46,9 @@ NOISE: Final = 0.014
 
 SURGES: Final = np.array([0.2, 1.0, 4.0])
 """(S,) how erratically vectors may change, at rest, walking, kicking: white acceleration, sizes / s^2 / sqrt(Hz)."""
+
+GAINS, LEARNT_FROM = np.array([0, 0, 1]), np.array([0, 1, 1])
+"""Which gain times which entry each entry of the covariance loses by a measurement."""
 
 VAGUE: Final = (1e2, 0.0, 1e4)
 """Covariance of a vector and its speed before anything was measured."""
@@ -95,22 +102,17 @@ class Course:
     def of(cls, vector: Complex, known: Mask, step_s: Float64, most: float) -> Course:
         """The filters' run; what surprises them by more than ``most`` moves them less."""
         shape = (len(step_s), len(SURGES), *known.shape[1:])
-        gain, spread, surprise = np.zeros((2, *shape)), np.zeros(shape), np.zeros(shape)
-        expected = np.zeros(shape, np.complex128)
-        place, speed = np.zeros((2, *shape[1:]), np.complex128)
-        covariance = tuple(np.full(shape[1:], value) for value in VAGUE)
+        gain, spread = _filters(known, step_s, shape)
+        expected, surprise = np.zeros(shape, np.complex128), np.zeros(shape)
+        half, state = 0.5 / spread, np.zeros((2, *shape[1:]), np.complex128)
+        place, speed = state
         for t, step in enumerate(step_s.tolist()):
-            own, mixed, other = _later(covariance, step)
-            spread[t] = own + NOISE**2
-            share = known[t] / spread[t]
-            gain[0, t], gain[1, t] = first, second = own * share, mixed * share
-            covariance = own - first * own, mixed - first * mixed, other - second * mixed
-            expected[t] = place = place + step * speed
+            place += step * speed
+            expected[t] = place
             miss = vector[t] - place
-            surprise[t] = _squared(miss) / (2 * spread[t])
+            np.multiply(_squared(miss), half[t], out=surprise[t])
             miss *= most / np.maximum(surprise[t], most)
-            place = place + first * miss
-            speed = speed + second * miss
+            state += gain[:, t] * miss
         return cls(vector, known, step_s, gain, spread, expected, surprise)
 
 
@@ -128,8 +130,10 @@ class Paths:
     """
 
     def __init__(self, course: Course, people: Indices, spread: Float64, costs: Costs) -> None:
-        self._vector, self._known = course.vector[:, people, None], course.known[:, people, None]
-        self._step_s, self._costs = course.step_s.tolist(), costs
+        vector, self._known = course.vector[:, people, None], course.known[:, people, None]
+        self._vector, self._turned = vector, SIGNS[LAST] * vector
+        self._ways = np.stack([vector, -vector], axis=3)[:, :, :, None]
+        self._step_s, self._costs, self._floor = course.step_s.tolist(), costs, np.exp(-costs.most)
         self._gain = np.moveaxis(course.gain[..., people, :], 2, 3)[:, :, :, None]
         wide = np.moveaxis(spread[:, :, people], 1, 2)[:, :, None]
         self._sharpness, self._peak = 0.5 / wide, np.log(wide[:, :, :, :1] / wide)
@@ -152,7 +156,7 @@ class Paths:
             back.append(self._choose(t, entry if t == first else change))
             paths = rows, back[-1]
             self._place, self._speed, self._weight = self._place[paths], self._speed[paths], self._weight[paths]
-            self._follow(t, SIGNS[LAST] * self._vector[t])
+            self._follow(t, self._turned[t])
         states, everybody = np.zeros(self._vector.shape[:2], np.intp), np.arange(len(before))
         at = self._total.argmin(axis=1)
         for t in range(len(states) - 1, first - 1, -1):
@@ -161,21 +165,22 @@ class Paths:
 
     def _choose(self, t: int, change: Float64) -> Indices:
         """(A, H) the paths that the best ones to each state of frame ``t`` continue."""
-        vector = np.stack([self._vector[t], -self._vector[t]])
-        surprise = _squared(vector[:, :, :, None] - self._place) * self._sharpness[t]
-        likelihood = np.exp(self._weight + self._peak[t] - surprise).sum(axis=3)
-        as_is, turned = np.where(self._known[t], -np.log(likelihood + np.exp(-self._costs.most)), 0)
-        onward = self._total[:, :, None] + as_is @ (SIGNS.T > 0) + turned @ (SIGNS.T < 0) + change
-        origin = np.argpartition(onward, SURVIVORS - 1, axis=1)[:, :SURVIVORS]
-        self._total = np.take_along_axis(onward, origin, axis=1).swapaxes(1, 2).reshape(self._total.shape)
-        return origin.swapaxes(1, 2).reshape(self._total.shape)
+        surprise = _squared(self._ways[t] - self._place[:, :, :, None]) * self._sharpness[t][:, :, :, None]
+        likelihood = np.exp((self._weight + self._peak[t])[:, :, :, None] - surprise).sum(axis=2)
+        cost = np.log(likelihood + self._floor) * self._known[t][:, :, None]
+        onward = self._total[:, :, None] + change - cost.reshape(*self._total.shape, -1) @ WAYS
+        origin: Indices = (
+            onward.argpartition(SURVIVORS - 1, axis=1)[:, :SURVIVORS].swapaxes(1, 2).reshape(self._total.shape)
+        )
+        self._total = onward[np.arange(len(origin))[:, None], origin, LAST]
+        return origin
 
     def _follow(self, t: int, vector: Complex) -> None:
         """Let the filters learn what was measured in frame ``t``: ``vector`` (A, 1 or H, P)."""
         miss = vector[:, :, None] - self._place
         surprise = _squared(miss) * self._sharpness[t]
         calm = np.minimum(surprise, self._costs.most)
-        self._weight += np.where(self._known[t][:, :, None], self._peak[t] - calm, 0)
+        self._weight += (self._peak[t] - calm) * self._known[t][:, :, None]
         miss *= calm / np.maximum(surprise, 1e-9)
         self._place += self._gain[0, t] * miss
         self._speed += self._gain[1, t] * miss
@@ -187,17 +192,28 @@ class Paths:
 
 
 def _squared(value: Complex) -> Float64:
-    squared: Float64 = value.real**2 + value.imag**2
+    squared: Float64 = (value * value.conj()).real
     return squared
 
 
-def _later(covariance: tuple[Float64, ...], step_s: float) -> tuple[Float64, Float64, Float64]:
-    """(S, M, P) each: variance of place, covariance, variance of speed after ``step_s``."""
-    place, mixed, speed = covariance
-    power = (SURGES**2)[:, None, None]
-    ahead = step_s * speed
-    return (
-        place + step_s * (2 * mixed + ahead) + power * step_s**3 / 3,
-        mixed + ahead + power * step_s**2 / 2,
-        speed + power * step_s,
-    )
+def _filters(known: Mask, step_s: Float64, shape: tuple[int, ...]) -> tuple[Float64, Float64]:
+    """Gains and spread of a :class:`Course`, of ``shape`` (T, S, M, P): they depend on what is known, not on where."""
+    gain, spread = np.zeros((2, *shape)), np.zeros(shape)
+    covariance = np.empty((3, *shape[1:]))
+    covariance[:] = np.reshape(VAGUE, (3, 1, 1, 1))
+    for t, step in enumerate(step_s.tolist()):
+        grow, added = _later(step)
+        covariance = grow.dot(covariance.reshape(3, -1)).reshape(covariance.shape)
+        covariance += added
+        np.add(covariance[0], NOISE**2, out=spread[t])
+        gains = np.multiply(covariance[:2], known[t] / spread[t], out=gain[:, t])
+        covariance -= gains.take(GAINS, axis=0) * covariance.take(LEARNT_FROM, axis=0)
+    return gain, spread
+
+
+@lru_cache(maxsize=256)
+def _later(step_s: float) -> tuple[Float64, Float64]:
+    """What ``step_s`` does to variance of place, covariance, variance of speed: (3, 3), and (3, S, 1, 1) added."""
+    grow = np.array([[1, 2 * step_s, step_s**2], [0, 1, step_s], [0, 0, 1]])
+    added = np.multiply.outer([step_s**3 / 3, step_s**2 / 2, step_s], SURGES**2)
+    return grow, added[..., None, None]

@@ -58,28 +58,30 @@ class Rts:
     def _path(self, xy: Float64, trust: Float64, time_s: Float64) -> Float64:
         """(T, M, K, 2) sizes; ``trust`` (T, M, K) is the inverse variance of each measurement."""
         count, shape = len(xy), xy.shape[1:3]
-        places, weights = xy.reshape(count, -1, 2), 1 / trust.reshape(count, -1)
-        joints = places.shape[1]
-        state, spread = np.zeros((3, joints, 2)), np.repeat(VAGUE[:, None], joints, axis=1)
-        state[0] = places[np.argmin(weights, axis=0), np.arange(joints)]
-        steps = np.diff(time_s, prepend=time_s[0])
-        seen: list[tuple[Float64, Float64, Float64, Float64]] = []
-        for z, variance, step in zip(places, weights, steps, strict=True):
-            move, grow, added = _moves(float(step))
+        places = np.ascontiguousarray(xy.reshape(count, -1, 2).swapaxes(1, 2))
+        weights = 1 / trust.reshape(count, -1)
+        joints = weights.shape[1]
+        state, spread = np.zeros((3, 2, joints)), np.repeat(VAGUE[:, None], joints, axis=1)
+        state[0] = places[np.argmin(weights, axis=0), :, np.arange(joints)].T
+        moves = [_moves(step) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
+        path, pull, later = np.empty_like(places), np.empty_like(places), np.zeros((count, 3, 2, joints))
+        uncertain, gain = np.empty((2, count, 3, joints))
+        for t, (move, grow, added) in enumerate(moves):
             state = move.dot(state.reshape(3, -1)).reshape(state.shape)
             spread = grow.dot(spread) + self.options.jerk**2 * added
-            miss, total = z - state[0], spread[0] + variance
-            gain = spread[:3] / total
-            state = state + gain[:, :, None] * miss
-            spread = spread - gain[ROW] * spread[COLUMN]
-            seen.append((state[0], spread[:3], gain, miss / total[:, None]))
-        path, adjoint = np.empty_like(places), np.zeros((3, joints, 2))
-        for index in range(count - 1, -1, -1):
-            place, uncertain, gain, pull = seen[index]
-            path[index] = place - (uncertain[:, :, None] * adjoint).sum(axis=0)
-            adjoint[0] -= (gain[:, :, None] * adjoint).sum(axis=0) + pull
-            adjoint = _moves(float(steps[index]))[0].T.dot(adjoint.reshape(3, -1)).reshape(adjoint.shape)
-        return path.reshape(count, *shape, 2)
+            miss, total = places[t] - state[0], spread[0] + weights[t]
+            np.divide(spread[:3], total, out=gain[t])
+            np.divide(miss, total, out=pull[t])
+            state += gain[t, :, None] * miss
+            spread -= gain[t].take(ROW, axis=0) * spread.take(COLUMN, axis=0)
+            path[t], uncertain[t] = state[0], spread[:3]
+        adjoint = np.zeros((3, 2, joints))
+        for t in range(count - 1, -1, -1):
+            later[t] = adjoint
+            adjoint[0] -= (gain[t, :, None] * adjoint).sum(axis=0) + pull[t]
+            adjoint = moves[t][0].T.dot(adjoint.reshape(3, -1)).reshape(adjoint.shape)
+        path -= (uncertain[:, :, None] * later).sum(axis=1)
+        return path.swapaxes(1, 2).reshape(count, *shape, 2)
 
 
 @lru_cache(maxsize=256)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -89,22 +89,33 @@ class Strip:
         middle = sorted_middle(np.where(self.there, sides, np.inf), self.there.sum(axis=0))
         return np.maximum(np.where(np.isfinite(middle), middle, 1), 1)
 
-    def poses(self, index: int, measured: Poses) -> Poses:
-        """Frame ``index``: the people of ``measured`` in their order, then those who were missed there.
+    def poses(self, measured: Sequence[Poses]) -> list[Poses]:
+        """Frames from ``first`` on: the people of ``measured`` in their order, then those who were missed there.
 
         Args:
-            index: Frame of the strip.
-            measured: What was measured in it.
+            measured: What was measured in each of them.
         """
-        tracked = np.flatnonzero(measured.track_id != UNTRACKED)
-        rows = np.searchsorted(self.track_id, measured.track_id[tracked])
-        xy, score, flags = measured.xy.copy(), measured.score.copy(), measured.flags.copy()
-        xy[tracked], score[tracked] = self.xy[index, rows], self.score[index, rows]
-        flags[tracked] = self.flags[index, rows]
-        same = replace(measured, xy=xy, score=score, flags=flags)
+        part = slice(self.first, self.first + len(measured))
+        columns = self.xy[part].astype(np.float32), self.score[part].astype(np.float32), self.flags[part]
+        people = self.there.sum(axis=1).tolist()
+        done = []
+        for place, one in enumerate(measured):
+            tracked = (one.track_id != UNTRACKED).nonzero()[0]
+            rows = self.track_id.searchsorted(one.track_id[tracked])
+            xy, score, flags = (column[place, rows] for column in columns)
+            if len(tracked) < len(one):
+                xy, score = _put(one.xy, tracked, xy), _put(one.score, tracked, score)
+                flags = _put(one.flags, tracked, flags)
+            same = Poses(one.boxes, xy, score, one.track_id, flags)
+            missed = people[self.first + place] > len(rows)
+            done.append(self._with_missed(self.first + place, same, rows) if missed else same)
+        return done
+
+    def _with_missed(self, index: int, found: Poses, rows: Indices) -> Poses:
+        """The people of a frame, those of some ``rows``, and then the others who should be there."""
         missed = self.there[index].copy()
         missed[rows] = False
-        return same if not missed.any() else _joined(same, self._people(index, np.flatnonzero(missed)))
+        return _joined(found, self._people(index, np.flatnonzero(missed)))
 
     def _people(self, index: int, rows: Indices) -> Poses:
         """Some of the people of a frame."""
@@ -139,6 +150,13 @@ def sorted_middle(values: Float64, count: NDArray[np.integer]) -> Float64:
     pair = [np.take_along_axis(ordered, np.minimum(index, len(values) - 1), axis=0)[0] for index in (low, high)]
     middle: Float64 = (pair[0] + pair[1]) / 2
     return middle
+
+
+def _put(column: NDArray[Any], rows: Indices, new: NDArray[Any]) -> NDArray[Any]:
+    """A copy of a column with other values in some rows."""
+    column = column.copy()
+    column[rows] = new
+    return column
 
 
 def _joined(first: Poses, second: Poses) -> Poses:

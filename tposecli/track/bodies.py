@@ -29,12 +29,12 @@ class Anatomy:
 
     Attributes:
         weight: (P,) what each point says of the body's place.
-        sigmas: (K,) constants of object keypoint similarity.
-        loose: (K,) how fast the tolerance of each keypoint grows, limbs against the trunk.
+        tolerance: (K,) what object keypoint similarity allows each keypoint, squared shares of the square root of area.
+        loose: (K,) how fast that grows, squared: limbs against the trunk.
     """
 
     weight: Float64
-    sigmas: Float64
+    tolerance: Float64
     loose: Float64
 
     @classmethod
@@ -43,8 +43,8 @@ class Anatomy:
         parts = [layout.part(joint) for joint in range(len(layout))]
         return cls(
             np.array([SWING.get(part, 1.0) for part in parts] + [1.0] * CORNERS),
-            np.array(layout.sigmas),
-            np.array([LOOSE.get(part, TIGHT) for part in parts]),
+            (2 * np.array(layout.sigmas)) ** 2,
+            np.array([LOOSE.get(part, TIGHT) for part in parts]) ** 2,
         )
 
 
@@ -53,36 +53,29 @@ class Bodies:
     """N people of one frame.
 
     Attributes:
-        points: (N, P, 2) keypoints and left-top and right-bottom corners of the boxes, pixels.
+        points: (N, 2, P) x and y of keypoints and of left-top and right-bottom corners of the boxes, pixels.
         trust: (N, P) scores of the keypoints, 0 where too low; 1 for the corners.
+        centre: (N, 2) of the boxes.
+        size: (N,) longer side of the boxes, at least 1 pixel.
         anatomy: What all of them have in common.
     """
 
     points: Float64
     trust: Float64
+    centre: Float64
+    size: Float64
     anatomy: Anatomy
 
     def __getitem__(self, index: Any) -> Bodies:
-        return Bodies(self.points[index], self.trust[index], self.anatomy)
+        return Bodies(self.points[index], self.trust[index], self.centre[index], self.size[index], self.anatomy)
 
     @classmethod
     def of(cls, poses: Poses, min_score: float, anatomy: Anatomy) -> Bodies:
         """The people of a frame; keypoints scored under ``min_score`` are not trusted."""
-        corners = poses.boxes.xyxy.reshape(-1, CORNERS, 2)
-        points = np.concatenate([poses.xy, corners], axis=1, dtype=np.float64)
-        trust = np.ones(points.shape[:2])
-        trust[:, :-CORNERS] = np.where(poses.score >= min_score, poses.score, 0)
-        return cls(points, trust, anatomy)
-
-    @property
-    def centre(self) -> Float64:
-        """(N, 2) of the boxes."""
-        centre: Float64 = self.points[:, -CORNERS:].mean(axis=1)
-        return centre
-
-    @property
-    def size(self) -> Float64:
-        """(N,) longer side of the boxes, at least 1 pixel."""
-        sides: Float64 = self.points[:, -1] - self.points[:, -CORNERS]
-        size: Float64 = sides.max(axis=1, initial=1)
-        return size
+        people, keypoints = poses.score.shape
+        points, trust = np.empty((people, 2, keypoints + CORNERS)), np.ones((people, keypoints + CORNERS))
+        points[:, :, :-CORNERS] = poses.xy.swapaxes(1, 2)
+        points[:, :, -CORNERS:] = poses.boxes.xyxy.reshape(-1, CORNERS, 2).swapaxes(1, 2)
+        np.multiply(poses.score, poses.score >= min_score, out=trust[:, :-CORNERS])
+        first, last = points[:, :, -CORNERS], points[:, :, -1]
+        return cls(points, trust, (first + last) / 2, np.maximum((last - first).max(axis=1), 1), anatomy)

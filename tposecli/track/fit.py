@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from tposecli.similarity import Float64
-from tposecli.track.bodies import Bodies
 
 COMMON: Final = 0.06
 """Deviation of a measured place that is left however well the points agree, sizes."""
@@ -31,33 +30,33 @@ def place_variance(scatter: Float64, size: Float64) -> Float64:
     return (COMMON * size) ** 2 + np.maximum(scatter, 0) / 2
 
 
-def fit(thought: Float64, size: Float64, place: Float64, trust: Float64, bodies: Bodies) -> tuple[Float64, Float64]:
+def fit(arms: Float64, moved: Float64, weight: Float64, size: Float64) -> tuple[Float64, Float64]:
     """How far bodies are from where they were thought to be, and how much larger, with the variances of both.
 
     The similarity without rotation that best brings the points which were thought to those which were seen, by weighted
     least squares.
 
     Args:
-        thought: (R, P, 2) points, pixels.
+        arms: (R, 2, P) points that were thought, from the place of the body, pixels.
+        moved: (R, 2, P) points that were seen from those, pixels.
+        weight: (R, P) of the points.
         size: (R,) pixels.
-        place: (R, 2) pixels.
-        trust: (R, P) in the points that were thought.
-        bodies: R people who were seen.
 
     Returns:
         (R, 3) pixels in x and y, and the logarithm of the growth; (R, 3) variances.
     """
-    weight = np.sqrt(trust * bodies.trust) * bodies.anatomy.weight
-    total = weight.sum(axis=1)
-    moved = bodies.points - thought
-    middle = np.einsum("rp,rpd->rd", weight, thought) / total[:, None]
-    mean = np.einsum("rp,rpd->rd", weight, moved) / total[:, None]
-    arm = thought - middle[:, None]
-    inertia = np.maximum(np.einsum("rp,rpd,rpd->r", weight, arm, arm), 1e-9)
-    growth = np.einsum("rp,rpd,rpd->r", weight, arm, moved - mean[:, None]) / inertia
-    growth = np.clip(growth, -MOST_GROWTH, MOST_GROWTH)
-    shift = mean + growth[:, None] * (place - middle)
-    scatter = np.einsum("rp,rpd,rpd->r", weight, moved, moved) / total - (mean**2).sum(axis=1)
-    variance = place_variance(scatter, size)
-    size_variance = scatter / np.maximum(inertia / total, 1e-9) + SIZE_NOISE**2
-    return np.column_stack([shift, np.log1p(growth)]), np.column_stack([variance, variance, size_variance])
+    share = weight / weight.sum(axis=1, keepdims=True)
+    both = np.concatenate([arms, moved], axis=1)
+    weighted = both * share[:, None]
+    mean = weighted.sum(axis=2)
+    moments = weighted @ both.swapaxes(1, 2) - mean[:, :, None] * mean[:, None]
+    inertia = np.maximum(moments[:, 0, 0] + moments[:, 1, 1], 1e-9)
+    scatter = moments[:, 2, 2] + moments[:, 3, 3]
+    growth = (moments[:, 0, 2] + moments[:, 1, 3]) / inertia
+    growth = np.minimum(np.maximum(growth, -MOST_GROWTH), MOST_GROWTH)
+    change, variance = np.empty((2, len(size), 3))
+    change[:, :2] = mean[:, 2:] - growth[:, None] * mean[:, :2]
+    change[:, 2] = np.log1p(growth)
+    variance[:, :2] = place_variance(scatter, size)[:, None]
+    variance[:, 2] = scatter / inertia + SIZE_NOISE**2
+    return change, variance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tposecli.similarity import Float64, Indices
 from tposecli.track.bodies import Bodies
 from tposecli.track.fit import fit
-from tposecli.track.motion import Motion
+from tposecli.track.motion import Motion, changed
+from tposecli.types import Index
 
-PUSH: Final = (0.2, 0.2, 0.05)
+PUSH: Final = np.array([0.2, 0.2, 0.05])
 """How hard x and y (in sizes) and the logarithm of the size are pushed about: per second to the power of 3/2."""
 
 FIRST: Final = (0.05, 0.05, 0.05)
@@ -41,7 +42,7 @@ class Tracks:
         born_s: (T,) seconds, when each was first seen.
         seen_s: (T,) seconds, when each was last seen.
         motion: Of x and y in pixels and of the logarithm of the size.
-        shape: (T, P, 2) points of the body from its place, sizes.
+        shape: (T, 2, P) points of the body from its place, sizes.
         trust: (T, P) in 0..1: how well each point is known.
     """
 
@@ -58,7 +59,7 @@ class Tracks:
         centre, size = bodies.centre, bodies.size
         unit = _units(size)
         motion = Motion.begun(np.column_stack([centre, np.log(size)]), unit * FIRST, unit * FIRST_RATE)
-        shape = (bodies.points - centre[:, None]) / size[:, None, None]
+        shape = (bodies.points - centre[:, :, None]) / size[:, None, None]
         now = np.full(len(size), time_s)
         return cls(track_id, now, now, motion, shape, bodies.trust)
 
@@ -81,42 +82,61 @@ class Tracks:
             np.concatenate([self.trust, other.trust]),
         )
 
-    @property
-    def place(self) -> Float64:
-        """(T, 2) pixels."""
-        return self.motion.value[:, :2]
-
-    @property
-    def size(self) -> Float64:
-        """(T,) pixels."""
-        size: Float64 = np.exp(self.motion.value[:, 2])
-        return size
-
-    @property
-    def points(self) -> Float64:
-        """(T, P, 2) where the points of the bodies are thought to be, pixels."""
-        return self.place[:, None] + self.shape * self.size[:, None, None]
+    def expected(self) -> Expected:
+        """Where and how they are thought to be."""
+        place, size = self.motion.value[:, :2], np.exp(self.motion.value[:, 2])
+        arms = self.shape * size[:, None, None]
+        return Expected(place, size, self.motion.variance[:, 0], arms, place[:, :, None] + arms)
 
     def after(self, elapsed_s: float) -> Tracks:
         """The same people a moment later."""
-        return replace(self, motion=self.motion.after(elapsed_s, (_units(self.size) * PUSH) ** 2))
+        push = _units(np.exp(self.motion.value[:, 2])) * PUSH
+        motion = self.motion.after(elapsed_s, push * push)
+        return Tracks(self.track_id, self.born_s, self.seen_s, motion, self.shape, self.trust)
 
-    def met(self, rows: Indices, bodies: Bodies, time_s: float) -> Tracks:
-        """What is known once the people of some ``rows`` were seen as ``bodies``, one for each."""
-        if not len(rows):
+    def met(self, found: Indices, expected: Expected, bodies: Bodies, time_s: float) -> Tracks:
+        """What is known once some of all who were ``expected``, the rising rows ``found``, were seen as ``bodies``."""
+        if not len(found):
             return self
-        before = self[rows]
-        motion = self.motion.corrected(rows, *fit(before.points, before.size, before.place, before.trust, bodies))
-        met = replace(self, motion=motion, seen_s=self.seen_s.copy(), shape=self.shape.copy(), trust=self.trust.copy())
+        rows: Index = slice(None) if len(found) == len(self) else found  # everybody: views instead of copies
+        old_shape, old_trust = self.shape[rows], self.trust[rows]
+        weight = np.sqrt(old_trust * bodies.trust) * bodies.anatomy.weight
+        moved = bodies.points - expected.points[rows]
+        motion = self.motion.corrected(rows, *fit(expected.arms[rows], moved, weight, expected.size[rows]))
         after = motion.value[rows]
-        shape = (bodies.points - after[:, None, :2]) / np.exp(after[:, 2])[:, None, None]
-        fresh = 1 - np.exp(-np.maximum(time_s - before.seen_s, 0) / SHAPE_S)
+        new_shape = (bodies.points - after[:, :2, None]) / np.exp(after[:, 2])[:, None, None]
+        fresh = 1 - np.exp(-np.maximum(time_s - self.seen_s[rows], 0) / SHAPE_S)
         seen = bodies.trust > 0
-        share = seen * np.where(before.trust > 0, fresh[:, None], 1)
-        met.shape[rows] += share[:, :, None] * (shape - before.shape)
-        met.trust[rows] += np.where(seen, np.maximum(share, LEARNT), FADED) * (bodies.trust - before.trust)
-        met.seen_s[rows] = time_s
-        return met
+        share = seen * np.where(old_trust > 0, fresh[:, None], 1)
+        new_shape = old_shape + share[:, None] * (new_shape - old_shape)
+        new_trust = old_trust + np.where(seen, np.maximum(share, LEARNT), FADED) * (bodies.trust - old_trust)
+        return Tracks(
+            self.track_id,
+            self.born_s,
+            changed(self.seen_s, rows, np.full(len(found), time_s)),
+            motion,
+            changed(self.shape, rows, new_shape),
+            changed(self.trust, rows, new_trust),
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Expected:
+    """What T people who are known should look like now.
+
+    Attributes:
+        place: (T, 2) pixels.
+        size: (T,) pixels.
+        variance: (T,) of the place, in x and y each, square pixels.
+        arms: (T, 2, P) points of the bodies from their places, pixels.
+        points: (T, 2, P) the points themselves.
+    """
+
+    place: Float64
+    size: Float64
+    variance: Float64
+    arms: Float64
+    points: Float64
 
 
 def nobody(bodies: Bodies) -> Tracks:
@@ -126,4 +146,6 @@ def nobody(bodies: Bodies) -> Tracks:
 
 def _units(size: Float64) -> Float64:
     """(T, 3) pixels for x and y of bodies of a size, 1 for the logarithm."""
-    return np.column_stack([size, size, np.ones(len(size))])
+    units = np.ones((len(size), 3))
+    units[:, :2] = size[:, None]
+    return units

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from tposecli.similarity import Float64, Indices
+from tposecli.similarity import Float64
+from tposecli.types import Index
 
 VALUE, RATE, VARIANCE, COVARIANCE, RATE_VARIANCE = range(5)
+
+GAINS, LEARNT_FROM = np.array([0, 1, 1]), np.array([VARIANCE, VARIANCE, COVARIANCE])
+"""Which gain times which old number each of the three variances loses by a measurement."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,14 +52,10 @@ class Motion:
         Args:
             push: (T, D) spectral density of the acceleration's noise: units squared per second cubed.
         """
-        t = elapsed_s
-        step = np.eye(5)
-        step[RATE, VALUE] = step[RATE_VARIANCE, COVARIANCE] = t
-        step[COVARIANCE, VARIANCE], step[RATE_VARIANCE, VARIANCE] = 2 * t, t * t
-        noise = np.array([0, 0, t**3 / 3, t**2 / 2, t])
+        step, noise = _step(elapsed_s)
         return Motion(self.state @ step + push[..., None] * noise)
 
-    def corrected(self, rows: Indices, innovation: Float64, variance: Float64) -> Motion:
+    def corrected(self, rows: Index, innovation: Float64, variance: Float64) -> Motion:
         """The filters once some were measured.
 
         Args:
@@ -64,10 +65,26 @@ class Motion:
         """
         before = self.state[rows]
         gain = before[..., VARIANCE:RATE_VARIANCE] / (before[..., VARIANCE] + variance)[..., None]
-        state = self.state.copy()
         after = before.copy()
         after[..., VALUE:VARIANCE] += gain * innovation[..., None]
-        after[..., VARIANCE:RATE_VARIANCE] -= gain * before[..., VARIANCE, None]
-        after[..., RATE_VARIANCE] -= gain[..., 1] * before[..., COVARIANCE]
-        state[rows] = after
-        return Motion(state)
+        after[..., VARIANCE:] -= gain.take(GAINS, axis=2) * before.take(LEARNT_FROM, axis=2)
+        return Motion(changed(self.state, rows, after))
+
+
+def changed(column: Float64, rows: Index, new: Float64) -> Float64:
+    """A copy of a column with other values in some rows; a slice stands for all of them."""
+    if isinstance(rows, slice):
+        return new
+    column = column.copy()
+    column[rows] = new
+    return column
+
+
+@lru_cache(maxsize=256)
+def _step(elapsed_s: float) -> tuple[Float64, Float64]:
+    """What ``elapsed_s`` without news does: (5, 5) to states that are rows, (5,) added by unit noise."""
+    t = elapsed_s
+    step = np.eye(5)
+    step[RATE, VALUE] = step[RATE_VARIANCE, COVARIANCE] = t
+    step[COVARIANCE, VARIANCE], step[RATE_VARIANCE, VARIANCE] = 2 * t, t * t
+    return step, np.array([0, 0, t**3 / 3, t**2 / 2, t])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,8 @@ from tposecli.track.likeness import certainty, likeness
 from tposecli.track.memory import Tracks, nobody
 from tposecli.track.options import TrackOptions
 from tposecli.types import UNTRACKED, Poses
+
+Mask = NDArray[np.bool_]
 
 WEAK_S: Final = 0.3
 """Seconds out of sight after which a weak person does not continue a track any more."""
@@ -42,6 +43,7 @@ class Tracker:
         self._next_id = 1
         self._tracks: Tracks | None = None
         self._time_s = 0.0
+        self._in_sight = False
 
     def update(self, poses: Poses, time_s: float) -> Poses:
         """The same people in the same order, with ids.
@@ -53,45 +55,60 @@ class Tracker:
         bodies = Bodies.of(poses, self._options.min_score, self._anatomy)
         tracks = self._now(bodies, time_s)
         strong = poses.boxes.score >= self._options.activation
-        rows, people = self._assign(tracks, bodies, strong, time_s)
+        expected = tracks.expected()
+        alike = likeness(tracks, expected, bodies, time_s, self._options)
+        rows, people = self._assign(alike, certainty(expected), strong, time_s - tracks.seen_s)
         ids = np.full(len(poses), UNTRACKED, np.int64)
         ids[people] = tracks.track_id[rows]
-        tracks = tracks.met(rows, bodies[people], time_s)
+        tracks = tracks.met(rows, expected, bodies[people], time_s)
         new = np.flatnonzero(strong & (ids == UNTRACKED))
         if len(new):
             ids[new] = self._next_id + np.arange(len(new))
             self._next_id += len(new)
             tracks += Tracks.born(ids[new], bodies[new], time_s)
-        self._tracks, self._time_s = tracks, time_s
-        return replace(poses, track_id=ids)
+        self._tracks, self._time_s, self._in_sight = tracks, time_s, len(rows) + len(new) == len(tracks)
+        return Poses(poses.boxes, poses.xy, poses.score, ids, poses.flags)
 
     def _now(self, bodies: Bodies, time_s: float) -> Tracks:
         """The tracks seen not too long ago, as they should be now."""
         if self._tracks is None:
             return nobody(bodies)
         known, options = self._tracks, self._options
+        if self._in_sight and 0 <= time_s - self._time_s <= options.lost_s:
+            return known.after(time_s - self._time_s)
         away = time_s - known.seen_s
         proven = (known.seen_s - known.born_s >= options.birth_s) | (known.seen_s >= self._time_s)
         living = (away <= options.lost_s) & (proven | (away <= options.birth_s))
         return (known if living.all() else known[living]).after(max(time_s - self._time_s, 0))
 
-    def _assign(
-        self, tracks: Tracks, bodies: Bodies, strong: NDArray[np.bool_], time_s: float
-    ) -> tuple[Indices, Indices]:
-        """Rows of tracks and the people that continue them."""
-        alike = likeness(tracks, bodies, time_s, self._options)
+    def _assign(self, alike: Float64, sure: Float64, strong: Mask, away_s: Float64) -> tuple[Indices, Indices]:
+        """Rows of tracks, rising, and the people that continue them.
+
+        Args:
+            alike: (T, N) likeness.
+            sure: (T,) how well the place of each track is known.
+            strong: (N,) confident people.
+            away_s: (T,) how long each track was out of sight.
+        """
         gate = self._options.gate
         least = max(gate * SHY, 1e-6)
-        worth = np.log(np.maximum(alike * certainty(tracks)[:, None], least) / least)
-        worth[alike < gate] = 0
+        weighed = alike * sure[:, None]
+        fits = (alike >= gate) & (weighed > least)
+        all_strong = strong.all()
+        rows, people = fits.nonzero()
+        if all_strong and len(rows) == len(set(rows.tolist())) == len(set(people.tolist())):
+            return rows, people  # nobody is in doubt
+        worth = np.where(fits, np.log(np.maximum(weighed, least) / least), 0)
+        if all_strong:
+            return _pairs(worth)
         rows, people = _pairs(np.where(strong, worth, 0))
-        if strong.all():
-            return rows, people
         worth[:, strong] = 0
         worth[rows] = 0
-        worth[time_s - tracks.seen_s > WEAK_S] = 0
+        worth[away_s > WEAK_S] = 0
         weak_rows, weak_people = _pairs(worth)
-        return np.concatenate([rows, weak_rows]), np.concatenate([people, weak_people])
+        all_rows = np.concatenate([rows, weak_rows])
+        order = all_rows.argsort()
+        return all_rows[order], np.concatenate([people, weak_people])[order]
 
 
 def _pairs(worth: Float64) -> tuple[Indices, Indices]:
