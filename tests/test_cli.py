@@ -222,7 +222,8 @@ def test_interruption_leaves_a_playable_part_and_a_clean_journal(
     tmp_path: Path, media: Path, number: signal.Signals, status: int
 ) -> None:
     out = tmp_path / "out.mp4"
-    command = [*TPOSE, "video", str(media / "crossing.mp4"), "-o", str(out), "--json", str(tmp_path / "o.json"), "-q"]
+    source = [str(media / "crossing.mp4"), "--model", "transpose-r18-a3", "--offline"]
+    command = [*TPOSE, "video", *source, "-o", str(out), "--json", str(tmp_path / "o.json"), "-q"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     journal = tmp_path / "out.mp4.poses.jsonl"
     deadline = time.monotonic() + 120

@@ -170,7 +170,7 @@ def test_attention_as_arrays_goes_back_onto_the_frame(
     assert result.exit_code == 0, result.output
     with np.load(out) as archive:
         data = dict(archive)
-    assert data["maps"].shape == (3, 3, 1, 24, 18)
+    assert data["maps"].shape == (3, 3, 1, 32, 24)
     assert data["frame"].tolist() == [0, 4, 8]
     assert data["keypoints"].tolist() == ["nose"]
     monkeypatch.chdir(tmp_path)
@@ -208,7 +208,7 @@ def test_figure_has_text_for_its_text(tmp_path: Path, media: Path) -> None:
     result = tpose(*arguments)
     assert result.exit_code == 0, result.output
     content = figure.read_text()
-    for text in ("nose", "(50, 60)", "layer 2", "attention score", "transpose-r18-a3, dependency, scores from p95"):
+    for text in ("nose", "(50, 60)", "layer 2", "attention score", "transpose-m-a3, dependency, scores from p95"):
         assert f">{text}" in content
     again = tpose(*arguments)
     assert isinstance(again.exception, TposeError)

@@ -167,9 +167,9 @@ class TestLoss:
         batch = torch.from_numpy(shown).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
         truth = torch.tensor([14.0, 8, 40, 56])[None, None].repeat(2, 1, 1)
         targets = Targets(truth, torch.ones(2, 1, dtype=torch.bool), torch.ones(2, 8, 8))
-        optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=3e-4)
         losses = []
-        for _ in range(30):
+        for _ in range(45):
             dense = net(batch)
             loss = sum(detector_loss(dense, targets, (64, 64)), torch.zeros(()))
             optimizer.zero_grad()

@@ -92,6 +92,7 @@ CATALOG: Final = (
         file="transpose-m-a3.safetensors",
         sha256="993686224b5e9c13d741fb6de99eb0faa624e1d7b82bf32008453d0b143faf83",
         licence="Apache-2.0",
+        threshold=0.0,
     ),
     ModelSpec(
         name="transpose-r18-a3",
