@@ -13,7 +13,7 @@ from tposecli.detect.base import BoxFilter
 from tposecli.detect.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.errors import WeightsError
 from tposecli.models.person_detector import DIVISOR, STRIDE, Dense, cells
-from tposecli.train.detector import save_weights
+from tposecli.train.detector import CLIP, GENTLE, parameter_groups, save_weights
 from tposecli.train.detector_loss import Targets, assign, detector_loss, giou_loss, pair_iou
 from tposecli.types import Frame, Image
 
@@ -167,13 +167,15 @@ class TestLoss:
         batch = torch.from_numpy(shown).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
         truth = torch.tensor([14.0, 8, 40, 56])[None, None].repeat(2, 1, 1)
         targets = Targets(truth, torch.ones(2, 1, dtype=torch.bool), torch.ones(2, 8, 8))
-        optimizer = torch.optim.AdamW(net.parameters(), lr=3e-4)
+        groups = [{**group, "lr": 4e-4 * group["share"]} for group in parameter_groups(net, GENTLE)]
+        optimizer = torch.optim.AdamW(groups)
         losses = []
         for _ in range(45):
             dense = net(batch)
             loss = sum(detector_loss(dense, targets, (64, 64)), torch.zeros(()))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), CLIP)
             optimizer.step()
             losses.append(loss.item())
         best = dense.xyxy[0, dense.logit[0].argmax()]

@@ -38,9 +38,11 @@ PIXELS = 256 * 224
 WARM_UP = 300
 FINAL_RATE = 0.02
 AVERAGING = 0.999
+CLIP = 1.0
+"""Largest norm of the gradient: a net without normalisations takes no larger steps."""
 FROZEN_STAGES = 3
 """Stages of the backbone, after the stem, that stay as they were in MoveNet: those up to stride 8."""
-GENTLE = 0.2
+GENTLE = 0.05
 """Learning rate of the rest of the backbone, relative to that of the new layers."""
 WEIGHTS_NAME = "person-detector.safetensors"
 LARGE = 96.0 * 96.0
@@ -80,7 +82,7 @@ class DetectorJob:
     minutes: float = 100.0
     batch: int = 20
     freeze: bool = True
-    rate: float = 1.5e-3
+    rate: float = 4e-4
     seed: int = 0
     save_minutes: float = 2.0
     check_minutes: float = 12.0
@@ -152,7 +154,7 @@ class _Run:
         self.frozen = [backbone.stem, *backbone.stages[:FROZEN_STAGES]] if freeze else []
         for module in self.frozen:
             module.requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(_groups(self.net, GENTLE if self.frozen else 1.0), lr=job.rate)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.net, GENTLE if self.frozen else 1.0), lr=job.rate)
         self.half = autocast_type(torch.device("cpu"), "auto") is not None
         self.step = 0
         self.seconds = 0.0
@@ -176,7 +178,7 @@ class _Run:
         score, box = detector_loss(dense, targets, (images.shape[2], images.shape[3]))
         self.optimizer.zero_grad()
         (score + box).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
+        nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
         self.optimizer.step()
         self.average.update_parameters(self.net)
         self.step += 1
@@ -222,7 +224,7 @@ def _moving_average(run: _Run) -> Callable[[Any, Any, Any], None]:
     return update
 
 
-def _groups(net: PersonDetector, gentle: float) -> list[dict[str, Any]]:
+def parameter_groups(net: PersonDetector, gentle: float) -> list[dict[str, Any]]:
     """Weight decay on the kernels only; the backbone learns more gently."""
     groups = []
     backbone = {id(p) for p in net.backbone.parameters()}
