@@ -102,9 +102,7 @@ def train(job: DetectorJob, say: Say) -> Path:
         run.load()
     elif job.init is not None:
         detector_from_movenet(run.net, job.init)
-        run.average.load_state_dict(
-            run.average.state_dict() | {f"module.{k}": v for k, v in run.net.state_dict().items()}
-        )
+        run.average.module.load_state_dict(run.net.state_dict())
         say(f"begun with {job.init}")
     if job.minutes == 0:
         run.save()

@@ -190,7 +190,7 @@ def _fit_last(net: TransPoseM, arrays: Arrays, crops: Tensor) -> tuple[float, fl
     hook = last.get_submodule("filter").register_forward_hook(lambda _, __, output: seen.append(output))
     product = moment = torch.zeros((), dtype=torch.float64)
     for batch in torch.split(crops, 32):
-        net.features(net.normalize(batch))
+        net.backbone(net.normalize(batch))
         x = seen.pop()
         y = _after(x, chain)
         inputs, outputs = (z.transpose(0, 1).flatten(1).double() for z in (x, y))
