@@ -388,6 +388,15 @@ class TestRuns:
         with pytest.raises(InputError, match="nothing to resume from"):
             train(replace(job, out=tmp_path / "new", resume=True), _nothing)
 
+    def test_own_weights_are_taken_whole(self, tmp_path: Path) -> None:
+        """Whether or not the net keeps its convolutions under a name that HRNet's checkpoints use as a prefix."""
+        for model in (MODEL, "transpose-m-a3"):
+            save_weights(build(model, SIZE), tmp_path / "pose.safetensors", {})
+            said = start_from(
+                build(model, SIZE), find_spec(model), str(tmp_path / "pose.safetensors"), Downloads(), no_crops
+            )
+            assert "anew" not in said, said
+
     def test_weights_to_start_from_are_taken_by_key(self, tmp_path: Path) -> None:
         spec, pose, other = find_spec(MODEL), build(MODEL, SIZE, 3), build(MODEL)
         save_weights(pose, tmp_path / "pose.safetensors", {})

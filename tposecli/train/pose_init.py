@@ -51,7 +51,8 @@ def start_from(net: PoseNet, spec: ModelSpec, init: str, downloads: Downloads, c
         start_from_movenet(net, path, crops(FIT_ON))
         return f"begun with {path.name}: its convolutions, an encoder that passes them on, its heatmaps"
     own = net.state_dict()
-    theirs = {name.removeprefix("backbone."): value for name, value in read_state(path).items()}
+    state = read_state(path)
+    theirs = {name if name in own else name.removeprefix("backbone."): value for name, value in state.items()}
     fits = {name: value for name, value in theirs.items() if name in own and _same(own[name], value)}
     learnt = {name for name, value in own.items() if value.is_floating_point() and name != EMBEDDING}
     if not learnt & fits.keys():
