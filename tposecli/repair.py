@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.smooth.paths import FIRST, LEFT, NOISE, RIGHT, STATES, Costs, Course, Paths
+from tposecli.smooth.paths import FIRST, LEFT, NOISE, RIGHT, SIGNS, STATES, Costs, Course, Paths
 from tposecli.smooth.strip import Float64, Indices, Mask, Strip, sorted_middle
 from tposecli.types import Flag
 
-SUSPECT: Final = 6.0
-"""Doubt above which a person is looked at closely, and most that one pair adds to it."""
+SUSPECT: Final = 3.0
+"""Doubt, summed over the pairs of an exchange, above which a person is looked at closely; no pair adds more."""
 
 SETTLED: Final = 1.0
 """Variance of what is expected up to which a filter knows enough to be judged."""
@@ -43,7 +43,8 @@ class Repair:
             return strip
         course = self._course(strip)
         spread, doubt = self._usual(course)
-        people = np.flatnonzero((np.clip(doubt, 0, SUSPECT).sum(axis=2) > SUSPECT).any(axis=0))
+        evidence = np.clip(doubt, -SUSPECT, SUSPECT) @ (SIGNS[1:] < 0).T
+        people = np.flatnonzero((evidence > SUSPECT).any(axis=(0, 2)))
         if not len(people):
             return strip
         before = _before(strip, people)

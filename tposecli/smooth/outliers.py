@@ -61,19 +61,21 @@ class FindOutliers:
 
     def _suspects(self, strip: Strip) -> Mask:
         """(T, M, K) known joints that are not where their neighbours would have them: a cheap first look."""
-        before, after = around(strip.known)
-        count = len(strip.time_s)
-        look = strip.known & (before >= 0) & (after < count)
-        look[: strip.first] = False
+        part, count = slice(strip.first, None), len(strip.time_s)
+        before, after = (index[part] for index in around(strip.known))
+        judged = strip.known[part] & (before >= 0) & (after < count)
         before, after = np.maximum(before, 0), np.minimum(after, count - 1)
         old, new = _picked(strip.xy, before), _picked(strip.xy, after)
         start = strip.time_s[before]
         apart = np.maximum(strip.time_s[after] - start, 1e-9)
-        share = ((strip.time_s[:, None, None] - start) / apart)[..., None]
-        off = strip.xy - old - share * (new - old)
+        new -= old
+        new *= ((strip.time_s[part, None, None] - start) / apart)[..., None]
+        off = strip.xy[part] - old - new
         off *= off
         least = self.least * strip.size[:, None] * (TRUST + 0.2)
-        return np.asarray(look & (off[..., 0] + off[..., 1] > least * least))
+        look = np.zeros_like(strip.known)
+        look[part] = judged & (off[..., 0] + off[..., 1] > least * least)
+        return look
 
 
 def _picked(values: Float64, index: Indices) -> Float64:

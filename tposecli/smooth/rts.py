@@ -61,37 +61,43 @@ class Rts:
         places = np.ascontiguousarray(xy.reshape(count, -1, 2).swapaxes(1, 2))
         weights = 1 / trust.reshape(count, -1)
         joints = weights.shape[1]
-        state, spread = np.zeros((3, 2, joints)), np.repeat(VAGUE[:, None], joints, axis=1)
+        moves = [_moves(step, self.options.jerk) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
+        path, spread = np.empty((count, 3, 2, joints)), np.empty((count, 6, joints))
+        gain, pull = np.empty((count, 3, joints)), np.empty_like(places)
+        state, covariance = np.zeros((3, 2, joints)), np.repeat(VAGUE[:, None], joints, axis=1)
         state[0] = places[np.argmin(weights, axis=0), :, np.arange(joints)].T
-        moves = [_moves(step) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
-        path, pull, later = np.empty_like(places), np.empty_like(places), np.zeros((count, 3, 2, joints))
-        uncertain, gain = np.empty((2, count, 3, joints))
         for t, (move, grow, added) in enumerate(moves):
-            state = move.dot(state.reshape(3, -1)).reshape(state.shape)
-            spread = grow.dot(spread) + self.options.jerk**2 * added
-            miss, total = places[t] - state[0], spread[0] + weights[t]
-            np.divide(spread[:3], total, out=gain[t])
+            np.dot(move, state.reshape(3, -1), out=path[t].reshape(3, -1))
+            np.dot(grow, covariance, out=spread[t])
+            state, covariance = path[t], spread[t]
+            covariance += added
+            total = covariance[0] + weights[t]
+            miss = places[t] - state[0]
+            np.divide(covariance[:3], total, out=gain[t])
             np.divide(miss, total, out=pull[t])
             state += gain[t, :, None] * miss
-            spread -= gain[t].take(ROW, axis=0) * spread.take(COLUMN, axis=0)
-            path[t], uncertain[t] = state[0], spread[:3]
-        adjoint = np.zeros((3, 2, joints))
-        for t in range(count - 1, -1, -1):
-            later[t] = adjoint
-            adjoint[0] -= (gain[t, :, None] * adjoint).sum(axis=0) + pull[t]
-            adjoint = moves[t][0].T.dot(adjoint.reshape(3, -1)).reshape(adjoint.shape)
-        path -= (uncertain[:, :, None] * later).sum(axis=1)
-        return path.swapaxes(1, 2).reshape(count, *shape, 2)
+            covariance -= gain[t].take(ROW, axis=0) * covariance.take(COLUMN, axis=0)
+        later = np.zeros((count, 3, 2, joints))
+        for t in range(count - 1, 0, -1):
+            adjoint = later[t].copy()
+            back = gain[t, :, None] * adjoint
+            back[0] += back[1]
+            back[0] += back[2]
+            back[0] += pull[t]
+            adjoint[0] -= back[0]
+            np.dot(moves[t][0].T, adjoint.reshape(3, -1), out=later[t - 1].reshape(3, -1))
+        smooth: Float64 = path[:, 0] - (spread[:, :3, None] * later).sum(axis=1)
+        return smooth.swapaxes(1, 2).reshape(count, *shape, 2)
 
 
 @lru_cache(maxsize=256)
-def _moves(step_s: float) -> tuple[Float64, Float64, Float64]:
-    """What ``step_s`` without news does: (3, 3) to the state, (6, 6) to the covariance, (6, 1) added by unit jerk."""
+def _moves(step_s: float, jerk: float) -> tuple[Float64, Float64, Float64]:
+    """What ``step_s`` without news does: (3, 3) to the state, (6, 6) to the covariance, (6, 1) added by the jerk."""
     s = step_s
     move = np.array([[1, s, s**2 / 2], [0, 1, s], [0, 0, 1]])
     grow = np.zeros((6, 6))
     for place, (row, column) in enumerate(zip(ROW, COLUMN, strict=True)):
         outer = np.outer(move[row], move[column])
         grow[place] = (outer + outer.T * (1 - np.eye(3)))[ROW, COLUMN]
-    added = np.array([s**5 / 20, s**4 / 8, s**3 / 6, s**3 / 3, s**2 / 2, s])
+    added = jerk**2 * np.array([s**5 / 20, s**4 / 8, s**3 / 6, s**3 / 3, s**2 / 2, s])
     return move, grow, added[:, None]

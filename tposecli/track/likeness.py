@@ -6,14 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.similarity import Float64, Indices
+from tposecli.similarity import Float64
 from tposecli.track.bodies import CORNERS, Anatomy, Bodies
-from tposecli.track.fit import place_variance
+from tposecli.track.fit import Moments, place_variance
 from tposecli.track.memory import Expected, Tracks
 from tposecli.track.options import TrackOptions
-
-REACH: Final = 4.0
-"""Deviations of the place, besides half a body, beyond which nobody is compared."""
 
 ENOUGH: Final = 5.0
 """Summed trust in shared keypoints from which on they have their full say."""
@@ -34,54 +31,44 @@ AREA: Final = 0.35
 """Area of a body by the square of its size: what OKS measures distances by."""
 
 
-def likeness(tracks: Tracks, expected: Expected, bodies: Bodies, time_s: float, options: TrackOptions) -> Float64:
-    """(T, N) in 0..1; 0 for those who are too far apart to be compared, or to come up to the gate.
+def likeness(
+    tracks: Tracks, expected: Expected, pairs: Moments, bodies: Bodies, time_s: float, options: TrackOptions
+) -> Float64:
+    """(T, N) in 0..1; 0 for those who are too far apart to come up to the gate.
 
     A mean of the similarity of keypoints (OKS, as COCO defines it, weighted by scores) and of the overlap of the boxes,
     both after the predicted body was moved to where the Kalman filter would then see it; less the further that is,
     measured by how well the place is known.
     """
-    result = np.zeros((len(tracks), len(bodies.points)))
-    rows, people = _near(expected, bodies)
+    shift, place = _shift(expected, pairs)
+    rows, people = near = (place >= options.gate).nonzero()
+    result = np.zeros(place.shape)
     if not len(rows):
         return result
-    moved = bodies.points[people] - expected.points[rows]
-    trust = tracks.trust[rows] * bodies.trust[people]
-    shift, place = _shift(moved, np.sqrt(trust) * bodies.anatomy.weight, expected.variance[rows], expected.size[rows])
-    moved -= shift[:, :, None]
-    kept = place >= options.gate
-    if not kept.all():
-        rows, people, place, moved, trust = rows[kept], people[kept], place[kept], moved[kept], trust[kept]
-    trust = trust[:, :-CORNERS]
+    seen = bodies.points[people]
+    moved = seen - expected.points[rows] - shift[:, rows, people].T[:, :, None]
+    trust = (tracks.trust[rows] * bodies.trust[people])[:, :-CORNERS]
     say = trust.sum(axis=1)
     away = np.minimum(np.maximum(time_s - tracks.seen_s, 0), LOOSE_FOR_S)
     alike = _alike(moved[:, :, :-CORNERS], _tolerance(expected.size, away, bodies.anatomy)[rows])
     oks = (alike * trust).sum(axis=1) / np.maximum(say, 1e-9)
-    boxes = bodies.points[people, :, -CORNERS:]
+    boxes = seen[:, :, -CORNERS:]
     iou = _overlap(boxes - moved[:, :, -CORNERS:], boxes)
     share = options.oks_weight * np.minimum(say / ENOUGH, 1)
-    result[rows, people] = place * (share * oks + (1 - share) * iou)
+    result[near] = place[near] * (share * oks + (1 - share) * iou)
     return result
 
 
-def _shift(moved: Float64, weight: Float64, known: Float64, size: Float64) -> tuple[Float64, Float64]:
-    """How far a Kalman filter would move each of M bodies, and the likeness of that movement.
-
-    Args:
-        moved: (M, 2, P) points that were seen from those that were thought, pixels.
-        weight: (M, P) what each says of the body's place.
-        known: (M,) variance of the place that was thought, square pixels.
-        size: (M,) pixels.
+def _shift(expected: Expected, pairs: Moments) -> tuple[Float64, Float64]:
+    """How far a Kalman filter would move each of T bodies to be each of N, and the likeness of that movement.
 
     Returns:
-        (M, 2) pixels and (M,) in 0..1, which falls off with a long tail: people do turn.
+        (2, T, N) pixels and (T, N) in 0..1, which falls off with a long tail: people do turn.
     """
-    weighted = moved * (weight / weight.sum(axis=1, keepdims=True))[:, None]
-    shift: Float64 = weighted.sum(axis=2)
-    squared = (shift * shift).sum(axis=1)
-    scatter = (weighted * moved).sum(axis=(1, 2)) - squared
-    spread = known + place_variance(scatter, size)
-    return shift * (known / spread)[:, None], 1 / (1 + squared / spread / TAIL)
+    known = expected.variance[:, None]
+    spread = known + place_variance(pairs.scatter, expected.size[:, None])
+    squared = (pairs.moved * pairs.moved).sum(axis=0)
+    return pairs.moved * (known / spread), 1 / (1 + squared / spread / TAIL)
 
 
 def _tolerance(size: Float64, away_s: Float64, anatomy: Anatomy) -> Float64:
@@ -101,15 +88,6 @@ def certainty(expected: Expected) -> Float64:
     """(T,) in 0..1: how well the place of each is known."""
     sure: Float64 = (1 + expected.variance / (SURE * expected.size) ** 2) ** -0.2
     return sure
-
-
-def _near(expected: Expected, bodies: Bodies) -> tuple[Indices, Indices]:
-    """Rows and people who may be the same."""
-    reach = REACH * np.sqrt(expected.variance) + expected.size / 2
-    apart = np.abs(expected.place[:, None] - bodies.centre)
-    near = np.maximum(apart[:, :, 0], apart[:, :, 1]) <= reach[:, None] + bodies.size / 2
-    rows, people = near.nonzero()
-    return rows, people
 
 
 def _overlap(first: Float64, second: Float64) -> Float64:

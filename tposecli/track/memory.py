@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tposecli.similarity import Float64, Indices
 from tposecli.track.bodies import Bodies
-from tposecli.track.fit import fit
+from tposecli.track.fit import Moments, fit
 from tposecli.track.motion import Motion, changed
 from tposecli.types import Index
 
@@ -85,8 +85,8 @@ class Tracks:
     def expected(self) -> Expected:
         """Where and how they are thought to be."""
         place, size = self.motion.value[:, :2], np.exp(self.motion.value[:, 2])
-        arms = self.shape * size[:, None, None]
-        return Expected(place, size, self.motion.variance[:, 0], arms, place[:, :, None] + arms)
+        points = place[:, :, None] + self.shape * size[:, None, None]
+        return Expected(place, size, self.motion.variance[:, 0], points)
 
     def after(self, elapsed_s: float) -> Tracks:
         """The same people a moment later."""
@@ -94,15 +94,14 @@ class Tracks:
         motion = self.motion.after(elapsed_s, push * push)
         return Tracks(self.track_id, self.born_s, self.seen_s, motion, self.shape, self.trust)
 
-    def met(self, found: Indices, expected: Expected, bodies: Bodies, time_s: float) -> Tracks:
-        """What is known once some of all who were ``expected``, the rising rows ``found``, were seen as ``bodies``."""
+    def met(self, found: Indices, pairs: Moments, bodies: Bodies, time_s: float) -> Tracks:
+        """What is known once some, the rising rows ``found``, were seen as ``bodies``, which makes ``pairs``."""
         if not len(found):
             return self
         rows: Index = slice(None) if len(found) == len(self) else found  # everybody: views instead of copies
         old_shape, old_trust = self.shape[rows], self.trust[rows]
-        weight = np.sqrt(old_trust * bodies.trust) * bodies.anatomy.weight
-        moved = bodies.points - expected.points[rows]
-        motion = self.motion.corrected(rows, *fit(expected.arms[rows], moved, weight, expected.size[rows]))
+        thought = self.motion.value[rows]
+        motion = self.motion.corrected(rows, *fit(pairs, thought[:, :2], np.exp(thought[:, 2])))
         after = motion.value[rows]
         new_shape = (bodies.points - after[:, :2, None]) / np.exp(after[:, 2])[:, None, None]
         fresh = 1 - np.exp(-np.maximum(time_s - self.seen_s[rows], 0) / SHAPE_S)
@@ -128,14 +127,12 @@ class Expected:
         place: (T, 2) pixels.
         size: (T,) pixels.
         variance: (T,) of the place, in x and y each, square pixels.
-        arms: (T, 2, P) points of the bodies from their places, pixels.
-        points: (T, 2, P) the points themselves.
+        points: (T, 2, P) of the bodies, pixels.
     """
 
     place: Float64
     size: Float64
     variance: Float64
-    arms: Float64
     points: Float64
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tposecli.similarity import Float64, Indices, matched
 from tposecli.skeleton import COCO, Layout
 from tposecli.track.bodies import Anatomy, Bodies
+from tposecli.track.fit import Moments
 from tposecli.track.likeness import certainty, likeness
 from tposecli.track.memory import Tracks, nobody
 from tposecli.track.options import TrackOptions
@@ -56,11 +57,12 @@ class Tracker:
         tracks = self._now(bodies, time_s)
         strong = poses.boxes.score >= self._options.activation
         expected = tracks.expected()
-        alike = likeness(tracks, expected, bodies, time_s, self._options)
+        pairs = Moments.of(expected.points, tracks.trust, bodies)
+        alike = likeness(tracks, expected, pairs, bodies, time_s, self._options)
         rows, people = self._assign(alike, certainty(expected), strong, time_s - tracks.seen_s)
         ids = np.full(len(poses), UNTRACKED, np.int64)
         ids[people] = tracks.track_id[rows]
-        tracks = tracks.met(rows, expected, bodies[people], time_s)
+        tracks = tracks.met(rows, pairs[rows, people], bodies[people], time_s)
         new = np.flatnonzero(strong & (ids == UNTRACKED))
         if len(new):
             ids[new] = self._next_id + np.arange(len(new))
