@@ -119,9 +119,8 @@ def table() -> None:
 def ways() -> None:
     """How much less error and acceleration error than measured there is: median and worst of all ways of moving."""
     times = np.arange(150) / 30
-    print(
-        "\n| | error, faults | acceleration, faults | error, noise alone | acceleration, noise alone |\n|---|---|---|---|---|"
-    )  # noqa: T201, E501
+    head = "| | error, faults | acceleration, faults | error, noise alone | acceleration, noise alone |"
+    print(f"\n{head}\n|---|---|---|---|---|")  # noqa: T201
     methods: tuple[Method, ...] = ("rts", "savgol", "median", "one-euro")
     for method in methods:
         cells = []

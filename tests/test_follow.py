@@ -18,7 +18,8 @@ from tposecli.job import Outputs, Settings
 from tposecli.sinks.journal import JournalWriter, read_journal
 from tposecli.sinks.jsonlines import JsonLines
 from tposecli.smooth.options import SmoothOptions
-from tposecli.types import Flag, Frame, Result
+from tposecli.track import Tracker
+from tposecli.types import Boxes, Flag, Frame, Poses, Result
 
 TIMES = np.arange(45) / 30
 PICTURE = np.zeros((720, 1280, 3), np.uint8)
@@ -56,6 +57,25 @@ def test_every_frame_comes_once_with_its_picture(results: list[Result]) -> None:
     for flag in Flag:
         assert ((flags & flag) > 0).any(), flag
     assert (flags[list(MISSED)] & Flag.FILLED > 0).all()
+
+
+def test_strays_go_with_all_that_belongs_to_them() -> None:
+    """People of too low a score stay as long as they continue a track."""
+    weak, strong, other = 0.35, 0.6, 0.5
+    frames = []
+    for index, scores in enumerate([(strong, weak), (weak, other), (weak, weak)]):
+        away = 300 * (1 + index)
+        boxes = Boxes(np.array([[0, 0, 80, 200], [away, 0, away + 80, 200]]), np.array(scores))
+        xy = np.full((2, 17, 2), 50) + boxes.xyxy[:, None, :2]
+        poses = Poses(boxes, xy, np.full((2, 17), 0.9))
+        columns = np.arange(2.0)[:, None, None, None, None], np.arange(2.0)[:, None, None]
+        frames.append(Result(Frame(PICTURE, index, index / 25), poses, None, *columns))
+    done = list(Followers(Tracker(), stray_score=0.45).follow(frames))
+    assert [result.poses.track_id.tolist() for result in done] == [[1], [1, 2], [1]]
+    assert [result.attention.shape[0] for result in done if result.attention is not None] == [1, 2, 1]
+    assert [result.matrices.ravel().tolist() for result in done if result.matrices is not None] == [[0], [0, 1], [0]]
+    untracked = Followers(stray_score=0.45).follow(frames)
+    assert [len(result.poses) for result in untracked] == [1, 1, 0]
 
 
 def test_live_sources_get_one_euro_and_nothing_put_in(results: list[Result]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,10 @@ import torch
 
 from tposecli.detect.base import BoxFilter
 from tposecli.detect.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
+from tposecli.detect.select import DetectorOptions, build_detector, stray_score
 from tposecli.errors import WeightsError
 from tposecli.models.person_detector import DIVISOR, STRIDE, Dense, cells
+from tposecli.source import open_video
 from tposecli.train.detector import CLIP, GENTLE, parameter_groups, save_weights
 from tposecli.train.detector_loss import Targets, assign, detector_loss, giou_loss, pair_iou
 from tposecli.types import Frame, Image
@@ -91,6 +94,19 @@ class TestDetect:
         assert peaks.sum() >= 3
         assert (moved / side)[peaks].max() < 0.03
         assert (dense[1].logit.sigmoid() - dense[0].logit.sigmoid())[peaks].abs().max() < 0.05
+
+    def test_where_people_are_followed_it_says_more(self, media: Path) -> None:
+        """People half hidden, whose boxes may continue a track; all of them score less than counts by itself."""
+        options, device = DetectorOptions(), torch.device("cpu")
+        with open_video(media / "crossing.mp4") as clip:
+            frames = list(islice(clip, 60, 68))
+        usual = build_detector(options, device).detect(frames)
+        more = build_detector(options, device, tracked=True).detect(frames)
+        assert sum(map(len, more)) > sum(map(len, usual))
+        for some, every in zip(usual, more, strict=True):
+            strong = every.score >= stray_score(options)
+            np.testing.assert_array_equal(every.xyxy[strong], some.xyxy)
+        assert stray_score(DetectorOptions(min_score=0.2)) == stray_score(DetectorOptions("full-frame")) == 0
 
     def test_no_frames(self, detector: BundledDetector) -> None:
         assert detector.detect([]) == []

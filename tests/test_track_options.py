@@ -70,6 +70,15 @@ def test_a_journal_is_tracked_as_the_options_say(
         assert set(given) == ids
 
 
+def test_who_was_looked_for_only_to_continue_a_track_goes_if_there_is_none(journal: Path) -> None:
+    """The journal says up to which score that is so; without tracking it is all the same."""
+    text = journal.read_text().replace('"options":', '"stray_score":0.65,"options":')
+    journal.write_text(text)
+    assert len(convert(journal, "--smooth", "none")["annotations"]) == 25
+    assert convert(journal, "--track-activation", "0.7")["annotations"] == []
+    assert convert(journal, "--no-track")["annotations"] == []
+
+
 def test_provenance_names_the_options(journal: Path) -> None:
     options = convert(journal, "--track-lost", "0.8")["info"]["options"]
     assert options["track"]["lost_s"] == 0.8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from tposecli.detect.select import DetectorOptions, build_detector
+from tposecli.detect.select import DetectorOptions, build_detector, stray_score
 from tposecli.follow import smoother_of
 from tposecli.pipeline import Stages
 from tposecli.pipeline import run as run_stages
@@ -38,10 +38,11 @@ def run(
     layout = estimator.layout
     smoothing = SmoothOptions() if smooth is True else smooth
     stages = Stages(
-        build_detector(options, estimator.runtime.device),
+        build_detector(options, estimator.runtime.device, tracked=bool(track)),
         estimator,
         Tracker(TrackOptions() if track is True else track, layout) if track else None,
         smoother_of(smoothing, getattr(frames, "live", False), layout) if track and smoothing else None,
+        stray_score(options),
         options.every,
     )
     with closing(run_stages(frames, stages)) as results:

@@ -21,7 +21,7 @@ from tposecli.smooth.rts import Rts
 from tposecli.smooth.strip import Step
 from tposecli.timings import Timings
 from tposecli.track import Tracker
-from tposecli.types import Result
+from tposecli.types import UNTRACKED, Result
 
 AHEAD_S: Final = 0.5
 """Seconds that frames are looked ahead: the longest exchange of left and right that is undone, and a little."""
@@ -40,14 +40,24 @@ class Followers:
     Attributes:
         tracker: Tells who is who from frame to frame.
         smoother: Calms the keypoints of each track.
+        stray_score: People who have no id and whose boxes score lower are left out: they were looked for only because
+            they might have continued a track.
     """
 
     tracker: Tracker | None = None
     smoother: Smoother | None = None
+    stray_score: float = 0.0
     timings: Timings = field(default_factory=Timings)
 
     @classmethod
-    def of(cls, settings: Settings, tracked: bool, live: bool = False, layout: Layout = COCO) -> Self:
+    def of(
+        cls,
+        settings: Settings,
+        tracked: bool,
+        live: bool = False,
+        layout: Layout = COCO,
+        stray_score: float = 0.0,
+    ) -> Self:
         """Those that the settings ask for; none where frames do not follow one another in time.
 
         Args:
@@ -55,25 +65,26 @@ class Followers:
             tracked: Whether they do.
             live: The source goes on while it is watched.
             layout: The keypoints; left and right are set right for COCO's only.
+            stray_score: As the attribute.
         """
         if not tracked:
-            return cls()
+            return cls(stray_score=stray_score)
         tracker = None if settings.track is None else Tracker(settings.track, layout)
-        return cls(tracker, smoother_of(settings.smooth, live, layout))
+        return cls(tracker, smoother_of(settings.smooth, live, layout), stray_score)
 
     def follow(self, results: Iterable[Result]) -> Generator[Result]:
         """The results with ids, then with smoothed poses, in order; a smoother may hold some frames back."""
         yield from self._smooth(self._track(results))
 
     def _track(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Give every person an id."""
+        """Give every person an id, and leave out strays."""
         for result in results:
-            if self.tracker is None:
-                yield result
-                continue
-            with self.timings.measure("track"):
-                poses = self.tracker.update(result.poses, result.frame.time_s)
-            yield replace(result, poses=poses)
+            if self.tracker is not None:
+                with self.timings.measure("track"):
+                    poses = self.tracker.update(result.poses, result.frame.time_s)
+                result = replace(result, poses=poses)
+            stray = (result.poses.track_id == UNTRACKED) & (result.poses.boxes.score < self.stray_score)
+            yield result.some(~stray) if stray.any() else result
 
     def _smooth(self, results: Iterable[Result]) -> Iterator[Result]:
         """Add the smoothed poses, which may come some frames later than the measured ones went in."""

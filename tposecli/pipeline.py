@@ -40,6 +40,7 @@ class Stages:
         estimator: Finds their keypoints.
         tracker: Tells who is who from frame to frame.
         smoother: Calms the keypoints of each track.
+        stray_score: See :class:`tposecli.follow.Followers`.
         every: The detector sees every so many frames; boxes between are interpolated.
         record: Called with every raw result, in order, before tracking.
         known: Gives the poses of a group of frames that an earlier run has measured, else None; those are not
@@ -50,6 +51,7 @@ class Stages:
     estimator: PoseEstimator
     tracker: Tracker | None = None
     smoother: Smoother | None = None
+    stray_score: float = 0.0
     every: int = 1
     record: Callable[[Result], None] | None = None
     known: Callable[[Sequence[Frame]], Sequence[Poses] | None] | None = None
@@ -89,7 +91,8 @@ def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     if stages.estimator.runtime.device.type != "cuda":  # There another thread would disturb the recording of graphs.
         found = prefetch(found, depth=1, name="detect", stop=stop)
     groups = prefetch(_estimate(found, stages), depth=1, name="net")
-    results = Followers(stages.tracker, stages.smoother, stages.timings).follow(_record(groups, stages))
+    followers = Followers(stages.tracker, stages.smoother, stages.stray_score, stages.timings)
+    results = followers.follow(_record(groups, stages))
     try:
         yield from results
     finally:

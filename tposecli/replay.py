@@ -137,8 +137,10 @@ def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary
     """Run everything; what was written is closed as complete only if nothing was raised."""
     start = time.perf_counter()
     summary = Summary(replay.recording.path.name)
-    followers = Followers.of(settings, not replay.recording.stills, layout=Layout.of_facts(replay.recording.header))
-    if replay.recording.tracked and not replay.job.given.track_again:
+    recording = replay.recording
+    layout = Layout.of_facts(recording.header)
+    followers = Followers.of(settings, not recording.stills, layout=layout, stray_score=recording.stray_score)
+    if recording.tracked and not replay.job.given.track_again:
         followers = replace(followers, tracker=None)
     with ExitStack() as stack:
         sinks = [stack.enter_context(opened(sink)) for sink in replay.sinks()]

@@ -12,7 +12,7 @@ from typing import Any
 
 from tposecli.claim import claimed
 from tposecli.detect.base import Detector
-from tposecli.detect.select import build_detector, digest_of_argument
+from tposecli.detect.select import build_detector, digest_of_argument, stray_score
 from tposecli.errors import InputError, TposeError, UsageError, with_notes
 from tposecli.follow import Followers
 from tposecli.job import ImagesJob, Settings, Summary, VideoJob, Watcher
@@ -48,7 +48,9 @@ class Workshop:
             checkpoint, None, runtime, choice.flip_test, style.request if attention else None
         )
         self.painter = AttentionPainter(style, checkpoint.spec.stride)
-        self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads)
+        follows = settings.track is not None
+        self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads, follows)
+        self.stray_score = stray_score(settings.detector)
 
     def stages(self, plan: Plan) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
@@ -58,6 +60,7 @@ class Workshop:
             self.estimator,
             followers.tracker,
             followers.smoother,
+            self.stray_score,
             self.settings.detector.every,
         )
 
@@ -70,6 +73,7 @@ class Workshop:
             "command": settings.command,
             "detector": settings.detector.name,
             "detector_sha256": digest_of_argument(settings.detector.name),
+            "stray_score": self.stray_score,
             "group_frames": self.stages(plan).group_frames,
             "options": options,
             **plan.facts,

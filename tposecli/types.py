@@ -10,7 +10,7 @@ Coordinates are pixels of the frame, x to the right and y down, with the centre 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
 from fractions import Fraction
 from typing import Any, Self, cast
@@ -185,6 +185,12 @@ class Result:
     smoothed: Poses | None = None
     attention: Float32 | None = None
     matrices: NDArray[np.float64] | None = None
+
+    def some(self, index: Index) -> Self:
+        """The same with some of its measured people only, in this order; nothing is smoothed yet."""
+        attention = None if self.attention is None else self.attention[index]
+        matrices = None if self.matrices is None else self.matrices[index]
+        return replace(self, poses=self.poses[index], attention=attention, matrices=matrices)
 
     @property
     def shown(self) -> Poses:

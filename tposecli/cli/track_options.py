@@ -22,7 +22,7 @@ tracking_options = together(
         "--track-activation",
         type=click.FloatRange(0, 1),
         metavar="SCORE",
-        default=0.5,
+        default=0.45,
         show_default=True,
         help="Boxes of a lower score get no new id: they only continue those of before.",
     ),

@@ -21,6 +21,8 @@ SIZE = 256
 """Longer side, pixels, to which a frame is scaled before the net sees it: the size MoveNet MultiPose was made for."""
 MIN_SCORE = 0.45
 """Score from which on boxes are people; the weights' card says how it was chosen."""
+WEAK_SCORE = 0.3
+"""Score from which on a box may be somebody who was seen better a moment before."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16
 

@@ -76,8 +76,16 @@ class DetectorOptions:
         )
 
 
-def build_detector(options: DetectorOptions, device: torch.device, downloads: Downloads | None = None) -> Detector:
+def build_detector(
+    options: DetectorOptions, device: torch.device, downloads: Downloads | None = None, tracked: bool = False
+) -> Detector:
     """The detector that was asked for, ready to work; published weights that are not here are fetched.
+
+    Args:
+        options: What was asked for.
+        device: Where its net runs.
+        downloads: How weights may be fetched.
+        tracked: People are followed: it may also give boxes under :func:`stray_score`.
 
     Raises:
         UsageError: A package that it needs is not installed, or the options do not go together.
@@ -102,7 +110,7 @@ def build_detector(options: DetectorOptions, device: torch.device, downloads: Do
         from tposecli.detect.torchvision import TorchvisionDetector
 
         return TorchvisionDetector(argument, options.box_filter(), options.image_size, device, downloads)
-    return _bundled(options, device)
+    return _bundled(options, device, tracked)
 
 
 def digest_of_argument(name: str) -> str | None:
@@ -112,14 +120,22 @@ def digest_of_argument(name: str) -> str | None:
     return sha256_of(path) if argument and path.is_file() else None
 
 
-def _bundled(options: DetectorOptions, device: torch.device) -> Detector:
-    from tposecli.detect.bundled import MIN_SCORE, SIZE, BundledDetector
+def stray_score(options: DetectorOptions) -> float:
+    """Score below which boxes are given only because they may continue a track."""
+    from tposecli.detect.bundled import MIN_SCORE
+
+    return MIN_SCORE if _split(options.name)[0] == "bundled" and options.min_score is None else 0.0
+
+
+def _bundled(options: DetectorOptions, device: torch.device, tracked: bool) -> Detector:
+    from tposecli.detect.bundled import MIN_SCORE, SIZE, WEAK_SCORE, BundledDetector
     from tposecli.models.files import bundled_file
 
     weights = bundled_file(BUNDLED_WEIGHTS)
     if weights is None:
         raise WeightsError(f"the bundled detector's file {BUNDLED_WEIGHTS} is missing; install the package again")
-    return BundledDetector(weights, options.box_filter(MIN_SCORE), options.image_size or SIZE, device)
+    boxes = options.box_filter(WEAK_SCORE if tracked else MIN_SCORE)
+    return BundledDetector(weights, boxes, options.image_size or SIZE, device)
 
 
 def _split(name: str) -> tuple[str, str]:

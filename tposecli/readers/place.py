@@ -52,6 +52,11 @@ class Recording:
     stills: bool
     tracked: bool = False
 
+    @property
+    def stray_score(self) -> float:
+        """Score below which people count only if they continue a track."""
+        return float(self.header.get("stray_score") or 0)
+
 
 def journalled(journal: Journal) -> Recording:
     """A journal's poses, which have no ids.

@@ -58,14 +58,15 @@ def load(given: PoseInput, truth_path: Path, settings: Settings) -> Clip:
     if isinstance(found, Journal):
         recording = journalled(found)
         key = _name_of if truth.stills else _index_of
-        entries, tracked = list(recording.frames), False
+        entries, tracked, stray_score = list(recording.frames), False, recording.stray_score
     else:
-        key, tracked = _index_of, found.tracked and not given.track_again
+        key, tracked, stray_score = _index_of, found.tracked and not given.track_again, 0.0
         entries = list(_on_stamps(found, truth))
         if found.shown is not None and tracked:
             shown = list(_on_stamps(replace(found, poses=found.shown), truth))
             return _clip(truth, key, {"as measured": entries, "smoothed": shown})
-    raw, smoothed = _followed(entries, settings, tracked, truth.stills)
+    followers = Followers.of(settings, tracked=not truth.stills, stray_score=stray_score)
+    raw, smoothed = _followed(entries, replace(followers, tracker=None) if tracked else followers)
     label = "as measured" if isinstance(found, Journal) else "as in the file"
     method = settings.smooth.resolved(live=False).method
     better = "repaired" if method == "none" else f"smoothed ({method})"
@@ -100,13 +101,8 @@ def _on_stamps(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
         yield JournalFrame(stamp.index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, poses)
 
 
-def _followed(
-    entries: Iterable[JournalFrame], settings: Settings, tracked: bool, stills: bool
-) -> tuple[list[JournalFrame], list[JournalFrame]]:
+def _followed(entries: Iterable[JournalFrame], followers: Followers) -> tuple[list[JournalFrame], list[JournalFrame]]:
     """The poses with ids, and the smoothed ones, if there are any."""
-    followers = Followers.of(settings, tracked=not stills)
-    if tracked:
-        followers = replace(followers, tracker=None)
     raw: list[JournalFrame] = []
     smoothed: list[JournalFrame] = []
     results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in entries)

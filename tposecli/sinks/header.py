@@ -39,10 +39,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _is_score(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("fps", "time_base", "rate"), _is_fraction),
     **dict.fromkeys(("keypoint_names", "outputs"), _are_texts),
     "options": lambda value: isinstance(value, dict),
+    "stray_score": _is_score,
     "stream": _is_number,
     "window": _is_window,
 }

@@ -18,7 +18,7 @@ class TrackOptions:
         min_score: Keypoints scored lower do not count.
     """
 
-    activation: float = 0.5
+    activation: float = 0.45
     lost_s: float = 2.0
     gate: float = 0.3
     birth_s: float = 0.1
