@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,7 +146,8 @@ def test_several_videos_go_into_a_folder_and_a_bad_one_is_named(tmp_path: Path, 
 
 
 def test_portrait_comes_out_upright_with_its_own_times(tmp_path: Path, media: Path) -> None:
-    result = tpose("video", media / "portrait.mp4", "-o", tmp_path / "p.mp4", "--json", tmp_path / "p.json", "-q")
+    quick = "--model", "transpose-r18-a3", "--detector", f"boxes:{media / 'portrait.json'}"
+    result = tpose("video", media / "portrait.mp4", "-o", tmp_path / "p.mp4", *quick, "-q")
     assert result.exit_code == 0, result.output
     ours, theirs = times(tmp_path / "p.mp4"), times(media / "portrait.mp4")
     assert np.abs(np.subtract(ours, theirs)).max() < 1e-3
@@ -215,27 +214,6 @@ def test_models_are_listed() -> None:
     assert result.exit_code == 0
     for name in ("transpose-m-a3", "transpose-r18-a3", "transpose-r-a4", "transpose-h-s", "transpose-h-a6"):
         assert name in result.output
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interruption_leaves_a_playable_part_and_a_clean_journal(
-    tmp_path: Path, media: Path, number: signal.Signals, status: int
-) -> None:
-    out = tmp_path / "out.mp4"
-    source = [str(media / "crossing.mp4"), "--model", "transpose-r18-a3", "--offline"]
-    command = [*TPOSE, "video", *source, "-o", str(out), "--json", str(tmp_path / "o.json"), "-q"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    journal = tmp_path / "out.mp4.poses.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 50):
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == status, error.decode()
-    assert b"Traceback" not in error
-    assert {path.name for path in tmp_path.iterdir()} == {"out.partial.mp4", "out.mp4.poses.jsonl"}
-    assert len(times(tmp_path / "out.partial.mp4")) >= 1
-    assert len(list(read_journal(journal))) >= 50
 
 
 def test_main_command_runs_without_what_others_need(tmp_path: Path, media: Path) -> None:

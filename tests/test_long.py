@@ -111,7 +111,7 @@ class FakeWorkshop(runner.Workshop):
         estimator: Any = FakeEstimator()
         estimator.spec, estimator.sha256, estimator.flip_test, estimator.attention = CATALOG[0], "0" * 64, False, None
         estimator.groups = Forgetful()
-        self.settings, self.estimator, self.detector = settings, estimator, WalkInCircles()
+        self.settings, self.estimator, self.detector, self.stray_score = settings, estimator, WalkInCircles(), 0.0
         self.painter = AttentionPainter(settings.attention, CATALOG[0].stride)
 
 
@@ -204,7 +204,7 @@ def pictures(folder: Path, count: int) -> list[str]:
 def many_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     broken = pictures(tmp_path / "in", count)
     monkeypatch.setattr(runner, "Workshop", FakeWorkshop)
-    curve = Curve(every=max(10, count // 100))
+    curve = Curve(every=max(25, count // 100))
     job = ImagesJob((str(tmp_path / "in"),), Outputs(json=tmp_path / "o.json"))
     summary = runner.run_images(job, Settings(), curve)
     assert [name for name, _ in summary.failed] == broken

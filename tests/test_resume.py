@@ -290,6 +290,7 @@ def test_pictures_go_on(tmp_path: Path, launcher: Launcher) -> None:
     said = {}
     for name in ("whole", "killed"):
         words = ["images", many, "--json", tmp_path / f"{name}.json", "-o", tmp_path / name, "--detector", "full-frame"]
+        words += ["--model", "transpose-r18-a3"]
         if name == "killed":
             launcher.kill(tmp_path / "killed.poses.jsonl", GROUP + 3, *words)
             words.append("--resume")
