@@ -63,6 +63,14 @@ def test_flip_test_sees_the_mirrored_picture_mirrored(rng: np.random.Generator) 
     assert np.allclose(first.poses.score, second.poses.score[:, list(MIRROR)], atol=0.02)
 
 
+def test_attention_that_says_little_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    PoseEstimator("transpose-r18-a3", attention=Attention((-1,)))
+    PoseEstimator("transpose-m-a3")
+    assert not caplog.records
+    PoseEstimator("transpose-m-a3", attention=Attention((-1,)))
+    assert "--model transpose-r18-a3" in caplog.text
+
+
 def test_attention_is_a_share_of_the_grid(rng: np.random.Generator) -> None:
     explaining = PoseEstimator("transpose-r18-a3", attention=Attention((0, -1)))
     first, second = explaining.estimate(frames(rng, 2), [boxes(rng, 2), Boxes.empty()])

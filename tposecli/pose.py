@@ -58,6 +58,12 @@ class PoseEstimator:
         self.sha256 = self.checkpoint.verify()
         self.flip_test = flip_test
         self.attention = attention
+        if attention is not None and not self.spec.explains:
+            log.warning(
+                "the attention of %s is broad and much alike for all keypoints; to see what a keypoint relied on, choose "
+                "--model transpose-r18-a3 or an official one (tpose models)",
+                self.spec.name,
+            )
         runtime = runtime or Runtime.resolve()
         exports = Exports(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
         self.runtime = replace(runtime, backend=choose(runtime, exports))

@@ -34,6 +34,7 @@ class ModelSpec:
         ap_detected: Published AP on COCO val2017 with the 56.4-AP detections and flip test; None if none is published.
         ap_truth: The same with ground-truth boxes.
         threshold: Attention score under which the authors' figures show nothing.
+        explains: Its attention says where each keypoint came from; it does not where the convolutions see everything.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelSpec:
     ap_detected: float | None = None
     ap_truth: float | None = None
     threshold: float = 0.01
+    explains: bool = True
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:
@@ -93,6 +95,7 @@ CATALOG: Final = (
         sha256="993686224b5e9c13d741fb6de99eb0faa624e1d7b82bf32008453d0b143faf83",
         licence="Apache-2.0",
         threshold=0.0,
+        explains=False,
     ),
     ModelSpec(
         name="transpose-r18-a3",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import TypeVar
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -12,10 +11,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from tposecli.models.encoder import SelfAttention
 from tposecli.models.net import PoseNet
 
-Net = TypeVar("Net", bound=nn.Module)
 
-
-def fold(net: Net) -> Net:
+def fold(net: PoseNet) -> PoseNet:
     """A copy in evaluation mode whose batch normalisations are folded into the convolutions before them."""
     folded = copy.deepcopy(net).eval()
     for module in list(folded.modules()):
