@@ -60,8 +60,8 @@ class PoseEstimator:
         self.attention = attention
         if attention is not None and not self.spec.explains:
             log.warning(
-                "the attention of %s is broad and much alike for all keypoints; to see what a keypoint relied on, choose "
-                "--model transpose-r18-a3 or an official one (tpose models)",
+                "the attention of %s is broad and much alike for all keypoints; to see what a keypoint relied on, "
+                "choose --model transpose-r18-a3 or an official one (tpose models)",
                 self.spec.name,
             )
         runtime = runtime or Runtime.resolve()
