@@ -22,6 +22,7 @@ from tposecli.errors import InputError
 from tposecli.files import part_path, publish
 from tposecli.models.person_detector import PersonDetector
 from tposecli.prefetch import prefetch
+from tposecli.train.checkpoint import follow, read_checkpoint, write_checkpoint
 from tposecli.train.detector_data import Photo, Source
 from tposecli.train.detector_eval import evaluate
 from tposecli.train.detector_loss import Targets, detector_loss
@@ -144,9 +145,7 @@ class _Run:
         torch.manual_seed(job.seed)
         self.job = job
         self.net = PersonDetector().to(memory_format=torch.channels_last)
-        self.average = torch.optim.swa_utils.AveragedModel(
-            self.net, multi_avg_fn=_moving_average(self), use_buffers=True
-        )
+        self.average = torch.optim.swa_utils.AveragedModel(self.net, multi_avg_fn=self._averaged, use_buffers=True)
         backbone = self.net.backbone
         freeze = job.freeze and job.init is not None
         self.frozen = [backbone.stem, *backbone.stages[:FROZEN_STAGES]] if freeze else []
@@ -190,36 +189,20 @@ class _Run:
 
     def save(self) -> None:
         """Write the checkpoint and the averaged weights, each whole or not at all."""
-        state = {name: value for name, value in vars(self).items() if name in ("step", "seconds")}
-        for name in ("net", "average", "optimizer"):
-            state[name] = getattr(self, name).state_dict()
-        checkpoint = self.job.out / "checkpoint.pt"
-        torch.save(state, part_path(checkpoint))
-        publish(checkpoint)
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        write_checkpoint(self.job.out, {**state, "step": self.step, "seconds": self.seconds})
         save_weights(self.average.module, self.job.out / WEIGHTS_NAME)
 
     def load(self) -> None:
         """Go on from the checkpoint."""
-        path = self.job.out / "checkpoint.pt"
-        if not path.is_file():
-            raise InputError(f"{path}: nothing to resume from; leave out --resume or name the folder of the run")
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state = read_checkpoint(self.job.out, self._parts())
         self.step, self.seconds = state["step"], state["seconds"]
-        for name in ("net", "average", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
 
+    def _averaged(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
+        follow(averaged, current, self.step, AVERAGING)
 
-def _moving_average(run: _Run) -> Callable[[Any, Any, Any], None]:
-    @torch.no_grad()
-    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], _: Tensor) -> None:
-        keep = min(AVERAGING, (1 + run.step) / (20 + run.step))
-        for old, new in zip(averaged, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new.to(old.dtype), 1 - keep)
-            else:
-                old.copy_(new)
-
-    return update
+    def _parts(self) -> dict[str, Any]:
+        return {"net": self.net, "average": self.average, "optimizer": self.optimizer}
 
 
 def parameter_groups(net: PersonDetector, gentle: float) -> list[dict[str, Any]]:

@@ -20,13 +20,14 @@ from tposecli.models.backends.cpu import fast_products, keep_memory
 from tposecli.models.device import Runtime
 from tposecli.models.net import PoseNet
 from tposecli.skeleton import Layout
+from tposecli.train.checkpoint import CHECKPOINT
 from tposecli.train.pose_batches import Batch, Batches, Drawing, stream
 from tposecli.train.pose_check import Figures, measure
 from tposecli.train.pose_init import start_from
 from tposecli.train.pose_job import PoseJob
 from tposecli.train.pose_log import Log
 from tposecli.train.pose_sources import Check, Reading, Source, read_checks, read_sources
-from tposecli.train.pose_state import CHECKPOINT, State, save_weights
+from tposecli.train.pose_state import State, save_weights
 from tposecli.train.pose_team import Stop, Team, joined
 
 Say = Callable[[str], None]

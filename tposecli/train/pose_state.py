@@ -17,12 +17,11 @@ from tposecli.errors import InputError, UsageError
 from tposecli.files import part_path, publish
 from tposecli.models.device import Precision
 from tposecli.models.net import AFTER_BACKBONE, PoseNet
+from tposecli.train.checkpoint import follow, read_checkpoint, write_checkpoint
 from tposecli.train.pose_batches import Batch
 from tposecli.train.pose_job import Recipe
 from tposecli.train.pose_targets import heatmap_loss
 from tposecli.train.pose_team import Team
-
-CHECKPOINT = "checkpoint.pt"
 
 
 def autocast_type(device: torch.device, precision: Precision) -> torch.dtype | None:
@@ -109,23 +108,14 @@ class State:
         return net
 
     def _averaged(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
-        """Move the average towards the weights; the younger the run, the faster."""
-        keep = min(self.recipe.averaging, (1 + self.step) / (20 + self.step))
-        with torch.no_grad():
-            for old, new in zip(averaged, current, strict=True):
-                if old.is_floating_point():
-                    old.lerp_(new.to(old.dtype), 1 - keep)
-                else:
-                    old.copy_(new)
+        follow(averaged, current, self.step, self.recipe.averaging)
 
     def save(self, folder: Path, facts: dict[str, Any]) -> None:
         """Write the checkpoint, with facts about the run, whole or not at all."""
         content: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "facts": facts}
         content["recent"] = [[float(value) for value in pair] for pair in self._recent]
         content |= {name: part.state_dict() for name, part in self._parts().items()}
-        path = folder / CHECKPOINT
-        torch.save(content, part_path(path))
-        publish(path)
+        write_checkpoint(folder, content)
 
     def load(self, folder: Path) -> dict[str, Any]:
         """Go on from the checkpoint; returns the facts that were saved with it.
@@ -133,15 +123,7 @@ class State:
         Raises:
             InputError: There is none, or it belongs to another net.
         """
-        path = folder / CHECKPOINT
-        if not path.is_file():
-            raise InputError(f"{path}: nothing to resume from; leave out --resume or name the folder of the run")
-        try:
-            content: dict[str, Any] = torch.load(path, map_location=self.team.device, weights_only=True)
-            for name, part in self._parts().items():
-                part.load_state_dict(content[name])
-        except (RuntimeError, ValueError, KeyError, EOFError) as error:
-            raise InputError(f"{path}: not a checkpoint of this net ({error})") from error
+        content = read_checkpoint(folder, self._parts(), self.team.device)
         self.step, self.seconds = int(content["step"]), float(content["seconds"])
         self._recent = [(torch.tensor(loss), torch.tensor(norm)) for loss, norm in content["recent"]]
         facts: dict[str, Any] = content["facts"]
