@@ -21,9 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 CGROUP: Final = Path("/sys/fs/cgroup/cpu.max")
-TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
-LARGEST_FROM_HEAP: Final = 32 << 20
-"""Bytes; glibc takes no higher threshold."""
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 KEPT_FREE: Final = 1 << 30
 """Bytes of free heap that are not given back to the system."""
 WORTHWHILE: Final = 0.95
@@ -53,7 +51,7 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    wishes = {ARENA_MAX: 1, MMAP_THRESHOLD: LARGEST_FROM_HEAP, TRIM_THRESHOLD: KEPT_FREE}
+    wishes = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: KEPT_FREE}
     return all([mallopt(parameter, value) == 1 for parameter, value in wishes.items()])
 
 
