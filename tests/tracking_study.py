@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tposecli.similarity import box_iou, matched
 from tposecli.synth.clips import QUICK_FILM, crossing_scene
 from tposecli.synth.scene import Scene, Shot
-from tposecli.track import Tracker
+from tposecli.track import Tracker, TrackOptions
 from tposecli.types import Boxes, Frame, Poses
 
 SEEDS = range(101, 111)
@@ -26,6 +26,7 @@ FPS, FRAMES = 25, 140
 NOISE = 0.02
 """Deviation of keypoints and edges of boxes, heights of the person."""
 MISSING = 0.05
+ACTIVATION = TrackOptions().activation
 VISIBLE = 0.25
 """People of whom less is to be seen do not count: neither as missed nor as found."""
 
@@ -87,14 +88,12 @@ def noisy(clip: Sequence[Moment], seed: int) -> list[Poses]:
 
 
 def measured(clip: Sequence[Moment]) -> list[Poses]:
-    """What the bundled nets say of the rendered pictures."""
-    from tposecli.detect.bundled import BundledDetector
-    from tposecli.models.files import bundled_file
+    """What the bundled nets say of the rendered pictures, weak boxes included."""
+    from tposecli.detect.select import DetectorOptions, build_detector
     from tposecli.pose import PoseEstimator
 
-    weights = bundled_file("person-detector.safetensors")
-    assert weights is not None
-    detector, estimator = BundledDetector(weights), PoseEstimator("transpose-m-a3")
+    estimator = PoseEstimator("transpose-m-a3")
+    detector = build_detector(DetectorOptions(), estimator.runtime.device, tracked=True)
     frames = [Frame(moment.shot.image, index, index / FPS) for index, moment in enumerate(clip)]
     groups = [frames[start : start + 8] for start in range(0, len(frames), 8)]
     return [result.poses for group in groups for result in estimator.estimate(group, detector.detect(group))]
@@ -107,20 +106,21 @@ def ours(clip: list[Poses]) -> list[Ids]:
 
 
 def plain_iou(clip: list[Poses]) -> list[Ids]:
-    """Ids by the overlap with the last box alone, at least 0.3, kept for a second."""
+    """Ids by the overlap with the last box alone, at least 0.3, kept for a second; weak boxes do it no good."""
     known: dict[int, tuple[NDArray[np.float32], int]] = {}
     given, count = [], 0
     for index, poses in enumerate(clip):
         known = {track: (box, seen) for track, (box, seen) in known.items() if index - seen <= FPS}
         boxes = np.array([box for box, _ in known.values()], np.float32).reshape(-1, 4)
-        iou = box_iou(boxes, poses.boxes.xyxy)
+        strong = poses.boxes.score >= ACTIVATION
+        iou = box_iou(boxes, poses.boxes.xyxy) * strong
         ids = np.full(len(poses), -1)
         for row, person in zip(*matched(iou), strict=True):
             ids[person] = list(known)[row] if iou[row, person] >= 0.3 else -1
-        new = np.flatnonzero(ids < 0)
+        new = np.flatnonzero((ids < 0) & strong)
         ids[new] = count + 1 + np.arange(len(new))
         count += len(new)
-        known |= {int(track): (box, index) for track, box in zip(ids, poses.boxes.xyxy, strict=True)}
+        known |= {int(ids[person]): (poses.boxes.xyxy[person], index) for person in np.flatnonzero(ids > 0)}
         given.append(ids)
     return given
 
@@ -131,7 +131,10 @@ def byte_track(clip: list[Poses]) -> list[Ids]:
     from trackers import ByteTrackTracker
 
     tracker = ByteTrackTracker(
-        frame_rate=FPS, track_activation_threshold=0.5, high_conf_det_threshold=0.5, minimum_consecutive_frames=1
+        frame_rate=FPS,
+        track_activation_threshold=ACTIVATION,
+        high_conf_det_threshold=ACTIVATION,
+        minimum_consecutive_frames=1,
     )
     given = []
     for poses in clip:
