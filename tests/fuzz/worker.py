@@ -61,6 +61,10 @@ def work(name: str, seconds: float, seed: int, folder: Path) -> int:
     seeds = folder / "seeds"
     seeds.mkdir(parents=True, exist_ok=True)
     pool = [*reader.examples(seeds).items()]
+    first = folder / pool[0][0]
+    first.write_bytes(pool[0][1])
+    with suppress(TposeError):
+        reader.read(first)  # What it imports takes a while on a busy machine, and says nothing of the files.
     for file, data in pool:
         with suppress(TposeError):  # not every file is of this reader's kind
             attempt(reader, folder / file, data, Coverage())
