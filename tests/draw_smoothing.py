@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from moving import HEIGHT, Float64, clap, measured, motions, truth
+from moving import HEIGHT, Clip, Float64, clap, measured, motions, truth
 
 from tposecli.draw import Draw
 from tposecli.follow import Followers, smoother_of
@@ -121,20 +121,22 @@ def ways() -> None:
     times = np.arange(150) / 30
     head = "| | error, faults | acceleration, faults | error, noise alone | acceleration, noise alone |"
     print(f"\n{head}\n|---|---|---|---|---|")  # noqa: T201
+    tracks = [truth(motion, times) for motion in motions(5.5).values()]
+    sets = [
+        [measured(true, times, 900 + n, faults=faults, part=part) for n, true in enumerate(tracks)]
+        for faults, part in ((1.0, "legs"), (0.0, ""))
+    ]
     methods: tuple[Method, ...] = ("rts", "savgol", "median", "one-euro")
     for method in methods:
-        cells = []
-        for faults, part in ((1.0, "legs"), (0.0, "")):
-            less = []
-            for number, motion in enumerate(motions(5.5).values()):
-                clip = measured(truth(motion, times), times, 900 + number, faults=faults, part=part)
-                calm = np.stack([poses.xy[0] for poses in run(SmoothOptions(method), clip, live=False)])
-                less.append([
-                    1 - measure(calm - clip.truth) / measure(clip.xy - clip.truth) for measure in (mean_error, jolt)
-                ])  # fmt: skip
-            cells += [f"{100 * median:.0f} ({100 * worst:.0f}) %" for median, worst in
-                      zip(np.median(less, axis=0), np.min(less, axis=0), strict=True)]  # fmt: skip
-        print(f"| `{method}` | {' | '.join(cells)} |")  # noqa: T201
+        less = np.array([[gains(method, clip) for clip in clips] for clips in sets])
+        cells = zip(np.median(less, axis=1).ravel(), np.min(less, axis=1).ravel(), strict=True)
+        print(f"| `{method}` | {' | '.join(f'{100 * median:.0f} ({100 * worst:.0f}) %' for median, worst in cells)} |")  # noqa: T201
+
+
+def gains(method: Method, clip: Clip) -> list[float]:
+    """How much less mean error and acceleration error is left than was measured, shares."""
+    calm = np.stack([poses.xy[0] for poses in run(SmoothOptions(method), clip, live=False)])
+    return [1 - of(calm - clip.truth) / of(clip.xy - clip.truth) for of in (mean_error, jolt)]
 
 
 def mean_error(off: Float64) -> float:

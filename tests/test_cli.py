@@ -21,7 +21,6 @@ from tposecli.cli.main import cli
 from tposecli.errors import TposeError
 from tposecli.sinks.journal import read_journal
 
-TPOSE = [sys.executable, "-c", "from tposecli.cli.main import main; main()"]
 MOST_DISTANCE = 0.12
 """Of the person's height: mean distance of drawn joints to the truth."""
 LEAST_DRAWN = 0.9

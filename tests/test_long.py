@@ -111,7 +111,7 @@ class FakeWorkshop(runner.Workshop):
         estimator: Any = FakeEstimator()
         estimator.spec, estimator.sha256, estimator.flip_test, estimator.attention = CATALOG[0], "0" * 64, False, None
         estimator.groups = Forgetful()
-        self.settings, self.estimator, self.detector, self.stray_score = settings, estimator, WalkInCircles(), 0.0
+        self.settings, self.estimator, self.detector = settings, estimator, WalkInCircles()
         self.painter = AttentionPainter(settings.attention, CATALOG[0].stride)
 
 

@@ -50,7 +50,6 @@ class Workshop:
         self.painter = AttentionPainter(style, checkpoint.spec.stride)
         follows = settings.track is not None
         self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads, follows)
-        self.stray_score = stray_score(settings.detector)
 
     def stages(self, plan: Plan) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
@@ -60,7 +59,7 @@ class Workshop:
             self.estimator,
             followers.tracker,
             followers.smoother,
-            self.stray_score,
+            stray_score(self.settings.detector),
             self.settings.detector.every,
         )
 
@@ -73,7 +72,7 @@ class Workshop:
             "command": settings.command,
             "detector": settings.detector.name,
             "detector_sha256": digest_of_argument(settings.detector.name),
-            "stray_score": self.stray_score,
+            "stray_score": stray_score(settings.detector),
             "group_frames": self.stages(plan).group_frames,
             "options": options,
             **plan.facts,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.sinks.records import as_json
 from tposecli.types import Boxes, Float32, Frame, Poses
 
 MOST_FLOAT32: Final = float(np.finfo(np.float32).max)
@@ -118,14 +119,13 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-_ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
 """Made once: a line is short, and making one takes as long as reading some of it."""
 
 
 def as_line(value: Mapping[str, Any]) -> bytes:
     """Strict JSON, end of line included."""
-    return _ENCODER.encode(value).encode() + b"\n"
+    return as_json(value).encode() + b"\n"
 
 
 def parse(line: bytes) -> Any:
