@@ -37,11 +37,11 @@ QUICK = Downloads(offline=False, patience=Patience(connect_s=2, stall_s=0.3, tri
 
 
 def packed(files: dict[str, bytes]) -> bytes:
-    """A zip archive."""
+    """A zip archive, the same bytes whenever it is made: a bare name would be dated by the clock."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 

@@ -44,7 +44,7 @@ def checkpoint(size: int = 200_000, seed: int = 0) -> bytes:
     """What PyTorch writes: a zip archive, here of noise."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("archive/data.pkl", random.Random(seed).randbytes(size))
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), random.Random(seed).randbytes(size))
     return buffer.getvalue()
 
 
@@ -495,7 +495,7 @@ def official() -> bytes:
     """Something as large as the official R-A4."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("archive/data/0", bytes(OFFICIAL.least_bytes))
+        archive.writestr(zipfile.ZipInfo("archive/data/0"), bytes(OFFICIAL.least_bytes))
     return buffer.getvalue()
 
 
