@@ -101,20 +101,6 @@ def test_recordings_serve_batches_of_every_size() -> None:
     assert len(Replay(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5  # type: ignore[arg-type]
 
 
-def test_a_container_s_share_of_the_cpus(tmp_path: Path) -> None:
-    file = tmp_path / "cpu.max"
-    for text, expected in (("150000 100000\n", 2), ("max 100000\n", None), ("50000 100000\n", 1)):
-        file.write_text(text)
-        assert cpu.quota(file) == expected
-    assert cpu.quota(tmp_path / "none") is None
-
-
-def test_threads_that_do_not_pay_are_not_used() -> None:
-    assert cpu.fewest_threads([1, 2, 4, 8], {1: 8.0, 2: 4.1, 4: 4.0, 8: 9.0}.__getitem__) == 2
-    assert cpu.fewest_threads([1, 2], {1: 8.0, 2: 4.1}.__getitem__) == 2
-    assert cpu.fewest_threads([3], {}.__getitem__) == 3
-
-
 def test_precision_of_products_is_given_back() -> None:
     before = torch.get_float32_matmul_precision()
     x = torch.randn(64, 64)

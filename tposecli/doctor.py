@@ -11,11 +11,11 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from tposecli import __version__
 from tposecli.errors import TposeError
+from tposecli.machine import cores, processor
 
 PACKAGES: Final = {
     "torch": "runs the nets",
@@ -102,8 +102,7 @@ def _opencv() -> str | None:
 
 
 def _devices() -> list[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = [Finding("devices", "cpu", f"{cores} cores", _processor())]
+    found = [Finding("devices", "cpu", f"{cores()} cores", processor())]
     try:
         import torch
 
@@ -121,16 +120,6 @@ def _devices() -> list[Finding]:
     except (ImportError, OSError, RuntimeError) as error:
         found.append(Finding("devices", "torch", "does not work", str(error), good=False))
     return found
-
-
-def _processor() -> str:
-    """What the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def _codecs() -> list[Finding]:
@@ -209,6 +198,10 @@ def _choices() -> list[Finding]:
             Finding("choices", "--precision", runtime.precision, _why_precision(runtime.precision)),
             Finding("choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.device.type}"),
         ]
+        if runtime.device.type == "cpu":
+            from tposecli.models.backends.tuning import FILE, tuning
+
+            found.append(Finding("choices", "--threads", str(tuning().threads), f"measured once; kept in {FILE}"))
     except (ImportError, OSError, RuntimeError, TposeError) as error:
         found.append(Finding("choices", "--device", "none", str(error), good=False))
     return [*found, _model_choice(), _detector_choice()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol
@@ -56,7 +56,7 @@ class ModelChoice:
         backend = "torch" if exact and self.backend == "auto" else self.backend
         runtime = Runtime.resolve(self.device, precision, self.batch_size, backend)
         if runtime.device.type == "cpu":
-            tune(self.threads)
+            return replace(runtime, threads=tune(self.threads))
         return runtime
 
 

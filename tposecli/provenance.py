@@ -53,6 +53,7 @@ def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
         "backend": runtime.backend,
         "precision": runtime.precision,
         "batch_size": runtime.batch_size,
+        "threads": runtime.threads,
         "flip_test": estimator.flip_test,
     }
 

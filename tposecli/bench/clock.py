@@ -113,11 +113,6 @@ def busy_s() -> float | None:
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class PeakMemory:
     """The most memory that was held between entering and leaving, in MiB, on the device or, on a CPU, by the process.
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 import torch
 
 from tposecli import __version__
-from tposecli.bench.clock import Spread, cores
+from tposecli.bench.clock import Spread
 from tposecli.files import write_text
+from tposecli.machine import cores, processor
 
 Cell = str | int | float | Spread | None
 
@@ -67,7 +68,7 @@ class Report:
 
 def facts(command: str, device: torch.device) -> dict[str, str]:
     """What the figures belong to."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     threads = f"{cores()} cores, {torch.get_num_threads()} threads in torch"
     return {
         "command": command,

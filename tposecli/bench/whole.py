@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tposecli.bench.clock import Spread, cores
+from tposecli.bench.clock import Spread
 from tposecli.bench.job import BenchJob
 from tposecli.bench.report import Table
 from tposecli.errors import TposeError
+from tposecli.machine import cores
 from tposecli.models.files import Checkpoint
 
 GOAL: Final = 1.10

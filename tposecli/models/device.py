@@ -28,6 +28,7 @@ class Runtime:
         precision: Of weights and activations: ``fp32``, ``bf16`` or ``fp16``.
         batch_size: Crops in one forward.
         backend: What runs it: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
+        threads: Of torch, where the device is a CPU: their number shows in the last digits.
         others: Further devices of the same kind, which share the work with the first.
     """
 
@@ -36,6 +37,7 @@ class Runtime:
     batch_size: int = 8
     backend: str = "torch"
     others: tuple[torch.device, ...] = ()
+    threads: int | None = None
 
     @property
     def dtype(self) -> torch.dtype:
