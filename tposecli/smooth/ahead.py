@@ -35,8 +35,9 @@ class Reach:
 class Ahead:
     """Puts steps one after the other, each of which sees what comes a moment later.
 
-    A frame waits for at most ``ahead_s + block_s`` seconds or ``MOST`` frames. People without id pass through. Where
-    time stands still or runs back, everything begins anew.
+    A frame waits for at most ``ahead_s + block_s`` seconds or ``MOST`` frames; the first one, which somebody may be
+    waiting to see, for ``ahead_s``. People without id pass through. Where time stands still or runs back, everything
+    begins anew.
 
     Args:
         mend: Steps whose outcome later frames look back upon: repairs, fills.
@@ -56,7 +57,8 @@ class Ahead:
         if time_s <= last:
             done = self.flush()
         self._waiting.append((poses, time_s))
-        if len(self._waiting) < MOST and time_s - self._waiting[0][1] < self._reach.ahead_s + self._reach.block_s:
+        least_s = self._reach.ahead_s + (self._reach.block_s if self._past else 0)
+        if len(self._waiting) < MOST and time_s - self._waiting[0][1] < least_s:
             return done
         ripe = sum(time_s - at >= self._reach.ahead_s for _, at in self._waiting)
         return done + self._finish(max(ripe, MOST // 2) if len(self._waiting) >= MOST else ripe)
