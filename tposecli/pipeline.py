@@ -18,7 +18,8 @@ from tposecli.detect.interpolate import detect_group
 from tposecli.follow import Followers
 from tposecli.models.backends.cpu import fast_products
 from tposecli.pose import PoseEstimator
-from tposecli.prefetch import Stop, prefetch
+from tposecli.prefetch import Stop, meanwhile, prefetch
+from tposecli.similarity import get_ready
 from tposecli.smooth import Smoother
 from tposecli.timings import Timings
 from tposecli.track import Tracker
@@ -85,6 +86,8 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
 def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     """The chain itself."""
     stop = Stop()
+    if stages.tracker is not None:
+        meanwhile(get_ready, "import")
     timed = _timed(frames, stages.timings)
     read = prefetch(timed, depth=stages.group_frames, name="read", stop=stop, patience_s=PATIENCE_S)
     found = _find(read, stages)

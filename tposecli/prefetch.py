@@ -1,11 +1,11 @@
-"""The one place with threads: run a generator ahead of the one who reads it."""
+"""The one place with threads: run a generator ahead of the one who reads it, and small things beside all others."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -68,6 +68,11 @@ def prefetch(
         deadline = None if patience_s is None else time.monotonic() + patience_s
         while thread.is_alive() and (deadline is None or time.monotonic() < deadline):
             thread.join(timeout=0.05)
+
+
+def meanwhile(work: Callable[[], object], name: str) -> None:
+    """Do something short in a thread that ends by itself; the process does not end before."""
+    threading.Thread(target=work, name=name).start()
 
 
 class _Ahead(Generic[T]):

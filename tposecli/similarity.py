@@ -25,6 +25,11 @@ def _area(boxes: Float32) -> Float32:
     return np.asarray(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1), np.float32)
 
 
+def get_ready() -> None:
+    """Import what :func:`matched` needs, which takes a third of a second that the start of a program does not have."""
+    import scipy.optimize  # noqa: F401
+
+
 def matched(likeness: NDArray[np.floating]) -> tuple[Indices, Indices]:
     """Rows and columns that belong together, such that the sum of their likeness is greatest; no line twice.
 
@@ -33,7 +38,7 @@ def matched(likeness: NDArray[np.floating]) -> tuple[Indices, Indices]:
     """
     if 0 in likeness.shape:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    from scipy.optimize import linear_sum_assignment  # only here: the first frame does not wait for the import
+    from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(likeness, maximize=True)
     return rows, columns

@@ -96,12 +96,8 @@ class Tracker:
         least = max(gate * SHY, 1e-6)
         weighed = alike * sure[:, None]
         fits = (alike >= gate) & (weighed > least)
-        all_strong = strong.all()
-        rows, people = fits.nonzero()
-        if all_strong and len(rows) == len(set(rows.tolist())) == len(set(people.tolist())):
-            return rows, people  # nobody is in doubt
         worth = np.where(fits, np.log(np.maximum(weighed, least) / least), 0)
-        if all_strong:
+        if strong.all():
             return _pairs(worth)
         rows, people = _pairs(np.where(strong, worth, 0))
         worth[:, strong] = 0
@@ -115,6 +111,9 @@ class Tracker:
 
 def _pairs(worth: Float64) -> tuple[Indices, Indices]:
     """The assignment of greatest worth, less the pairs that are worth nothing."""
+    rows, people = (worth > 0).nonzero()
+    if len(rows) == len(set(rows.tolist())) == len(set(people.tolist())):
+        return rows, people  # nobody is in doubt
     rows, people = matched(worth)
     fits = worth[rows, people] > 0
     return rows[fits], people[fits]
