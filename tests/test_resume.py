@@ -202,7 +202,7 @@ def test_whatever_a_power_cut_left(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (["--batch-size", "4"], "batch_size was 8, now 4"),
+        (["--batch-size", "4"], ", now 4"),
         (["--precision", "bf16"], "precision was fp32, now bf16"),
         (["--threads", "3"], "now 3"),
         (["--flip-test"], "flip_test was False, now True"),

@@ -28,6 +28,9 @@ from tposecli.types import Boxes, Frame, Poses, Result
 GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
 """Frames in a group, by kind of device: as many as fill a batch of a few people each."""
 
+BURST = 24
+"""Frames that smoothing lets go at once, at 30 a second: the net goes on meanwhile instead of waiting each time."""
+
 PATIENCE_S = 3.0
 """How long a source that gives nothing any more is waited for when the run is stopped."""
 
@@ -71,7 +74,8 @@ class Stages:
 def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     """Yield one result for each frame, in order.
 
-    At most about four groups of frames are held at any time, however long the source is. Closing the iterator, or an
+    At most about three groups of frames, ``BURST`` frames, and those that a smoother holds back are held at any time,
+    however long the source is. Closing the iterator, or an
     exception in the caller, stops and joins the threads.
 
     Args:
@@ -93,7 +97,7 @@ def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     found = _find(read, stages)
     if stages.estimator.runtime.device.type != "cuda":  # There another thread would disturb the recording of graphs.
         found = prefetch(found, depth=1, name="detect", stop=stop)
-    groups = prefetch(_estimate(found, stages), depth=1, name="net")
+    groups = prefetch(_estimate(found, stages), depth=-(-BURST // stages.group_frames), name="net")
     followers = Followers(stages.tracker, stages.smoother, stages.stray_score, stages.timings)
     results = followers.follow(_record(groups, stages))
     try:

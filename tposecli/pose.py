@@ -66,7 +66,7 @@ class PoseEstimator:
             )
         runtime = runtime or Runtime.resolve()
         exports = Exports(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
-        self.runtime = replace(runtime, backend=choose(runtime, exports))
+        self.runtime = runtime.settled(choose(runtime, exports))
         net = for_prediction(load(self.checkpoint))
         mirror = self.layout.mirror if flip_test else None
         self.lanes: list[Lane] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec as find_module
 from typing import Any, Final, Literal, get_args
 
@@ -15,6 +15,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCH: Final = {"cpu": 8, "mps": 16, "cuda": 64}
+BATCHES: Final = {"openvino": 32}
+"""By backend, where that matters: this one shares the crops out among its threads, and some idle towards the end."""
 PACKAGES: Final = {"onnx": "onnxruntime", "openvino": "openvino"}
 """What a backend needs that torch does not bring."""
 
@@ -26,7 +28,7 @@ class Runtime:
     Attributes:
         device: Where.
         precision: Of weights and activations: ``fp32``, ``bf16`` or ``fp16``.
-        batch_size: Crops in one forward.
+        batch_size: Crops that are given to the net at once; 0 until the backend is known: as many as suit it.
         backend: What runs it: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
         threads: Of torch, where the device is a CPU: their number shows in the last digits.
         others: Further devices of the same kind, which share the work with the first.
@@ -34,10 +36,15 @@ class Runtime:
 
     device: torch.device
     precision: str = "fp32"
-    batch_size: int = 8
+    batch_size: int = 0
     backend: str = "torch"
     others: tuple[torch.device, ...] = ()
     threads: int | None = None
+
+    def settled(self, backend: str) -> Runtime:
+        """The same with the backend that ``auto`` stands for, and a batch that suits it."""
+        batch_size = self.batch_size or BATCHES.get(backend, BATCH[self.device.type])
+        return replace(self, backend=backend, batch_size=batch_size)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -67,7 +74,7 @@ class Runtime:
         Args:
             device: Or several, separated by commas.
             precision: ``auto`` is bf16 on a CPU with instructions for it, else fp32.
-            batch_size: Crops in one forward.
+            batch_size: Crops that are given to the net at once; None: as many as suit the backend.
             backend: Of ``--backend``.
 
         Raises:
@@ -85,7 +92,7 @@ class Runtime:
         if precision == "auto":
             precision = "bf16" if has_bf16(first) and backend in ("auto", "torch", "openvino") else "fp32"
         _check_backend(backend, first, precision)
-        return cls(first, precision, batch_size or BATCH[first.type], backend, tuple(others))
+        return cls(first, precision, batch_size or 0, backend, tuple(others))
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -28,6 +28,8 @@ from tposecli.models.net import PoseNet
 log = logging.getLogger("tposecli")
 
 FOLDER: Final = "exports"
+AT_ONCE: Final = 8
+"""Forwards that run at the same time, at most: each takes some hundred megabytes of its own with the largest nets."""
 FileFormat = Literal["onnx", "openvino"]
 
 
@@ -107,7 +109,8 @@ def build_engine(net: PoseNet, runtime: Runtime, exports: Exports, device: torch
     if runtime.backend == "onnx":
         return _FileEngine(OnnxSession(exports.get("onnx", net)))
     if runtime.backend == "openvino":
-        return _FileEngine(OpenVinoModel(exports.get("openvino", net), runtime.precision))
+        file = exports.get("openvino", net)
+        return _FileEngine(OpenVinoModel(file, runtime.precision, at_once=min(runtime.batch_size, AT_ONCE)))
     placed = net.to(device, runtime.dtype).to(memory_format=torch.channels_last)
     if runtime.backend == "compile":
         return Compiled(placed, COMPILED_BATCH.get(device.type, runtime.batch_size))
