@@ -148,6 +148,13 @@ def test_frames_wait_no_longer_than_promised(fps: float) -> None:
     assert len(smoother.flush()) == waiting
 
 
+def test_the_first_frame_comes_as_soon_as_it_can() -> None:
+    smoother, came = Ahead([], None, Reach(0.5, 0.75)), []
+    for index in range(60):
+        came += [index] * len(smoother.push(person(np.full((17, 2), index)), index / 32))
+    assert came[:3] == [16, 41, 41]
+
+
 def test_live_sources_do_not_wait() -> None:
     smoother = smoother_of(SmoothOptions(), live=True)
     assert smoother is not None
