@@ -66,7 +66,7 @@ net_options = together(
         help="What runs the net; auto: OpenVINO once it has been used for this model, else torch.",
     ),
     click.option("--threads", type=click.IntRange(1), help="Of the net on a CPU.  [as many as make it faster]"),
-    click.option("--batch-size", default="auto", show_default=True, help="Crops in one forward, or auto."),
+    click.option("--batch-size", default="auto", show_default=True, help="Crops given to the net at once, or auto."),
 )
 
 model_options = together(
