@@ -61,7 +61,7 @@ class Trained(PoseEstimator):
     """The program's own estimator round a net that is still in training and has no file."""
 
     def __init__(self, net: PoseNet, runtime: Runtime) -> None:
-        self.net, self.runtime, self.flip_test, self.attention = net, runtime, False, None
+        self.net, self.runtime, self.flip_test, self.attention = net, runtime.settled("torch"), False, None
         self.lanes = [Lane(net, Eager(net), runtime.device)]
 
 
