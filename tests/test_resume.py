@@ -45,6 +45,10 @@ def clip() -> list[str]:
         f"boxes:{media}/walk.json",
         "--precision",
         "fp32",
+        "--backend",
+        "torch",
+        "--threads",
+        "2",
         "-q",
     ]
 
@@ -202,9 +206,9 @@ def test_whatever_a_power_cut_left(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (["--batch-size", "4"], ", now 4"),
+        (["--batch-size", "4"], "batch_size was 8, now 4"),
         (["--precision", "bf16"], "precision was fp32, now bf16"),
-        (["--threads", "3"], "now 3"),
+        (["--threads", "3"], "threads was 2, now 3"),
         (["--flip-test"], "flip_test was False, now True"),
         (["--det-every", "3"], "options.detector.every was 1, now 3"),
         (["--smooth", "none"], "options.smooth was"),

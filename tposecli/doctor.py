@@ -189,14 +189,14 @@ def _choices() -> list[Finding]:
     """What ``auto`` stands for."""
     found = []
     try:
-        from tposecli.models.device import BATCH, Runtime
+        from tposecli.models.device import Runtime
 
-        runtime = Runtime.resolve()
+        runtime = Runtime.resolve().settled("torch")
         why = {"cpu": "no CUDA and no Metal device", "cuda": "the first CUDA device", "mps": "there is a Metal device"}
         found += [
             Finding("choices", "--device", str(runtime.device), why[runtime.device.type]),
             Finding("choices", "--precision", runtime.precision, _why_precision(runtime.precision)),
-            Finding("choices", "--batch-size", str(BATCH[runtime.device.type]), f"suits {runtime.device.type}"),
+            Finding("choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.device.type}"),
         ]
         if runtime.device.type == "cpu":
             from tposecli.models.backends.tuning import FILE, tuning

@@ -75,8 +75,7 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     """Yield one result for each frame, in order.
 
     At most about three groups of frames, ``BURST`` frames, and those that a smoother holds back are held at any time,
-    however long the source is. Closing the iterator, or an
-    exception in the caller, stops and joins the threads.
+    however long the source is. Closing the iterator, or an exception in the caller, stops and joins the threads.
 
     Args:
         frames: A source; it is read in another thread.
