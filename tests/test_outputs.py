@@ -39,6 +39,7 @@ from tposecli.sinks.show import LiveWindow, check_display
 from tposecli.sinks.subtitles import caption
 from tposecli.sinks.video import VideoOptions
 from tposecli.source import Moving, open_video
+from tposecli.source.container import open_media
 from tposecli.types import Boxes, Frame, Poses, Result
 
 SIZE = (256, 128)
@@ -303,6 +304,28 @@ def test_subtitles_that_do_not_fit_are_told(tmp_path: Path, caplog: pytest.LogCa
     copy(open_video(film), tmp_path / "out.webm")
     assert "subtitles 2 left out" in caplog.text
     assert read(tmp_path / "out.webm")[0] == list(range(75))
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_texts_that_are_not_utf8_do_no_harm(tmp_path: Path, ending: str) -> None:
+    film, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    with av.open(str(film), "w") as container:
+        container.metadata["title"] = "Caf##, the film"
+        chapter = {"id": 1, "start": 0, "end": 1000, "time_base": Fraction(1, 1000), "metadata": {"title": "Caf##"}}
+        container.set_chapters([chapter])
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height = SIZE
+        stream.metadata["title"] = "Caf##, the picture"
+        for number in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(number, *SIZE), format="rgb24")))
+        container.mux(stream.encode(None))
+    data = film.read_bytes()
+    assert data.count(b"Caf##") >= 3
+    film.write_bytes(data.replace(b"Caf##", b"Caf\xe9\xff"))
+    copy(open_video(film), out)
+    assert read(out)[0] == list(range(5))
+    with open_media(out) as container:
+        assert [kept["metadata"]["title"][:3] for kept in container.chapters()] == ["Caf"]
 
 
 # ---- other views

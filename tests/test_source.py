@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
+import av.container
 import numpy as np
 import pytest
 
@@ -278,6 +280,21 @@ def test_addresses_are_named_without_credentials() -> None:
     with pytest.raises(InputError) as raised:
         VideoSource("http://user:secret@127.0.0.1:9/film.mp4?key=secret")
     assert "secret" not in str(raised.value) and "http://127.0.0.1:9/film.mp4" in str(raised.value)
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["18", "19"])
+def test_each_pyav_is_given_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: bool) -> None:
+    path = Film(pts=(0,)).write(tmp_path / "film.mp4")
+    really_open, given = av.open, []
+
+    def fake_open(*arguments: Any, metadata_errors: str | None = None, **options: Any) -> Any:
+        given.append(metadata_errors)
+        return really_open(*arguments, **options)
+
+    monkeypatch.setattr(av, "open", fake_open)
+    monkeypatch.setattr(av.container, "Container", type("Container", (), {"metadata_errors": ""} if takes else {}))
+    VideoSource(path)
+    assert given == ["replace" if takes else None]
 
 
 @pytest.mark.parametrize("name", ["фильм 映画.mp4", "a:b?c#d%20e%03d.mp4", "x" * 200 + ".mp4"])

@@ -13,6 +13,7 @@ import av.stream
 from tposecli.sinks.audio import Track, sound_track
 from tposecli.sinks.subtitles import subtitle_track
 from tposecli.source.access import Medium
+from tposecli.source.container import as_fraction
 from tposecli.source.session import AnyPacket, Beside, FileBeside
 
 log = logging.getLogger("tposecli")
@@ -106,7 +107,7 @@ class Feed:
         """Chapters that lie in the span, moved as the picture is."""
         kept: list[Any] = []
         for chapter in self._source.container.chapters():
-            time_base = Fraction(chapter["time_base"] or 1)
+            time_base = as_fraction(chapter["time_base"]) or Fraction(1)
             start, end = (chapter[side] * time_base - self._zero_s for side in ("start", "end"))
             end_s = None if self._end_s is None else Fraction(self._end_s) - self._zero_s
             if end > 0 and (end_s is None or start < end_s):

@@ -92,8 +92,9 @@ def open_media(medium: Medium) -> av.container.InputContainer:
     """
     access = access_to(medium)
     options = access.options if is_address(medium) else {**access.options, "format_whitelist": _self_contained()}
+    container: av.container.InputContainer
     try:
-        container = av.open(access.name, "r", options=options, metadata_errors="replace", timeout=access.timeout_s)
+        container = av.open(access.name, "r", options=options, timeout=access.timeout_s, **_lenient())
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{shown(medium)}: cannot be opened as a video ({_reason(medium, error)})") from error
     if container.format.name == "tty":
@@ -102,6 +103,14 @@ def open_media(medium: Medium) -> av.container.InputContainer:
     if container.format.name in FOLLOWING and str(medium).lower().startswith("https:"):
         log.warning("%s: FFmpeg does not check the certificates of a playlist's pieces", shown(medium))
     return container
+
+
+def _lenient() -> dict[str, Any]:
+    """What has PyAV open files with titles and other texts that are not UTF-8.
+
+    Version 18 fails there unless told otherwise; 19 keeps such bytes of itself and no longer takes the argument.
+    """
+    return {"metadata_errors": "replace"} if hasattr(av.container.Container, "metadata_errors") else {}
 
 
 @cache

@@ -13,6 +13,7 @@ import av.filter
 import av.video.frame
 import numpy as np
 
+from tposecli.source.container import as_fraction
 from tposecli.source.transfer import HLG, PQ, to_sdr
 from tposecli.types import Float32
 
@@ -67,7 +68,7 @@ class Deinterlacer:
     def _ready(self, graph: av.filter.Graph) -> Iterator[Timed]:
         """Finished frames; the filter counts in finer ticks."""
         for frame in _pulled(graph):
-            ticks = Fraction(frame.pts or 0) * Fraction(frame.time_base or self._time_base) / self._time_base
+            ticks = (frame.pts or 0) * (as_fraction(frame.time_base) or self._time_base) / self._time_base
             yield frame, round(ticks)
 
 
