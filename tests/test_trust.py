@@ -30,6 +30,7 @@ from tposecli.evaluate.problems import Problems
 from tposecli.files import inner_name
 from tposecli.source import VideoSource, find_images, open_video
 from tposecli.source.access import SCHEMES, access_to, label
+from tposecli.source.container import CHECKS_PIECES
 from tposecli.train.detector_data import read_photos
 from tposecli.train.pose_data import Photos, read_people
 
@@ -232,10 +233,23 @@ def test_certificates_of_video_servers_are_checked(
         with open_video(f"{web.url}/film.ts") as video:
             assert [number_of(frame.image) for frame in video] == [0, 1, 2, 3]
         assert not caplog.text
-        web.files["list.m3u8"] = HLS.format("film.ts").encode()
-        with caplog.at_level(logging.WARNING, "tposecli"), open_video(f"{web.url}/list.m3u8") as video:
-            assert len(list(video)) == 4
-        assert "does not check the certificates" in caplog.text
+
+
+def test_certificates_of_pieces_are_checked_or_that_is_told(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = Film(pts=range(4), options={"bf": "0"}).write(tmp_path / "film.ts")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with server.running(certificate) as web, caplog.at_level(logging.WARNING, "tposecli"):
+        web.files |= {"film.ts": film.read_bytes(), "list.m3u8": HLS.format("film.ts").encode()}
+        if CHECKS_PIECES:
+            with pytest.raises(InputError, match="certificate"):
+                open_video(f"{web.url}/list.m3u8")
+            assert {path for path, _ in web.requests} == {"/list.m3u8"}
+        else:
+            with open_video(f"{web.url}/list.m3u8") as video:
+                assert len(list(video)) == 4
+            assert "does not check the certificates" in caplog.text
 
 
 # ---- secrets

@@ -34,6 +34,9 @@ FOLLOWING = frozenset(
 )
 """Formats that name other files or addresses, which FFmpeg then opens."""
 
+CHECKS_PIECES = av.library_versions["libavformat"][0] >= 63
+"""Whether FFmpeg checks the certificates of a playlist's pieces, against those that the system trusts: from 9 on."""
+
 PADDING = 1 << 16
 """Pixels that a decoder may need beyond those of the picture, and a quarter of it: it works in whole blocks."""
 
@@ -100,7 +103,7 @@ def open_media(medium: Medium) -> av.container.InputContainer:
     if container.format.name == "tty":
         container.close()
         raise InputError(f"{shown(medium)}: this is text, not a video; name a video file")
-    if container.format.name in FOLLOWING and str(medium).lower().startswith("https:"):
+    if not CHECKS_PIECES and container.format.name in FOLLOWING and str(medium).lower().startswith("https:"):
         log.warning("%s: FFmpeg does not check the certificates of a playlist's pieces", shown(medium))
     return container
 
