@@ -10,10 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 # No test reaches out but those of the downloads, which have a server of their own.
 os.environ["TPOSE_OFFLINE"] = "1"
+
+# Where there is no device for them, kernels are interpreted; Triton reads this when it is imported.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None)

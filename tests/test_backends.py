@@ -20,10 +20,11 @@ from tposecli.exporter import ExportJob, run_export
 from tposecli.fetch.download import Downloads
 from tposecli.models import find_spec
 from tposecli.models.attention import Attention
-from tposecli.models.backends import cpu, exporting
+from tposecli.models.backends import exporting
 from tposecli.models.backends.altstack import _Stack, same_signal_stack
 from tposecli.models.backends.eager import Compiled, Eager
 from tposecli.models.backends.exporting import SUFFIXES, ExportOptions, Format, export
+from tposecli.models.backends.products import float32_products
 from tposecli.models.backends.replay import Recorded, Replay
 from tposecli.models.backends.select import Exports
 from tposecli.models.device import Runtime
@@ -104,7 +105,7 @@ def test_recordings_serve_batches_of_every_size() -> None:
 def test_precision_of_products_is_given_back() -> None:
     before = torch.get_float32_matmul_precision()
     x = torch.randn(64, 64)
-    with cpu.fast_products(CPU):
+    with float32_products(CPU):
         product = x @ x
     assert torch.get_float32_matmul_precision() == before
     assert (product.double() - x.double() @ x.double()).abs().max() < 1e-4

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "tposecli"
 
 DRAWING = ("draw", "strokes", "trails", "veil", "plate")
 FLOORS = {
-    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "signals", "timings", "machine"],
+    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "signals", "timings", "machine", "kernels"],
     1: ["crop", "fetch", "heatmap", "similarity", "synth", "warp"],
     2: ["models", "data", "lane"],
     3: ["source", "detect", "pose", "track", "smooth", "repair", "explain", "overlay", *DRAWING],

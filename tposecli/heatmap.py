@@ -6,6 +6,7 @@ Sub-pixel refinement: DARK, Zhang et al., CVPR 2020.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -97,22 +98,29 @@ def _blurred_round(heatmaps: Tensor, x: Tensor, y: Tensor) -> Tensor:
     row, column = y[:, :, None, None] - REACH + offset[:, None], x[:, :, None, None] - REACH + offset
     padded = functional.pad(heatmaps, (margin, margin, margin, margin)).flatten(2)
     patches = padded.gather(2, (row * width + column).flatten(2)).view(*heatmaps.shape[:2], len(offset), len(offset))
-    across = _band(len(offset), heatmaps)[margin:-margin]
+    across = _band(len(offset), heatmaps.device, heatmaps.dtype)[margin:-margin]
     blurred = across @ patches @ across.T
     low = blurred.amin((2, 3)) < FLOOR
+    if heatmaps.is_cuda:  # To look at values would be to wait for the device.
+        return torch.where(low[..., None, None], blurred * _lift(heatmaps), blurred)
     if low.any():
-        maps = heatmaps[low]
-        whole = _band(maps.shape[1], maps) @ maps @ _band(maps.shape[2], maps)
-        blurred[low] = blurred[low] * (maps.amax((1, 2)) / whole.amax((1, 2)))[:, None, None]
+        blurred[low] = blurred[low] * _lift(heatmaps[low])
     return blurred
 
 
-def _band(size: int, like: Tensor) -> Tensor:
+def _lift(maps: Tensor) -> Tensor:
+    """(..., 1, 1) factor that makes a blurred map as high as it was."""
+    height, width = (_band(size, maps.device, maps.dtype) for size in maps.shape[-2:])
+    return maps.amax((-2, -1), keepdim=True) / (height @ maps @ width).amax((-2, -1), keepdim=True)
+
+
+@cache
+def _band(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(size, size) symmetric matrix: multiplying by it blurs along one axis."""
-    offset = torch.arange(BLUR_SIZE, device=like.device) - BLUR_SIZE // 2
+    offset = torch.arange(BLUR_SIZE) - BLUR_SIZE // 2
     kernel = torch.exp(-(offset**2) / (2 * BLUR_SIGMA**2)).to(torch.float64)
     kernel = kernel / kernel.sum()
-    index = torch.arange(size, device=like.device)
+    index = torch.arange(size)
     distance = (index[:, None] - index[None]).abs()
     weights = torch.cat((kernel[BLUR_SIZE // 2 :], kernel.new_zeros(1)))
-    return weights[distance.clamp_max(BLUR_SIZE // 2 + 1)].to(like.dtype)
+    return weights[distance.clamp_max(BLUR_SIZE // 2 + 1)].to(device, dtype)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,17 +12,17 @@ from torch import Tensor
 from tposecli import heatmap
 from tposecli.models.attention import Attention
 from tposecli.models.backends.base import Encoded, Engine
+from tposecli.models.backends.replay import Replay, capture_on_cuda
 from tposecli.models.net import PoseNet
 from tposecli.timings import Timings
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """What the net says of B crops: (B, K, 2) heatmap positions, (B, K) peaks, (B, L, K, h, w) attention or None."""
 
     xy: Tensor
     score: Tensor
-    attention: Tensor | None
+    attention: Tensor | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Measured]) -> Measured:
@@ -33,7 +34,8 @@ class Measured:
             torch.cat(attention) if attention else None,
         )
 
-    def __getitem__(self, people: slice) -> Measured:
+    def of(self, people: slice) -> Measured:
+        """What it says of some of the crops."""
         return Measured(self.xy[people], self.score[people], None if self.attention is None else self.attention[people])
 
 
@@ -41,7 +43,7 @@ class Measured:
 class Lane:
     """A net, what runs it, and where.
 
-    On CUDA everything here returns before the device is done, so that one thread keeps several devices busy.
+    On CUDA ``measure`` returns before the device is done, so that one thread keeps several devices busy.
 
     Attributes:
         net: For its sizes, and for reading attention.
@@ -49,6 +51,7 @@ class Lane:
         device: Where.
         mirror: Of each keypoint, the index of the one on the other side, for the flip test; None without.
         attention: What to read of it; None for nothing.
+        replay: All of it, from crops to what the net says of them, as recordings; None where it is carried out anew.
     """
 
     net: PoseNet
@@ -56,9 +59,26 @@ class Lane:
     device: torch.device
     mirror: Sequence[int] | None = None
     attention: Attention | None = None
+    replay: Replay | None = None
+
+    def recorded(self, largest: int) -> Lane:
+        """The same by recordings, for batches of at most so many crops; for CUDA."""
+
+        def flat(crops: Tensor) -> list[Tensor]:
+            measured = self._anew(crops, Timings())
+            return [part for part in measured if part is not None]
+
+        return replace(self, replay=Replay(flat, largest, capture_on_cuda))
 
     def measure(self, crops: Tensor, timings: Timings) -> Measured:
         """(B, H, W, 3) uint8 on the device to what the net says of them, there."""
+        if self.replay is None:
+            return self._anew(crops, timings)
+        with timings.measure("net"):
+            return Measured(*self.replay(crops))
+
+    def _anew(self, crops: Tensor, timings: Timings) -> Measured:
+        """One step after the other."""
         with timings.measure("net"):
             encoded = self.engine(crops)
             averaged = self._averaged(crops, encoded.heatmaps)

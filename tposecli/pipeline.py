@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tposecli.detect.base import Detector
 from tposecli.detect.interpolate import detect_group
 from tposecli.follow import Followers
-from tposecli.models.backends.cpu import fast_products
+from tposecli.models.backends.products import float32_products
 from tposecli.pose import PoseEstimator
 from tposecli.prefetch import Stop, meanwhile, prefetch
 from tposecli.similarity import get_ready
@@ -82,7 +82,7 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
         stages: What to do with them.
     """
     # Set here, until all threads are done: were it the net's to set, what the detector computes would depend on chance.
-    with fast_products(stages.estimator.runtime.device):
+    with float32_products(stages.estimator.runtime.device):
         yield from _run(frames, stages)
 
 

@@ -72,7 +72,9 @@ class PoseEstimator:
         self.lanes: list[Lane] = []
         for device in self.runtime.devices:
             own = copy.deepcopy(net) if self.runtime.others else net
-            self.lanes.append(Lane(own, build_engine(own, self.runtime, exports, device), device, mirror, attention))
+            lane = Lane(own, build_engine(own, self.runtime, exports, device), device, mirror, attention)
+            records = device.type == "cuda" and self.runtime.backend == "torch"
+            self.lanes.append(lane.recorded(self.runtime.batch_size) if records else lane)
         self.net = self.lanes[0].net
 
     def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes], timings: Timings | None = None) -> list[Result]:
@@ -129,7 +131,7 @@ class PoseEstimator:
         for frame, found, (center, scale), maps in zip(frames, boxes, regions, matrices, strict=True):
             people = slice(start, start + len(found))
             start = people.stop
-            own = measured[people]
+            own = measured.of(people)
             xy = crop.to_frame(own.xy.numpy(), center, scale, (width, height))
             poses = Poses(found, xy, own.score.numpy())
             attention = None if own.attention is None else own.attention.numpy()
@@ -155,7 +157,15 @@ class PoseEstimator:
                 else:
                     done = people.stop
             with timings.measure("net"):
-                return Measured.joined(parts) if parts else self._nobody()
+                return self._finite(Measured.joined(parts)) if parts else self._nobody()
+
+    def _finite(self, measured: Measured) -> Measured:
+        """The same, if the net's numbers did not leave the range of their precision."""
+        if not measured.score.isfinite().all():
+            precision = self.runtime.precision
+            hint = "choose --precision bf16 or fp32" if precision == "fp16" else "its weights may be damaged"
+            raise TposeError(f"{self.spec.name}: the net gives numbers that are not finite in {precision}; {hint}")
+        return measured
 
     def _nobody(self) -> Measured:
         """What the net says when there is nothing to look at."""

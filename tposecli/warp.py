@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tposecli import crop
 from tposecli.crop import Matrices
+from tposecli.kernels import has_kernels
 from tposecli.types import Frame
 
 
@@ -62,38 +63,46 @@ class Crops:
         return crops.to(device)
 
     def _by_torch(self, people: slice, device: torch.device) -> Tensor:
-        matrices = self._matrices[people]
-        first, sizes = torch.empty(len(matrices), dtype=torch.int64), torch.empty((len(matrices), 2))
+        maps = self._matrices[people]
+        table = np.empty((len(maps), 7))
+        table[:, 3:] = maps[:, (0, 0, 1, 1), (0, 2, 1, 2)]
         pixels, total = [], 0
         for owner, some in self._runs(people):
             pixels.append(self._upload(owner, device))
-            first[some], sizes[some] = total, torch.tensor(self._frames[owner].size_wh, dtype=torch.float32)
+            table[some, :3] = total, *self._frames[owner].size_wh
             total += len(pixels[-1])
-        maps = torch.from_numpy(matrices)
-        return cut(torch.cat(pixels), first.to(device), sizes.to(device), maps.to(device), self._size_wh)
+        return cut(torch.cat(pixels), _sent(torch.from_numpy(table), device), self._size_wh)
 
     def _upload(self, index: int, device: torch.device) -> Tensor:
         """(H * W, 3) uint8, sent at the first call."""
         self._uploaded = {key: value for key, value in self._uploaded.items() if key[0] >= index}
         if (index, device) not in self._uploaded:
             image = torch.from_numpy(np.require(self._frames[index].image, requirements=["C", "W"]))
-            self._uploaded[index, device] = image.to(device, non_blocking=True).reshape(-1, 3)
+            self._uploaded[index, device] = _sent(image, device).reshape(-1, 3)
         return self._uploaded[index, device]
 
 
-def cut(pixels: Tensor, first: Tensor, sizes_wh: Tensor, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """The values on the device; a CUDA device fetches them by itself from memory that stays where it is."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
+def cut(pixels: Tensor, table: Tensor, size_wh: tuple[int, int]) -> Tensor:
     """(N, H, W, 3) uint8 crops: bilinear, black outside the frame.
 
     Args:
         pixels: (P, 3) uint8, the pixels of all frames, row by row, one frame after the other.
-        first: (N,) int64, where the frame of each crop begins.
-        sizes_wh: (N, 2) float32, width and height of that frame.
-        matrices: (N, 2, 3) maps from frame to crop pixels, without rotation.
+        table: (N, 7) float64, of each crop: where its frame begins, the frame's width and height, and from frame to
+            crop scale and shift of x, scale and shift of y, without rotation.
         size_wh: Width and height of a crop.
     """
-    x, x_weights = _taps(size_wh[0], matrices[:, 0, 0], matrices[:, 0, 2], sizes_wh[:, 0])
-    y, y_weights = _taps(size_wh[1], matrices[:, 1, 1], matrices[:, 1, 2], sizes_wh[:, 1])
-    rows = first[:, None, None] + y * sizes_wh[:, :1, None].long()
+    if has_kernels(pixels.device):
+        from tposecli.kernels import crops as kernels
+
+        return kernels.cut(pixels, table, size_wh)
+    x, x_weights = _taps(size_wh[0], table[:, 3], table[:, 4], table[:, 1])
+    y, y_weights = _taps(size_wh[1], table[:, 5], table[:, 6], table[:, 2])
+    rows = table[:, 0].long()[:, None, None] + y * table[:, 1].long()[:, None, None]
     crops = torch.zeros((), device=pixels.device)
     for down in range(2):
         for across in range(2):

@@ -10,7 +10,7 @@ import torch
 
 from tposecli.bench.clock import Laps, Spread, alternate
 from tposecli.bench.report import Cell, Table
-from tposecli.models.backends.cpu import fast_products
+from tposecli.models.backends.products import float32_products
 from tposecli.models.device import DTYPES
 
 SIDE: Final = {"cpu": 1536, "mps": 4096, "cuda": 8192}
@@ -61,7 +61,7 @@ def measure(device: torch.device, precisions: Sequence[str], rounds: int) -> Cei
     target = torch.empty_like(source)
     ways[COPY] = lambda: target.copy_(source)
     work = dict.fromkeys(precisions, 2.0 * side**3) | {COPY: 2.0 * size}
-    with torch.inference_mode(), fast_products(device):
+    with torch.inference_mode(), float32_products(device):
         return Ceilings(alternate(ways, 2 * rounds, device, warm_up=2), work, device.type == "cpu")
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import torch
 
 from tposecli.claim import claimed
 from tposecli.detect.base import Detector
@@ -22,7 +20,6 @@ from tposecli.evaluate.rows import result_rows
 from tposecli.evaluate.store import EvalImages, ImageStore, open_images
 from tposecli.evaluate.work import WorkFile, work_path
 from tposecli.job import ModelChoice, Summary, Watcher
-from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
 from tposecli.pipeline import Stages, run
 from tposecli.pose import PoseEstimator
@@ -127,7 +124,7 @@ def _stream(source: EvalImages, stages: Stages, watcher: Watcher, summary: Summa
     start = time.perf_counter()
     poses: dict[int, Poses] = {}
     watcher.begin(source.info, source.expected)
-    with full_precision(stages.estimator.runtime), closing(run(source, stages)) as results:
+    with closing(run(source, stages)) as results:
         for result in results:
             poses[result.frame.index] = result.poses
             summary.frames += 1
@@ -136,17 +133,6 @@ def _stream(source: EvalImages, stages: Stages, watcher: Watcher, summary: Summa
     summary.seconds = stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
     return poses
-
-
-@contextmanager
-def full_precision(runtime: Runtime) -> Iterator[None]:
-    """Keep CUDA's convolutions from rounding fp32 to ten bits (TF32), which is torch's default."""
-    if runtime.device.type != "cuda" or runtime.precision != "fp32":
-        yield
-        return
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(enabled=True, benchmark=cudnn.benchmark, allow_tf32=False):
-        yield
 
 
 def _exact(poses: Poses, truth: KeypointSet, boxes: BoxChoice, index: int) -> Poses:

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from tposecli.models.fused import activated
+
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     """A 3x3 convolution without bias that keeps the size, or halves it with stride 2."""
@@ -29,14 +31,16 @@ class BasicBlock(nn.Module):
         self.conv2 = conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = shortcut(inputs, width, stride)
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, width, H / stride, W / stride)."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        out: Tensor = self.relu(y + (x if self.downsample is None else self.downsample(x)))
-        return out
+        y = activated(self.conv1, self.bn1, x)
+        return activated(self.conv2, self.bn2, y, x if self.downsample is None else self.downsample(x))
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The convolution to which the shortcut is added."""
+        return self.conv2
 
 
 class Bottleneck(nn.Module):
@@ -53,15 +57,17 @@ class Bottleneck(nn.Module):
         self.conv3 = conv1x1(width, width * self.expansion)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
         self.downsample = shortcut(inputs, width * self.expansion, stride)
-        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, 4 * width, H / stride, W / stride)."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        out: Tensor = self.relu(y + (x if self.downsample is None else self.downsample(x)))
-        return out
+        y = activated(self.conv1, self.bn1, x)
+        y = activated(self.conv2, self.bn2, y)
+        return activated(self.conv3, self.bn3, y, x if self.downsample is None else self.downsample(x))
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The convolution to which the shortcut is added."""
+        return self.conv3
 
 
 Block = type[BasicBlock] | type[Bottleneck]

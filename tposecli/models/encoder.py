@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tposecli.models.fused import add_norm, linear_relu
+
 
 def sine_embedding(grid_hw: tuple[int, int], channels: int) -> Tensor:
     """(S, 1, channels) float32: the first half of the channels encodes y, the second x, sines and cosines in turn."""
@@ -94,9 +96,9 @@ class EncoderLayer(nn.Module):
 
     def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
         """(B, S, d) to (B, S, d)."""
-        tokens = self.norm1(tokens + self.dropout(self.self_attn(tokens, position)))
-        hidden = self.dropout(functional.relu(self.linear1(tokens)))
-        return self.norm2(tokens + self.dropout(self.linear2(hidden)))  # type: ignore[no-any-return]
+        tokens = add_norm(self.norm1, tokens, self.dropout(self.self_attn(tokens, position)))
+        hidden = self.dropout(linear_relu(self.linear1, tokens))
+        return add_norm(self.norm2, tokens, self.dropout(self.linear2(hidden)))
 
 
 class Encoder(nn.Module):

@@ -26,6 +26,23 @@ class EncoderShape:
     heads: int
 
 
+class Normalize(nn.Module):
+    """From bytes to the colours that ImageNet's mean and deviation make of them, in the net's precision."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB to (B, 3, H, W)."""
+        scaled = crops.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
+        return (scaled - self.mean) / self.std
+
+
 class PoseNet(nn.Module):
     """A net that turns crops of people into keypoint heatmaps.
 
@@ -39,8 +56,6 @@ class PoseNet(nn.Module):
     pos_embedding: nn.Parameter
     reduce: nn.Conv2d
     global_encoder: Encoder
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, input_hw: tuple[int, int], stride: int, shape: EncoderShape) -> None:
         super().__init__()
@@ -48,8 +63,12 @@ class PoseNet(nn.Module):
         self.grid_hw = (input_hw[0] // stride, input_hw[1] // stride)
         self.pos_embedding = nn.Parameter(sine_embedding(self.grid_hw, shape.channels), requires_grad=False)
         self.global_encoder = Encoder(shape.layers, shape.channels, shape.hidden, shape.heads)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.normalize = Normalize()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.pos_embedding.device
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised crops to a (B, C, h, w) map on the attention grid."""
@@ -58,11 +77,6 @@ class PoseNet(nn.Module):
     def head(self, x: Tensor) -> Tensor:
         """(B, d, h, w) encoded map to (B, K, H/4, W/4) heatmaps."""
         raise NotImplementedError
-
-    def normalize(self, crops: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 RGB to (B, 3, H, W) with ImageNet's mean and deviation, in the net's precision."""
-        scaled = crops.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
-        return (scaled - self.mean) / self.std
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) normalised float32 to (B, K, H/4, W/4) heatmaps."""

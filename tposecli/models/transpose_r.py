@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from tposecli.models.blocks import BasicBlock, Block, Bottleneck, stack
+from tposecli.models.fused import activated, pooled
 from tposecli.models.net import EncoderShape, PoseNet
 
 STRIDE = 8
@@ -35,23 +36,21 @@ class TransPoseR(PoseNet):
         block = backbone.block
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = stack(block, 64, 64, backbone.blocks[0])
         self.layer2 = stack(block, 64 * block.expansion, 128, backbone.blocks[1], stride=2)
         self.reduce = nn.Conv2d(128 * block.expansion, width, 1, bias=False)
         self.deconv_layers = nn.Sequential(
             nn.ConvTranspose2d(width, width, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
         )
         self.final_layer = nn.Conv2d(width, keypoints, 1)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, C, H/8, W/8)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = pooled(activated(self.conv1, self.bn1, x))
         return self.layer2(self.layer1(x))  # type: ignore[no-any-return]
 
     def head(self, x: Tensor) -> Tensor:
         """(B, d, H/8, W/8) to (B, K, H/4, W/4)."""
-        return self.final_layer(self.deconv_layers(x))  # type: ignore[no-any-return]
+        deconv, norm = self.deconv_layers
+        return self.final_layer(activated(deconv, norm, x))  # type: ignore[no-any-return]

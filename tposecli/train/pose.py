@@ -16,7 +16,8 @@ from torch import Tensor
 from tposecli import __version__
 from tposecli.errors import UsageError
 from tposecli.models import build, find_spec
-from tposecli.models.backends.cpu import fast_products, keep_memory
+from tposecli.models.backends.cpu import keep_memory
+from tposecli.models.backends.products import float32_products
 from tposecli.models.device import Runtime
 from tposecli.models.net import PoseNet
 from tposecli.skeleton import Layout
@@ -51,7 +52,7 @@ def train(job: PoseJob, say: Say) -> Path:
         job.out.mkdir(parents=True, exist_ok=True)
         layout, sources, checks = _data(job, team, speak)
         run = _Run(job, team, (layout, sources, checks), speak)
-        with Stop() as stop, fast_products(team.device):
+        with Stop() as stop, float32_products(team.device):
             run.go(stop)
         speak(f"weights: {job.out / WEIGHTS}")
         return job.out / WEIGHTS

@@ -1,4 +1,4 @@
-"""What makes torch fast on a CPU: threads, memory, products of matrices.
+"""What makes torch fast on a CPU: threads and memory.
 
 All of it holds for the whole process; only programs call this, when they begin.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import torch
@@ -48,17 +46,3 @@ def keep_memory() -> bool:
         return False
     wishes = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: KEPT_FREE}
     return all([mallopt(parameter, value) == 1 for parameter, value in wishes.items()])
-
-
-@contextmanager
-def fast_products(device: torch.device) -> Iterator[None]:
-    """Multiply float32 matrices with oneDNN instead of MKL where that pays on this machine."""
-    if device.type != "cpu" or not tuning().onednn:
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from tposecli.errors import UsageError
-from tposecli.models.backends.base import Encoded, Engine, joined, padded, pieces
-from tposecli.models.backends.cpu import fast_products
-from tposecli.models.backends.replay import Replay, capture_on_cuda
+from tposecli.models.backends.base import Encoded, joined, padded, pieces
+from tposecli.models.backends.products import float32_products
 from tposecli.models.net import PoseNet
 
 COMPILED_BATCH: Final = {"cpu": 1}
@@ -26,27 +25,9 @@ class Eager:
 
     def __call__(self, crops: Tensor) -> Encoded:
         """See :class:`~tposecli.models.backends.base.Engine`."""
-        with fast_products(crops.device):
+        with float32_products(crops.device):
             heatmaps, inputs = self.net.encode(self.net.normalize(crops))
         return Encoded(heatmaps.float(), inputs)
-
-
-class Graphed:
-    """Torch on CUDA: each batch size is recorded once and then launched as one graph."""
-
-    def __init__(self, net: PoseNet, largest: int) -> None:
-        eager = Eager(net)
-
-        def flat(crops: Tensor) -> list[Tensor]:
-            encoded = eager(crops)
-            return [encoded.heatmaps, *encoded.inputs]
-
-        self._replay = Replay(flat, largest, capture_on_cuda)
-
-    def __call__(self, crops: Tensor) -> Encoded:
-        """See :class:`~tposecli.models.backends.base.Engine`."""
-        heatmaps, *inputs = self._replay(crops)
-        return Encoded(heatmaps, inputs)
 
 
 class Compiled:
@@ -62,10 +43,10 @@ class Compiled:
         Raises:
             UsageError: There is no C++ compiler.
         """
-        if net.mean.device.type == "cpu" and not any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):
+        if net.device.type == "cpu" and not any(map(shutil.which, ("g++", "c++", "clang++", "cl"))):
             raise UsageError("--backend compile needs a C++ compiler (g++); install one or choose --backend torch")
         self._size = size
-        option = "freezing" if net.mean.device.type == "cpu" else "triton.cudagraphs"
+        option = "freezing" if net.device.type == "cpu" else "triton.cudagraphs"
         self._encode = torch.compile(_Core(net), dynamic=False, options={option: True})
 
     def __call__(self, crops: Tensor) -> Encoded:
@@ -74,7 +55,7 @@ class Compiled:
 
     def _piece(self, crops: Tensor) -> Encoded:
         """At most so many crops as a forward takes."""
-        with fast_products(crops.device):
+        with float32_products(crops.device):
             heatmaps, inputs = self._encode(padded(crops, self._size))
         # The compiler writes its next outputs over these.
         return Encoded(heatmaps[: len(crops)].clone(), [stage[: len(crops)].clone() for stage in inputs])
@@ -91,8 +72,3 @@ class _Core(torch.nn.Module):
         """(B, H, W, 3) uint8 to heatmaps in float32, and the layers' inputs."""
         heatmaps, inputs = self.net.encode(self.net.normalize(crops))
         return heatmaps.float(), inputs
-
-
-def torch_engine(net: PoseNet, batch_size: int) -> Engine:
-    """The plain way on the net's device."""
-    return Graphed(net, batch_size) if net.mean.device.type == "cuda" else Eager(net)

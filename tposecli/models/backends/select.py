@@ -16,8 +16,10 @@ from torch import Tensor
 from tposecli import __version__
 from tposecli.errors import OutputError
 from tposecli.fetch.lock import locked
+from tposecli.kernels import has_kernels
 from tposecli.models.backends.base import Encoded, Engine
-from tposecli.models.backends.eager import COMPILED_BATCH, Compiled, torch_engine
+from tposecli.models.backends.cuda import fit
+from tposecli.models.backends.eager import COMPILED_BATCH, Compiled, Eager
 from tposecli.models.backends.exporting import SUFFIXES, ExportOptions, export
 from tposecli.models.backends.onnx import OnnxSession
 from tposecli.models.backends.openvino import OpenVinoModel
@@ -114,7 +116,7 @@ def build_engine(net: PoseNet, runtime: Runtime, exports: Exports, device: torch
     placed = net.to(device, runtime.dtype).to(memory_format=torch.channels_last)
     if runtime.backend == "compile":
         return Compiled(placed, COMPILED_BATCH.get(device.type, runtime.batch_size))
-    return torch_engine(placed, runtime.batch_size)
+    return Eager(fit(placed) if has_kernels(device) else placed)
 
 
 class _FileEngine:

@@ -1,0 +1,177 @@
+"""Steps of the nets. Maps are (B, C, h, w) tensors in the channels-last layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+TILE: Final = 4096
+"""Values that a program of a kernel works on."""
+MOST_PARTS: Final = 3
+"""Maps that :func:`merged` takes."""
+PACKED: Final = 16
+"""Channels of a packed picture: three colours of 2x2 pixels, and zeros up to what tensor cores take."""
+
+
+def add_norm(tokens: Tensor, update: Tensor, norm: torch.nn.LayerNorm) -> Tensor:
+    """LayerNorm of the sum of two contiguous (..., d) tensors."""
+    tokens, update = tokens.contiguous(), update.contiguous()
+    out = torch.empty_like(tokens)
+    channels = tokens.shape[-1]
+    rows, width, tile = _layout(tokens.numel() // channels, channels)
+    with torch.cuda.device_of(tokens):
+        _add_norm[(triton.cdiv(rows, tile),)](
+            tokens, update, norm.weight, norm.bias, out, rows, channels, width, norm.eps, tile
+        )
+    return out
+
+
+@triton.jit
+def _add_norm(
+    tokens, update, weight, bias, out, rows,
+    channels: tl.constexpr, width: tl.constexpr, eps: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0) * tile + tl.arange(0, tile)
+    column = tl.arange(0, width)
+    there = column < channels
+    inside = (row < rows)[:, None] & there[None]
+    place = row.to(tl.int64)[:, None] * channels + column[None]
+    x = tl.load(tokens + place, mask=inside, other=0.0).to(tl.float32)
+    x += tl.load(update + place, mask=inside, other=0.0).to(tl.float32)
+    x = tl.where(inside, x - (tl.sum(x, 1) / channels)[:, None], 0.0)
+    x *= (1 / tl.sqrt(tl.sum(x * x, 1) / channels + eps))[:, None]
+    scale = tl.load(weight + column, mask=there, other=0.0).to(tl.float32)
+    shift = tl.load(bias + column, mask=there, other=0.0).to(tl.float32)
+    tl.store(out + place, (x * scale[None] + shift[None]).to(out.dtype.element_ty), mask=inside)
+
+
+def merged(parts: Sequence[Tensor], bias: Tensor | None) -> Tensor:
+    """ReLU of the sum of one to three maps and a (C,) bias; smaller maps are repeated up to the first's size."""
+    first, second, third = (*parts, *[parts[0]] * (MOST_PARTS - len(parts)))
+    factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MOST_PARTS - len(parts))
+    batch, channels, height, map_width = first.shape
+    out = torch.empty_like(first, memory_format=torch.channels_last)
+    rows, width, tile = _layout(batch * height * map_width, channels)
+    with torch.cuda.device_of(first):
+        _merged[(triton.cdiv(rows, tile),)](
+            first, second, third, first if bias is None else bias, out, rows, height, map_width,
+            channels, width, factors[1], factors[2], bias is not None, tile,
+        )  # fmt: skip
+    return out
+
+
+@triton.jit
+def _merged(
+    first, second, third, bias, out, rows, height, map_width,
+    channels: tl.constexpr, width: tl.constexpr, second_factor: tl.constexpr, third_factor: tl.constexpr,
+    has_bias: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
+    column = tl.arange(0, width)
+    there = column < channels
+    inside = (row < rows)[:, None] & there[None]
+    place = row[:, None] * channels + column[None]
+    x, y, picture = row % map_width, row // map_width % height, row // (map_width * height)
+    total = tl.load(first + place, mask=inside, other=0.0).to(tl.float32)
+    if second_factor > 0:
+        total += _repeated(second, second_factor, x, y, picture, height, map_width, channels, column, inside)
+    if third_factor > 0:
+        total += _repeated(third, third_factor, x, y, picture, height, map_width, channels, column, inside)
+    if has_bias:
+        total += tl.load(bias + column, mask=there, other=0.0).to(tl.float32)[None]
+    tl.store(out + place, tl.maximum(total, 0.0).to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _repeated(
+    part, factor: tl.constexpr, x, y, picture, height, map_width, channels: tl.constexpr, column, inside
+):  # fmt: skip
+    row = (picture * (height // factor) + y // factor) * (map_width // factor) + x // factor
+    return tl.load(part + row[:, None] * channels + column[None], mask=inside, other=0.0).to(tl.float32)
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """The highest of 3x3 positions round every other one, from the first on; sides are even."""
+    batch, channels, height, map_width = maps.shape
+    out = maps.new_empty((batch, channels, height // 2, map_width // 2)).to(memory_format=torch.channels_last)
+    rows, width, tile = _layout(batch * (height // 2) * (map_width // 2), channels)
+    with torch.cuda.device_of(maps):
+        _pooled[(triton.cdiv(rows, tile),)](maps, out, rows, height, map_width, channels, width, tile)
+    return out
+
+
+@triton.jit
+def _pooled(
+    maps, out, rows, height, map_width, channels: tl.constexpr, width: tl.constexpr, tile: tl.constexpr
+):  # fmt: skip
+    row = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
+    column = tl.arange(0, width)
+    inside = (row < rows)[:, None] & (column < channels)[None]
+    half_width, half_height = map_width // 2, height // 2
+    x, y, picture = row % half_width, row // half_width % half_height, row // (half_width * half_height)
+    most = tl.full((tile, width), float("-inf"), tl.float32)
+    for down in tl.static_range(3):
+        for across in tl.static_range(3):
+            sy, sx = 2 * y + down - 1, 2 * x + across - 1
+            # Sides are even: only the first row and column reach over the border.
+            seen = inside & ((sy >= 0) & (sx >= 0))[:, None]
+            place = ((picture * height + sy) * map_width + sx)[:, None] * channels + column[None]
+            most = tl.maximum(most, tl.load(maps + place, mask=seen, other=float("-inf")).to(tl.float32))
+    tl.store(out + row[:, None] * channels + column[None], most.to(out.dtype.element_ty), mask=inside)
+
+
+def packed(crops: Tensor, mean: Tensor, std: Tensor, margin: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """Normalised pictures with each 2x2 pixels in the channels of one position, and positions of zeros round them.
+
+    Args:
+        crops: (B, H, W, 3) uint8 with even sides.
+        mean: (3,) float32 of values from 0 to 1.
+        std: Likewise.
+        margin: Positions of zeros above and to the left, and below and to the right.
+        dtype: Of the result.
+
+    Returns:
+        (B, ``PACKED``, H / 2 + sum of margins, W / 2 + sum of margins); the channel of a colour is
+        (2 * row + column) * 3 + colour.
+    """
+    batch, height, picture_width, _ = crops.shape
+    size = height // 2 + sum(margin), picture_width // 2 + sum(margin)
+    out = torch.empty((batch, *size, PACKED), device=crops.device, dtype=dtype)
+    rows, width, tile = _layout(batch * size[0] * size[1], PACKED)
+    with torch.cuda.device_of(crops):
+        _packed[(triton.cdiv(rows, tile),)](
+            crops.contiguous(), mean, std, out, rows, height, picture_width, *size, margin[0], width, tile
+        )
+    return out.permute(0, 3, 1, 2)
+
+
+@triton.jit
+def _packed(
+    crops, mean, std, out, rows, height, picture_width, out_height, out_width,
+    before: tl.constexpr, channels: tl.constexpr, tile: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
+    channel = tl.arange(0, channels)
+    colour, pixel = channel % 3, channel // 3
+    x, y = row % out_width - before, row // out_width % out_height - before
+    picture = row // (out_width * out_height)
+    sx, sy = 2 * x[:, None] + (pixel % 2)[None], 2 * y[:, None] + (pixel // 2)[None]
+    inside = (row < rows)[:, None] & (pixel < 4)[None]
+    seen = inside & (sx >= 0) & (sx < picture_width) & (sy >= 0) & (sy < height)
+    value = tl.load(
+        crops + ((picture[:, None] * height + sy) * picture_width + sx) * 3 + colour[None], mask=seen, other=0
+    )
+    scaled = (value.to(tl.float32) / 255 - tl.load(mean + colour)[None]) / tl.load(std + colour)[None]
+    place = row[:, None] * channels + channel[None]
+    tl.store(out + place, tl.where(seen, scaled, 0.0).to(out.dtype.element_ty), mask=(row < rows)[:, None])
+
+
+def _layout(rows: int, channels: int) -> tuple[int, int, int]:
+    """Rows, the power of two that holds a row, and the rows of a program."""
+    width = triton.next_power_of_2(channels)
+    return rows, width, max(1, TILE // width)
