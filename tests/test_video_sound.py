@@ -65,6 +65,16 @@ def test_sound_that_does_not_fit_is_encoded_anew(tmp_path: Path, made: str, code
     assert times(copied) == pytest.approx(times(source), abs=0.001)
 
 
+def test_sound_that_no_decoder_takes_costs_only_itself(tmp_path: Path) -> None:
+    path = Film(sound=("aac",)).write(tmp_path / "in.mkv")
+    with av.open(str(path)) as container:
+        setup = container.streams.audio[0].codec_context.extradata
+    assert setup
+    path.write_bytes(path.read_bytes().replace(setup, b"\xff" * len(setup)))
+    copied = copy(VideoSource(path), tmp_path / "out.webm", VideoOptions(audio_from=path))
+    assert len(list(copied)) == 20 and not sound_packets(copied.path)
+
+
 def test_sound_of_transport_streams(tmp_path: Path) -> None:
     film = Film(sound=("aac",), pts=range(0, 90_000, 3_600), time_base=Fraction(1, 90_000), options={"bf": "0"})
     source = VideoSource(film.write(tmp_path / "in.ts"))

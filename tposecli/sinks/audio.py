@@ -13,7 +13,7 @@ import av.audio.stream
 import av.container
 from av.packet import Packet
 
-from tposecli.source.container import as_fraction
+from tposecli.source.container import UNDECODABLE, as_fraction
 
 log = logging.getLogger("tposecli")
 
@@ -87,7 +87,7 @@ class _Encoded:
         """Decode and encode; a damaged packet costs its sound only."""
         try:
             frames = self._source.decode(packet)
-        except av.FFmpegError:
+        except UNDECODABLE:
             return
         for frame in frames:
             yield from self._encode(frame, zero_s)

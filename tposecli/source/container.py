@@ -40,6 +40,9 @@ CHECKS_PIECES = av.library_versions["libavformat"][0] >= 63
 PADDING = 1 << 16
 """Pixels that a decoder may need beyond those of the picture, and a quarter of it: it works in whole blocks."""
 
+UNDECODABLE = (av.FFmpegError, ValueError)
+"""What a damaged packet raises; ValueError: PyAV 19 where the decoder could not be opened for an earlier one."""
+
 UNSEEKABLE = "an MP4 with its index at the end must be named as a file, or made with -movflags +faststart"
 
 log = logging.getLogger("tposecli")

@@ -17,7 +17,15 @@ from av.packet import Packet
 
 from tposecli.errors import InputError
 from tposecli.source.access import Medium, is_once, is_stdin, shown
-from tposecli.source.container import UNSEEKABLE, has_own_zero, limit_pixels, open_media, pick_video, set_discard
+from tposecli.source.container import (
+    UNDECODABLE,
+    UNSEEKABLE,
+    has_own_zero,
+    limit_pixels,
+    open_media,
+    pick_video,
+    set_discard,
+)
 from tposecli.source.size import MOST_PIXELS
 
 AnyPacket: TypeAlias = "Packet[av.stream.Stream]"
@@ -227,6 +235,6 @@ class Session:
             self.lead = packet.pts or 0
         try:
             frames = self.stream.decode(cast("VideoPacket | None", packet))
-        except av.FFmpegError:
+        except UNDECODABLE:
             return None
         return next((frame for frame in frames if not frame.is_corrupt), None)

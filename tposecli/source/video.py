@@ -17,7 +17,7 @@ import av.video.stream
 
 from tposecli.errors import InputError
 from tposecli.source.access import Medium, is_live, is_once, is_stdin, label, local_path
-from tposecli.source.container import as_fraction, claimed_end_s, duration_s, origin_s
+from tposecli.source.container import UNDECODABLE, as_fraction, claimed_end_s, duration_s, origin_s
 from tposecli.source.filters import Deinterlacer, Timed
 from tposecli.source.pixels import Pixels, square_wh
 from tposecli.source.session import Beside, FileBeside, Session, VideoPacket
@@ -252,7 +252,7 @@ class VideoSource:
             run.waiting.append(packet.pts - self._lead)
         try:
             return stream.decode(packet)
-        except av.FFmpegError:
+        except UNDECODABLE:
             if packet is not None:
                 lost = min(run.waiting, default=run.last)
                 run.waiting = [later for later in run.waiting if later != lost]
