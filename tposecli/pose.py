@@ -23,10 +23,13 @@ from tposecli.models.files import Checkpoint, resolve
 from tposecli.models.folding import for_prediction
 from tposecli.models.weights import load
 from tposecli.timings import Timings
-from tposecli.types import Boxes, Frame, Poses, Result
+from tposecli.types import Boxes, Float32, Frame, Poses, Result
 from tposecli.warp import Crops
 
 log = logging.getLogger("tposecli")
+
+Region = tuple[Float32, Float32]
+"""Centres and sizes from :func:`tposecli.crop.crop_regions`."""
 
 
 class PoseEstimator:
@@ -85,11 +88,14 @@ class PoseEstimator:
             boxes: The people of each.
             timings: Is told what cropping, the net and decoding take.
         """
-        height, width = self.net.input_hw
-        regions = [crop.crop_regions(found.corners, width / height) for found in boxes]
-        matrices = [crop.frame_to_crop(*region, (width, height)) for region in regions]
-        measured = self._measure(Crops(frames, matrices, (width, height)), timings or Timings())
+        regions = self._regions(boxes)
+        matrices = self._matrices(regions)
+        measured = self._measure(Crops(frames, matrices, self._size_wh), timings or Timings())
         return list(self._results(frames, boxes, regions, matrices, measured))
+
+    def crops(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> Crops:
+        """Of all people of the frames, as the net sees them."""
+        return Crops(frames, self._matrices(self._regions(boxes)), self._size_wh)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 crops to (B, K, h, w) float32 heatmaps on the device, in one batch."""
@@ -109,19 +115,31 @@ class PoseEstimator:
         """
         if len(box) != 1 or self.attention is None:
             raise ValueError("explain_points: expected one box and an estimator with attention")
-        height, width = self.net.input_hw
-        matrices = crop.frame_to_crop(*crop.crop_regions(box.corners, width / height), (width, height))
-        crops = Crops([frame], [matrices], (width, height)).batch(slice(0, 1), self.runtime.device)
+        (matrices,) = self._matrices(self._regions([box]))
+        crops = Crops([frame], [matrices], self._size_wh).batch(slice(0, 1), self.runtime.device)
         rows_columns = crop.grid_cells(points[None], matrices, self.spec.stride, self.net.grid_hw)[0]
         cells = torch.from_numpy(rows_columns[:, 0] * self.net.grid_hw[1] + rows_columns[:, 1])[None]
         with torch.inference_mode():
             return self.lanes[0].attention_at(crops, cells)[0].cpu().numpy()
 
+    @property
+    def _size_wh(self) -> tuple[int, int]:
+        """Of a crop."""
+        height, width = self.net.input_hw
+        return width, height
+
+    def _regions(self, boxes: Sequence[Boxes]) -> list[Region]:
+        width, height = self._size_wh
+        return [crop.crop_regions(found.corners, width / height) for found in boxes]
+
+    def _matrices(self, regions: Sequence[Region]) -> list[crop.Matrices]:
+        return [crop.frame_to_crop(*region, self._size_wh) for region in regions]
+
     def _results(
         self,
         frames: Sequence[Frame],
         boxes: Sequence[Boxes],
-        regions: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
+        regions: Sequence[Region],
         matrices: list[crop.Matrices],
         measured: Measured,
     ) -> Iterator[Result]:

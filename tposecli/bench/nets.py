@@ -28,6 +28,7 @@ from tposecli.models.device import Runtime
 from tposecli.models.files import Checkpoint, locate, resolve
 from tposecli.models.weights import load
 from tposecli.pose import PoseEstimator
+from tposecli.timings import Timings
 
 COLUMNS: Final = (
     *("model", "backend", "precision", "batch", "people/s", "ms a person", "CPU ms a person"),
@@ -39,11 +40,21 @@ AUTHORS: Final = "authors' way"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row."""
+    """One row.
+
+    Attributes:
+        alone: Only the net and decoding, on crops that are on the device already.
+    """
 
     backend: str
     precision: str
     batch: int
+    alone: bool = False
+
+    @property
+    def title(self) -> str:
+        """What runs, in words."""
+        return f"{self.backend}, net alone" if self.alone else self.backend
 
 
 THEIRS: Final = Variant(AUTHORS, "fp32", 1)
@@ -117,25 +128,31 @@ def _ways(
     variants = [Variant(*choice) for choice in product(job.backends, job.precisions, job.batches)]
     for variant in [THEIRS, *variants] if job.baseline else variants:
         try:
-            chosen, way = _way(checkpoint, variant, device)
-            with PeakMemory(device) as peak:
-                way()
+            for chosen, way in _laps_of(checkpoint, variant, device):
+                with PeakMemory(device) as peak:
+                    way()
+                ways[chosen], peaks[chosen] = way, peak.mib
         except TposeError as error:
             note = f"{checkpoint.spec.name}, {variant.backend}, {variant.precision}: not measured ({error})."
             notes += [note] * (note not in notes)
-            continue
-        ways[chosen], peaks[chosen] = way, peak.mib
     return ways, peaks
 
 
-def _way(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> tuple[Variant, Callable[[], object]]:
-    """The variant with what ``auto`` stands for, and one lap of it."""
+def _laps_of(
+    checkpoint: Checkpoint, variant: Variant, device: torch.device
+) -> Iterator[tuple[Variant, Callable[[], object]]]:
+    """The variant with what ``auto`` stands for, and one lap of it; on CUDA also of the net alone."""
     frame, boxes = crowd(variant.batch)
     if variant == THEIRS:
         authors = AuthorsWay(checkpoint, device)
-        return variant, lambda: authors.estimate(frame, boxes)
+        yield variant, lambda: authors.estimate(frame, boxes)
+        return
     estimator = estimator_of(checkpoint, variant, device)
-    return replace(variant, backend=estimator.runtime.backend), lambda: estimator.estimate([frame], [boxes])
+    chosen = replace(variant, backend=estimator.runtime.backend)
+    yield chosen, lambda: estimator.estimate([frame], [boxes])
+    if device.type == "cuda":
+        lane, crops = estimator.lanes[0], estimator.crops([frame], [boxes]).batch(slice(None), device)
+        yield replace(chosen, alone=True), torch.inference_mode()(lambda: lane.measure(crops, Timings()))
 
 
 def estimator_of(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> PoseEstimator:
@@ -161,6 +178,6 @@ def _row(
         theirs = Laps([seconds * variant.batch for seconds in laps[THEIRS].wall])
         times = ratio(theirs, own)
     share = ceilings.share(variant.precision, own, variant.batch * work)
-    names = checkpoint.spec.name, variant.backend, variant.precision, variant.batch
+    names = checkpoint.spec.name, variant.title, variant.precision, variant.batch
     spent = own.each(variant.batch), own.cpu_each(variant.batch)
     return (*names, rate, *spent, times, rate.median * work / 1e9, share, peak)

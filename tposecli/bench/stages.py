@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from tposecli import crop, heatmap
+from tposecli import heatmap
 from tposecli.bench.ceilings import COPY, Ceilings
 from tposecli.bench.clock import Laps, alternate
 from tposecli.bench.job import BenchJob
@@ -20,6 +20,7 @@ from tposecli.bench.report import Cell, Table
 from tposecli.detect.base import Detector
 from tposecli.detect.select import DetectorOptions, build_detector
 from tposecli.draw import Draw
+from tposecli.models.backends.base import pieces
 from tposecli.models.device import resolve_device
 from tposecli.models.files import Checkpoint
 from tposecli.pipeline import GROUP
@@ -27,6 +28,7 @@ from tposecli.pose import PoseEstimator
 from tposecli.sinks.video import VideoSink
 from tposecli.smooth import OneEuro
 from tposecli.source import open_video
+from tposecli.timings import Timings
 from tposecli.track import Tracker
 from tposecli.types import Boxes, Frame, Result, SourceInfo
 
@@ -98,7 +100,6 @@ def _ways(
 ) -> dict[str, Callable[[], object]]:
     """The stages by name, in order."""
     frames, results = material.frames, material.results
-    batch = estimator.runtime.batch_size
     draw = Draw()
 
     def decode() -> None:
@@ -120,11 +121,22 @@ def _ways(
         "decode": decode,
         "detect": lambda: [detector.detect(group) for group in _groups(frames, estimator)],
         "crop": lambda: _crops(frames, material.boxes, estimator),
-        "net": lambda: _heatmaps(material.crops, estimator),
-        "heatmap decode": lambda: [heatmap.decode(maps) for maps in torch.split(material.heatmaps, batch)],
+        **_inference(material, estimator),
         "track and smooth": track,
         "draw": lambda: [draw.draw(result.frame.image, result.shown) for result in results],
         "encode": encode,
+    }
+
+
+def _inference(material: Material, estimator: PoseEstimator) -> dict[str, Callable[[], object]]:
+    """From crops to keypoints: in two stages, or in one where that is recorded as one."""
+    batch, lane = estimator.runtime.batch_size, estimator.lanes[0]
+    if lane.replay is not None:
+        crops = torch.split(material.crops, batch)
+        return {"net and heatmap decode": lambda: [lane.measure(some, Timings()) for some in crops]}
+    return {
+        "net": lambda: _heatmaps(material.crops, estimator),
+        "heatmap decode": lambda: [heatmap.decode(maps) for maps in torch.split(material.heatmaps, batch)],
     }
 
 
@@ -134,15 +146,10 @@ def _groups(frames: Sequence[Frame], estimator: PoseEstimator) -> Iterator[Seque
 
 
 def _crops(frames: Sequence[Frame], boxes: Sequence[Boxes], estimator: PoseEstimator) -> Tensor:
-    """(people, H, W, 3) uint8, cut as the estimator does."""
-    height, width = estimator.net.input_hw
-    crops = torch.empty((sum(map(len, boxes)), height, width, 3), dtype=torch.uint8)
-    pixels, start = crops.numpy(), 0
-    for frame, found in zip(frames, boxes, strict=True):
-        maps = crop.frame_to_crop(*crop.crop_regions(found.corners, width / height), (width, height))
-        crop.cut(frame.image, maps, (width, height), pixels[start : start + len(maps)])
-        start += len(maps)
-    return crops
+    """(people, H, W, 3) uint8 on the device, cut as the estimator does."""
+    crops, runtime = estimator.crops(frames, boxes), estimator.runtime
+    batches = pieces(len(crops), runtime.batch_size)
+    return torch.cat([crops.batch(people, runtime.device) for people in batches])
 
 
 def _heatmaps(crops: Tensor, estimator: PoseEstimator) -> Tensor:
