@@ -14,6 +14,7 @@ from torch.nn import functional
 from tposecli import warp
 from tposecli.models import find_spec, fused
 from tposecli.models.backends.cuda import fit
+from tposecli.models.backends.products import float32_products
 from tposecli.models.folding import for_prediction
 
 nets = pytest.importorskip("tposecli.kernels.nets", reason="Triton is not there", exc_type=ImportError)
@@ -25,7 +26,7 @@ LAST = torch.channels_last
 @pytest.fixture(autouse=True)
 def predicting() -> Iterator[None]:
     torch.manual_seed(0)
-    with torch.inference_mode():
+    with torch.inference_mode(), float32_products(DEVICE):
         yield
 
 
@@ -52,6 +53,7 @@ def test_merged_brings_maps_to_the_size_of_the_first() -> None:
     for count in (1, 2, 3):
         assert close(nets.merged(maps[:count], bias), fused.merged(maps[:count], bias))
         assert close(nets.merged(maps[:count], None), fused.merged(maps[:count]))
+    assert close(nets.merged(maps[:1], bias, 0.5), fused.merged(maps[:1], bias).clamp(max=0.5))
     alike = [maps[0], maps[0] * 2, maps[0] - 1]
     assert close(nets.merged(alike, bias), functional.relu(sum(alike) + bias[:, None, None]))
 

@@ -156,16 +156,19 @@ def test_nobody_in_any_frame(rng: np.random.Generator) -> None:
 def test_crops_cut_by_torch_give_the_same_keypoints(estimator: PoseEstimator, rng: np.random.Generator) -> None:
     pictures, found = frames(rng, 3), [boxes(rng, people) for people in (2, 0, 3)]
     size = estimator.net.input_hw[1], estimator.net.input_hw[0]
-    matrices = [crop.frame_to_crop(*crop.crop_regions(b.corners, size[0] / size[1]), size) for b in found]
+    corners = np.concatenate([people.corners for people in found])
+    matrices = crop.frame_to_crop(*crop.crop_regions(corners, size[0] / size[1]), size)
     ours, theirs = (
-        torch.cat([Crops(pictures, matrices, size, way).batch(slice(*part), torch.device("cpu")) for part in parts])
+        torch.cat(
+            [Crops(pictures, [2, 0, 3], matrices, size, way).batch(slice(*part), torch.device("cpu")) for part in parts]
+        )
         for way, parts in ((True, [(0, 3), (3, 5)]), (False, [(0, 5)]))
     )
     assert ours.shape == theirs.shape == (5, size[1], size[0], 3)
     assert (ours.float() - theirs.float()).abs().max() <= 4
     with torch.inference_mode():
         mine, cvs = (estimator.lanes[0].measure(crops, Timings()) for crops in (ours, theirs))
-    frame_pixels = 4 / torch.from_numpy(np.concatenate(matrices)[:, 0, 0])
+    frame_pixels = 4 / torch.from_numpy(matrices[:, 0, 0])
     assert ((mine.xy - cvs.xy).abs().amax((1, 2)) * frame_pixels).max() < 0.05
 
 

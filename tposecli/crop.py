@@ -56,11 +56,11 @@ def frame_to_crop(center: Float32, scale: Float32, size_wh: tuple[int, int]) -> 
 
 def _corner_points(center: Float32, reach: Float32) -> Float32:
     """(N, 3, 2): each centre, the point ``reach`` above it, and the point as far to the left of that one."""
-    up = np.stack((np.zeros_like(reach), -reach), axis=1)
-    above = center + up
-    difference = center - above
-    aside = above + np.stack((-difference[:, 1], difference[:, 0]), axis=1)
-    return np.stack((center, above, aside), axis=1).astype(np.float32)
+    points = np.empty((len(center), 3, 2), np.float32)
+    points[:] = center[:, None]
+    points[:, 1:, 1] -= reach[:, None]
+    points[:, 2, 0] -= center[:, 1] - points[:, 1, 1]
+    return points
 
 
 def cut(image: Image, matrices: Matrices, size_wh: tuple[int, int], out: Image | None = None) -> Image:

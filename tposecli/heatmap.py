@@ -45,7 +45,13 @@ def peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
 
 def flip_back(heatmaps: Tensor, mirror: Sequence[int] = MIRROR) -> Tensor:
     """Heatmaps of a mirrored crop, as those of the crop itself: columns reversed, left and right joints swapped."""
-    return heatmaps.flip(3)[:, list(mirror)]
+    return heatmaps.flip(3)[:, index(tuple(mirror), heatmaps.device)]
+
+
+@cache
+def index(places: tuple[int, ...], device: torch.device) -> Tensor:
+    """The same places along an axis again and again, sent to the device once."""
+    return torch.tensor(places, device=device)
 
 
 def attention_cells(xy: Tensor, stride: int, grid_hw: tuple[int, int]) -> Tensor:

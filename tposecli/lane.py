@@ -34,10 +34,6 @@ class Measured(NamedTuple):
             torch.cat(attention) if attention else None,
         )
 
-    def of(self, people: slice) -> Measured:
-        """What it says of some of the crops."""
-        return Measured(self.xy[people], self.score[people], None if self.attention is None else self.attention[people])
-
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -111,5 +107,5 @@ class Lane:
         stride = net.input_hw[0] // net.grid_hw[0]
         cells = heatmap.attention_cells(heatmap.decode(encoded.heatmaps)[0], stride, net.grid_hw)
         if request.keypoints is not None:
-            cells = cells[:, list(request.keypoints)]
+            cells = cells[:, heatmap.index(request.keypoints, cells.device)]
         return net.attention(encoded.inputs, cells, request)

@@ -28,9 +28,6 @@ from tposecli.warp import Crops
 
 log = logging.getLogger("tposecli")
 
-Region = tuple[Float32, Float32]
-"""Centres and sizes from :func:`tposecli.crop.crop_regions`."""
-
 
 class PoseEstimator:
     """TransPose on people whose boxes are known.
@@ -88,14 +85,16 @@ class PoseEstimator:
             boxes: The people of each.
             timings: Is told what cropping, the net and decoding take.
         """
-        regions = self._regions(boxes)
-        matrices = self._matrices(regions)
-        measured = self._measure(Crops(frames, matrices, self._size_wh), timings or Timings())
-        return list(self._results(frames, boxes, regions, matrices, measured))
+        region, width, height = self._region(boxes), *self._size_wh
+        matrices = crop.frame_to_crop(*region, (width, height))
+        measured = self._measure(Crops(frames, list(map(len, boxes)), matrices, (width, height)), timings or Timings())
+        xy = crop.to_frame(measured.xy.numpy(), *region, (width // 4, height // 4))
+        return list(_results(frames, boxes, matrices, measured, xy))
 
     def crops(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> Crops:
         """Of all people of the frames, as the net sees them."""
-        return Crops(frames, self._matrices(self._regions(boxes)), self._size_wh)
+        matrices = crop.frame_to_crop(*self._region(boxes), self._size_wh)
+        return Crops(frames, list(map(len, boxes)), matrices, self._size_wh)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 crops to (B, K, h, w) float32 heatmaps on the device, in one batch."""
@@ -115,8 +114,8 @@ class PoseEstimator:
         """
         if len(box) != 1 or self.attention is None:
             raise ValueError("explain_points: expected one box and an estimator with attention")
-        (matrices,) = self._matrices(self._regions([box]))
-        crops = Crops([frame], [matrices], self._size_wh).batch(slice(0, 1), self.runtime.device)
+        matrices = crop.frame_to_crop(*self._region([box]), self._size_wh)
+        crops = Crops([frame], [1], matrices, self._size_wh).batch(slice(0, 1), self.runtime.device)
         rows_columns = crop.grid_cells(points[None], matrices, self.spec.stride, self.net.grid_hw)[0]
         cells = torch.from_numpy(rows_columns[:, 0] * self.net.grid_hw[1] + rows_columns[:, 1])[None]
         with torch.inference_mode():
@@ -128,32 +127,11 @@ class PoseEstimator:
         height, width = self.net.input_hw
         return width, height
 
-    def _regions(self, boxes: Sequence[Boxes]) -> list[Region]:
+    def _region(self, boxes: Sequence[Boxes]) -> tuple[Float32, Float32]:
+        """Centre and size of what the crop of each person shows, of all frames' people."""
         width, height = self._size_wh
-        return [crop.crop_regions(found.corners, width / height) for found in boxes]
-
-    def _matrices(self, regions: Sequence[Region]) -> list[crop.Matrices]:
-        return [crop.frame_to_crop(*region, self._size_wh) for region in regions]
-
-    def _results(
-        self,
-        frames: Sequence[Frame],
-        boxes: Sequence[Boxes],
-        regions: Sequence[Region],
-        matrices: list[crop.Matrices],
-        measured: Measured,
-    ) -> Iterator[Result]:
-        """Hand every frame its own people back, in frame pixels."""
-        height, width = (side // 4 for side in self.net.input_hw)
-        start = 0
-        for frame, found, (center, scale), maps in zip(frames, boxes, regions, matrices, strict=True):
-            people = slice(start, start + len(found))
-            start = people.stop
-            own = measured.of(people)
-            xy = crop.to_frame(own.xy.numpy(), center, scale, (width, height))
-            poses = Poses(found, xy, own.score.numpy())
-            attention = None if own.attention is None else own.attention.numpy()
-            yield Result(frame, poses, attention=attention, matrices=None if attention is None else maps)
+        corners = [found.corners for found in boxes] or [Boxes.empty().corners]
+        return crop.crop_regions(np.concatenate(corners), width / height)
 
     def _measure(self, crops: Crops, timings: Timings) -> Measured:
         """All crops through the net in batches, a device after the other; one too large for it is halved.
@@ -206,3 +184,18 @@ class PoseEstimator:
             torch.cuda.empty_cache()
         self.runtime = replace(self.runtime, batch_size=size // 2)
         log.warning("%s: out of memory; going on with batches of %d", self.runtime.device, size // 2)
+
+
+def _results(
+    frames: Sequence[Frame], boxes: Sequence[Boxes], matrices: crop.Matrices, measured: Measured, xy: Float32
+) -> Iterator[Result]:
+    """Hand every frame its own people back, whose keypoints are given in frame pixels."""
+    start = 0
+    for frame, found in zip(frames, boxes, strict=True):
+        own = slice(start, start + len(found))
+        start = own.stop
+        poses = Poses(found, xy[own], measured.score[own].numpy())
+        if measured.attention is None:
+            yield Result(frame, poses)
+        else:
+            yield Result(frame, poses, attention=measured.attention[own].numpy(), matrices=matrices[own])

@@ -21,7 +21,8 @@ class Crops:
 
     Args:
         frames: Pictures, which may differ in size.
-        matrices: Of each frame, (N, 2, 3) maps from frame to crop pixels, without rotation.
+        people: Their number in each frame.
+        matrices: (P, 2, 3) maps from frame to crop pixels of all people, without rotation.
         size_wh: Width and height of a crop.
         on_device: Whether to cut with torch; None: where that pays.
     """
@@ -29,13 +30,14 @@ class Crops:
     def __init__(
         self,
         frames: Sequence[Frame],
-        matrices: Sequence[Matrices],
+        people: Sequence[int],
+        matrices: Matrices,
         size_wh: tuple[int, int],
         on_device: bool | None = None,
     ) -> None:
         self._frames, self._size_wh, self._on_device = frames, size_wh, on_device
-        self._owner = np.repeat(np.arange(len(frames)), [len(maps) for maps in matrices])
-        self._matrices = np.concatenate([np.empty((0, 2, 3)), *matrices])
+        self._owner = np.repeat(np.arange(len(frames)), people)
+        self._matrices = matrices
         self._uploaded: dict[tuple[int, torch.device], Tensor] = {}
 
     def __len__(self) -> int:

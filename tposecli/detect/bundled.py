@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,14 @@ import numpy as np
 import safetensors
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import WeightsError
+from tposecli.kernels import has_kernels
+from tposecli.machine import cores
+from tposecli.models.backends.cuda import add_biases_late
+from tposecli.models.backends.replay import Replay, capture_on_cuda
 from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 
@@ -25,6 +32,8 @@ WEAK_SCORE = 0.3
 """Score from which on a box may be somebody who was seen better a moment before."""
 MOST_CANDIDATES = 300
 LARGEST_BATCH = 16
+MOST_WORKERS = 8
+"""Threads that scale frames."""
 
 
 class BundledDetector:
@@ -58,29 +67,44 @@ class BundledDetector:
         self._boxes = BoxFilter(min_score=MIN_SCORE) if boxes is None else boxes
         self._size = size
         self._device = torch.device(device)
+        self._best: Callable[[Tensor], list[Tensor]] = self._forward
+        self._workers: ThreadPoolExecutor | None = None
+        if has_kernels(self._device):
+            add_biases_late(self._net)
+        if self._device.type == "cuda":
+            self._best = Replay(self._forward, LARGEST_BATCH, capture_on_cuda)
+            self._workers = ThreadPoolExecutor(min(MOST_WORKERS, cores()), "letterbox")
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of every frame, best first; frames of the same size share a forward."""
         found = [Boxes.empty()] * len(frames)
         for batch in same_size_batches(frames, LARGEST_BATCH):
-            for position, boxes in zip(batch, self._forward([frames[p] for p in batch]), strict=True):
+            for position, boxes in zip(batch, self._of_one_size([frames[p] for p in batch]), strict=True):
                 found[position] = boxes
         return found
 
     @torch.inference_mode()
-    def _forward(self, frames: Sequence[Frame]) -> list[Boxes]:
+    def _of_one_size(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of frames that are all of one size."""
         size_wh = frames[0].size_wh
-        batch = np.stack([letterbox(frame.image, self._size) for frame in frames])
-        dense = self._net(torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2))
-        score = dense.logit.sigmoid()
-        best, index = score.topk(min(MOST_CANDIDATES, score.shape[1]), dim=1)
-        xyxy = dense.xyxy.gather(1, index[..., None].expand(-1, -1, 4)).cpu().numpy()
+        pictures = torch.from_numpy(self._scaled(frames)).to(self._device)
+        best, xyxy = (part.cpu().numpy() for part in self._best(pictures))
         back = np.array(size_wh, np.float32) / scaled_size(size_wh, self._size)
         back = np.concatenate([back, back]).astype(np.float32)
-        return [
-            self._kept(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best.cpu().numpy(), strict=True)
-        ]
+        return [self._kept(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best, strict=True)]
+
+    def _scaled(self, frames: Sequence[Frame]) -> Image:
+        """(B, h, w, 3) uint8; by several threads beside a device that would wait for one."""
+        pictures = [frame.image for frame in frames]
+        each = map if self._workers is None else self._workers.map
+        return np.stack(list(each(letterbox, pictures, repeat(self._size))))
+
+    def _forward(self, pictures: Tensor) -> list[Tensor]:
+        """(B, h, w, 3) uint8 to the (B, C) best scores, and their (B, C, 4) boxes in pixels of the scaled frame."""
+        dense = self._net(pictures.permute(0, 3, 1, 2))
+        score = dense.logit.sigmoid()
+        best, index = score.topk(min(MOST_CANDIDATES, score.shape[1]), dim=1)
+        return [best, dense.xyxy.gather(1, index[..., None].expand(-1, -1, 4))]
 
     def _kept(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
         enough = score >= self._boxes.min_score

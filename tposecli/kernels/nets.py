@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,8 +51,8 @@ def _add_norm(
     tl.store(out + place, (x * scale[None] + shift[None]).to(out.dtype.element_ty), mask=inside)
 
 
-def merged(parts: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-    """ReLU of the sum of one to three maps and a (C,) bias; smaller maps are repeated up to the first's size."""
+def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float = math.inf) -> Tensor:
+    """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to the first's size."""
     first, second, third = (*parts, *[parts[0]] * (MOST_PARTS - len(parts)))
     factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MOST_PARTS - len(parts))
     batch, channels, height, map_width = first.shape
@@ -60,7 +61,7 @@ def merged(parts: Sequence[Tensor], bias: Tensor | None) -> Tensor:
     with torch.cuda.device_of(first):
         _merged[(triton.cdiv(rows, tile),)](
             first, second, third, first if bias is None else bias, out, rows, height, map_width,
-            channels, width, factors[1], factors[2], bias is not None, tile,
+            channels, width, factors[1], factors[2], bias is not None, most, tile,
         )  # fmt: skip
     return out
 
@@ -69,7 +70,7 @@ def merged(parts: Sequence[Tensor], bias: Tensor | None) -> Tensor:
 def _merged(
     first, second, third, bias, out, rows, height, map_width,
     channels: tl.constexpr, width: tl.constexpr, second_factor: tl.constexpr, third_factor: tl.constexpr,
-    has_bias: tl.constexpr, tile: tl.constexpr,
+    has_bias: tl.constexpr, most: tl.constexpr, tile: tl.constexpr,
 ):  # fmt: skip
     row = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
     column = tl.arange(0, width)
@@ -84,7 +85,8 @@ def _merged(
         total += _repeated(third, third_factor, x, y, picture, height, map_width, channels, column, inside)
     if has_bias:
         total += tl.load(bias + column, mask=there, other=0.0).to(tl.float32)[None]
-    tl.store(out + place, tl.maximum(total, 0.0).to(out.dtype.element_ty), mask=inside)
+    total = tl.minimum(tl.maximum(total, 0.0), most)
+    tl.store(out + place, total.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit

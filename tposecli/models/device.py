@@ -74,7 +74,7 @@ class Runtime:
 
         Args:
             device: Or several, separated by commas.
-            precision: ``auto`` is bf16 on a CPU with instructions for it, fp16 on CUDA with tensor cores, else fp32.
+            precision: ``auto`` is bf16 where there are instructions for it, fp16 on other tensor cores, else fp32.
             batch_size: Crops that are given to the net at once; None: as many as suit the backend.
             backend: Of ``--backend``.
 
@@ -100,7 +100,9 @@ def _fastest_precision(device: torch.device, backend: str) -> str:
     """What the device multiplies fastest of that which hardly moves a keypoint."""
     if device.type == "cpu":
         return "bf16" if has_bf16(device) and backend in ("auto", "torch", "openvino") else "fp32"
-    return "fp16" if has_kernels(device) else "fp32"
+    if not has_kernels(device):
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -16,10 +16,10 @@ from tposecli.kernels import has_kernels
 
 def activated(conv: nn.Module, norm: nn.Module, x: Tensor, plus: Tensor | None = None) -> Tensor:
     """ReLU of the normalised convolution, to which a map may be added before."""
-    if isinstance(norm, nn.Identity) and _predicting_on_cuda(x):
+    if isinstance(norm, nn.Identity) and _by_kernel(x):
         if isinstance(conv, nn.Conv2d) and x.dtype != torch.float32:
             return _fused_conv(conv, x, plus)
-        if isinstance(conv, nn.ConvTranspose2d) and plus is None and _by_kernel(x):
+        if isinstance(conv, nn.ConvTranspose2d) and plus is None:
             return merged([_without_bias(conv, x)], conv.bias)
     y = norm(conv(x))
     return functional.relu(y if plus is None else y + plus, inplace=True)
@@ -80,10 +80,7 @@ def pooled(maps: Tensor) -> Tensor:
 
 
 def _by_kernel(x: Tensor) -> bool:
-    """Whether one of our own kernels does it; a compiler makes its own."""
-    return _predicting_on_cuda(x) and not torch.compiler.is_compiling()
-
-
-def _predicting_on_cuda(x: Tensor) -> bool:
-    """Whether steps may be fused: none of them knows gradients, or precisions that are chosen for each operation."""
-    return has_kernels(x.device) and not torch.is_grad_enabled() and not torch.is_autocast_enabled()
+    """Whether steps are fused: none of them knows gradients, or a precision of its own; a compiler makes others."""
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or torch.is_autocast_enabled():
+        return False
+    return has_kernels(x.device)

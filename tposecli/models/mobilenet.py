@@ -49,13 +49,17 @@ class Halving(nn.Conv2d):
     """A 3x3 convolution of stride 2 that looks at 2i, 2i + 1, 2i + 2, as TensorFlow's does; sides must be even.
 
     A 4x4 kernel whose first row and column are zero does that with equal margins. It costs next to nothing, whereas a
-    copy of the input with a margin on two sides only takes longer than the convolution.
+    copy of the input with a margin on two sides only takes longer than the convolution; but not on CUDA, where there
+    are fast kernels for 3x3 only.
     """
 
     def __init__(self, inputs: int, outputs: int, groups: int = 1) -> None:
         super().__init__(inputs, outputs, 3, 2, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            x = functional.pad(x, (0, 1, 0, 1))
+            return functional.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
         kernel = functional.pad(self.weight, (1, 0, 1, 0))
         return functional.conv2d(x, kernel, self.bias, self.stride, 1, groups=self.groups)
 

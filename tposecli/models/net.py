@@ -56,6 +56,7 @@ class PoseNet(nn.Module):
     pos_embedding: nn.Parameter
     reduce: nn.Conv2d
     global_encoder: Encoder
+    final_layer: nn.Conv2d
 
     def __init__(self, input_hw: tuple[int, int], stride: int, shape: EncoderShape) -> None:
         super().__init__()

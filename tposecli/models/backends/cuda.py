@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import math
+from itertools import pairwise
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,11 @@ from tposecli.models.encoder import SelfAttention
 from tposecli.models.net import Normalize, PoseNet
 from tposecli.models.transpose_h import Merge
 
+Net = TypeVar("Net", bound=nn.Module)
+
 COLOURS: Final = 3
+WIDTH: Final = 8
+"""Channels that tensor cores take at once."""
 
 
 def fit(net: PoseNet) -> PoseNet:
@@ -33,7 +39,33 @@ def fit(net: PoseNet) -> PoseNet:
     if isinstance(first, nn.Conv2d) and first.stride == (2, 2):
         net.normalize = Packed(first)
         net.conv1 = packed_conv(first)
+    net.final_layer = Widened(net.final_layer)
+    return add_biases_late(net)
+
+
+def add_biases_late(net: Net) -> Net:
+    """Let what follows a convolution add its bias, in place."""
+    for module in list(net.modules()):
+        if isinstance(module, nn.Sequential):
+            for (_, conv), (name, follows) in pairwise(list(module.named_children())):
+                if isinstance(follows, nn.ReLU | nn.ReLU6) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+                    setattr(module, name, Added(conv, 6.0 if isinstance(follows, nn.ReLU6) else math.inf))
+                    conv.bias = None
     return net
+
+
+class Added(nn.Module):
+    """ReLU after the bias of the convolution before, up to a highest value."""
+
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, most: float) -> None:
+        super().__init__()
+        self.bias, self.most = conv.bias, most
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        from tposecli.kernels import nets
+
+        return nets.merged([x.contiguous(memory_format=torch.channels_last)], self.bias, self.most)
 
 
 def _move_bias(source: nn.Module, target: nn.Conv2d) -> None:
@@ -55,6 +87,23 @@ def _gather_biases(merge: Merge) -> None:
     merge.bias = torch.stack(biases).float().sum(0).to(biases[0].dtype) if biases else None
     for conv in convs:
         conv.bias = None
+
+
+class Widened(nn.Conv2d):
+    """A 1x1 convolution to as many channels as tensor cores take, of which some are given away."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        more = -conv.out_channels % WIDTH
+        super().__init__(conv.in_channels, conv.out_channels + more, 1)
+        assert conv.bias is not None
+        self.wanted = conv.out_channels
+        self.weight = nn.Parameter(functional.pad(conv.weight, (0, 0, 0, 0, 0, 0, 0, more)), False)
+        self.bias = nn.Parameter(functional.pad(conv.bias, (0, more)), False)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the convolution itself gives."""
+        return super().forward(x)[:, : self.wanted]
 
 
 class Packed(Normalize):

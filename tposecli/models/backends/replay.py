@@ -27,7 +27,7 @@ class Recorded:
 
 
 class Replay:
-    """A function of a batch, by recordings of a few fixed sizes: 1, 2, 4, ... and the largest.
+    """A function of a batch, by recordings of a few fixed sizes: 1, 2, 4, ... and the largest, of each shape of items.
 
     A batch is padded to the next size, and cut where it is larger than the largest.
     """
@@ -41,7 +41,7 @@ class Replay:
             capture: Records the function, given an input to keep.
         """
         self._function, self._largest, self._capture = function, largest, capture
-        self._recorded: dict[int, Recorded] = {}
+        self._recorded: dict[tuple[int, ...], Recorded] = {}
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """The function's outputs, in memory of their own."""
@@ -50,9 +50,10 @@ class Replay:
 
     def _piece(self, x: Tensor) -> list[Tensor]:
         size = self.size_for(len(x))
-        recorded = self._recorded.get(size)
+        shape = size, *x.shape[1:]
+        recorded = self._recorded.get(shape)
         if recorded is None:
-            recorded = self._recorded[size] = self._capture(self._function, padded(x, size).clone())
+            recorded = self._recorded[shape] = self._capture(self._function, padded(x, size).clone())
         recorded.input[: len(x)].copy_(x)
         recorded.replay()
         return [output[: len(x)].clone() for output in recorded.outputs]
