@@ -1,4 +1,4 @@
-"""The one place with threads: run a generator ahead of the one who reads it, and small things beside all others."""
+"""The one place with threads: generators run ahead of their readers, work lags behind its givers."""
 
 from __future__ import annotations
 
@@ -73,6 +73,54 @@ def prefetch(
 def meanwhile(work: Callable[[], object], name: str) -> None:
     """Do something short in a thread that ends by itself; the process does not end before."""
     threading.Thread(target=work, name=name).start()
+
+
+class Behind(Generic[T]):
+    """Does with each item, in order and in a thread of its own, what is to be done, while the giver goes on.
+
+    What goes wrong there is raised where the next item is given, or at the end; items after it are dropped.
+    """
+
+    def __init__(self, work: Callable[[T], object], depth: int, name: str) -> None:
+        """Begin.
+
+        Args:
+            work: What is to be done with an item.
+            depth: How many items may wait, at least 1; the giver waits then.
+            name: Name of the thread, for debuggers.
+        """
+        self._work = work
+        self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Give an item."""
+        self._complain()
+        self._waiting.put(item)
+
+    def finish(self) -> None:
+        """Wait until all is done; nothing may be given after it."""
+        self._waiting.put(_End())
+        self._thread.join()
+        self._complain()
+
+    def _complain(self) -> None:
+        """Raise what went wrong, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _run(self) -> None:
+        failed = False
+        while not isinstance(item := self._waiting.get(), _End):
+            if failed:
+                continue
+            try:
+                self._work(item)
+            except BaseException as failure:  # noqa: BLE001 - carried to the giver, where it is raised
+                self._error, failed = failure, True
 
 
 class _Ahead(Generic[T]):

@@ -52,7 +52,7 @@ def _add_norm(
 
 
 def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float = math.inf) -> Tensor:
-    """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to the first's size."""
+    """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to fit the first."""
     first, second, third = (*parts, *[parts[0]] * (MOST_PARTS - len(parts)))
     factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MOST_PARTS - len(parts))
     batch, channels, height, map_width = first.shape

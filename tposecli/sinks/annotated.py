@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from tposecli.draw import Draw
+from tposecli.prefetch import Behind
 from tposecli.sinks.video import VideoOut
 from tposecli.timings import Timings
 from tposecli.types import Image, Result
@@ -25,25 +28,38 @@ def painted(result: Result, draw: Draw, side_by_side: bool = False, keep: bool =
     return np.hstack([source, image]) if side_by_side else image
 
 
+LAG: Final = 4
+"""Frames that wait for the encoder."""
+
+
 class AnnotatedVideo:
-    """Draws every frame's people on the frame's own pixels and encodes it: the last one to see a frame."""
+    """Draws every frame's people on the frame's own pixels, and encodes a little behind: the last to see a frame."""
 
     def __init__(self, video: VideoOut, draw: Draw, side_by_side: bool = False, timings: Timings | None = None) -> None:
         self.video = video
         self.draw = draw
         self.side_by_side = side_by_side
         self.timings = timings or Timings()
+        self._encoding = Behind(self._encode, LAG, "encode")
 
     def write(self, result: Result) -> None:
-        """Draw and encode one frame."""
+        """Draw one frame and have it encoded."""
         with self.timings.measure("draw"):
             image = painted(result, self.draw, self.side_by_side, keep=False)
-        with self.timings.measure("encode"):
-            self.video.write(image, result.frame.pts, result.frame.time_s)
+        self._encoding.put((image, result.frame.pts, result.frame.time_s))
 
     def close(self, complete: bool) -> None:
         """End the video under its own name, or leave what there is as ``NAME.partial.EXT``."""
+        try:
+            self._encoding.finish()
+        except BaseException:
+            self.video.close(False)
+            raise
         self.video.close(complete)
+
+    def _encode(self, picture: tuple[Image, int | None, float]) -> None:
+        with self.timings.measure("encode"):
+            self.video.write(*picture)
 
 
 class HiddenHeads:
