@@ -90,15 +90,15 @@ def fake_capture(sizes: list[int]) -> object:
 
 def test_recordings_serve_batches_of_every_size() -> None:
     sizes: list[int] = []
-    replay = Replay(lambda x: [x * 2.0, x.sum(1)], 8, fake_capture(sizes))  # type: ignore[arg-type]
+    replay = Replay(lambda x: [x * 2.0, x.sum(1)], 24, fake_capture(sizes))  # type: ignore[arg-type]
     kept = []
-    for count in (3, 8, 5, 1, 4, 19):
+    for count in (3, 24, 5, 1, 4, 65, 60):
         x = torch.randn(count, 3)
         kept.append((x, replay(x)))
     for x, (double, total) in kept:
         assert torch.equal(double, x * 2)
         assert torch.allclose(total, x.sum(1))
-    assert sizes == [4, 8, 1]
+    assert sizes == [3, 24]
     assert len(Replay(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5  # type: ignore[arg-type]
 
 

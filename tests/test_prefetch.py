@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tposecli.prefetch import prefetch
+from tposecli.prefetch import Behind, prefetch
 
 
 def running() -> list[str]:
@@ -93,3 +93,38 @@ def test_a_source_that_waits_for_room_is_closed_too() -> None:
     time.sleep(0.1)
     items.close()
     assert closed.is_set() and not running()
+
+
+def test_what_lags_behind_keeps_the_order_and_is_waited_for() -> None:
+    done: list[int] = []
+
+    def slowly(item: int) -> None:
+        time.sleep(0.002)
+        done.append(item)
+
+    behind = Behind(slowly, 3, "slow")
+    for item in range(20):
+        behind.put(item)
+    behind.finish()
+    assert done == list(range(20))
+
+
+def test_what_goes_wrong_behind_is_raised_once_and_ends_the_work() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        if item == 2:
+            raise ValueError("two")
+        done.append(item)
+
+    behind = Behind(work, 1, "failing")
+    with pytest.raises(ValueError, match="two"):
+        for item in range(10):
+            behind.put(item)
+            time.sleep(0.01)
+    behind.finish()
+    assert done == [0, 1]
+    late = Behind(work, 4, "failing at the end")
+    late.put(2)
+    with pytest.raises(ValueError, match="two"):
+        late.finish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 TILE: Final = 4096
 """Values that a program of a kernel works on."""
+NO_BOUND: Final = 3.0e38
 MOST_PARTS: Final = 3
 """Maps that :func:`merged` takes."""
 PACKED: Final = 16
@@ -51,7 +51,7 @@ def _add_norm(
     tl.store(out + place, (x * scale[None] + shift[None]).to(out.dtype.element_ty), mask=inside)
 
 
-def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float = math.inf) -> Tensor:
+def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float = NO_BOUND) -> Tensor:
     """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to fit the first."""
     first, second, third = (*parts, *[parts[0]] * (MOST_PARTS - len(parts)))
     factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MOST_PARTS - len(parts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -49,7 +48,7 @@ def add_biases_late(net: Net) -> Net:
         if isinstance(module, nn.Sequential):
             for (_, conv), (name, follows) in pairwise(list(module.named_children())):
                 if isinstance(follows, nn.ReLU | nn.ReLU6) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
-                    setattr(module, name, Added(conv, 6.0 if isinstance(follows, nn.ReLU6) else math.inf))
+                    setattr(module, name, Added(conv, 6.0 if isinstance(follows, nn.ReLU6) else None))
                     conv.bias = None
     return net
 
@@ -57,15 +56,16 @@ def add_biases_late(net: Net) -> Net:
 class Added(nn.Module):
     """ReLU after the bias of the convolution before, up to a highest value."""
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, most: float) -> None:
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, most: float | None) -> None:
         super().__init__()
-        self.bias, self.most = conv.bias, most
+        self.bias = conv.bias
+        self.bounds = () if most is None else (most,)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same shape."""
         from tposecli.kernels import nets
 
-        return nets.merged([x.contiguous(memory_format=torch.channels_last)], self.bias, self.most)
+        return nets.merged([x.contiguous(memory_format=torch.channels_last)], self.bias, *self.bounds)
 
 
 def _move_bias(source: nn.Module, target: nn.Conv2d) -> None:

@@ -14,6 +14,9 @@ from tposecli.models.backends.base import padded, pieces
 WARM_UP: Final = 3
 """Forwards before recording, in which libraries choose their kernels and take their memory."""
 
+STEP: Final = 8
+"""From one recorded size to the next; a device that works on some padding is still faster than what feeds it."""
+
 Function = Callable[[Tensor], list[Tensor]]
 
 
@@ -27,9 +30,11 @@ class Recorded:
 
 
 class Replay:
-    """A function of a batch, by recordings of a few fixed sizes: 1, 2, 4, ... and the largest, of each shape of items.
+    """A function of a batch, by recordings of a few fixed sizes, for each shape of items.
 
-    A batch is padded to the next size, and cut where it is larger than the largest.
+    A batch is padded to the next of them, and cut where it is larger than the largest. There are few, because a
+    recording takes up to seconds, in which libraries look for kernels for each new size; and which one a batch takes
+    depends on nothing else, so that one run after the other gives the same digits.
     """
 
     def __init__(self, function: Function, largest: int, capture: Callable[[Function, Tensor], Recorded]) -> None:
@@ -59,8 +64,11 @@ class Replay:
         return [output[: len(x)].clone() for output in recorded.outputs]
 
     def size_for(self, count: int) -> int:
-        """The smallest recorded size that holds so many."""
-        return min(self._largest, 1 << (count - 1).bit_length())
+        """The largest size divided by ``STEP`` as often as so many still have room."""
+        size = self._largest
+        while size // STEP >= count:
+            size //= STEP
+        return size
 
 
 def capture_on_cuda(function: Function, x: Tensor) -> Recorded:
