@@ -9,7 +9,7 @@ import numpy as np
 
 from tposecli.smooth.paths import FIRST, LEFT, NOISE, RIGHT, SIGNS, STATES, Costs, Course, Paths
 from tposecli.smooth.strip import Float64, Indices, Mask, Strip, sorted_middle
-from tposecli.types import Flag
+from tposecli.types import Flag, Index
 
 SUSPECT: Final = 3.0
 """Doubt, summed over the pairs of an exchange, above which a person is looked at closely; no pair adds more."""
@@ -69,7 +69,7 @@ class Repair:
         """
         settled = course.known[:, None] & (course.spread < SETTLED)
         misfit = np.where(settled, np.log(course.spread) + np.minimum(course.surprise, self.costs.most), 0).sum(axis=0)
-        best = (slice(None), misfit.argmin(axis=0), *np.ogrid[: misfit.shape[1], : misfit.shape[2]])
+        best: Index = (slice(None), misfit.argmin(axis=0), *np.ogrid[: misfit.shape[1], : misfit.shape[2]])
         surprise, settled = course.surprise[best], settled[best]
         usual = sorted_middle(np.where(settled, surprise, np.inf), settled.sum(axis=0)) / np.log(2)
         usual = np.maximum(np.where(np.isfinite(usual), usual, 1), (self.still / NOISE) ** 2)

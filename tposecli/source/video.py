@@ -166,7 +166,12 @@ class VideoSource:
                 elif time_s >= self.start_s - _EPSILON_S:
                     if wanted % self.window.stride == 0:
                         self.resized += not self._pixels.fits(frame)
-                        yield Frame(self._pixels.of(frame), index, time_s, self._name, pts)
+                        try:
+                            image = self._pixels.of(frame)
+                        except av.FFmpegError:  # a damaged file may claim a form that has no colours
+                            self._lose(time_s)
+                            continue
+                        yield Frame(image, index, time_s, self._name, pts)
                     wanted += 1
         self._tell(deinterlacer)
 
