@@ -79,9 +79,6 @@ def test_poses_equal_the_cpu(frames: list[Frame], found: list[Boxes], batch: int
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_half_precisions_stay_close(frames: list[Frame], found: list[Boxes], precision: str) -> None:
     apart = distances(estimate(frames, found, Runtime(CPU)), estimate(frames, found, Runtime(CUDA, precision)))
-    print(
-        f"\n{precision}: median {np.median(apart):.4f} px, 95 % {np.percentile(apart, 95):.4f}, most {apart.max():.3f}"
-    )
     assert np.median(apart) < {"fp32": 0.05, "fp16": 0.05, "bf16": 0.5}[precision]
 
 

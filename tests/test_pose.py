@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from tposecli import crop
 from tposecli.errors import TposeError, UsageError
+from tposecli.models import device as device_module
 from tposecli.models.attention import Attention
 from tposecli.models.backends.base import Encoded, Engine
 from tposecli.models.device import Runtime
@@ -130,6 +132,28 @@ def test_out_of_memory_with_one_crop_tells_what_to_do(rng: np.random.Generator) 
 def test_impossible_runtimes_are_refused(device: str, precision: str, batch: int | None) -> None:
     with pytest.raises(UsageError):
         Runtime.resolve(device, precision, batch)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "bf16", "expected"), [(True, True, "bf16"), (True, False, "fp16"), (False, False, "fp32")]
+)
+def test_precision_suits_the_device(kernels: bool, bf16: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "resolve_device", torch.device)
+    monkeypatch.setattr(device_module, "has_kernels", lambda device: kernels)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    assert Runtime.resolve("cuda").precision == expected
+
+
+def test_numbers_out_of_range_are_an_error(estimator: PoseEstimator, rng: np.random.Generator) -> None:
+    class Overflowing:
+        def __call__(self, crops: Tensor) -> Encoded:
+            return Encoded(torch.full((len(crops), 17, 48, 36), torch.nan), [])
+
+    broken = copy.copy(estimator)
+    broken.lanes = [replace(estimator.lanes[0], engine=Overflowing())]
+    broken.runtime = replace(estimator.runtime, precision="fp16")
+    with pytest.raises(TposeError, match="not finite in fp16; choose --precision bf16 or fp32"):
+        broken.estimate(frames(rng, 1), [boxes(rng, 2)])
 
 
 def test_several_devices_give_what_one_gives(estimator: PoseEstimator, rng: np.random.Generator) -> None:

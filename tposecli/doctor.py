@@ -208,9 +208,9 @@ def _choices() -> list[Finding]:
 
 
 def _why_precision(precision: str) -> str:
-    if precision == "bf16":
-        return "this processor multiplies bfloat16 faster; tpose eval and attention stay in fp32"
-    return "as exact as the authors' own"
+    if precision == "fp32":
+        return "as exact as the authors' own"
+    return f"this device multiplies {precision} faster; tpose eval and attention stay in fp32"
 
 
 def _model_choice() -> Finding:
