@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tposecli import warp
+from tposecli.detect.bundled import load_person_detector
+from tposecli.detect.select import BUNDLED_WEIGHTS
 from tposecli.models import find_spec, fused
-from tposecli.models.backends.cuda import fit
+from tposecli.models.backends.cuda import fit, fit_convolutions
 from tposecli.models.backends.products import float32_products
+from tposecli.models.files import bundled_file
 from tposecli.models.folding import for_prediction
 
 nets = pytest.importorskip("tposecli.kernels.nets", reason="Triton is not there", exc_type=ImportError)
@@ -78,6 +81,14 @@ def test_cut_is_what_torch_cuts() -> None:
     assert ours.shape == (4, 21, 18, 3)
     assert (ours.cpu().int() - theirs.int()).abs().max() <= 1
     assert ours[0].any() and not ours[3].any()
+
+
+def test_fitted_detector_equals_the_plain_one() -> None:
+    plain = load_person_detector(bundled_file(BUNDLED_WEIGHTS)).to(DEVICE)
+    fitted = fit_convolutions(copy.deepcopy(plain).to(memory_format=LAST))
+    pictures = torch.randint(0, 256, (2, 3, 96, 128), dtype=torch.uint8, device=DEVICE)
+    ours, theirs = fitted(pictures), plain(pictures)
+    assert close(ours.xyxy / 128, theirs.xyxy / 128) and close(ours.logit.exp(), theirs.logit.exp())
 
 
 @pytest.mark.parametrize("name", ["transpose-r18-a3", "transpose-m-a3", "transpose-h-s"])

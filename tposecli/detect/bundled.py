@@ -19,7 +19,7 @@ from tposecli.detect.base import BoxFilter, same_size_batches
 from tposecli.errors import WeightsError
 from tposecli.kernels import has_kernels
 from tposecli.machine import cores
-from tposecli.models.backends.cuda import add_biases_late
+from tposecli.models.backends.cuda import fit_convolutions
 from tposecli.models.backends.replay import Replay, capture_on_cuda
 from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image
@@ -70,7 +70,7 @@ class BundledDetector:
         self._best: Callable[[Tensor], list[Tensor]] = self._forward
         self._workers: ThreadPoolExecutor | None = None
         if has_kernels(self._device):
-            add_biases_late(self._net)
+            fit_convolutions(self._net)
         if self._device.type == "cuda":
             self._best = Replay(self._forward, LARGEST_BATCH, capture_on_cuda)
             self._workers = ThreadPoolExecutor(min(MOST_WORKERS, cores()), "letterbox")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -39,18 +39,37 @@ def fit(net: PoseNet) -> PoseNet:
         net.normalize = Packed(first)
         net.conv1 = packed_conv(first)
     net.final_layer = Widened(net.final_layer)
-    return add_biases_late(net)
+    return fit_convolutions(net)
 
 
-def add_biases_late(net: Net) -> Net:
-    """Let what follows a convolution add its bias, in place."""
+def fit_convolutions(net: Net) -> Net:
+    """Let what follows a convolution add its bias, and multiply matrices where a convolution is no more, in place."""
     for module in list(net.modules()):
+        children = list(module.named_children())
         if isinstance(module, nn.Sequential):
-            for (_, conv), (name, follows) in pairwise(list(module.named_children())):
+            for (_, conv), (name, follows) in pairwise(children):
                 if isinstance(follows, nn.ReLU | nn.ReLU6) and isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
                     setattr(module, name, Added(conv, 6.0 if isinstance(follows, nn.ReLU6) else None))
                     conv.bias = None
+        for name, conv in children:
+            if type(conv) is nn.Conv2d and conv.kernel_size == conv.stride == (1, 1) and conv.groups == 1:
+                setattr(module, name, Pointwise.of(conv))
     return net
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution as a product of matrices: cuDNN would look for a kernel first, for tens of milliseconds."""
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> Self:
+        """With the same weights."""
+        product = cls(conv.in_channels, conv.out_channels, 1, device="meta")
+        product.weight, product.bias = conv.weight, conv.bias
+        return product
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the convolution gives, channels last."""
+        return functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class Added(nn.Module):
@@ -89,7 +108,7 @@ def _gather_biases(merge: Merge) -> None:
         conv.bias = None
 
 
-class Widened(nn.Conv2d):
+class Widened(Pointwise):
     """A 1x1 convolution to as many channels as tensor cores take, of which some are given away."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
