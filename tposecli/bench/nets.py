@@ -64,6 +64,8 @@ def table(job: BenchJob, device: torch.device, ceilings: Ceilings, folder: Path)
     """Measure all models, one after the other; the variants of each alternate."""
     rows: list[tuple[Cell, ...]] = []
     notes = ["A row is timed from a frame and its boxes to keypoints in frame pixels: crop, net, decoding."]
+    if device.type == "cuda":
+        notes.append("Net alone: from crops that are on the device to keypoints on the crops, there.")
     for name in job.models:
         checkpoint = checkpoint_of(name, folder)
         if checkpoint.path.parent == folder:
