@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from tposecli.models.backends.replay import Function, Recorded
 from tposecli.models.device import Runtime
 from tposecli.skeleton import COCO
 from tposecli.timings import Timings
 from tposecli.types import Boxes, Frame, Poses, Result
+
+
+def fake_capture(sizes: list[int]) -> Callable[[Function, Tensor], Recorded]:
+    """Records like CUDA: later launches read and write the memory of the first; tells the sizes."""
+
+    def capture(function: Function, x: Tensor) -> Recorded:
+        sizes.append(len(x))
+        outputs = function(x)
+
+        def replay() -> None:
+            for output, value in zip(outputs, function(x), strict=True):
+                output.copy_(value)
+
+        return Recorded(x, outputs, replay)
+
+    return capture
 
 
 def grey(index: int, size_wh: tuple[int, int] = (64, 48)) -> Frame:

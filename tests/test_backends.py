@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import fake_capture
 from torch import Tensor, nn
 
 from tests.test_models import HEATMAP_TOLERANCE, reference_input, reference_net
@@ -25,7 +26,7 @@ from tposecli.models.backends.altstack import _Stack, same_signal_stack
 from tposecli.models.backends.eager import Compiled, Eager
 from tposecli.models.backends.exporting import SUFFIXES, ExportOptions, Format, export
 from tposecli.models.backends.products import float32_products
-from tposecli.models.backends.replay import Recorded, Replay
+from tposecli.models.backends.replay import Replay
 from tposecli.models.backends.select import Exports
 from tposecli.models.device import Runtime
 from tposecli.models.files import resolve
@@ -72,25 +73,9 @@ def test_folding_leaves_the_net_as_it_was() -> None:
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
-def fake_capture(sizes: list[int]) -> object:
-    """Records like CUDA: later launches read and write the memory of the first."""
-
-    def capture(function: object, x: Tensor) -> Recorded:
-        sizes.append(len(x))
-        outputs = function(x)  # type: ignore[operator]
-
-        def replay() -> None:
-            for output, value in zip(outputs, function(x), strict=True):  # type: ignore[operator]
-                output.copy_(value)
-
-        return Recorded(x, outputs, replay)
-
-    return capture
-
-
 def test_recordings_serve_batches_of_every_size() -> None:
     sizes: list[int] = []
-    replay = Replay(lambda x: [x * 2.0, x.sum(1)], 24, fake_capture(sizes))  # type: ignore[arg-type]
+    replay = Replay(lambda x: [x * 2.0, x.sum(1)], 24, fake_capture(sizes))
     kept = []
     for count in (3, 24, 5, 1, 4, 65, 60):
         x = torch.randn(count, 3)
@@ -99,7 +84,7 @@ def test_recordings_serve_batches_of_every_size() -> None:
         assert torch.equal(double, x * 2)
         assert torch.allclose(total, x.sum(1))
     assert sizes == [3, 24]
-    assert len(Replay(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5  # type: ignore[arg-type]
+    assert len(Replay(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5
 
 
 def test_precision_of_products_is_given_back() -> None:

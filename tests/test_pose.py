@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fakes import fake_capture
 from torch import Tensor
 
-from tposecli import crop
+from tposecli import crop, lane
 from tposecli.errors import TposeError, UsageError
 from tposecli.models import device as device_module
 from tposecli.models.attention import Attention
@@ -115,6 +116,20 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     assert poor.runtime.batch_size == 2
     assert np.allclose(result.poses.xy, expected.poses.xy, atol=1e-2)
     assert "batches of 2" in caplog.text
+
+
+def test_out_of_memory_records_smaller_batches(
+    estimator: PoseEstimator, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[int] = []
+    monkeypatch.setattr(lane, "capture_on_cuda", fake_capture(recorded))
+    pictures, found = frames(rng, 1), [boxes(rng, 11)]
+    poor, engine = starved(2)
+    poor.lanes = [poor.lanes[0].recorded(8)]
+    (result,) = poor.estimate(pictures, found)
+    (expected,) = estimator.estimate(pictures, found)
+    assert recorded == [8, 4, 2] and {*engine.sizes} == {2}
+    assert np.allclose(result.poses.xy, expected.poses.xy, atol=1e-2)
 
 
 def test_out_of_memory_with_one_crop_tells_what_to_do(rng: np.random.Generator) -> None:

@@ -180,6 +180,7 @@ class PoseEstimator:
                 f"{self.runtime.device}: out of memory even with one crop at a time; free memory on the device, take a "
                 "smaller model, or use --device cpu"
             ) from error
+        self.lanes = [lane if lane.replay is None else lane.recorded(size // 2) for lane in self.lanes]
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()
         self.runtime = replace(self.runtime, batch_size=size // 2)
