@@ -96,6 +96,13 @@ def test_precision_of_products_is_given_back() -> None:
     assert (product.double() - x.double() @ x.double()).abs().max() < 1e-4
 
 
+def test_float32_is_not_rounded_on_cuda() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with float32_products(torch.device("cuda")):
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are counted on Linux")
 def test_kept_memory_is_not_asked_for_again() -> None:
     script = (
