@@ -150,11 +150,11 @@ def test_impossible_runtimes_are_refused(device: str, precision: str, batch: int
 
 
 @pytest.mark.parametrize(
-    ("kernels", "bf16", "expected"), [(True, True, "bf16"), (True, False, "fp16"), (False, False, "fp32")]
+    ("cores", "bf16", "expected"), [(True, True, "bf16"), (True, False, "fp16"), (False, False, "fp32")]
 )
-def test_precision_suits_the_device(kernels: bool, bf16: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precision_suits_the_device(cores: bool, bf16: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_module, "resolve_device", torch.device)
-    monkeypatch.setattr(device_module, "has_kernels", lambda device: kernels)
+    monkeypatch.setattr(device_module, "has_tensor_cores", lambda device: cores)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     assert Runtime.resolve("cuda").precision == expected
 

@@ -14,15 +14,24 @@ from typing import Final
 import torch
 
 LEAST_CAPABILITY: Final = (7, 0)
-"""Of CUDA devices, from which on Triton writes kernels."""
+"""Of CUDA devices, from which on they have tensor cores and Triton writes kernels for them."""
 
 
 def has_kernels(device: torch.device) -> bool:
     """Whether the device runs them."""
-    return device.type == "cuda" and _has_triton(device)
+    return has_tensor_cores(device) and _has_triton()
+
+
+def has_tensor_cores(device: torch.device) -> bool:
+    """Whether it is a CUDA device that multiplies half precisions many times as fast as float32."""
+    return device.type == "cuda" and _is_capable(device)
 
 
 @cache
-def _has_triton(device: torch.device) -> bool:
-    found = find_spec("triton") is not None and torch.version.cuda is not None
-    return found and torch.cuda.get_device_capability(device) >= LEAST_CAPABILITY
+def _is_capable(device: torch.device) -> bool:
+    return torch.version.cuda is not None and torch.cuda.get_device_capability(device) >= LEAST_CAPABILITY
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None

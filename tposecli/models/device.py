@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 import torch
 
 from tposecli.errors import UsageError
-from tposecli.kernels import has_kernels
+from tposecli.kernels import has_tensor_cores
 from tposecli.models.backends.base import BACKENDS
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -100,7 +100,7 @@ def _fastest_precision(device: torch.device, backend: str) -> str:
     """What the device multiplies fastest of that which hardly moves a keypoint."""
     if device.type == "cpu":
         return "bf16" if has_bf16(device) and backend in ("auto", "torch", "openvino") else "fp32"
-    if not has_kernels(device):
+    if not has_tensor_cores(device):
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
