@@ -17,6 +17,10 @@ LEAST_CAPABILITY: Final = (7, 0)
 """Of CUDA devices, from which on they have tensor cores and Triton writes kernels for them."""
 
 
+FUSING_CAPABILITY: Final = (8, 0)
+"""From which on cuDNN is sure to add and clip within its convolutions."""
+
+
 def has_kernels(device: torch.device) -> bool:
     """Whether the device runs them."""
     return has_tensor_cores(device) and _has_triton()
@@ -24,12 +28,18 @@ def has_kernels(device: torch.device) -> bool:
 
 def has_tensor_cores(device: torch.device) -> bool:
     """Whether it is a CUDA device that multiplies half precisions many times as fast as float32."""
-    return device.type == "cuda" and _is_capable(device)
+    return device.type == "cuda" and _capability(device) >= LEAST_CAPABILITY
+
+
+def fuses_convolutions(device: torch.device) -> bool:
+    """Whether it is a CUDA device whose convolutions take in the steps that follow them."""
+    return device.type == "cuda" and _capability(device) >= FUSING_CAPABILITY
 
 
 @cache
-def _is_capable(device: torch.device) -> bool:
-    return torch.version.cuda is not None and torch.cuda.get_device_capability(device) >= LEAST_CAPABILITY
+def _capability(device: torch.device) -> tuple[int, int]:
+    """Of the device; (0, 0) of one that is not NVIDIA's."""
+    return (0, 0) if torch.version.cuda is None else torch.cuda.get_device_capability(device)
 
 
 @cache

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tposecli.kernels import has_kernels
+from tposecli.kernels import fuses_convolutions, has_kernels
 
 
 def activated(conv: nn.Module, norm: nn.Module, x: Tensor, plus: Tensor | None = None) -> Tensor:
     """ReLU of the normalised convolution, to which a map may be added before."""
     if isinstance(norm, nn.Identity) and _by_kernel(x):
-        if isinstance(conv, nn.Conv2d) and x.dtype != torch.float32:
+        if isinstance(conv, nn.Conv2d) and x.dtype != torch.float32 and fuses_convolutions(x.device):
             return _fused_conv(conv, x, plus)
         if isinstance(conv, nn.ConvTranspose2d) and plus is None:
             return merged([_without_bias(conv, x)], conv.bias)
