@@ -11,7 +11,7 @@ from test_models import draw_weights
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tposecli import warp
+from tposecli import kernels, warp
 from tposecli.detect.bundled import load_person_detector
 from tposecli.detect.select import BUNDLED_WEIGHTS
 from tposecli.models import build, fused
@@ -39,6 +39,17 @@ def noise(*shape: int) -> Tensor:
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
     return ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=2e-5)
+
+
+def test_without_a_compiler_there_are_none(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*arguments: object) -> Tensor:
+        raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable.\nMore")
+
+    monkeypatch.setattr(nets, "add_norm", fail)
+    kernels._works.cache_clear()
+    assert not kernels._works(DEVICE)
+    kernels._works.cache_clear()
+    assert "no kernels here (Failed to find C compiler." in caplog.text and "More" not in caplog.text
 
 
 @pytest.mark.parametrize("channels", [64, 96, 256])

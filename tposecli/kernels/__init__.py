@@ -7,11 +7,14 @@ where there is no device.
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.util import find_spec
 from typing import Final
 
 import torch
+
+log = logging.getLogger("tposecli")
 
 LEAST_CAPABILITY: Final = (7, 0)
 """Of CUDA devices, from which on they have tensor cores and Triton writes kernels for them."""
@@ -23,7 +26,7 @@ FUSING_CAPABILITY: Final = (8, 0)
 
 def has_kernels(device: torch.device) -> bool:
     """Whether the device runs them."""
-    return has_tensor_cores(device) and _has_triton()
+    return has_tensor_cores(device) and _works(device)
 
 
 def has_tensor_cores(device: torch.device) -> bool:
@@ -43,5 +46,17 @@ def _capability(device: torch.device) -> tuple[int, int]:
 
 
 @cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
+def _works(device: torch.device) -> bool:
+    """Whether a kernel can be made here: Triton needs a C compiler and Python's headers, which torch does not."""
+    if find_spec("triton") is None:
+        return False
+    try:
+        from tposecli.kernels import nets
+
+        x = torch.zeros((1, 64), device=device)
+        nets.add_norm(x, x, torch.nn.LayerNorm(64, device=device))
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is a way without
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        log.warning("%s: Triton makes no kernels here (%s); going on without, at half the speed", device, reason)
+        return False
+    return True
