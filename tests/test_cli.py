@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,8 +18,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from faster_coco_eval import COCO
+from rich.console import Console
 
 from tposecli.cli.main import cli
+from tposecli.cli.terminal import LineHandler
 from tposecli.errors import TposeError
 from tposecli.sinks.journal import read_journal
 
@@ -232,3 +236,10 @@ def test_python_api_gives_what_the_readme_says(media: Path) -> None:
         results = list(run(video, PoseEstimator()))
     assert len(results) == 6
     assert all(result.shown.xy.shape[1:] == (17, 2) for result in results)
+
+
+def test_log_lines_stay_whole() -> None:
+    seen = io.StringIO()
+    address = f"https://example.org/{'x' * 90}"
+    LineHandler(Console(file=seen, width=40)).emit(logging.makeLogRecord({"msg": f"downloading {address} [1/2]"}))
+    assert seen.getvalue() == f"downloading {address} [1/2]\n"

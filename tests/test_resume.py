@@ -370,6 +370,17 @@ def test_a_claim_dies_with_its_run(launcher: Launcher, clip: list[str], tmp_path
     assert not list(tmp_path.glob("*.lock"))
 
 
+@pytest.mark.parametrize("then", [[], ["--resume"]])
+def test_a_run_without_a_frame_is_in_nobodys_way(
+    launcher: Launcher, clip: list[str], tmp_path: Path, then: list[str]
+) -> None:
+    refused = launcher.start(*clip, *outputs(tmp_path), "--codec", "prores")
+    assert refused.wait() == 1
+    assert "use one of h264, " in refused.said()
+    launcher.run(*clip, "--start", "0.5", *outputs(tmp_path), *then)
+    assert len(list(read_journal(tmp_path / "out.mp4.poses.jsonl"))) == 15
+
+
 def test_outputs_that_cannot_be(launcher: Launcher, clip: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     copy = tmp_path / "in.mp4"

@@ -15,7 +15,7 @@ from tposecli.exports import exports
 from tposecli.files import check_output
 from tposecli.job import Outputs, Settings, Summary, Watcher
 from tposecli.overlay import AttentionPainter
-from tposecli.resume import may_replace
+from tposecli.resume import may_begin, may_replace
 from tposecli.signals import deferred
 from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.attention import AttentionArchive, AttentionImages, AttentionVideo
@@ -129,7 +129,8 @@ def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: b
         for path in outputs.files:
             _check_output(path, outputs, stills, settings.overwrite or path.resolve() in replaceable)
         if journal and outputs.files:
-            check_output(journal_path(outputs.files[0]), settings.overwrite or settings.resume)
+            path = journal_path(outputs.files[0])
+            check_output(path, settings.overwrite or settings.resume or may_begin(path))
 
 
 def _check_output(path: Path, outputs: Outputs, stills: bool, overwrite: bool) -> None:

@@ -24,7 +24,7 @@ log = logging.getLogger("tposecli")
 def earlier_run(outputs: Outputs) -> Journal | None:
     """The journal of the run that was to make these outputs before.
 
-    None where there is none, or where that run died before the first line was whole.
+    None where there is none, or where that run ended before the first line was whole, or before its first frame.
 
     Raises:
         InputError: What lies there is no journal, or cannot be read.
@@ -32,7 +32,22 @@ def earlier_run(outputs: Outputs) -> Journal | None:
     if not outputs.files:
         return None
     path = journal_path(outputs.files[0])
-    return read_journal(path) if path.exists() and not is_stillborn(path) else None
+    return read_journal(path) if path.exists() and not _is_barren(path) else None
+
+
+def may_begin(path: Path) -> bool:
+    """Whether nothing is lost where this journal is begun anew: a run began it, but ended before its first frame."""
+    try:
+        return path.exists() and _is_barren(path)
+    except InputError:
+        return False
+
+
+def _is_barren(path: Path) -> bool:
+    if is_stillborn(path):
+        return True
+    journal = read_journal(path)
+    return not journal.complete and next(iter(journal), None) is None
 
 
 def may_replace(outputs: Outputs, settings: Settings) -> frozenset[Path]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from tposecli.cli.terminal import console
+
 
 @click.command()
 def models() -> None:
     """List the models: size, work, published accuracy, and where their weights are."""
-    from rich.console import Console
     from rich.table import Table
 
     from tposecli.models.catalog import CATALOG
@@ -31,5 +32,5 @@ def models() -> None:
             *figures,
             str(where) if where else f"not on this machine; {spec.url}",
         )
-    Console().print(table)
+    console().print(table)
     click.echo("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")

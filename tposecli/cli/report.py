@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tposecli.cli.terminal import LineHandler, console
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -30,12 +32,8 @@ def watcher(quiet: bool, log_json: bool) -> Watcher:
         chosen, handler = QuietWatcher(), logging.StreamHandler()
         handler.setLevel(logging.ERROR)
     else:
-        from rich.console import Console
-        from rich.logging import RichHandler
-
-        console = Console(stderr=True)
-        chosen = TerminalWatcher(console)
-        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False, markup=False)
+        screen = console(stderr=True)
+        chosen, handler = TerminalWatcher(screen), LineHandler(screen)
     logger = logging.getLogger("tposecli")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)

@@ -10,6 +10,7 @@ import click
 from tposecli.cli import options as shared
 from tposecli.cli.pose_options import POSES, pose_input_of, pose_options
 from tposecli.cli.smooth_options import smooth_of, smoothing_options
+from tposecli.cli.terminal import console
 from tposecli.cli.track_options import track_of, tracking_options
 
 
@@ -45,8 +46,6 @@ def score(poses: Path, truth: Path, **options: Any) -> None:
     settings = Settings(track=track_of(options), smooth=smooth_of(options))
     found = compare(ScoreJob(pose_input_of(poses, options), truth), settings)
     if not options["quiet"]:
-        from rich.console import Console
-
-        show(found, Console())
+        show(found, console())
     if report is not None:
         write_report(report, found)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from tposecli.cli.terminal import console
 from tposecli.cli.transfer import bar
-
-WIDTH_OF_PIPES = 400
-"""Columns where no terminal shows the table: lines stay whole for other programs."""
 
 
 @click.group()
@@ -33,7 +30,6 @@ def list_() -> None:
     recorded  the digest of the first use is, and the file is compared with it
     new       not used yet
     """
-    from rich.console import Console
     from rich.table import Table
 
     from tposecli.models.inventory import inventory
@@ -44,7 +40,7 @@ def list_() -> None:
     table.add_column("file", overflow="fold")
     for item in inventory():
         table.add_row(*item.row())
-    Console(width=None if sys.stdout.isatty() else WIDTH_OF_PIPES).print(table)
+    console().print(table)
 
 
 @weights.command()

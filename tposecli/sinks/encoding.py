@@ -141,7 +141,7 @@ def add_video(
         codec = av.Codec(name, "w")
         added = container.add_stream(name, rate=rate, options=_encoder_options(name, muxer, options))
     except (av.FFmpegError, ValueError) as error:
-        known = ", ".join(ALIASES)
+        known = ", ".join(alias for alias in ALIASES if _fits(container, ALIASES[alias])) or "none"
         raise UsageError(f"codec {name}: no {muxer} file can be made with it ({error}); use one of {known}") from error
     stream = cast(av.video.stream.VideoStream, added)
     formats = [pixel_format.name for pixel_format in codec.video_formats or ()]
@@ -154,6 +154,14 @@ def add_video(
     if codec.canonical_name == "hevc" and muxer in ("mp4", "mov"):
         stream.codec_context.codec_tag = "hvc1"
     return stream
+
+
+def _fits(container: av.container.OutputContainer, encoder: str) -> bool:
+    """Whether there is such an encoder, and the container holds what it makes."""
+    try:
+        return av.Codec(encoder, "w").canonical_name in container.supported_codecs
+    except (av.FFmpegError, ValueError):
+        return False
 
 
 def _encoder_options(name: str, muxer: str, options: VideoOptions) -> dict[str, str]:
