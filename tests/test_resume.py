@@ -381,6 +381,14 @@ def test_a_run_without_a_frame_is_in_nobodys_way(
     assert len(list(read_journal(tmp_path / "out.mp4.poses.jsonl"))) == 15
 
 
+def test_a_span_behind_the_end_is_an_error(launcher: Launcher, clip: list[str], tmp_path: Path) -> None:
+    wrong = launcher.start(*clip[:2], *clip[4:], "--start", "100", *outputs(tmp_path))
+    assert wrong.wait() == 1
+    assert "before --start" in wrong.said() and "Traceback" not in wrong.said()
+    launcher.run(*clip, *outputs(tmp_path))
+    assert (tmp_path / "out.mp4").exists()
+
+
 def test_outputs_that_cannot_be(launcher: Launcher, clip: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     copy = tmp_path / "in.mp4"

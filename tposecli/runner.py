@@ -202,6 +202,12 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     return summary
 
 
+def _refuse_nothing(plan: Plan, summary: Summary) -> None:
+    """Say so where a video had no frame, instead of naming files that were not made."""
+    if plan.tracked and not summary.frames:
+        raise InputError("no frame came out of it; it ends before --start, or holds none that is whole")
+
+
 def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; what was written is closed as complete only if nothing was raised.
 
@@ -224,6 +230,7 @@ def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summar
         start, stop = time.perf_counter(), None
         try:
             deliver(results, sinks, stages.timings, watcher, summary)
+            _refuse_nothing(plan, summary)
             if ledger is not None:
                 ledger.check_end()
         except BaseException as error:
