@@ -243,3 +243,12 @@ def test_log_lines_stay_whole() -> None:
     address = f"https://example.org/{'x' * 90}"
     LineHandler(Console(file=seen, width=40)).emit(logging.makeLogRecord({"msg": f"downloading {address} [1/2]"}))
     assert seen.getvalue() == f"downloading {address} [1/2]\n"
+
+
+def test_a_log_line_that_cannot_be_shown_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("no space left")
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    LineHandler(Console(file=Full())).emit(logging.makeLogRecord({"msg": "nobody listens"}))

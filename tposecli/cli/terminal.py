@@ -29,5 +29,8 @@ class LineHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        self._console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+        """Write one line; where that fails, logging's own way."""
+        try:
+            self._console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+        except Exception:  # noqa: BLE001 - a line that cannot be shown ends no run
+            self.handleError(record)

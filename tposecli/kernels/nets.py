@@ -24,7 +24,8 @@ def add_norm(tokens: Tensor, update: Tensor, norm: torch.nn.LayerNorm) -> Tensor
     tokens, update = tokens.contiguous(), update.contiguous()
     out = torch.empty_like(tokens)
     channels = tokens.shape[-1]
-    rows, width, tile = _layout(tokens.numel() // channels, channels)
+    rows = tokens.numel() // channels
+    width, tile = _layout(channels)
     with torch.cuda.device_of(tokens):
         _add_norm[(triton.cdiv(rows, tile),)](
             tokens, update, norm.weight, norm.bias, out, rows, channels, width, norm.eps, tile
@@ -51,17 +52,18 @@ def _add_norm(
     tl.store(out + place, (x * scale[None] + shift[None]).to(out.dtype.element_ty), mask=inside)
 
 
-def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float = NO_BOUND) -> Tensor:
+def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float | None = None) -> Tensor:
     """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to fit the first."""
     first, second, third = (*parts, *[parts[0]] * (MOST_PARTS - len(parts)))
     factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MOST_PARTS - len(parts))
     batch, channels, height, map_width = first.shape
     out = torch.empty_like(first, memory_format=torch.channels_last)
-    rows, width, tile = _layout(batch * height * map_width, channels)
+    rows = batch * height * map_width
+    width, tile = _layout(channels)
     with torch.cuda.device_of(first):
         _merged[(triton.cdiv(rows, tile),)](
             first, second, third, first if bias is None else bias, out, rows, height, map_width,
-            channels, width, factors[1], factors[2], bias is not None, most, tile,
+            channels, width, factors[1], factors[2], bias is not None, NO_BOUND if most is None else most, tile,
         )  # fmt: skip
     return out
 
@@ -77,12 +79,13 @@ def _merged(
     there = column < channels
     inside = (row < rows)[:, None] & there[None]
     place = row[:, None] * channels + column[None]
-    x, y, picture = row % map_width, row // map_width % height, row // (map_width * height)
     total = tl.load(first + place, mask=inside, other=0.0).to(tl.float32)
     if second_factor > 0:
-        total += _repeated(second, second_factor, x, y, picture, height, map_width, channels, column, inside)
+        under = _under(row, second_factor, height, map_width)[:, None] * channels + column[None]
+        total += tl.load(second + under, mask=inside, other=0.0).to(tl.float32)
     if third_factor > 0:
-        total += _repeated(third, third_factor, x, y, picture, height, map_width, channels, column, inside)
+        under = _under(row, third_factor, height, map_width)[:, None] * channels + column[None]
+        total += tl.load(third + under, mask=inside, other=0.0).to(tl.float32)
     if has_bias:
         total += tl.load(bias + column, mask=there, other=0.0).to(tl.float32)[None]
     total = tl.minimum(tl.maximum(total, 0.0), most)
@@ -90,18 +93,18 @@ def _merged(
 
 
 @triton.jit
-def _repeated(
-    part, factor: tl.constexpr, x, y, picture, height, map_width, channels: tl.constexpr, column, inside
-):  # fmt: skip
-    row = (picture * (height // factor) + y // factor) * (map_width // factor) + x // factor
-    return tl.load(part + row[:, None] * channels + column[None], mask=inside, other=0.0).to(tl.float32)
+def _under(row, factor: tl.constexpr, height, map_width):
+    # The position, counted from the first picture's start, of a map smaller by the factor.
+    x, y, picture = row % map_width, row // map_width % height, row // (map_width * height)
+    return (picture * (height // factor) + y // factor) * (map_width // factor) + x // factor
 
 
 def pooled(maps: Tensor) -> Tensor:
     """The highest of 3x3 positions round every other one, from the first on; sides are even."""
     batch, channels, height, map_width = maps.shape
     out = maps.new_empty((batch, channels, height // 2, map_width // 2)).to(memory_format=torch.channels_last)
-    rows, width, tile = _layout(batch * (height // 2) * (map_width // 2), channels)
+    rows = batch * (height // 2) * (map_width // 2)
+    width, tile = _layout(channels)
     with torch.cuda.device_of(maps):
         _pooled[(triton.cdiv(rows, tile),)](maps, out, rows, height, map_width, channels, width, tile)
     return out
@@ -144,7 +147,8 @@ def packed(crops: Tensor, mean: Tensor, std: Tensor, margin: tuple[int, int], dt
     batch, height, picture_width, _ = crops.shape
     size = height // 2 + sum(margin), picture_width // 2 + sum(margin)
     out = torch.empty((batch, *size, PACKED), device=crops.device, dtype=dtype)
-    rows, width, tile = _layout(batch * size[0] * size[1], PACKED)
+    rows = batch * size[0] * size[1]
+    width, tile = _layout(PACKED)
     with torch.cuda.device_of(crops):
         _packed[(triton.cdiv(rows, tile),)](
             crops.contiguous(), mean, std, out, rows, height, picture_width, *size, margin[0], width, tile
@@ -173,7 +177,7 @@ def _packed(
     tl.store(out + place, tl.where(seen, scaled, 0.0).to(out.dtype.element_ty), mask=(row < rows)[:, None])
 
 
-def _layout(rows: int, channels: int) -> tuple[int, int, int]:
-    """Rows, the power of two that holds a row, and the rows of a program."""
+def _layout(channels: int) -> tuple[int, int]:
+    """The power of two that holds a row, and the rows of a program."""
     width = triton.next_power_of_2(channels)
-    return rows, width, max(1, TILE // width)
+    return width, max(1, TILE // width)

@@ -77,14 +77,13 @@ class Added(nn.Module):
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, most: float | None) -> None:
         super().__init__()
-        self.bias = conv.bias
-        self.bounds = () if most is None else (most,)
+        self.bias, self.most = conv.bias, most
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same shape."""
         from tposecli.kernels import nets
 
-        return nets.merged([x.contiguous(memory_format=torch.channels_last)], self.bias, *self.bounds)
+        return nets.merged([x.contiguous(memory_format=torch.channels_last)], self.bias, self.most)
 
 
 def _move_bias(source: nn.Module, target: nn.Conv2d) -> None:
