@@ -13,6 +13,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests import REPOSITORY
+
 # No test reaches out but those of the downloads, which have a server of their own.
 os.environ["TPOSE_OFFLINE"] = "1"
 
@@ -27,8 +29,6 @@ settings.load_profile("untimed")
 # A shell that starts the tests in the background has SIGINT ignored; the commands under test must get it all the same.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import REPOSITORY
 from tests.fuzz.mutate import damaged
 from tests.fuzz.targets import TARGETS, Target, corpus_files
-from tposecli.errors import TposeError
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tposecli.utils.errors import TposeError
 
 
 @pytest.mark.filterwarnings("default")

@@ -10,18 +10,18 @@ __all__ = ["PoseEstimator", "__version__", "open_video", "run"]
 
 if TYPE_CHECKING:
     from tposecli.api import run
-    from tposecli.pose import PoseEstimator
-    from tposecli.source import open_video
+    from tposecli.inference.estimator import PoseEstimator
+    from tposecli.sources import open_video
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names when they are first used: torch takes seconds, ``tpose --help`` must not wait for it."""
     if name == "PoseEstimator":
-        from tposecli.pose import PoseEstimator
+        from tposecli.inference.estimator import PoseEstimator
 
         return PoseEstimator
     if name == "open_video":
-        from tposecli.source import open_video
+        from tposecli.sources import open_video
 
         return open_video
     if name == "run":

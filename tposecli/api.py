@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from tposecli.detect.select import DetectorOptions, build_detector, stray_score
-from tposecli.follow import smoother_of
-from tposecli.pipeline import Stages
-from tposecli.pipeline import run as run_stages
-from tposecli.pose import PoseEstimator
-from tposecli.smooth.options import SmoothOptions
-from tposecli.track import Tracker, TrackOptions
+from tposecli.detection.factory import DetectorOptions, build_detector, stray_score
+from tposecli.inference.estimator import PoseEstimator
+from tposecli.pipeline.postprocess import smoother_of
+from tposecli.pipeline.stream import Stages
+from tposecli.pipeline.stream import run as run_stages
+from tposecli.smoothing.options import SmoothOptions
+from tposecli.tracking import Tracker, TrackOptions
 from tposecli.types import Frame, Result
 
 

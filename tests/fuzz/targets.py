@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tests.media import Film, numbered, orient, write_image
+from tests.support.media import Film, numbered, orient, write_image
 
 MOST_PIXELS = 1 << 22
 MOST_FRAMES = 200
@@ -51,11 +51,11 @@ class Target:
 
 def _poses(folder: Path) -> Seeds:
     """A journal and all that can be made of it."""
-    from tposecli.cli.report import QuietWatcher
-    from tposecli.job import Outputs, Settings
-    from tposecli.readers.place import PoseInput
-    from tposecli.replay import ConvertJob, convert
-    from tposecli.sinks.journal import JournalWriter
+    from tposecli.cli.watchers import QuietWatcher
+    from tposecli.formats.align import PoseInput
+    from tposecli.formats.journal.journal import JournalWriter
+    from tposecli.pipeline.job import Outputs, Settings
+    from tposecli.pipeline.rerun import ConvertJob, convert
     from tposecli.types import Boxes, Frame, Poses
 
     header: dict[str, Any] = {"source": "in.mp4", "size_wh": [64, 48], "fps": "25", "time_base": "1/25"}
@@ -77,17 +77,17 @@ def _poses(folder: Path) -> Seeds:
 
 
 def _journal(path: Path) -> None:
-    from tposecli.sinks.journal import read_journal
+    from tposecli.formats.journal.journal import read_journal
 
     for _ in read_journal(path):
         pass
 
 
 def _convert(path: Path) -> None:
-    from tposecli.cli.report import QuietWatcher
-    from tposecli.job import Outputs, Settings
-    from tposecli.readers.place import PoseInput
-    from tposecli.replay import ConvertJob, convert
+    from tposecli.cli.watchers import QuietWatcher
+    from tposecli.formats.align import PoseInput
+    from tposecli.pipeline.job import Outputs, Settings
+    from tposecli.pipeline.rerun import ConvertJob, convert
 
     folder = path.parent / "out"
     outputs = Outputs(
@@ -98,7 +98,7 @@ def _convert(path: Path) -> None:
 
 
 def _validate(path: Path) -> None:
-    from tposecli.validate import validate
+    from tposecli.formats.validate import validate
 
     validate(path)
 
@@ -120,7 +120,7 @@ def _annotations(folder: Path) -> Seeds:
 
 
 def _boxes(path: Path) -> None:
-    from tposecli.detect.boxes_file import BoxesFile
+    from tposecli.detection.boxes_file import BoxesFile
     from tposecli.types import Frame
 
     image = np.zeros((48, 64, 3), np.uint8)
@@ -128,13 +128,13 @@ def _boxes(path: Path) -> None:
 
 
 def _truth(path: Path) -> None:
-    from tposecli.errors import TposeError
-    from tposecli.evaluate.boxes import truth_boxes
-    from tposecli.evaluate.job import DataChoice
-    from tposecli.evaluate.keypoint_set import load_set
-    from tposecli.evaluate.problems import Problems
-    from tposecli.train.detector_data import read_photos
-    from tposecli.train.pose_data import Photos, read_people
+    from tposecli.evaluation.coco.boxes import truth_boxes
+    from tposecli.evaluation.coco.job import DataChoice
+    from tposecli.evaluation.coco.keypoint_set import load_set
+    from tposecli.evaluation.coco.problems import Problems
+    from tposecli.training.dataset import Photos, read_people
+    from tposecli.training.detector.dataset import read_photos
+    from tposecli.utils.errors import TposeError
 
     readers: tuple[Callable[[], object], ...] = (
         lambda: truth_boxes(load_set(DataChoice(None, annotations=path, images=path.parent), Problems())),
@@ -150,11 +150,11 @@ def _truth(path: Path) -> None:
 
 
 def _detections(path: Path) -> None:
-    from tposecli.detect.select import DetectorOptions
-    from tposecli.evaluate.boxes import choose_boxes
-    from tposecli.evaluate.job import DataChoice, EvalJob
-    from tposecli.evaluate.keypoint_set import load_set
-    from tposecli.evaluate.problems import Problems
+    from tposecli.detection.factory import DetectorOptions
+    from tposecli.evaluation.coco.boxes import choose_boxes
+    from tposecli.evaluation.coco.job import DataChoice, EvalJob
+    from tposecli.evaluation.coco.keypoint_set import load_set
+    from tposecli.evaluation.coco.problems import Problems
 
     data = path.parent / "fixed" / "dataset.json"
     if not data.exists():
@@ -180,7 +180,7 @@ def _weights(folder: Path) -> Seeds:
 
 
 def _state(path: Path) -> None:
-    from tposecli.models.weights import read_state
+    from tposecli.hub.checkpoints.load import read_state
 
     read_state(path)
 
@@ -202,9 +202,9 @@ def _stills(folder: Path) -> Seeds:
 
 
 def _image(path: Path) -> None:
-    from tposecli.errors import InputError
-    from tposecli.source.animation import AnimationSource
-    from tposecli.source.images import read_image
+    from tposecli.sources.images import read_image
+    from tposecli.sources.webp import AnimationSource
+    from tposecli.utils.errors import InputError
 
     if path.suffix == ".webp":
         try:
@@ -228,8 +228,8 @@ def _zips(folder: Path) -> Seeds:
 
 
 def _zip(path: Path) -> None:
-    from tposecli.evaluate.store import ImageZip
-    from tposecli.source import ImageSource, find_images
+    from tposecli.evaluation.coco.image_store import ImageZip
+    from tposecli.sources import ImageSource, find_images
 
     for _ in ImageSource(find_images([path]), max_pixels=MOST_PIXELS):
         pass
@@ -242,7 +242,7 @@ def _lists(folder: Path) -> Seeds:
 
 
 def _list(path: Path) -> None:
-    from tposecli.source import find_images
+    from tposecli.sources import find_images
 
     find_images([path])
 
@@ -270,7 +270,7 @@ def _films(folder: Path) -> Seeds:
 
 
 def _video(path: Path) -> None:
-    from tposecli.source.video import VideoSource
+    from tposecli.sources.video import VideoSource
 
     with VideoSource(path, max_pixels=MOST_PIXELS) as video:
         for frame in itertools.islice(video, MOST_FRAMES):

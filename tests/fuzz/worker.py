@@ -15,10 +15,11 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from tests import REPOSITORY
 from tests.fuzz.mutate import damaged
 from tests.fuzz.targets import Target, target
 
-PACKAGE = str(Path(__file__).resolve().parent.parent.parent / "tposecli")
+PACKAGE = str(REPOSITORY / "tposecli")
 HANG_S = 30
 MOST_MORE_BYTES = 1 << 30
 """Memory that one file may need beyond what the readers take anyway."""
@@ -53,7 +54,7 @@ class Coverage:
 
 def work(name: str, seconds: float, seed: int, folder: Path) -> int:
     """Damage and read; returns how many files were read."""
-    from tposecli.errors import TposeError
+    from tposecli.utils.errors import TposeError
 
     logging.getLogger("tposecli").addHandler(logging.NullHandler())
     warnings.simplefilter("ignore")

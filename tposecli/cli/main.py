@@ -11,26 +11,26 @@ from typing import NoReturn
 import click
 
 from tposecli import __version__
-from tposecli.cli.attention import attention
-from tposecli.cli.bench import bench
+from tposecli.cli.commands.attention import attention
+from tposecli.cli.commands.bench import bench
+from tposecli.cli.commands.convert import convert
+from tposecli.cli.commands.data import data
+from tposecli.cli.commands.doctor import doctor
+from tposecli.cli.commands.eval import evaluate
+from tposecli.cli.commands.export import export
+from tposecli.cli.commands.images import images
+from tposecli.cli.commands.models import models
+from tposecli.cli.commands.render import render
+from tposecli.cli.commands.sample_media import sample_media
+from tposecli.cli.commands.score import score
+from tposecli.cli.commands.train import train
+from tposecli.cli.commands.train_detector import train_detector
+from tposecli.cli.commands.validate import validate
+from tposecli.cli.commands.video import video
+from tposecli.cli.commands.weights import weights
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
-from tposecli.cli.convert import convert
-from tposecli.cli.data import data
-from tposecli.cli.doctor import doctor
-from tposecli.cli.eval import evaluate
-from tposecli.cli.export import export
-from tposecli.cli.images import images
-from tposecli.cli.models import models
-from tposecli.cli.render import render
-from tposecli.cli.sample_media import sample_media
-from tposecli.cli.score import score
-from tposecli.cli.train import train
-from tposecli.cli.train_detector import train_detector
-from tposecli.cli.validate import validate
-from tposecli.cli.video import video
-from tposecli.cli.weights import weights
-from tposecli.errors import TposeError, with_notes
-from tposecli.signals import Stopped, stop_on_signals
+from tposecli.utils.errors import TposeError, with_notes
+from tposecli.utils.signals import Stopped, stop_on_signals
 
 INTERRUPTED = 130
 TERMINATED = 143

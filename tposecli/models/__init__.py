@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tposecli.errors import UsageError
 from tposecli.models.catalog import CATALOG, ModelSpec, find_spec
+from tposecli.utils.errors import UsageError
 
 if TYPE_CHECKING:
-    from tposecli.models.net import PoseNet
+    from tposecli.models.pose_net import PoseNet
 
 __all__ = ["CATALOG", "ModelSpec", "build", "find_spec"]
 
@@ -28,7 +28,7 @@ def build(name: str, input_hw: tuple[int, int] | None = None, keypoints: int = 1
         UsageError: No such model, or sides that the net cannot divide.
     """
     from tposecli.models.mobilenet import MOBILENET175
-    from tposecli.models.net import EncoderShape
+    from tposecli.models.pose_net import EncoderShape
     from tposecli.models.transpose_h import TransPoseH
     from tposecli.models.transpose_m import TransPoseM
     from tposecli.models.transpose_r import RESNET18, RESNET50, TransPoseR

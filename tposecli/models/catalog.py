@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tposecli.errors import UsageError
+from tposecli.utils.errors import UsageError
 
 Backbone = Literal["resnet18", "resnet50", "mobilenet175", "hrnet32", "hrnet48"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tposecli.models.fused import add_norm, linear_relu
+from tposecli.inference.backends.fused_ops import add_norm, linear_relu
 
 
 def sine_embedding(grid_hw: tuple[int, int], channels: int) -> Tensor:

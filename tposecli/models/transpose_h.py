@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from tposecli.inference.backends.fused_ops import activated, merged
 from tposecli.models.blocks import BasicBlock, Bottleneck, conv1x1, conv3x3, stack
-from tposecli.models.fused import activated, merged
-from tposecli.models.net import EncoderShape, PoseNet
+from tposecli.models.pose_net import EncoderShape, PoseNet
 
 STRIDE = 4
 STEM = 64

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tposecli.models.mobilenet import PYRAMID, MobileNetShape, Pyramid, doubled
-from tposecli.models.net import EncoderShape, PoseNet
+from tposecli.models.pose_net import EncoderShape, PoseNet
 
 STRIDE = 8
 HIDDEN = 96

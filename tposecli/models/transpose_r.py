@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from tposecli.inference.backends.fused_ops import activated, pooled
 from tposecli.models.blocks import BasicBlock, Block, Bottleneck, stack
-from tposecli.models.fused import activated, pooled
-from tposecli.models.net import EncoderShape, PoseNet
+from tposecli.models.pose_net import EncoderShape, PoseNet
 
 STRIDE = 8
 

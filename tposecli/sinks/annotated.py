@@ -6,12 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.draw import Draw
-from tposecli.prefetch import Behind
+from tposecli.drawing.privacy import blur_heads
+from tposecli.drawing.skeleton_drawer import Draw
 from tposecli.sinks.video import VideoOut
-from tposecli.timings import Timings
 from tposecli.types import Image, Result
-from tposecli.veil import blur_heads
+from tposecli.utils.threads import Behind
+from tposecli.utils.timings import Timings
 
 
 def painted(result: Result, draw: Draw, side_by_side: bool = False, keep: bool = True) -> Image:

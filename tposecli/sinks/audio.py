@@ -13,7 +13,7 @@ import av.audio.stream
 import av.container
 from av.packet import Packet
 
-from tposecli.source.container import UNDECODABLE, as_fraction
+from tposecli.sources.container import UNDECODABLE, as_fraction
 
 log = logging.getLogger("tposecli")
 

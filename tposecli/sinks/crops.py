@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tposecli.draw import Draw
+from tposecli.drawing.skeleton_drawer import Draw
 from tposecli.sinks.images import write_image
 from tposecli.types import Float32, Result
 

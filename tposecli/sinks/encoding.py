@@ -11,12 +11,12 @@ import av
 import av.container
 import av.video.stream
 
-from tposecli.errors import UsageError
-from tposecli.sinks.conversion import BT709, LIMITED_RANGE
+from tposecli.sinks.destination import STDOUT
+from tposecli.sinks.pixel_format import BT709, LIMITED_RANGE
 from tposecli.sinks.scale import Scale
-from tposecli.sinks.target import STDOUT
-from tposecli.source.access import Medium
-from tposecli.source.session import Beside
+from tposecli.sources.demuxer import Beside
+from tposecli.sources.locations import Medium
+from tposecli.utils.errors import UsageError
 
 MUXERS = {
     ".mp4": "mp4",

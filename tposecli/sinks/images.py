@@ -6,11 +6,11 @@ from pathlib import Path
 
 import cv2
 
-from tposecli.draw import Draw
-from tposecli.errors import OutputError
-from tposecli.files import discard, part_path, publish, unwritable
+from tposecli.drawing.skeleton_drawer import Draw
 from tposecli.sinks.annotated import painted
 from tposecli.types import Image, Result
+from tposecli.utils.errors import OutputError
+from tposecli.utils.files import discard, part_path, publish, unwritable
 
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
 PARAMETERS = {".jpg": JPEG, ".jpeg": JPEG, ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95)}

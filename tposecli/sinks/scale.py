@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from tposecli.errors import UsageError
+from tposecli.utils.errors import UsageError
 
 LARGEST = 16_384
 """Longest side of a picture, pixels."""

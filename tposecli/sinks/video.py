@@ -13,7 +13,7 @@ import av.container
 import av.video.stream
 from av.packet import Packet
 
-from tposecli.sinks.conversion import Conversion, Palette, Video
+from tposecli.sinks.destination import Target, partial_path
 from tposecli.sinks.encoding import (
     FALLBACK_RATE,
     FALLBACK_TIME_BASE,
@@ -23,8 +23,8 @@ from tposecli.sinks.encoding import (
     container_options,
     muxer_of,
 )
-from tposecli.sinks.feed import Feed
-from tposecli.sinks.target import Target, partial_path
+from tposecli.sinks.pixel_format import Conversion, Palette, Video
+from tposecli.sinks.stream_copy import Feed
 from tposecli.types import Image, SourceInfo
 
 __all__ = ["VideoOptions", "VideoOut", "VideoSink", "partial_path"]

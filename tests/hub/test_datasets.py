@@ -1,0 +1,332 @@
+"""COCO's archives from a server on this machine: sizes, resuming, digests, unpacking, and what is missing."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support import server
+from tests.support.server import Server
+from tposecli.cli.main import cli
+from tposecli.hub.datasets import coco
+from tposecli.hub.datasets.check import check_set
+from tposecli.hub.datasets.coco import SETS, Archive, Piece
+from tposecli.hub.datasets.get import DataJob, get, peak, plan
+from tposecli.hub.datasets.unpack import unpack
+from tposecli.hub.download.download import Downloads, no_bar
+from tposecli.hub.download.request import Patience
+from tposecli.utils.errors import DownloadError, InputError, UsageError
+
+PICTURES = {f"{number:012d}.jpg": os.urandom(3000 + number) for number in (139, 285, 632, 724)}
+TRUTH = {"images": [{"file_name": name} for name in PICTURES], "annotations": []}
+QUICK = Downloads(offline=False, patience=Patience(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01))
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    """A zip archive, the same bytes whenever it is made: a bare name would be dated by the clock."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def pictures(extra: dict[str, bytes] | None = None) -> bytes:
+    """The archive of pictures, with its folder's own entry."""
+    return packed({"val2017/": b"", **{f"val2017/{name}": data for name, data in PICTURES.items()}, **(extra or {})})
+
+
+def annotations() -> bytes:
+    """The archive of annotations: more than the keypoints of one set."""
+    names = ("person_keypoints_val2017", "person_keypoints_train2017", "instances_val2017", "captions_val2017")
+    return packed({f"annotations/{name}.json": json.dumps(TRUTH).encode() for name in names})
+
+
+def row(path: str, content: bytes) -> Archive:
+    """An archive as the table has it."""
+    return Archive(path, len(content), sha256(content).hexdigest())
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The publisher, with a val2017 of four pictures and a train2017 that shares its annotations."""
+    files = {"annotations_trainval2017.zip": annotations(), "val2017.zip": pictures()}
+    truth, images = row("annotations/annotations_trainval2017.zip", annotations()), row("zips/val2017.zip", pictures())
+    pieces = {name: replace(SETS[name][0], archive=truth, size=100) for name in ("val2017", "train2017")}
+    for name, piece in pieces.items():
+        folder = Piece(images, "val2017", f"images/{name}", len(PICTURES), images.size)
+        monkeypatch.setitem(SETS, name, (piece, folder))  # type: ignore[arg-type]
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    with server.running() as found:
+        found.files.update(files)
+        monkeypatch.setattr(coco, "SITE", found.url)
+        yield found
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> DataJob:
+    """val2017 into an empty folder."""
+    return DataJob(("val2017",), tmp_path / "coco", downloads=QUICK)
+
+
+def tpose(*arguments: object) -> Result:
+    """Run the command here."""
+    return CliRunner().invoke(cli, ["data", *map(str, arguments)], env={"TPOSE_OFFLINE": "0"})
+
+
+def assert_whole(folder: Path) -> None:
+    """The pictures and annotations of val2017 are there, to the byte, and nothing else is."""
+    files = {path.name: path.read_bytes() for path in (folder / "images" / "val2017").iterdir()}
+    assert files == PICTURES
+    assert [path.name for path in (folder / "annotations").iterdir()] == ["person_keypoints_val2017.json"]
+    assert json.loads((folder / "annotations" / "person_keypoints_val2017.json").read_text()) == TRUTH
+
+
+def test_a_set_arrives_in_the_authors_layout(site: Server, tmp_path: Path) -> None:
+    result = tpose("coco", "val2017", "--data-dir", tmp_path)
+
+    assert result.exit_code == 0, result.output
+    assert_whole(tmp_path)
+    assert not list((tmp_path / "archives").glob("*.zip*"))
+    size = (len(pictures()) + len(annotations())) / 1e9
+    first, last = result.output.splitlines()[2], result.output.splitlines()[-1]
+    assert f"in all {size:.2f} GB to download" in first and "GB are free" in first
+    assert "COCO_val2017_detections_AP_H_56_person.json: missing" in last and "deep-high-resolution-net" in last
+
+
+def test_nothing_is_done_twice(site: Server, job: DataJob) -> None:
+    get(job, plan(job))
+    asked = len(site.requests)
+
+    assert plan(job) == []
+    result = tpose("coco", "val2017", "--data-dir", job.folder)
+    assert result.exit_code == 0 and "nothing is to be downloaded" in result.output
+    assert len(site.requests) == asked
+
+
+def test_dry_run_says_what_it_would_take_and_touches_nothing(site: Server, tmp_path: Path) -> None:
+    result = tpose("coco", "val2017", "--data-dir", tmp_path / "coco", "--dry-run")
+
+    assert result.exit_code == 0 and "to download" in result.output
+    assert site.requests == [] and not (tmp_path / "coco").exists()
+
+
+def test_a_cut_download_goes_on_where_it_was(site: Server, job: DataJob) -> None:
+    site.plan += [server.serve, server.cut(5000)]
+
+    get(job, plan(job))
+
+    assert_whole(job.folder)
+    assert site.asked("Range") == [None, None, "bytes=5000-"]
+
+
+def test_sizes_shrink_by_what_is_there(site: Server, job: DataJob) -> None:
+    whole = plan(job)
+    part = job.archive(whole[1].archive).with_name("val2017.zip.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(pictures()[:1000])
+
+    begun = plan(job)
+
+    assert [step.to_fetch for step in whole] == [len(annotations()), len(pictures())]
+    assert begun[1].to_fetch == len(pictures()) - 1000
+    assert peak(whole, keep_archives=True) == sum(step.to_fetch + step.to_write for step in whole)
+    assert peak(whole, keep_archives=False) == peak(whole, keep_archives=True) - len(annotations())
+
+
+def test_another_file_than_the_published_is_refused(site: Server, job: DataJob) -> None:
+    site.plan += [server.serve, server.corrupt, server.corrupt, server.corrupt]
+
+    with pytest.raises(DownloadError, match=r"SHA-256 \w{64}, expected \w{64}.*put it at .*archives/val2017\.zip"):
+        get(job, plan(job))
+
+    assert not (job.folder / "images").exists()
+
+
+def test_archives_can_stay_and_be_brought_by_hand(site: Server, job: DataJob) -> None:
+    kept = replace(job, keep_archives=True)
+    get(kept, plan(kept))
+    assert {path.name for path in (job.folder / "archives").glob("*.zip")} == set(site.files)
+    shutil.rmtree(job.folder / "images")
+    site.requests.clear()
+
+    offline = replace(job, downloads=replace(QUICK, offline=True))
+    get(offline, plan(offline))
+
+    assert_whole(job.folder)
+    assert site.requests == []
+
+
+def test_two_sets_share_an_archive(site: Server, job: DataJob) -> None:
+    both = replace(job, sets=("val2017", "train2017"))
+
+    get(both, plan(both))
+
+    assert len(list((job.folder / "annotations").iterdir())) == 2
+    assert len(site.requests) == 2
+
+
+def test_offline_says_what_to_bring(site: Server, job: DataJob) -> None:
+    offline = replace(job, downloads=replace(QUICK, offline=True))
+
+    with pytest.raises(DownloadError, match=r"trainval2017\.zip and put it at .*/val2017\.zip and put it at"):
+        get(offline, plan(offline))
+
+    assert site.requests == [] and not job.folder.exists()
+
+
+def test_a_full_disk_is_told_before_the_first_byte(site: Server, job: DataJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # type: ignore[attr-defined]
+
+    with pytest.raises(DownloadError, match="0 MB are free; make room, or name another folder with --data-dir"):
+        get(job, plan(job))
+
+    assert site.requests == []
+
+
+def test_unpacking_goes_on_after_a_kill(site: Server, job: DataJob, tmp_path: Path) -> None:
+    archive = tmp_path / "val2017.zip"
+    archive.write_bytes(pictures())
+    folder = job.folder / "images" / "val2017"
+    folder.mkdir(parents=True)
+    first, second, third, _ = PICTURES
+    (folder / first).write_bytes(PICTURES[first])
+    (folder / second).write_bytes(PICTURES[second][:7])
+    (folder / f"{third}.part").write_bytes(b"half")
+    written = (folder / first).stat().st_mtime_ns
+
+    unpack(archive, [SETS["val2017"][1]], job.folder, no_bar)
+
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == PICTURES
+    assert (folder / first).stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "../evil.jpg",
+        "/tmp/evil.jpg",
+        "val2017/../../evil.jpg",
+        "val2017/sub/evil.jpg",
+        "val2017/..\\evil.jpg",
+        "evil.jpg",
+    ],
+)
+def test_no_archive_writes_outside_its_folder(job: DataJob, tmp_path: Path, site: Server, member: str) -> None:
+    archive = tmp_path / "inside" / "val2017.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(pictures({member: b"evil"}))
+
+    unpack(archive, [SETS["val2017"][1]], job.folder, no_bar)
+
+    assert {path.name for path in (job.folder / "images" / "val2017").iterdir()} == set(PICTURES)
+    assert not [path for path in tmp_path.rglob("*evil*")] and not Path("/tmp/evil.jpg").exists()
+
+
+def test_a_damaged_archive_is_told_by_its_crc(job: DataJob, tmp_path: Path, site: Server) -> None:
+    archive = tmp_path / "val2017.zip"
+    content = bytearray(pictures())
+    content[content.index(PICTURES["000000000285.jpg"]) + 9] ^= 1
+    archive.write_bytes(content)
+
+    with pytest.raises(InputError, match=r"val2017\.zip: the archive is damaged .*000000000285.*delete it"):
+        unpack(archive, [SETS["val2017"][1]], job.folder, no_bar)
+
+    assert [path.name for path in (job.folder / "images" / "val2017").iterdir()] == ["000000000139.jpg"]
+
+
+def test_an_archive_of_other_size_or_content_is_refused(site: Server, job: DataJob) -> None:
+    archive = job.archive(SETS["val2017"][0].archive)
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"<html>")
+    with pytest.raises(InputError, match="6 bytes, the published archive has"):
+        get(job, plan(job))
+
+    archive.write_bytes(packed({"annotations/captions_val2017.json": b"{}"}))
+    with pytest.raises(InputError, match=r"holds 0 of the 1 files of annotations.*delete it"):
+        unpack(archive, [SETS["val2017"][0]], job.folder, no_bar)
+
+
+def test_check_names_what_is_missing(site: Server, tmp_path: Path) -> None:
+    assert tpose("coco", "val2017", "--data-dir", tmp_path).exit_code == 0
+    detections = tmp_path / "person_detection_results" / "COCO_val2017_detections_AP_H_56_person.json"
+    detections.parent.mkdir()
+    detections.write_text("[]")
+    whole = tpose("check", "--data-dir", tmp_path)
+    assert whole.exit_code == 0 and "4 pictures" in whole.output
+
+    (tmp_path / "images" / "val2017" / "000000000285.jpg").unlink()
+    (tmp_path / "images" / "val2017" / "000000000632.jpg").write_bytes(b"")
+    detections.write_text('[{"image_id": 1')
+    lacking = tpose("check", "val2017", "--data-dir", tmp_path)
+
+    assert lacking.exit_code == 1
+    assert "2 of 4 pictures are missing, for example 000000000285.jpg, 000000000632.jpg" in lacking.output
+    assert "`tpose data coco val2017` gets it" in lacking.output
+    assert "person.json: cut short, or no JSON; it is published on the OneDrive" in lacking.output
+
+
+def test_check_of_an_empty_folder_is_about_val2017(tmp_path: Path) -> None:
+    result = tpose("check", "--data-dir", tmp_path)
+
+    assert result.exit_code == 1
+    assert "all 5000 pictures are missing" in result.output and "AP 56.4" in result.output
+    with pytest.raises(UsageError, match="known: val2017, train2017"):
+        check_set(tmp_path, "val2014")
+
+
+def test_pictures_in_a_zip_file_count_for_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "val2017.zip").write_bytes(pictures())
+
+    assert f"{tmp_path / 'images' / 'val2017'}: there, as a zip file" in tpose("check", "--data-dir", tmp_path).output
+
+
+def test_a_killed_run_goes_on(site: Server, tmp_path: Path) -> None:
+    """The whole command, killed in the middle of the second archive and given again."""
+    program = (
+        "import sys, dataclasses; from tposecli.hub.datasets import coco; from tposecli.cli.main import main\n"
+        f"coco.SITE = {site.url!r}\n"
+        f"truth, images = ({', '.join(repr(piece.archive) for piece in SETS['val2017'])})\n"
+        "old = coco.SETS['val2017']\n"
+        "coco.SETS['val2017'] = (dataclasses.replace(old[0], archive=truth),\n"
+        f"    dataclasses.replace(old[1], archive=images, count={len(PICTURES)}))\n"
+        f"sys.argv = ['tpose', 'data', 'coco', 'val2017', '--data-dir', {str(tmp_path)!r}]; main()"
+    ).replace("Archive(", "coco.Archive(")
+    run = [sys.executable, "-c", program]
+    environment = {**os.environ, "TPOSE_OFFLINE": "0"}
+    site.plan += [server.serve, server.stall(5000)]
+    with subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL) as first:
+        part = tmp_path / "archives" / "val2017.zip.part"
+        until = time.monotonic() + 30
+        while not (part.exists() and part.stat().st_size == 5000) and time.monotonic() < until:
+            time.sleep(0.02)
+        first.send_signal(signal.SIGKILL)
+
+    subprocess.run(run, env=environment, check=True, capture_output=True)
+
+    assert_whole(tmp_path)
+    assert site.asked("Range")[-1] == "bytes=5000-" and len(site.requests) == 3
+
+
+def test_every_published_set_is_complete_in_the_table() -> None:
+    for name, pieces in SETS.items():
+        folders = [piece.folder for piece in pieces]
+        assert folders == ["annotations", f"images/{name.replace('-dev', '')}"]
+        assert all(len(piece.archive.sha256) == 64 and piece.archive.size > 10**6 for piece in pieces)
+        assert all(not piece.names or len(piece.names) == piece.count for piece in pieces)

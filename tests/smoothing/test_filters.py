@@ -1,0 +1,197 @@
+"""Filters against other people's implementations; gaps; how long frames wait."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.signal import savgol_filter
+
+from tests.support.moving import Float64
+from tposecli.pipeline.postprocess import AHEAD_S, BLOCK_S, smoother_of
+from tposecli.smoothing.gaps import FillGaps
+from tposecli.smoothing.lookahead import MOST, Ahead, Reach
+from tposecli.smoothing.options import SmoothOptions
+from tposecli.smoothing.rts import Rts, RtsOptions
+from tposecli.smoothing.savgol_median import Median, MedianOptions, Savgol, SavgolOptions
+from tposecli.smoothing.track_window import Step, Strip
+from tposecli.types import Boxes, Flag, Poses
+
+
+def person(xy: object, track: int = 1, score: object = 0.8, left: float = 0.0) -> Poses:
+    """One person with K joints in a box 100 pixels high."""
+    points = np.asarray(xy, np.float32).reshape(1, -1, 2)
+    scores = np.broadcast_to(np.asarray(score, np.float32), points.shape[:2])
+    return Poses(Boxes([[left, 0, left + 50, 100]], [0.9]), points, scores, np.array([track]))
+
+
+def strip_of(xy: Float64, times: Float64, score: float = 0.8) -> Strip:
+    """(T, K, 2) of one person, every frame to be finished."""
+    frames = [person(points, score=score) for points in xy]
+    return Strip.of(frames, times.tolist(), (0, len(frames)), 0.2)
+
+
+def both(first: Poses, second: Poses) -> Poses:
+    boxes = Boxes(np.concatenate([first.boxes.xyxy, second.boxes.xyxy]), np.ones(2))
+    names = ("xy", "score", "track_id", "flags")
+    return Poses(boxes, *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
+
+
+def pushed(smoother: Ahead, frames: list[Poses], times: Float64) -> list[Poses]:
+    done = [one for poses, at in zip(frames, times, strict=True) for one in smoother.push(poses, float(at))]
+    return [*done, *smoother.flush()]
+
+
+@pytest.mark.parametrize(("order", "frames"), [(0, 5), (2, 9), (3, 11), (4, 13)])
+def test_savgol_at_a_constant_rate_is_that_of_scipy(rng: np.random.Generator, order: int, frames: int) -> None:
+    xy = rng.normal(50, 10, (40, 3, 2)).astype(np.float32).astype(np.float64)
+    window_s = (frames - 1) / 25 + 0.01
+    calm = Savgol(SavgolOptions(window_s, order))(strip_of(xy, np.arange(40) / 25)).xy[:, 0]
+    want = savgol_filter(xy, frames, order, axis=0)
+    half = frames // 2
+    np.testing.assert_allclose(calm[half:-half], want[half:-half], atol=1e-4)
+
+
+def test_median_is_the_median(rng: np.random.Generator) -> None:
+    xy = rng.normal(50, 10, (30, 3, 2)).astype(np.float32).astype(np.float64)
+    calm = Median(MedianOptions(0.17))(strip_of(xy, np.arange(30) / 25)).xy[:, 0]
+    for index in range(2, 28):
+        np.testing.assert_allclose(calm[index], np.median(xy[index - 2 : index + 3], axis=0), atol=1e-9)
+
+
+def test_rts_is_the_likeliest_path(rng: np.random.Generator) -> None:
+    """Against a dense solution: the mean of a Gaussian with the model's covariance, given the measurements."""
+    count, noise, jerk = 12, 0.02, 50.0
+    times = np.cumsum(rng.uniform(0.02, 0.08, count))
+    xy = rng.normal(50, 10, (count, 1, 2)).astype(np.float32).astype(np.float64)
+    calm = Rts(RtsOptions(noise, jerk))(strip_of(xy, times)).xy[:, 0, 0, 0] / 100
+    mean, covariance = np.array([xy[0, 0, 0] / 100, 0, 0]), np.diag([1e2, 1e3, 1e4])
+    blocks = {(0, 0): covariance}
+    moves = []
+    for index, step in enumerate(np.diff(times)):
+        move = np.array([[1, step, step**2 / 2], [0, 1, step], [0, 0, 1]])
+        s = step
+        added = [[s**5 / 20, s**4 / 8, s**3 / 6], [s**4 / 8, s**3 / 3, s**2 / 2], [s**3 / 6, s**2 / 2, s]]
+        moves.append(move)
+        blocks[index + 1, index + 1] = move @ blocks[index, index] @ move.T + jerk**2 * np.array(added)
+    joint = np.zeros((count, count))
+    for row in range(count):
+        across = blocks[row, row]
+        for column in range(row, count):
+            if column > row:
+                across = across @ moves[column - 1].T
+            joint[row, column] = joint[column, row] = across[0, 0]
+    prior = np.full(count, mean[0])
+    gain = joint @ np.linalg.inv(joint + np.eye(count) * noise**2 / 0.8)
+    want = prior + gain @ (xy[:, 0, 0] / 100 - prior)
+    np.testing.assert_allclose(calm, want, atol=1e-5)
+
+
+@pytest.mark.parametrize("calm", [Savgol(SavgolOptions()), Median(MedianOptions()), Rts(RtsOptions()), None])
+def test_a_block_more_or_less_does_not_matter(rng: np.random.Generator, calm: Step | None) -> None:
+    """Fixed lag: what comes after the look-ahead changes a frame by next to nothing."""
+    times = np.arange(80) / 30
+    frames = [person(points) for points in 50 + np.cumsum(rng.normal(0, 1, (80, 17, 2)), axis=0)]
+    whole = pushed(Ahead([], calm, Reach(0.5, 99)), frames[:60], times[:60])
+    parts = pushed(Ahead([], calm, Reach(0.5, 0.2)), frames[:60], times[:60])
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one.xy, other.xy, atol=0.05)
+
+
+def test_gaps_of_joints_are_filled_along_time_and_flagged() -> None:
+    times = np.array([0, 0.04, 0.1, 0.12, 0.2, 0.24])
+    frames = [person([[10 + 100 * at, 5], [0, 0]], score=[[0.8, 0.8]]) for at in times]
+    for index in (2, 3):
+        frames[index] = person([[999, 999], [0, 0]], score=[[0.05, 0.8]])
+    done = pushed(Ahead([FillGaps(0.2)], None, Reach()), frames, times)
+    for index, at in enumerate(times):
+        np.testing.assert_allclose(done[index].xy[0, 0], [10 + 100 * at, 5], atol=1e-4)
+        assert done[index].flags[0].tolist() == [Flag.FILLED if index in (2, 3) else 0, 0]
+        assert done[index].score[0, 0] == pytest.approx(0.8)
+    longer = pushed(Ahead([FillGaps(0.15)], None, Reach()), frames, times)
+    assert longer[2].xy[0, 0].tolist() == [999, 999]
+    assert longer[2].flags[0, 0] == 0
+
+
+def test_someone_missed_for_a_moment_is_put_in_behind_the_others() -> None:
+    times = np.arange(30) / 30
+    frames = []
+    for index in range(30):
+        stays, goes = person([[5, 5]], 7), person([[100 + index, 50]], 3, left=100.0 + index)
+        frames.append(stays if 10 <= index < 14 or index >= 20 else both(stays, goes))
+    done = pushed(Ahead([FillGaps(0.3)], None, Reach()), frames, times)
+    for index, poses in enumerate(done):
+        assert poses.track_id.tolist() == ([7] if index >= 20 else [7, 3])
+        if index < 20:
+            np.testing.assert_allclose(poses.xy[1, 0], [100 + index, 50], atol=1e-4)
+            np.testing.assert_allclose(poses.boxes.xyxy[1], [100 + index, 0, 150 + index, 100], atol=1e-4)
+            assert poses.flags[1, 0] == (Flag.FILLED if 10 <= index < 14 else 0)
+
+
+def test_people_without_id_pass_through_and_keep_their_place() -> None:
+    times = np.arange(20) / 30
+    frames = [both(person([[3, 4]], -1), person([[50 + index, 5]], 2)) for index in range(20)]
+    done = pushed(Ahead([FillGaps(0.3)], Rts(RtsOptions()), Reach()), frames, times)
+    for poses in done:
+        assert poses.track_id.tolist() == [-1, 2]
+        assert poses.xy[0, 0].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("fps", [8.0, 30.0, 240.0])
+def test_frames_wait_no_longer_than_promised(fps: float) -> None:
+    smoother = smoother_of(SmoothOptions())
+    assert smoother is not None
+    waiting, most = 0, 0
+    for index in range(300):
+        waiting += 1 - len(smoother.push(person(np.full((17, 2), index)), index / fps))
+        most = max(most, waiting)
+    assert most <= min(MOST, (AHEAD_S + BLOCK_S) * fps + 2)
+    assert len(smoother.flush()) == waiting
+
+
+def test_the_first_frame_comes_as_soon_as_it_can() -> None:
+    smoother, came = Ahead([], None, Reach(0.5, 0.75)), []
+    for index in range(60):
+        came += [index] * len(smoother.push(person(np.full((17, 2), index)), index / 32))
+    assert came[:3] == [16, 41, 41]
+
+
+def test_live_sources_do_not_wait() -> None:
+    smoother = smoother_of(SmoothOptions(), live=True)
+    assert smoother is not None
+    for index in range(5):
+        assert len(smoother.push(person(np.full((17, 2), index)), index / 30)) == 1
+
+
+def test_nobody_anywhere_and_time_that_runs_back() -> None:
+    smoother = smoother_of(SmoothOptions())
+    assert smoother is not None
+    done = []
+    for time_s in (0.0, 0.1, 0.1, 0.05, 3.0, 3.1):
+        done += smoother.push(Poses.empty(), time_s)
+    assert [len(poses) for poses in [*done, *smoother.flush()]] == [0] * 6
+    times = [0.0, 0.1, 0.2, 0.0, 0.1, 0.2]
+    frames = [person(np.full((17, 2), index)) for index in range(6)]
+    done = [one for poses, at in zip(frames, times, strict=True) for one in smoother.push(poses, at)]
+    assert len([*done, *smoother.flush()]) == 6
+
+
+def test_nothing_asked_for_is_nothing_done() -> None:
+    assert smoother_of(SmoothOptions("none")) is None
+    assert smoother_of(SmoothOptions("none", repair=True)) is not None
+    assert SmoothOptions().facts(live=True)["smooth"] == "one-euro"
+    assert SmoothOptions().facts(live=False) == {
+        "smooth": "rts",
+        "smoothing": {"fill_gaps_s": 0.3, "repair": True, "noise": 0.01, "jerk": 130.0},
+    }
+
+
+def test_options_are_checked() -> None:
+    for make, name in (
+        (lambda: SavgolOptions(2.0), "window_s"),
+        (lambda: SavgolOptions(order=9), "order"),
+        (lambda: MedianOptions(0), "window_s"),
+        (lambda: RtsOptions(noise=0), "noise"),
+        (lambda: SmoothOptions(fill_gaps_s=9), "fill_gaps_s"),
+    ):
+        with pytest.raises(ValueError, match=name):
+            make()

@@ -1,0 +1,1 @@
+"""Material and helpers that several tests share."""

@@ -1,0 +1,181 @@
+"""Starts ``tpose`` again and again without importing torch each time: for tests that kill and stop it.
+
+As a script: imports everything once, then forks a child for each line of JSON on its standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TIME_LIMIT_S = 240.0
+"""For one run, on a machine that has much else to do."""
+
+
+@dataclass
+class Run:
+    """One run of ``tpose``.
+
+    Attributes:
+        pid: Of its process.
+        stderr: What it says.
+        stdout: What it writes.
+    """
+
+    launcher: Launcher
+    pid: int
+    stdout: Path
+    stderr: Path
+
+    def send(self, number: int) -> float:
+        """Send a signal; returns the time."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+        return time.monotonic()
+
+    def wait(self) -> int:
+        """The exit status; minus the signal's number where one killed it."""
+        return self.launcher.answer()["status"]
+
+    def said(self) -> str:
+        """Its standard error; nothing where it was killed before it had one."""
+        return self.stderr.read_text() if self.stderr.exists() else ""
+
+
+class Launcher:
+    """The parent of all runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+        command = [sys.executable, __file__]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, **pipes, text=True, env=environment, start_new_session=True)
+
+    def start(self, *words: Any, stdin: str = os.devnull, stdout: str | None = None, limit: int = 0) -> Run:
+        """Begin ``tpose words...``; ``limit`` is the most bytes that a file may have."""
+        self.count += 1
+        out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
+        order = {
+            "words": [str(word) for word in words],
+            "stdin": stdin,
+            "stdout": stdout or str(out),
+            "stderr": str(err),
+        }
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({**order, "limit": limit, "most_s": TIME_LIMIT_S}) + "\n")
+        self.process.stdin.flush()
+        return Run(self, self.answer()["pid"], out, err)
+
+    def run(self, *words: Any, **how: Any) -> Run:
+        """Run to the end, which must be a good one."""
+        run = self.start(*words, **how)
+        status = run.wait()
+        assert status == 0, (status, run.said())
+        return run
+
+    def kill(self, journal: Path, lines: int, *words: Any) -> None:
+        """Run until the journal has so many lines, then SIGKILL."""
+        run = self.start(*words)
+        wait_for(journal, lines)
+        run.send(signal.SIGKILL)
+        run.wait()
+
+    def answer(self) -> dict[str, Any]:
+        """The next line from the parent."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the launcher is gone"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the parent."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=TIME_LIMIT_S)
+        self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def launching(folder: Path) -> Iterator[Launcher]:
+    """A launcher for the length of the block."""
+    launcher = Launcher(folder)
+    try:
+        yield launcher
+    finally:
+        launcher.close()
+
+
+def lines_of(journal: Path) -> int:
+    """Whole lines of a journal by now."""
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def wait_for(journal: Path, lines: int, limit_s: float = TIME_LIMIT_S) -> None:
+    """Until a journal has so many lines, or for so long."""
+    deadline = time.monotonic() + limit_s
+    while lines_of(journal) < lines and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert lines_of(journal) >= lines, f"{journal}: {lines_of(journal)} lines, and it gets no longer"
+
+
+def _child(order: dict[str, Any]) -> None:
+    """Become ``tpose``."""
+    import resource
+
+    from tposecli.cli.main import main
+
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number else os.O_RDONLY
+        os.dup2(os.open(order[name], flags, 0o644), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if order["limit"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
+    sys.argv = ["tpose", *order["words"]]
+    main()
+
+
+def _serve() -> None:
+    """Fork for each order; tell the child's number, then how it ended."""
+    import scipy.optimize  # noqa: F401
+
+    import tposecli.cli.main
+    import tposecli.cli.watchers
+    import tposecli.pipeline.run  # noqa: F401
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            _child(order)
+        print(json.dumps({"pid": pid}), flush=True)  # noqa: T201
+        print(json.dumps({"status": _status_of(pid, order["most_s"])}), flush=True)  # noqa: T201
+
+
+def _status_of(pid: int, most_s: float) -> int:
+    """How the child ended; one that hangs is killed."""
+    deadline = time.monotonic() + most_s
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return 999
+        time.sleep(0.002)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,246 @@
+"""The person detector's training: photos read, pictures composed, figures, a run that is stopped and goes on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tposecli.detection.movenet import load_person_detector
+from tposecli.models.person_detector import PersonDetector
+from tposecli.training.detector import loop
+from tposecli.training.detector.canvas import Canvas, Place
+from tposecli.training.detector.data_sources import checks, sources
+from tposecli.training.detector.dataset import Person, Photo, Source, body_outline, capsule, read_photos
+from tposecli.training.detector.loop import DetectorJob, train
+from tposecli.training.detector.scenes import Composer, stack
+from tposecli.training.detector.validation import evaluate, figures, judge
+from tposecli.types import Boxes, Float32, Frame
+from tposecli.utils.errors import InputError, UsageError
+
+
+def photo(size_wh: tuple[int, int], box: tuple[float, float, float, float], complete: bool = True) -> Photo:
+    """A grey picture with a bright block for a person."""
+    image = np.full((size_wh[1], size_wh[0], 3), 60, np.uint8)
+    x0, y0, x1, y1 = (round(v) for v in box)
+    image[y0:y1, x0:x1] = (250, 200, 160)
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
+    person = Person(np.array(box, np.float32), (corners,), True, np.array(box, np.float32), (x1 - x0) * (y1 - y0))
+    made = Photo(Path("drawn"), (person,), np.zeros((0, 4), np.float32), complete)
+    made.__dict__["image"] = image
+    return made
+
+
+class TestScenes:
+    def test_boxes_follow_the_photo(self) -> None:
+        shown = photo((100, 80), (10, 20, 40, 70))
+        place = Place((100, 80), np.array([1.5, 1.5], np.float32), np.array([-6, 10], np.float32), mirror=True)
+        canvas = Canvas((160, 128), np.zeros(3, np.float32))
+        canvas.lay(shown, place, (0, 0, 160, 128))
+        sample = canvas.finish()
+        np.testing.assert_allclose(sample.boxes, [[(100 - 40) * 1.5 - 6, 40, (100 - 10) * 1.5 - 6, 115]], atol=1.5)
+        x0, y0, x1, y1 = sample.boxes[0].astype(int)
+        assert sample.image[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3].min() > 150
+
+    def test_the_hidden_are_neither_taught_nor_punished(self) -> None:
+        plain = Place((64, 64), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
+        canvas = Canvas((64, 64), np.zeros(3, np.float32))
+        canvas.lay(photo((64, 64), (8, 8, 56, 56)), plain, (0, 0, 64, 64))
+        canvas.lay(photo((64, 64), (0, 0, 1, 1)), plain, (0, 0, 64, 48))
+        sample = canvas.finish()
+        assert len(sample.boxes) == 0
+        assert sample.weight[6, 3] == 0 and sample.weight[0, 4] == 1
+
+    def test_false_alarms_far_from_the_person_count_less_where_others_may_be(self) -> None:
+        plain = Place((128, 128), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
+        weights = {}
+        for complete in (True, False):
+            canvas = Canvas((128, 128), np.zeros(3, np.float32))
+            canvas.lay(photo((128, 128), (8, 8, 40, 40), complete), plain, (0, 0, 128, 128))
+            weights[complete] = canvas.finish().weight
+        assert (weights[True] == 1).all()
+        assert weights[False][2, 2] == 1 and 0 < weights[False][15, 15] < 1
+
+    def test_pictures_depend_on_the_generator_alone(self) -> None:
+        compose = Composer([Source("a", (photo((90, 70), (10, 10, 50, 60)), photo((50, 80), (5, 5, 40, 70), False)))])
+        for seed in range(12):
+            first = compose(np.random.default_rng(seed), (96, 64))
+            second = compose(np.random.default_rng(seed), (96, 64))
+            assert first.image.shape == (64, 96, 3) and first.weight.shape == (8, 12)
+            np.testing.assert_array_equal(first.image, second.image)
+            np.testing.assert_array_equal(first.boxes, second.boxes)
+            assert (first.boxes >= 0).all() and (first.boxes <= (96, 64, 96, 64)).all()
+            images, boxes, real, _ = stack([first, second])
+            assert images.shape[0] == 2 and real.sum() == 2 * len(first.boxes) and boxes.shape[1] >= 1
+
+    def test_a_body_outline_encloses_its_joints(self) -> None:
+        line = capsule(np.array([0, 0], np.float32), np.array([10, 0], np.float32), 2)
+        np.testing.assert_allclose([line.min(axis=0), line.max(axis=0)], [[-2, -2], [12, 2]], atol=0.1)
+        xy = np.zeros((17, 2), np.float32)
+        half = np.array([[10, 40], [15, 60], [18, 80], [6, 80], [6, 105], [6, 130]], np.float32)
+        xy[5::2], xy[6::2] = half * (1, 1) + (50, 0), half * (-1, 1) + (50, 0)
+        head = np.array([[50, 36], [50, 15]], np.float32)
+        corners = np.concatenate(body_outline(xy, np.arange(17) >= 5, head, 115))
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        assert (low < (32, 20)).all() and (low > (15, 0)).all()
+        assert (high > (68, 132)).all() and (high < (85, 150)).all()
+
+
+class Oracle:
+    """Returns what it was given, frame after frame."""
+
+    def __init__(self, answers: list[Boxes]) -> None:
+        self._answers = iter(answers)
+
+    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+        return [next(self._answers) for _ in frames]
+
+
+def boxes_of(*rows: tuple[float, float, float, float, float]) -> Boxes:
+    array = np.array(rows, np.float32).reshape(-1, 5)
+    return Boxes(array[:, :4], array[:, 4])
+
+
+class TestFigures:
+    none: Float32 = np.zeros((0, 4), np.float32)
+
+    def test_each_person_is_found_once_and_ignored_ones_cost_nothing(self) -> None:
+        truth, ignored = np.array([[0, 0, 10, 10]], np.float32), np.array([[20, 0, 24, 10]], np.float32)
+        crowd = np.array([[50, 0, 90, 40]], np.float32)
+        found = boxes_of((0, 0, 10, 9, 0.9), (0, 1, 10, 10, 0.8), (20, 0, 24, 10, 0.7), (60, 10, 70, 20, 0.6))
+        assert [hit for _, hit in judge(found, truth, ignored, crowd)] == [True, False]
+        assert judge(found[1:], self.none, self.none, self.none)[0][1] is False
+
+    def test_known_curve(self) -> None:
+        result = figures([(0.9, True), (0.8, True), (0.7, False), (0.6, True), (0.5, False)], 4, precision=0.7)
+        assert result.recall == 0.75 and result.threshold == 0.6
+        assert result.average_precision == pytest.approx((51 + 25 * 0.75) / 101)
+        assert figures([], 3, 0.7).threshold == 1
+
+    def test_a_perfect_detector_scores_one(self) -> None:
+        photos = [photo((200, 160), (10, 10, 120, 150)), photo((200, 160), (30, 20, 60, 40))]
+        answers = [boxes_of((10, 10, 120, 150, 0.9)), boxes_of((30, 20, 60, 40, 0.99))]
+        assert evaluate(Oracle(answers), photos).average_precision == pytest.approx(1)
+        assert evaluate(Oracle(answers), photos, min_area=9216).people == 1
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> tuple[Path, Path]:
+    """Six drawn photos with a person each, one crowd, one bad box, one lost picture."""
+    images, annotations = [], []
+    for number in range(6):
+        box = (10.0 + number, 8.0, 50.0 + number, 70.0)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), photo((96, 80), box).image[:, :, ::-1])
+        images.append({"id": 10 - number, "file_name": f"{number}.png", "width": 96, "height": 80})
+        bbox = [box[0], box[1], 40, 62]
+        outline = [[box[0], 8, box[0] + 40, 8, box[0] + 40, 70, box[0], 70]]
+        row = {"image_id": 10 - number, "bbox": bbox, "area": 2480, "iscrowd": 0, "segmentation": outline}
+        annotations.append(row)
+    annotations.append({"image_id": 10, "bbox": [0, 0, 30, 30], "area": 900, "iscrowd": 1, "segmentation": {}})
+    annotations.append({"image_id": 9, "bbox": [4, 4, 0, 10], "area": 0, "iscrowd": 0, "segmentation": []})
+    images.append({"id": 99, "file_name": "lost.png", "width": 96, "height": 80})
+    file = tmp_path / "ann.json"
+    file.write_text(json.dumps({"images": images, "annotations": annotations}), encoding="utf-8")
+    return file, tmp_path
+
+
+class TestReading:
+    def test_bad_annotations_are_counted(self, dataset: tuple[Path, Path]) -> None:
+        photos, bad = read_photos(*dataset)
+        assert bad == Counter({"picture missing": 1, "box empty or outside the picture": 1})
+        assert [len(p.people) for p in photos] == [1] * 6
+        assert len(photos[-1].crowds) == 1 and photos[-1].complete
+        assert photos[0].image.shape == (80, 96, 3)
+
+    def test_halves_are_of_the_sorted_ids(self, dataset: tuple[Path, Path]) -> None:
+        even, odd = (read_photos(*dataset, half)[0] for half in ("even", "odd"))
+        assert [p.path.stem for p in even] == ["5", "3", "1"]
+        assert [p.path.stem for p in odd] == ["4", "2", "0"]
+
+    def test_joint_boxes_grow_to_the_body(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 60, 3), np.uint8))
+        row = {"image_id": 1, "bbox": [20, 20, 20, 20], "area": 400, "iscrowd": 0, "keypoints": [0] * 51}
+        row |= {"neck": None, "head_top": None}
+        data = {"images": [{"id": 1, "file_name": "a.png", "width": 60, "height": 60}], "annotations": [row]}
+        (tmp_path / "a.json").write_text(json.dumps(data), encoding="utf-8")
+        photos, bad = read_photos(tmp_path / "a.json", tmp_path)
+        person = photos[0].people[0]
+        assert not photos[0].complete and not person.cuttable and sum(bad.values()) == 1
+        assert (person.box[:2] < 20).all() and (person.box[2:] > 40).all()
+        np.testing.assert_array_equal(person.given, [20, 20, 40, 40])
+
+    def test_specifications(self, dataset: tuple[Path, Path]) -> None:
+        said: list[str] = []
+        spec = f"{dataset[0]}:{dataset[1]}"
+        made = sources([f"{spec}:0.5:odd", spec], dataset[1], said.append)
+        assert [source.weight for source in made] == [0.5, 1.0]
+        assert [len(source.photos) for source in made] == [3, 6]
+        assert any("box empty" in line for line in said)
+        assert checks([f"{spec}:even"], said.append)[0].min_area == 96 * 96
+        with pytest.raises(UsageError, match="not a number"):
+            sources([f"{spec}:heavy"], dataset[1], said.append)
+        with pytest.raises(UsageError, match="ANN"):
+            sources(["alone.json"], dataset[1], said.append)
+        with pytest.raises(InputError, match=r"none\.json"):
+            sources(["none.json:."], dataset[1], said.append)
+
+    def test_rendered_crowds_are_drawn_once(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        made = sources(["rendered:0.5:2"], tmp_path / "crowds", said.append)[0]
+        drawn = {path: path.stat().st_mtime_ns for path in (tmp_path / "crowds").iterdir()}
+        assert made.weight == 0.5 and len(made.photos) == 2
+        for drawn_photo in made.photos:
+            height, width = drawn_photo.image.shape[:2]
+            assert drawn_photo.complete
+            assert all((person.box <= (width, height, width, height)).all() for person in drawn_photo.people)
+        sources(["rendered:0.5:2"], tmp_path / "crowds", said.append)
+        assert drawn == {path: path.stat().st_mtime_ns for path in (tmp_path / "crowds").iterdir()}
+
+
+class TestTraining:
+    def test_a_stopped_run_goes_on(
+        self, dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop, "SHAPES", ((64, 64),))
+        said: list[str] = []
+        data = sources([f"{dataset[0]}:{dataset[1]}"], tmp_path, said.append)
+        out = tmp_path / "run"
+        with pytest.raises(InputError, match="resume"):
+            train(DetectorJob(data, (), out, resume=True), said.append)
+        job = DetectorJob(data, (), out, minutes=0.002, batch=1)
+        weights = train(job, said.append)
+        first = torch.load(out / "checkpoint.pt", weights_only=True)
+        train(DetectorJob(data, (), out, minutes=first["seconds"] / 60 + 0.002, batch=1, resume=True), said.append)
+        second = torch.load(out / "checkpoint.pt", weights_only=True)
+        assert second["step"] > first["step"] >= 1
+        assert second["seconds"] > first["seconds"]
+        load_person_detector(weights)
+
+    def test_the_first_layers_stay_as_they_were(
+        self, dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loop, "SHAPES", ((64, 64),))
+        donor = PersonDetector()
+        monkeypatch.setattr(loop, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
+        data = sources([f"{dataset[0]}:{dataset[1]}"], tmp_path, [].append)
+        train(DetectorJob(data, (), tmp_path, init=tmp_path / "multi.json", minutes=0.002, batch=1), [].append)
+        trained, before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["net"], donor.state_dict()
+        for name in ("stem.1", "stages.0.0.project", "stages.2.2.project"):
+            assert torch.equal(trained[f"backbone.{name}.weight"], before[f"backbone.{name}.weight"])
+        assert not torch.equal(
+            trained["backbone.stages.6.0.project.weight"], before["backbone.stages.6.0.project.weight"]
+        )
+
+    def test_no_minutes_leave_the_start_as_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        donor = PersonDetector()
+        monkeypatch.setattr(loop, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
+        weights = train(DetectorJob((), (), tmp_path, init=tmp_path / "multi.json", minutes=0), [].append)
+        kept = load_person_detector(weights).state_dict()
+        for name, value in donor.state_dict().items():
+            assert torch.equal(kept[name], value.half().float())

@@ -1,0 +1,89 @@
+"""Annotations improved with another model's keypoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tposecli.cli.main import cli
+from tposecli.geometry.keypoints import KEYPOINTS, MIRROR
+from tposecli.training.relabel import ARMS, FACE, LEGS, relabelled
+
+STANDING = np.array(
+    [
+        *((50, 15), (53, 12), (47, 12), (56, 14), (44, 14), (60, 30), (40, 30), (66, 45), (34, 45), (68, 60), (32, 60)),
+        *((56, 62), (44, 62), (57, 82), (43, 82), (58, 100), (42, 100)),
+    ],
+    np.float64,
+)
+"""(17, 2) somebody who faces the camera."""
+
+
+def annotation(xy: np.ndarray, unknown: tuple[int, ...] = FACE) -> dict[str, Any]:
+    joints = np.column_stack([xy, np.ones(17)])
+    joints[list(unknown)] = 0
+    head = {"neck": [50, 26], "head_top": [50, 4]}
+    return {"id": 1, "image_id": 7, "bbox": [30, 4, 40, 98], **head, "keypoints": joints.ravel().tolist()}
+
+
+def improved(entry: dict[str, Any], xy: np.ndarray, score: float = 0.9) -> tuple[np.ndarray, dict[str, int]]:
+    opinion = {"image_id": 7, "keypoints": np.column_stack([xy, np.full(17, score)]).ravel().tolist()}
+    data, counts = relabelled({"images": [], "annotations": [entry]}, [opinion])
+    return np.array(data["annotations"][0]["keypoints"]).reshape(-1, 3), counts
+
+
+def test_faces_are_added_and_known_joints_are_not_moved() -> None:
+    entry = annotation(STANDING)
+    joints, counts = improved(entry, STANDING + 1.5)
+    np.testing.assert_allclose(joints[:5, :2], STANDING[:5] + 1.5)
+    np.testing.assert_allclose(joints[5:, :2], STANDING[5:])
+    assert counts == {f"{KEYPOINTS[joint]} added": 1 for joint in FACE}
+    assert np.array(entry["keypoints"]).reshape(-1, 3)[0, 2] == 0, "the annotation handed in stays as it was"
+
+
+def test_a_face_far_from_the_head_is_not_believed() -> None:
+    away = STANDING.copy()
+    away[:5] += (0, 60)
+    assert not improved(annotation(STANDING), away)[0][:5, 2].any()
+    assert not improved(annotation(STANDING), STANDING, score=0.2)[0][:5, 2].any()
+
+
+@pytest.mark.parametrize(("name", "group"), [("arms", ARMS), ("legs", LEGS)])
+def test_exchanged_sides_are_set_right(name: str, group: tuple[int, ...]) -> None:
+    wrong = STANDING.copy()
+    wrong[list(group)] = STANDING[[MIRROR[joint] for joint in group]]
+    joints, counts = improved(annotation(wrong), STANDING)
+    np.testing.assert_allclose(joints[5:, :2], STANDING[5:])
+    assert counts[f"sides of the {name} exchanged"] == 1
+
+
+def test_sides_of_people_upside_down_are_left_alone() -> None:
+    entry = annotation(STANDING)
+    entry |= {"neck": [50, 88], "head_top": [50, 104]}
+    mirrored = STANDING[list(MIRROR)]
+    np.testing.assert_allclose(improved(entry, mirrored)[0][5:, :2], STANDING[5:])
+
+
+def test_hidden_joints_need_a_surer_opinion() -> None:
+    entry = annotation(STANDING, (*FACE, 9))
+    assert improved(entry, STANDING, score=0.4)[0][9, 2] == 0
+    assert improved(entry, STANDING, score=0.6)[0][9, 2] == 1
+
+
+def test_command(tmp_path: Path) -> None:
+    data = {"images": [{"id": 7}], "annotations": [annotation(STANDING)], "categories": [{"id": 1}]}
+    opinion = {"image_id": 7, "keypoints": np.column_stack([STANDING, np.ones(17)]).ravel().tolist()}
+    for name, content in (("a.json", data), ("b.json", [opinion]), ("c.json", {"no": 1})):
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+    paths = {name: str(tmp_path / f"{name}.json") for name in "abco"}
+    done = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["b"], "-o", paths["o"]])
+    assert done.exit_code == 0 and "nose added" in done.output
+    made = json.loads(Path(paths["o"]).read_text(encoding="utf-8"))
+    assert made["categories"] == data["categories"] and made["annotations"][0]["num_keypoints"] == 17
+    bad = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["c"], "-o", paths["o"]])
+    assert bad.exit_code != 0 and "c.json" in str(bad.exception)

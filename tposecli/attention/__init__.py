@@ -1,0 +1,1 @@
+"""Attention as statistics, overlay, figure and files."""

@@ -1,0 +1,77 @@
+"""Which joint leans on which, averaged over all people of a run: a table and a plot of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tposecli.attention.stats import summarise
+from tposecli.geometry.keypoints import KEYPOINTS
+from tposecli.types import Result
+from tposecli.utils.files import discard, part_path, publish, write_text
+
+
+class AttentionMatrix:
+    """Writes ``NAME.csv``, keypoints by the joints they lean on, and ``NAME.png``, the same as a picture.
+
+    Each value is the share of the row's attention, in the last layer that was read, within 3 x 3 cells round the
+    column's joint; the mean over all people and frames.
+
+    Args:
+        path: The ``.csv`` file; the picture lies beside it.
+        stride: Crop pixels per cell of the attention grid.
+    """
+
+    def __init__(self, path: Path, stride: int) -> None:
+        self.path = path
+        self.stride = stride
+        self.total = np.zeros((len(KEYPOINTS), len(KEYPOINTS)))
+        self.people = 0
+
+    def write(self, result: Result) -> None:
+        """Add the people of one frame."""
+        if result.attention is not None and len(result.poses):
+            self.total += summarise(result, self.stride).joints.sum(axis=0)
+            self.people += len(result.poses)
+
+    def close(self, complete: bool) -> None:
+        """Write both files, or none."""
+        if complete:
+            mean = self.total / max(self.people, 1)
+            write_text(self.path, _table(mean))
+            _plot(self.path.with_suffix(".png"), mean, self.people)
+
+
+def _table(mean: np.ndarray[Any, Any]) -> str:
+    """CSV with the names of the keypoints on both sides."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["keypoint", *KEYPOINTS])
+    writer.writerows([name, *(f"{value:.6f}" for value in row)] for name, row in zip(KEYPOINTS, mean, strict=True))
+    return text.getvalue()
+
+
+def _plot(path: Path, mean: np.ndarray[Any, Any], people: int) -> None:
+    """The table as colours."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = [name.replace("_", " ") for name in KEYPOINTS]
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    drawing = axes.imshow(mean, cmap="inferno", vmin=0)
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("leans on")
+    axes.set_title(f"share of attention, mean of {people} people")
+    figure.colorbar(drawing)
+    try:
+        figure.savefig(part_path(path), format="png", dpi=150)
+        publish(path)
+    finally:
+        discard(path)

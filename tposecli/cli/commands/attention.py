@@ -1,0 +1,61 @@
+"""``tpose attention``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tposecli.cli.options import common as shared
+from tposecli.cli.options.attention import attention_keypoints, attention_layer, attention_threshold
+from tposecli.cli.options.settings import figure_settings_of
+
+
+def point(value: str) -> tuple[float, float]:
+    """A position from ``X,Y``."""
+    try:
+        x, y = (float(number) for number in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no position; write X,Y in pixels: 320,118") from None
+    return x, y
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--output", "-o", type=shared.FILE, required=True, help="Figure to write: .pdf, .png or .svg.")
+@click.option("--person", type=click.IntRange(0), default=0, show_default=True, help="Which person, largest first.")
+@click.option(
+    "--keypoints",
+    "attention_keypoints",
+    type=attention_keypoints,
+    metavar="NAMES",
+    default="nose,left_shoulder,right_elbow,left_wrist,left_knee,right_ankle",
+    show_default=True,
+    help="A column each; or all.",
+)
+@click.option("--point", "points", type=point, metavar="X,Y", multiple=True, help="A column for any position, pixels.")
+@click.option("--layer", "attention_layer", type=attention_layer, metavar="LAYER", default="all", show_default=True)
+@click.option(
+    "--mode", "attention_mode", type=click.Choice(["dependency", "influence"]), default="dependency", show_default=True
+)
+@click.option("--threshold", "attention_threshold", type=attention_threshold, metavar="T", default="0")
+@click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
+@shared.size_option
+@shared.model_options
+@shared.detector_options
+def attention(image: Path, output: Path, person: int, points: tuple[tuple[float, float], ...], **options: Any) -> None:
+    """Show what each layer looked at for each keypoint of one person, as a figure for print.
+
+    \b
+    tpose attention photo.jpg -o why.pdf --keypoints left_wrist,nose --person 1
+    """
+    from tposecli.cli.watchers import watcher
+    from tposecli.pipeline.attention_figure import FigureJob, make_figure
+
+    watcher(quiet=False, log_json=False)
+    keypoints = options["attention_keypoints"]
+    if keypoints == "strongest":
+        raise click.BadParameter("name the keypoints, or write all", param_hint="--keypoints")
+    people = make_figure(FigureJob(image, output, person, keypoints, points), figure_settings_of(options))
+    click.echo(f"{output}: person {person} of {people}", err=True)

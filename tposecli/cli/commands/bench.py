@@ -1,0 +1,116 @@
+"""``tpose bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tposecli.cli.options import common as shared
+from tposecli.models.catalog import CATALOG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tposecli.lab.bench.job import BenchJob, Part
+
+Word = TypeVar("Word")
+
+PARTS: tuple[Part, ...] = ("ceilings", "nets", "attention", "stages", "video", "growth")
+
+
+class Words(click.ParamType[tuple[Any, ...]]):
+    """Values between commas."""
+
+    name = "list"
+
+    def __init__(self, convert: Callable[[str], Any] = str) -> None:
+        self._convert = convert
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Take a tuple as it is, and split a string."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            words = tuple(self._convert(word.strip()) for word in value.split(",") if word.strip())
+        except ValueError:
+            words = ()
+        if not words:
+            self.fail(f"{value!r} is no list; write values between commas", param, ctx)
+        return words
+
+
+def count(word: str) -> int:
+    """A whole number above 0."""
+    number = int(word)
+    if number < 1:
+        raise ValueError(word)
+    return number
+
+
+@click.command()
+@click.argument("video", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--synthetic", is_flag=True, help="Use a rendered clip of 720p; so does naming no video.")
+@click.option(
+    "--only", type=click.Choice(PARTS), multiple=True, help="Measure just this; may be repeated.  [all of them]"
+)
+@click.option("--models", type=Words(), default="auto", show_default=True, help="Names between commas, or all.")
+@click.option("--batches", type=Words(count), default="1,8", show_default=True, help="Crops in one forward.")
+@click.option("--precisions", type=Words(), default="auto", show_default=True, help="Of fp32, bf16, fp16.")
+@click.option("--backends", type=Words(), default="auto", show_default=True, help="Of torch, compile, onnx, openvino.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Measurements of each thing.")
+@click.option("--people", type=click.IntRange(1), default=3, show_default=True, help="In the rendered clip.")
+@click.option("--frames", type=click.IntRange(1), default=48, show_default=True, help="Of the video that are used.")
+@click.option("--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' way.")
+@click.option("--json", type=shared.OUTPUT, help="Write the tables as JSON.")
+@click.option("--plot", type=shared.OUTPUT, help="Draw them: .png, .svg or .pdf.")
+@shared.overwrite_option
+def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
+    """Measure how fast it is here: nets, stages, whole runs, and what the machine allows at most.
+
+    Everything is warmed up first, then measured round by round, one thing after the other, so that whatever else the
+    machine does meets all alike: ratios stand where absolute figures do not. Tables go to standard output.
+
+    \b
+    tpose bench
+    tpose bench match.mp4 --only stages --only video
+    tpose bench --only nets --models all --batches 1,8 --precisions fp32,bf16 --plot nets.png
+    """
+    from tposecli.lab.bench.report import save
+    from tposecli.lab.bench.run import run
+
+    if synthetic and video is not None:
+        raise click.UsageError("--synthetic takes no VIDEO; name one of them")
+    _check(options)
+    report = run(_job(video, options), lambda what: click.echo(f"measuring {what}", err=True), click.echo)
+    if options["json"] is not None:
+        save(options["json"], report)
+    if options["plot"] is not None:
+        from tposecli.lab.bench.plot import plot
+
+        plot(options["plot"], report)
+
+
+def _check(options: shared.Options) -> None:
+    """Find out before minutes are spent whether the outputs can be written."""
+    from tposecli.utils.files import check_output
+
+    for path in (options["json"], options["plot"]):
+        if path is not None:
+            check_output(path, options["overwrite"])
+
+
+def _job(video: Path | None, options: shared.Options) -> BenchJob:
+    from tposecli.lab.bench.job import BenchJob
+
+    models = options["models"]
+    return BenchJob(
+        video=video,
+        parts=options["only"] or PARTS,
+        models=tuple(spec.name for spec in CATALOG) if models == ("all",) else models,
+        **{name: options[name] for name in ("batches", "precisions", "backends", "device", "rounds")},
+        **{name: options[name] for name in ("people", "frames", "baseline")},
+        command=shared.command_line(),
+    )

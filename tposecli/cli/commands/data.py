@@ -1,0 +1,140 @@
+"""``tpose data``: gets public data sets and looks whether they are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tposecli.cli.options import common as shared
+
+if TYPE_CHECKING:
+    from tposecli.hub.datasets.get import DataJob, Step
+
+NAMES = ("val2017", "train2017", "test2017", "test-dev2017")
+
+folder_option = click.option(
+    "--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Folder of COCO's layout."
+)
+
+
+@click.group()
+def data() -> None:
+    """Get the data that `tpose eval` and `tpose train` read, and check it.
+
+    \b
+    data/coco/annotations/person_keypoints_val2017.json
+    data/coco/images/val2017/000000000139.jpg ...
+    data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json
+    """
+
+
+@data.command()
+@click.argument("sets", nargs=-1, required=True, type=click.Choice(NAMES), metavar="SET...")
+@folder_option
+@click.option("--keep-archives", is_flag=True, help="Leave the zip files in DATA_DIR/archives once they are unpacked.")
+@click.option("--dry-run", is_flag=True, help="Say what it would take, and stop.")
+@click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
+@shared.reporting_options
+def coco(
+    sets: tuple[str, ...],
+    data_dir: Path,
+    keep_archives: bool,
+    dry_run: bool,
+    offline: bool,
+    quiet: bool,
+    log_json: bool,
+) -> None:
+    """Download COCO's official archives and unpack what pose estimation needs of them.
+
+    SET is val2017, train2017, test2017 or test-dev2017. What it takes is said first. A run that was stopped goes on
+    when the same command is given again. Archives are compared with their SHA-256, files with their CRC. Mirrors of
+    TPOSE_MIRRORS are asked first (ADDRESS/val2017.zip), and an archive that you put into DATA_DIR/archives is not
+    downloaded.
+    """
+    from tposecli.cli.download_bar import bar
+    from tposecli.cli.watchers import watcher
+    from tposecli.hub.datasets.get import PATIENCE, DataJob, get, plan
+    from tposecli.hub.download.download import Downloads
+
+    watcher(quiet, log_json)
+    downloads = Downloads(offline, PATIENCE, bar(quiet, log_json))
+    job = DataJob(sets, data_dir, keep_archives, downloads, bar(quiet, log_json, "unpack"))
+    steps = plan(job)
+    if not quiet:
+        click.echo("\n".join(_takes(job, steps)))
+    if steps and not dry_run:
+        get(job, steps)
+    if not quiet:
+        for line in _lines(data_dir, sets, everything=not dry_run):
+            click.echo(line)
+
+
+@data.command()
+@click.argument("sets", nargs=-1, type=click.Choice(NAMES), metavar="[SET]...")
+@folder_option
+@click.pass_context
+def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
+    """Say what is there and what is missing; exit status 1 if anything is.
+
+    Without a SET: those of which something is there, else val2017.
+    """
+    from tposecli.hub.datasets.check import check_set, present_sets
+
+    found = {f: None for name in sets or present_sets(data_dir) or NAMES[:1] for f in check_set(data_dir, name)}
+    for finding in found:
+        click.echo(finding.line)
+    ctx.exit(int(any(finding.remedy for finding in found)))
+
+
+@data.command()
+@click.argument("annotations", type=shared.FILE)
+@click.argument("opinions", type=shared.FILE)
+@click.option("-o", "--output", type=shared.FILE, required=True, help="The new annotation file.")
+def relabel(annotations: Path, opinions: Path, output: Path) -> None:
+    """Improve annotations with another model's keypoints.
+
+    OPINIONS are COCO results for the images of ANNOTATIONS, one person an image (as in Leeds Sports Poses). Faces and
+    hidden joints that nobody annotated are added; sides of arms and legs that were mixed up are set right. Annotated
+    joints are never moved.
+    """
+    from tposecli.training.relabel import relabel_file
+
+    for what, count in relabel_file(annotations, opinions, output).most_common():
+        click.echo(f"{count:7d}  {what}")
+
+
+def _takes(job: DataJob, steps: Sequence[Step]) -> list[str]:
+    """What is to be done, and how much it is."""
+    from tposecli.hub.datasets.get import peak
+    from tposecli.hub.download.download import free_bytes
+
+    if not steps:
+        return [f"{', '.join(job.sets)}: nothing is to be downloaded"]
+    lines = [f"{job.archive(step.archive)}: {_amount(step)}" for step in steps]
+    fetched, kept = sum(step.to_fetch for step in steps), sum(step.to_write for step in steps)
+    return [
+        *lines,
+        f"in all {fetched / 1e9:.2f} GB to download; {peak(steps, job.keep_archives) / 1e9:.2f} GB of disk at most "
+        f"while it works, about {kept / 1e9:.2f} GB of them files that stay; {free_bytes(job.folder) / 1e9:.2f} GB "
+        "are free",
+    ]
+
+
+def _amount(step: Step) -> str:
+    """What one archive takes."""
+    fetched = f"{step.to_fetch / 1e6:.1f} MB to download" if step.to_fetch else "already there"
+    begun = f" (the rest of {step.archive.size / 1e6:.1f} MB)" if 0 < step.to_fetch < step.archive.size else ""
+    return f"{fetched}{begun}, about {step.to_write / 1e6:.1f} MB to unpack from it"
+
+
+def _lines(folder: Path, sets: Sequence[str], everything: bool) -> list[str]:
+    """What is there now; before anything is done only what no download brings: published detections."""
+    from tposecli.hub.datasets.check import check_set
+    from tposecli.hub.datasets.coco import detections_file
+
+    by_hand = {detections_file(folder, name) for name in sets}
+    found = {finding: None for name in sets for finding in check_set(folder, name)}
+    return [finding.line for finding in found if everything or finding.path in by_hand]

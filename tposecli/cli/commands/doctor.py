@@ -1,0 +1,76 @@
+"""``tpose doctor``."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from tposecli.cli.config import DEFAULT_FILE, PREFIX, read_config, variables
+
+if TYPE_CHECKING:
+    from tposecli.cli.diagnostics import Finding
+
+NOT_OPTIONS = ("TPOSE_HOME", "TPOSE_OFFLINE", "TPOSE_MIRRORS", "TPOSE_CONFIG")
+"""Variables with a meaning of their own."""
+
+CREDENTIALS = re.compile(r"//[^/@\s]*@")
+"""User and password in an address; what is shown here is sent to others."""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, /, as_json: bool) -> None:
+    """Show versions, devices, codecs, cache and weights, and what would be chosen and why.
+
+    Lines that begin with ! name what most runs will miss. The exit status is 0 whatever is found.
+    """
+    from tposecli.cli import diagnostics as examination
+
+    findings = [*examination.examine(), *_settings(ctx.find_root().command)]
+    if as_json:
+        click.echo(json.dumps(examination.as_json(findings), indent=1))
+        return
+    for line in _lines(findings):
+        click.echo(line)
+
+
+def _settings(root: click.Command) -> list[Finding]:
+    """The file of options and the environment, as far as they are there."""
+    from tposecli.cli.diagnostics import Finding
+
+    found = []
+    if DEFAULT_FILE.is_file():
+        try:
+            keys = ", ".join(read_config(DEFAULT_FILE, root)) or "nothing"
+            found.append(Finding("settings", str(DEFAULT_FILE), "read", f"sets {keys}"))
+        except click.UsageError as error:
+            found.append(Finding("settings", str(DEFAULT_FILE), "wrong", error.message, good=False))
+    else:
+        found.append(Finding("settings", str(DEFAULT_FILE), "none", "in this folder"))
+    known = {*variables(root), *NOT_OPTIONS}
+    for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_")):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        note = "" if name in known else f"means nothing{hint}"
+        value = CREDENTIALS.sub("//", os.environ[name])
+        found.append(Finding("settings", name, value, note, good=name in known))
+    return found
+
+
+def _lines(findings: list[Finding]) -> list[str]:
+    """Sections of aligned lines."""
+    width = max(len(finding.name) for finding in findings)
+    lines, section = [], ""
+    for finding in findings:
+        if finding.section != section:
+            lines += ([""] if section else []) + [finding.section]
+            section = finding.section
+        note = f"  ({finding.note})" if finding.note else ""
+        lines.append(f"{' ' if finding.good else '!'} {finding.name:<{width}}  {finding.value}{note}")
+    return lines

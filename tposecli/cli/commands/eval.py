@@ -1,0 +1,112 @@
+"""``tpose eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tposecli.cli.options import common as shared
+
+if TYPE_CHECKING:
+    from tposecli.evaluation.coco.job import DataChoice, EvalJob
+
+data_options = shared.together(
+    click.option("--coco", metavar="SET", help="Set in the authors' layout: val2017, test-dev2017 ...  [val2017]"),
+    click.option("--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Its folder."),
+    click.option("--annotations", type=shared.FILE, help="COCO keypoint file of another set."),
+    click.option("--images", type=shared.OUTPUT, help="Folder, or zip, of that set's pictures."),
+    click.option("--sigmas", metavar="S,S,...", help="OKS constants, one a keypoint.  [the file's own, else COCO's]"),
+    click.option("--limit", type=click.IntRange(1), help="At most so many images: the first ones."),
+    click.option("--seed", type=click.IntRange(0), help="With --limit: draw the images at random."),
+)
+
+run_options = shared.together(
+    click.option("--boxes", metavar="WHICH", help="detections (default), gt, detector, or a file of detections."),
+    click.option("--detector", default="auto", show_default=True, help="What --boxes detector stands for."),
+    click.option("--det-score", type=click.FloatRange(0, 1), help="Boxes of a lower score go.  [detector's own]"),
+    shared.trust_option,
+    click.option("--results", "scored", type=shared.FILE, help="Score this file of results instead of running a net."),
+    shared.net_options,
+    click.option("--flip-test/--no-flip-test", default=True, show_default=True, help="Average with the mirrored crop."),
+    click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
+    click.option("--strict", is_flag=True, help="Whatever is wrong with the inputs is an error."),
+)
+
+file_options = shared.together(
+    click.option("--out", type=shared.FILE, help="Results in the authors' schema, or .zip for the test server."),
+    click.option("--report", type=shared.FILE, help="All that was found out, as .json or .md."),
+    click.option("--plots", type=shared.FOLDER, help="Folder for precision-recall and OKS pictures (Matplotlib)."),
+    click.option("--overwrite", is_flag=True, help="Replace outputs, and an unfinished run of other options."),
+    click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with an unfinished run."),
+)
+
+
+@click.command("eval")
+@data_options
+@run_options
+@file_options
+@shared.reporting_options
+@click.pass_context
+def evaluate(ctx: click.Context, /, **options: Any) -> None:
+    """Measure a model on COCO keypoints as the authors do, or score a file of results.
+
+    A run that was interrupted goes on when the same command is given again.
+
+    \b
+    tpose eval --coco val2017 --data-dir data/coco --model transpose-r-a4
+    tpose eval --coco val2017 --boxes gt --out results.json --report report.md
+    tpose eval --annotations val.json --images photos/ --boxes detector
+    tpose eval --results results.json
+    """
+    from tposecli.cli.watchers import exit_status, watcher
+    from tposecli.evaluation.coco.report import text
+    from tposecli.evaluation.coco.run import run_eval
+
+    report = run_eval(_job(options), watcher(options["quiet"], options["log_json"]))
+    click.echo(text(report))
+    ctx.exit(exit_status([report.summary]))
+
+
+def _job(options: shared.Options) -> EvalJob:
+    from tposecli.detection.factory import DetectorOptions
+    from tposecli.evaluation.coco.job import EvalJob, EvalOutputs
+
+    return EvalJob(
+        _data(options),
+        options["boxes"],
+        options["scored"],
+        shared.model_choice_of(options),
+        DetectorOptions(options["detector"], options["det_score"], trust=options["trust"]),
+        EvalOutputs(options["out"], options["report"], options["plots"], options["overwrite"], options["resume"]),
+        options["strict"],
+        shared.command_line(),
+    )
+
+
+def _data(options: shared.Options) -> DataChoice:
+    from tposecli.evaluation.coco.job import DataChoice
+
+    coco: str | None = options["coco"]
+    annotations: Path | None = options["annotations"]
+    if annotations is not None and coco is not None:
+        raise click.UsageError("--coco and --annotations are two ways to name a set; give one of them")
+    if options["seed"] is not None and options["limit"] is None:
+        raise click.UsageError("--seed draws the images of --limit; give both")
+    return DataChoice(
+        None if annotations is not None else coco or "val2017",
+        options["data_dir"],
+        annotations,
+        options["images"],
+        _sigmas(options["sigmas"]),
+        options["limit"],
+        options["seed"],
+    )
+
+
+def _sigmas(value: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if value is None else tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers", param_hint="--sigmas") from None

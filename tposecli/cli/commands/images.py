@@ -1,0 +1,47 @@
+"""``tpose images``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tposecli.cli.options import common as shared
+from tposecli.cli.options.attention import attention_options
+from tposecli.cli.options.drawing import drawing_options
+from tposecli.cli.options.encoding import view_options
+from tposecli.cli.options.settings import settings_of
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--json", type=shared.FILE, help="Poses as COCO JSON, or - for JSON lines on standard output.")
+@click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
+@click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
+@view_options
+@shared.output_options
+@shared.resume_option
+@shared.export_options
+@attention_options
+@shared.size_option
+@shared.model_options
+@shared.detector_options
+@drawing_options
+@shared.reporting_options
+@click.pass_context
+def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
+    """Find the people of pictures and their keypoints. INPUTS are files, folders, zip files or patterns.
+
+    \b
+    tpose images photos/ --json poses.json
+    tpose images 'photos/*.jpg' -o annotated/
+    """
+    from tposecli.cli.watchers import exit_status, watcher
+    from tposecli.pipeline.job import ImagesJob, Outputs
+    from tposecli.pipeline.run import run_images
+
+    job = ImagesJob(
+        inputs, Outputs(options["output"], **shared.named_outputs(options), crops=options["crops"]), recursive
+    )
+    summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"]))
+    ctx.exit(exit_status([summary]))

@@ -1,0 +1,36 @@
+"""``tpose models``."""
+
+from __future__ import annotations
+
+import click
+
+from tposecli.cli.terminal import console
+
+
+@click.command()
+def models() -> None:
+    """List the models: size, work, published accuracy, and where their weights are."""
+    from rich.table import Table
+
+    from tposecli.hub.checkpoints.resolve import locate
+    from tposecli.models.catalog import CATALOG
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for title in ("input", "params", "MACs", "AP", "AP, true boxes"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("weights", overflow="fold")
+    for spec in CATALOG:
+        height, width = spec.input_hw
+        figures = (f"{value:.1f}" if value else "-" for value in (spec.ap_detected, spec.ap_truth))
+        where = locate(spec)
+        table.add_row(
+            spec.name,
+            f"{height}x{width}",
+            f"{spec.parameters_m:.1f} M",
+            f"{spec.macs_g:.1f} G",
+            *figures,
+            str(where) if where else f"not on this machine; {spec.url}",
+        )
+    console().print(table)
+    click.echo("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")

@@ -1,0 +1,50 @@
+"""``tpose render``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tposecli.cli.options import common as shared
+from tposecli.cli.options.drawing import drawing_options, trail_options
+from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
+from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options
+from tposecli.cli.options.settings import replay_settings_of
+from tposecli.cli.options.smoothing import smoothing_options
+from tposecli.cli.options.tracking import tracking_options
+
+
+@click.command()
+@click.argument("poses", type=POSES, metavar="FILE")
+@pose_options
+@click.option("--input", "-i", "inputs", multiple=True, required=True, help="The video, or the pictures, it is of.")
+@click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; a folder for pictures.")
+@click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
+@click.option("--recursive", "-r", is_flag=True, help="Look for pictures in the folders of the folders, too.")
+@shared.replay_options
+@tracking_options
+@smoothing_options
+@encoding_options
+@view_options
+@drawing_options
+@trail_options
+@shared.reporting_options
+def render(poses: Path, output: Path, **options: Any) -> None:
+    """Draw poses on their video or pictures, tracked and smoothed, without the net.
+
+    FILE is a journal (out.mp4.poses.jsonl), COCO results or a COCO dataset, mmpose's JSON, or a folder of OpenPose's.
+
+    \b
+    tpose render out.mp4.poses.jsonl -i in.mp4 -o black.mp4 --background black --colour-by track
+    tpose render openpose_out/ -i in.mp4 -o out.mp4
+    """
+    from tposecli.cli.watchers import watcher
+    from tposecli.pipeline.job import Outputs
+    from tposecli.pipeline.rerun import RenderJob
+    from tposecli.pipeline.rerun import render as run
+
+    outputs = Outputs(output, crops=options["crops"], **shared.named_outputs(options))
+    job = RenderJob(pose_input_of(poses, options), outputs, options["another_video"], encoding_of(options))
+    run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))

@@ -1,0 +1,25 @@
+"""``tpose sample-media``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tposecli.cli.options import common as shared
+
+
+@click.command("sample-media")
+@click.argument("folder", type=shared.FOLDER)
+@click.option("--overwrite", is_flag=True, help="Replace clips and stills that are there already.")
+def sample_media(folder: Path, overwrite: bool) -> None:
+    """Render the sample clips and stills, with their exact truth as COCO JSON, into FOLDER.
+
+    Takes some minutes; the same versions of the libraries give the same files.
+
+    \b
+    tpose sample-media media/
+    """
+    from tposecli.lab.synth.sample_media import make_all
+
+    make_all(folder, overwrite, click.echo)

@@ -1,0 +1,40 @@
+"""``tpose validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tposecli.cli.options.common import FILE
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.pass_context
+def validate(ctx: click.Context, /, files: tuple[Path, ...]) -> None:
+    """Check journals and COCO files against their JSON Schema and against themselves.
+
+    The schemas lie in the package, in tposecli/formats/schemas. The exit status is 1 if anything is wrong.
+
+    \b
+    tpose validate out.mp4.poses.jsonl out.json
+    """
+    from tposecli.formats.validate import validate as check
+    from tposecli.utils.errors import InputError
+
+    wrong = 0
+    for file in files:
+        try:
+            verdict = check(file)
+        except InputError as error:
+            click.echo(str(error), err=True)
+            wrong += 1
+            continue
+        for problem in verdict.problems:
+            click.echo(f"{file}: {problem}", err=True)
+        counts = ", ".join(f"{count} {what}" for what, count in verdict.counts.items())
+        state = f"{verdict.wrong} problems" if verdict.wrong else "valid"
+        click.echo(f"{file}: {verdict.kind}, {state}{f'; {counts}' if counts else ''}")
+        wrong += verdict.wrong
+    ctx.exit(1 if wrong else 0)

@@ -1,0 +1,109 @@
+"""``tpose video``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tposecli.cli.options import common as shared
+from tposecli.cli.options.attention import attention_options
+from tposecli.cli.options.drawing import drawing_options, trail_options
+from tposecli.cli.options.encoding import encoding_of, encoding_options, medium, reading_options, view_options
+from tposecli.cli.options.settings import settings_of
+from tposecli.cli.options.smoothing import smoothing_options
+from tposecli.cli.options.tracking import tracking_options
+
+if TYPE_CHECKING:
+    from tposecli.pipeline.job import VideoJob
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=medium)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Video to write (.mp4 .mov .mkv .webm .gif .avi), pictures (%06d.png), or - for MP4 on standard output; for "
+    "several inputs a folder.",
+)
+@click.option(
+    "--json",
+    type=click.Path(path_type=Path),
+    help="Poses as COCO JSON, or - for JSON lines on standard output; for several inputs a folder.",
+)
+@tracking_options
+@smoothing_options
+@encoding_options
+@view_options
+@shared.output_options
+@shared.resume_option
+@shared.export_options
+@attention_options
+@reading_options
+@shared.size_option
+@shared.window_options
+@shared.model_options
+@shared.detector_options
+@drawing_options
+@trail_options
+@shared.reporting_options
+@click.pass_context
+def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any) -> None:
+    """Find the people of videos and their keypoints; write annotated videos and JSON.
+
+    INPUTS are files, addresses (http, https, rtsp, ...), numbers of cameras, - for standard input, pictures by a
+    pattern (%06d.png) or in a zip file.
+
+    \b
+    tpose video walk.mp4 -o walk_pose.mp4 --json walk.json
+    tpose video a.mp4 b.mp4 -o results/
+    ffmpeg -i in.avi -f matroska - | tpose video - -o - | ffplay -
+    """
+    from tposecli.cli.watchers import exit_status, watcher
+    from tposecli.pipeline.run import run_videos
+
+    jobs = _jobs(inputs, options)
+    summaries = run_videos(jobs, settings_of(options), watcher(options["quiet"], options["log_json"]))
+    ctx.exit(exit_status(summaries))
+
+
+def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[VideoJob]:
+    """One job for each input; several share folders, in which each file takes its input's name."""
+    from tposecli.pipeline.job import Outputs, VideoJob
+    from tposecli.sources.locations import stem
+
+    window, encoding = shared.window_of(options), encoding_of(options)
+    several = len(inputs) > 1
+
+    def place(option: str, path: Path | str, extension: str) -> Path | None:
+        given: Path | None = options[option]
+        if several and given == Path("-"):
+            raise click.UsageError(f"--{option} -: standard output takes one input; run them one at a time")
+        shared_folder = several or (extension and given is not None and given.is_dir())
+        return given / f"{stem(path)}{extension}" if given is not None and shared_folder else given
+
+    def outputs(path: Path | str) -> Outputs:
+        files = {name: place(name, path, extension) for name, extension in shared.EXPORTS.items()}
+        files |= {"attention": place("attention", path, ""), "crops": place("crops", path, "")}
+        files["attention_matrix"] = place("attention_matrix", path, ".csv")
+        return Outputs(place("output", path, ".mp4"), **files)
+
+    reading = options["stream"], options["input_fps"]
+    jobs = [VideoJob(path, outputs(path), window, encoding, *reading) for path in inputs]
+    _refuse_clashes(jobs)
+    return jobs
+
+
+def _refuse_clashes(jobs: list[VideoJob]) -> None:
+    """Two inputs must not write one file, and no output may be an input."""
+    inputs = {job.input.resolve() for job in jobs if isinstance(job.input, Path)}
+    taken: set[Path] = set()
+    for job in jobs:
+        for output in job.outputs.files:
+            if output.resolve() in inputs:
+                raise click.UsageError(f"{output} is an input; choose another output")
+            if output.resolve() in taken:
+                raise click.UsageError(f"two inputs would both be written to {output}; run them one at a time")
+            taken.add(output.resolve())

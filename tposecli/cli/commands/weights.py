@@ -1,0 +1,106 @@
+"""``tpose weights``: what the models need, got, checked and put in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tposecli.cli.download_bar import bar
+from tposecli.cli.terminal import console
+
+
+@click.group()
+def weights() -> None:
+    """List, download and check weights.
+
+    They are kept in the folder TPOSE_HOME, by default the platform's cache folder. TPOSE_MIRRORS holds addresses of
+    mirrors, separated by commas, which are tried before the publishers' own. Proxies are those of HTTPS_PROXY.
+    """
+
+
+@weights.command("list")
+def list_() -> None:
+    """List all weights, here or not.
+
+    The table has a row for each model and for what else is in the cache.
+
+    \b
+    pinned    the digest is published and checked at every use
+    recorded  the digest of the first use is, and the file is compared with it
+    new       not used yet
+    """
+    from rich.table import Table
+
+    from tposecli.hub.checkpoints.inventory import inventory
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("model", "size", "digest"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "size" else "left")
+    table.add_column("file", overflow="fold")
+    for item in inventory():
+        table.add_row(*item.row())
+    console().print(table)
+
+
+@weights.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--force", is_flag=True, help="Download anew, and trust what comes: the recorded digest is forgotten.")
+@click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> None:
+    """Download weights into the cache. NAME is a model of `tpose models`, yolo:NAME or torchvision:NAME.
+
+    A download that was cut goes on where it stopped.
+    """
+    from tposecli.cli.watchers import watcher
+    from tposecli.detection.remote_models import find_published
+    from tposecli.hub.checkpoints import inventory
+    from tposecli.hub.download.download import Downloads
+
+    watcher(quiet, log_json=False)
+    downloads = Downloads(offline, bar=bar(quiet, log_json=False))
+    for name in names:
+        found = inventory.pull(find_published(name), downloads, anew=force)
+        if not quiet:
+            click.echo(found)
+
+
+@weights.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.pass_context
+def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Check digests; exit status 1 if one is wrong.
+
+    Without a NAME all weights on this machine are checked.
+    """
+    from tposecli.detection.remote_models import find_published
+    from tposecli.hub.checkpoints.inventory import present, verify_all
+
+    reports = verify_all([present(find_published(name)) for name in names] or None)
+    for report in reports:
+        click.echo(report.line, err=not report.right)
+    ctx.exit(int(not all(report.right for report in reports)))
+
+
+@weights.command()
+@click.argument("name")
+def path(name: str) -> None:
+    """Print the file; exit status 1 if it is absent."""
+    from tposecli.detection.remote_models import find_published
+    from tposecli.hub.checkpoints.inventory import present
+
+    click.echo(present(find_published(name)))
+
+
+@weights.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--model", help="Whose weights they are, where the file's name does not say it.")
+@click.option("--replace", is_flag=True, help="Put it in the place of the one that is there, and trust it from now on.")
+def add(file: Path, model: str | None, replace: bool) -> None:
+    """Copy FILE to where its model finds it."""
+    from tposecli.detection.remote_models import find_published, published_as
+    from tposecli.hub.checkpoints.inventory import add_file
+
+    remote = find_published(model) if model else published_as(file)
+    click.echo(f"{remote.label}: {add_file(file, remote, replace)}")

@@ -1,0 +1,234 @@
+"""What this machine offers, and what the program would choose: for bug reports and for the puzzled.
+
+Nothing here may fail because something is missing: what cannot be found out is said so.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Final, Literal
+
+from tposecli import __version__
+from tposecli.utils.errors import TposeError
+from tposecli.utils.system import cores, processor
+
+PACKAGES: Final = {
+    "torch": "runs the nets",
+    "numpy": "",
+    "opencv-python": "pictures and drawing",
+    "av": "video",
+    "click": "",
+    "rich": "",
+    "scipy": "tracking",
+    "safetensors": "",
+    "faster-coco-eval": "tpose eval",
+    "torchvision": "only for --detector torchvision:NAME",
+    "ultralytics": "only for --detector yolo:NAME (AGPL-3.0)",
+    "openvino": "only for --backend openvino",
+    "onnxruntime": "only for --backend onnx",
+    "pyarrow": "only for --parquet",
+    "jsonschema": "only for tpose validate",
+    "matplotlib": "only for figures",
+}
+"""What is looked for, and what it is for."""
+
+ENCODERS: Final = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus")
+DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        section: Under which heading it stands.
+        name: What it is.
+        value: What was found, as text.
+        note: What it means.
+        good: False where something that most runs need is missing or wrong.
+    """
+
+    section: str
+    name: str
+    value: str
+    note: str = ""
+    good: bool = True
+
+
+def examine() -> list[Finding]:
+    """Everything, in the order in which it is shown."""
+    return [*_versions(), *_devices(), *_codecs(), *_places(), *_weights(), *_choices()]
+
+
+def as_json(findings: list[Finding]) -> dict[str, Any]:
+    """Findings by section and name, and whether all is good."""
+    sections: dict[str, Any] = {}
+    for finding in findings:
+        fields = asdict(finding)
+        sections.setdefault(fields.pop("section"), {})[fields.pop("name")] = fields
+    return {"good": all(finding.good for finding in findings), **sections}
+
+
+def _versions() -> list[Finding]:
+    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    found = [
+        Finding("versions", "tposecli", __version__),
+        Finding("versions", "python", sys.version.split()[0], system),
+    ]
+    for name, purpose in PACKAGES.items():
+        optional = purpose.startswith("only")
+        try:
+            found.append(Finding("versions", name, metadata.version(name), purpose))
+        except metadata.PackageNotFoundError:
+            if name == "opencv-python" and _opencv() is not None:
+                found.append(Finding("versions", name, str(_opencv()), "another build of OpenCV"))
+                continue
+            found.append(Finding("versions", name, "not installed", purpose, good=optional))
+    return found
+
+
+def _opencv() -> str | None:
+    """The version of OpenCV, whichever package it came in."""
+    try:
+        import cv2
+    except (ImportError, OSError):
+        return None
+    return str(cv2.__version__)
+
+
+def _devices() -> list[Finding]:
+    found = [Finding("devices", "cpu", f"{cores()} cores", processor())]
+    try:
+        import torch
+
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            memory = f"{facts.total_memory / 2**30:.0f} GiB, compute capability {facts.major}.{facts.minor}"
+            found.append(Finding("devices", f"cuda:{index}", facts.name, memory))
+        if not torch.cuda.is_available():
+            built = (
+                f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without it"
+            )
+            found.append(Finding("devices", "cuda", "none", built))
+        if torch.backends.mps.is_available():
+            found.append(Finding("devices", "mps", "Metal"))
+    except (ImportError, OSError, RuntimeError) as error:
+        found.append(Finding("devices", "torch", "does not work", str(error), good=False))
+    return found
+
+
+def _codecs() -> list[Finding]:
+    try:
+        import av
+    except (ImportError, OSError) as error:
+        return [Finding("codecs", "av", "does not work", str(error), good=False)]
+    library = ".".join(map(str, av.library_versions.get("libavcodec", ("?",))))
+    found = [Finding("codecs", "libavcodec", library)]
+    modes: tuple[tuple[str, Literal["r", "w"], tuple[str, ...]], ...]
+    modes = ("encoder", "w", ENCODERS), ("decoder", "r", DECODERS)
+    for kind, mode, names in modes:
+        for name in names:
+            needed = name in ("libx264", "h264")
+            try:
+                av.Codec(name, mode)
+                found.append(Finding("codecs", f"{kind} {name}", "yes"))
+            except (av.FFmpegError, ValueError):
+                found.append(Finding("codecs", f"{kind} {name}", "no", good=not needed))
+    return found
+
+
+def _places() -> list[Finding]:
+    from tposecli.hub.checkpoints.resolve import cache_dir
+    from tposecli.hub.download.download import offline_by_environment
+
+    cache = cache_dir()
+    origin = "TPOSE_HOME" if os.environ.get("TPOSE_HOME") else "the platform's own; TPOSE_HOME sets another"
+    there = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    free = f"{shutil.disk_usage(there).free / 1e9:.0f} GB free"
+    writable = os.access(there, os.W_OK) and there.is_dir()
+    state = ("can be written" if cache.exists() else "will be made") if writable else "cannot be written"
+    offline = offline_by_environment()
+    return [
+        Finding("places", "cache", str(cache), f"{origin}; {state}, {free}", good=writable),
+        Finding(
+            "places", "network", "off" if offline else "allowed", "TPOSE_OFFLINE" if offline else "--offline forbids it"
+        ),
+    ]
+
+
+def _weights() -> list[Finding]:
+    from tposecli.detection.factory import BUNDLED_WEIGHTS
+    from tposecli.hub.checkpoints.inventory import inventory
+    from tposecli.hub.checkpoints.resolve import bundled_file
+
+    found = []
+    detector = bundled_file(BUNDLED_WEIGHTS)
+    where = str(detector) if detector else "missing"
+    found.append(Finding("weights", "person detector", where, "comes with the program", good=detector is not None))
+    try:
+        items = inventory()
+    except (OSError, TposeError) as error:
+        return [*found, Finding("weights", "cache", "cannot be read", str(error), good=False)]
+    for item in items:
+        name = item.model if item.model != "-" else item.file
+        if item.path is not None:
+            found.append(Finding("weights", name, str(item.path), f"{item.path.stat().st_size / 1e6:.1f} MB"))
+        elif item.url:
+            found.append(Finding("weights", name, "not here", f"tpose weights pull {name}"))
+        else:
+            found.append(Finding("weights", name, "missing", "install the package again", good=False))
+    return found
+
+
+def _choices() -> list[Finding]:
+    """What ``auto`` stands for."""
+    found = []
+    try:
+        from tposecli.inference.runtime import Runtime
+
+        runtime = Runtime.resolve().settled("torch")
+        why = {"cpu": "no CUDA and no Metal device", "cuda": "the first CUDA device", "mps": "there is a Metal device"}
+        found += [
+            Finding("choices", "--device", str(runtime.device), why[runtime.device.type]),
+            Finding("choices", "--precision", runtime.precision, _why_precision(runtime.precision)),
+            Finding("choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.device.type}"),
+        ]
+        if runtime.device.type == "cpu":
+            from tposecli.inference.backends.autotune import FILE, tuning
+
+            found.append(Finding("choices", "--threads", str(tuning().threads), f"measured once; kept in {FILE}"))
+    except (ImportError, OSError, RuntimeError, TposeError) as error:
+        found.append(Finding("choices", "--device", "none", str(error), good=False))
+    return [*found, _model_choice(), _detector_choice()]
+
+
+def _why_precision(precision: str) -> str:
+    if precision == "fp32":
+        return "as exact as the authors' own"
+    return f"this device multiplies {precision} faster; tpose eval and attention stay in fp32"
+
+
+def _model_choice() -> Finding:
+    from tposecli.hub.checkpoints.resolve import locate
+    from tposecli.hub.download.download import offline_by_environment
+    from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, find_spec
+
+    if locate(find_spec(AUTO_OFFICIAL)) is not None:
+        return Finding("choices", "--model", AUTO_OFFICIAL, "its official weights are in the cache")
+    why = "the network is off" if offline_by_environment() else "unless they can be downloaded when a run begins"
+    note = f"the weights of {AUTO_OFFICIAL} are not here, {why}"
+    return Finding("choices", "--model", AUTO_BUNDLED, note, good=locate(find_spec(AUTO_BUNDLED)) is not None)
+
+
+def _detector_choice() -> Finding:
+    from tposecli.detection.factory import BUNDLED_WEIGHTS
+    from tposecli.hub.checkpoints.resolve import bundled_file
+
+    if bundled_file(BUNDLED_WEIGHTS) is None:
+        return Finding("choices", "--detector", "none", f"{BUNDLED_WEIGHTS} is missing; install again", good=False)
+    return Finding("choices", "--detector", "bundled", "needs no other package; yolo:NAME finds more people")

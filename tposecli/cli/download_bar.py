@@ -1,0 +1,63 @@
+"""How downloads and unpacking are shown: a bar on standard error, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tposecli.hub.download.download import Bar
+
+EVERY_S: Final = 1.0
+"""Seconds between two JSON lines."""
+
+
+def bar(quiet: bool, log_json: bool, verb: str = "download") -> Bar:
+    """What suits the options; ``verb`` is what is done to the file."""
+    from tposecli.hub.download.download import no_bar
+
+    if log_json:
+        return partial(_json_lines, verb)
+    return no_bar if quiet else partial(_terminal, verb)
+
+
+@contextmanager
+def _terminal(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar that goes away when the transfer ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    progress = Progress(
+        *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+    with progress:
+        task = progress.add_task(f"{verb}ing {label}", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def _json_lines(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """An event about once a second, and one at the end."""
+    told = time.perf_counter()
+    last = 0
+
+    def emit() -> None:
+        event = {"event": verb, "file": label, "done_bytes": last, "total_bytes": total}
+        sys.stderr.write(json.dumps(event) + "\n")
+        sys.stderr.flush()
+
+    def tell(done: int) -> None:
+        nonlocal told, last
+        last = done
+        if time.perf_counter() - told >= EVERY_S:
+            told = time.perf_counter()
+            emit()
+
+    yield tell
+    emit()

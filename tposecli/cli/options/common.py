@@ -1,0 +1,222 @@
+"""Options that several commands share, and the values they become. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tposecli.models.catalog import CATALOG
+
+if TYPE_CHECKING:
+    from tposecli.detection.factory import DetectorOptions
+    from tposecli.hub.download.download import Downloads
+    from tposecli.pipeline.job import ModelChoice
+    from tposecli.sources import Window
+
+_ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Options = dict[str, Any]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+OUTPUT = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def seconds(value: str) -> float:
+    """A time in seconds from ``12.5``, ``01:12.5`` or ``00:01:12.5``."""
+    try:
+        parts = [float(part) for part in value.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
+        raise click.BadParameter(f"{value!r} is no time; write seconds (12.5) or HH:MM:SS (00:01:12.5)")
+    return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for many options, listed in their order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+net_options = together(
+    click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
+    click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
+    click.option(
+        "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps; several: cuda:0,cuda:1."
+    ),
+    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    click.option(
+        "--backend",
+        type=click.Choice(["auto", "torch", "compile", "onnx", "openvino"]),
+        default="auto",
+        show_default=True,
+        help="What runs the net; auto: OpenVINO once it has been used for this model, else torch.",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="Of the net on a CPU.  [as many as make it faster]"),
+    click.option("--batch-size", default="auto", show_default=True, help="Crops given to the net at once, or auto."),
+)
+
+model_options = together(
+    net_options,
+    click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work."),
+    click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
+)
+
+trust_option = click.option(
+    "--trust", is_flag=True, help="Let the file of yolo:PATH run code: it is from somebody you know."
+)
+
+detector_options = together(
+    click.option(
+        "--detector",
+        default="auto",
+        show_default=True,
+        help="auto, bundled, boxes:FILE, full-frame, yolo:NAME_OR_PATH or torchvision:NAME.",
+    ),
+    click.option("--det-score", type=click.FloatRange(0, 1), help="Boxes of a lower score go.  [detector's own]"),
+    click.option("--det-nms", type=click.FloatRange(0, 1), help="IoU above which the weaker box goes."),
+    click.option("--det-size", type=click.IntRange(64), help="Longer side of the picture the detector sees, pixels."),
+    click.option(
+        "--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame only."
+    ),
+    click.option("--max-people", type=click.IntRange(1), help="At most so many people a frame, best first."),
+    trust_option,
+    click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
+)
+
+json_format_option = click.option(
+    "--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True
+)
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on with a run that was interrupted; what is finished is left alone."
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+
+output_options = together(
+    json_format_option,
+    click.option("--attention", type=OUTPUT, help="Why: a video, a folder of pictures, or an .npz of the attention."),
+    overwrite_option,
+)
+
+export_options = together(
+    click.option("--csv", type=OUTPUT, help="Poses as a long table, a row for each keypoint; - for standard output."),
+    click.option("--parquet", type=OUTPUT, help="The same table as Parquet (needs pyarrow)."),
+    click.option("--openpose", type=FOLDER, help="Folder for OpenPose's JSON, a file a frame."),
+    click.option("--openpose-format", type=click.Choice(["coco18", "coco17"]), default="coco18", show_default=True),
+    click.option("--mmpose", type=OUTPUT, help="Poses as mmpose's JSON."),
+    click.option("--npz", type=OUTPUT, help="Poses as NumPy arrays."),
+)
+
+replay_options = together(
+    click.option("--json", type=OUTPUT, help="Poses as COCO JSON."),
+    json_format_option,
+    export_options,
+    overwrite_option,
+)
+
+size_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    help="Refuse pictures and frames of more pixels before they are unpacked.  [16384x16384]",
+)
+
+reporting_options = together(
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+    click.option("--log-json", is_flag=True, help="Report as JSON lines on standard error."),
+)
+
+window_options = together(
+    click.option(
+        "--start", type=seconds, metavar="TIME", default="0", help="Leave out what is shown before this time."
+    ),
+    click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
+    click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
+)
+
+
+EXPORTS = {
+    "json": ".json",
+    "csv": ".csv",
+    "parquet": ".parquet",
+    "openpose": "",
+    "mmpose": ".mmpose.json",
+    "npz": ".npz",
+}
+"""Options that name files of poses, and how those are called in a folder that several inputs share."""
+
+
+def named_outputs(options: Options) -> dict[str, Path | None]:
+    """Every output but the pictures, as the fields of ``Outputs``."""
+    return {name: options[name] for name in (*EXPORTS, "attention", "attention_matrix") if name in options}
+
+
+def command_line() -> str:
+    """What the user wrote, for provenance, to be typed again as it is; addresses without user, password and query."""
+    return shlex.join(["tpose", *(_ADDRESS.sub(r"\1\2", word) for word in sys.argv[1:])])
+
+
+def model_choice_of(options: Options) -> ModelChoice:
+    """Which net, and how to run it."""
+    from tposecli.pipeline.job import ModelChoice
+
+    size = options["batch_size"]
+    if size != "auto" and not (size.isdecimal() and int(size)):
+        raise click.BadParameter(f"{size!r} is neither auto nor a number above 0", param_hint="--batch-size")
+    return ModelChoice(
+        options["model"],
+        options["weights"],
+        options["device"],
+        options["precision"],
+        None if size == "auto" else int(size),
+        options["flip_test"],
+        downloads_of(options),
+        options["backend"],
+        options["threads"],
+    )
+
+
+def downloads_of(options: Options) -> Downloads:
+    """How files may be fetched; a bar shows how it goes, unless all is to be quiet."""
+    from tposecli.cli.download_bar import bar
+    from tposecli.hub.download.download import Downloads
+
+    return Downloads(options["offline"], bar=bar(options.get("quiet", False), options.get("log_json", False)))
+
+
+def detector_choice_of(options: Options) -> DetectorOptions:
+    """How people are found."""
+    from tposecli.detection.factory import DetectorOptions
+
+    return DetectorOptions(
+        options["detector"],
+        options["det_score"],
+        options["det_nms"],
+        options["max_people"],
+        options["min_box"],
+        options["det_size"],
+        options["det_every"],
+        options["trust"],
+    )
+
+
+def window_of(options: Options) -> Window:
+    """The part of the video to work on."""
+    from tposecli.sources import Window
+
+    start, end = options["start"], options["end"]
+    if end is not None and end <= start:
+        raise click.BadParameter(f"the end ({end:g} s) lies before the start ({start:g} s)", param_hint="--end")
+    return Window(start, end, options["stride"])

@@ -1,0 +1,177 @@
+"""What the user sees of a run: a progress line, log lines, a closing summary; or all of it as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tposecli.cli.terminal import LineHandler, console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from tposecli.pipeline.job import Summary, Watcher
+    from tposecli.types import Result, SourceInfo
+
+EVERY_S = 1.0
+"""Seconds between two progress events as JSON."""
+
+
+def watcher(quiet: bool, log_json: bool) -> Watcher:
+    """The watcher that suits the options; log lines go the same way as its own."""
+    chosen: JsonWatcher | QuietWatcher | TerminalWatcher
+    handler: logging.Handler
+    if log_json:
+        chosen, handler = JsonWatcher(), _JsonHandler()
+    elif quiet:
+        chosen, handler = QuietWatcher(), logging.StreamHandler()
+        handler.setLevel(logging.ERROR)
+    else:
+        screen = console(stderr=True)
+        chosen, handler = TerminalWatcher(screen), LineHandler(screen)
+    logger = logging.getLogger("tposecli")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    return chosen
+
+
+def exit_status(summaries: Sequence[Summary]) -> int:
+    """1 if an input failed, else 0."""
+    return int(any(summary.failed for summary in summaries))
+
+
+class QuietWatcher:
+    """Says only what went wrong."""
+
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """Nothing."""
+
+    def seen(self, result: Result) -> None:
+        """Nothing."""
+
+    def end(self, summary: Summary) -> None:
+        """Name the inputs that failed."""
+        for name, reason in summary.failed:
+            print(_failure(name, reason), file=sys.stderr)  # noqa: T201 - this is the user's terminal
+
+
+class TerminalWatcher:
+    """A progress line while frames come, a summary at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.people = 0
+        self.progress: Progress | None = None
+
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """Show the progress line."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.people = 0
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.progress.add_task(source.name, total=expected, rate="")
+        self.progress.start()
+
+    def seen(self, result: Result) -> None:
+        """Move the line on."""
+        if self.progress is None:
+            return
+        self.people += len(result.poses)
+        task = self.progress.tasks[0]
+        elapsed = max(task.elapsed or 0.0, 1e-3)
+        rate = f"{(task.completed + 1) / elapsed:.1f} frames/s  {self.people / elapsed:.1f} people/s"
+        self.progress.update(task.id, advance=1, rate=rate)
+
+    def end(self, summary: Summary) -> None:
+        """Replace the line by the summary."""
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+        for name, reason in summary.failed:
+            self.console.print(_failure(name, reason), style="red", markup=False, soft_wrap=True)
+        if summary.outputs:
+            for line in _lines(summary):
+                self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class JsonWatcher:
+    """One JSON object a line on standard error."""
+
+    def __init__(self) -> None:
+        self.frames = self.people = 0
+        self.started = self.told = time.perf_counter()
+
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """Tell what was opened."""
+        self.frames = self.people = 0
+        self.started = self.told = time.perf_counter()
+        _emit("begin", source=source.name, frames=expected)
+
+    def seen(self, result: Result) -> None:
+        """Tell how far it is, about once a second."""
+        self.frames += 1
+        self.people += len(result.poses)
+        now = time.perf_counter()
+        if now - self.told >= EVERY_S:
+            self.told = now
+            elapsed = now - self.started
+            _emit("progress", frames=self.frames, frames_per_s=round(self.frames / elapsed, 2), people=self.people)
+
+    def end(self, summary: Summary) -> None:
+        """Tell everything the summary holds."""
+        _emit(
+            "end",
+            source=summary.name,
+            frames=summary.frames,
+            people=summary.people,
+            skipped=summary.skipped,
+            corrupt=summary.corrupt,
+            failed=[{"input": name, "reason": reason} for name, reason in summary.failed],
+            wall_s=round(summary.wall_s, 3),
+            seconds={stage: round(seconds, 3) for stage, seconds in summary.seconds.items()},
+            outputs=[str(path) for path in summary.outputs],
+        )
+
+
+class _JsonHandler(logging.Handler):
+    """Log records as events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        _emit("log", level=record.levelname.lower(), message=record.getMessage())
+
+
+def _emit(event: str, **fields: Any) -> None:
+    sys.stderr.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stderr.flush()
+
+
+def _failure(name: str, reason: str) -> str:
+    """The reason, led by the name unless it names it itself."""
+    return reason if name in reason else f"{name}: {reason}"
+
+
+def _lines(summary: Summary) -> list[str]:
+    """The closing summary, a line each."""
+    wall = max(summary.wall_s, 1e-9)
+    rates = f"{summary.frames / wall:.1f} frames/s, {summary.people / wall:.1f} people/s"
+    lines = [f"{summary.name}: {summary.frames} frames, {summary.people} people in {wall:.1f} s ({rates})"]
+    if summary.seconds:
+        lines.append("  time: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in summary.seconds.items()))
+    lost = {"skipped, no pictures": summary.skipped, "corrupt": summary.corrupt, "failed": len(summary.failed)}
+    if any(lost.values()):
+        lines.append("  " + ", ".join(f"{count} {what}" for what, count in lost.items() if count))
+    return lines + [f"  {path}" for path in summary.outputs]

@@ -1,0 +1,297 @@
+"""Boxes that another program has found, or that people have drawn, read from a COCO file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from tposecli.detection.base import BoxFilter
+from tposecli.types import Boxes, Frame
+from tposecli.utils.errors import InputError
+
+log = logging.getLogger("tposecli")
+
+PERSON: Final = 1
+"""COCO's category of people; boxes of others are left out."""
+LARGEST: Final = 1e9
+"""Coordinates beyond this, in pixels, are taken for damage."""
+MOST_DIGITS: Final = 18
+GROUND_TRUTH: Final = 1.0
+"""Score of boxes that come without one: annotations."""
+
+
+class BoxesFile:
+    """Looks up each frame's boxes in a file; implements :class:`tposecli.detection.base.Detector`.
+
+    Two kinds of file are understood:
+
+    - A **dataset**, ``{"images": [...], "annotations": [...]}``. A still is found by ``file_name``: the whole relative
+      name, else the last part of it where that is unique. A frame of a video is found by ``frame_index`` (our own
+      dataset of a video has one for each image) and the video's name; where the file is about one video only, its
+      boxes serve a video of another name too, with a warning. Annotations are ground truth: their score is 1, crowds
+      are left out, and none goes for overlapping another unless asked for.
+    - A list of **detections**, ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]``. A still's id is the
+      number that its file name consists of, as in COCO (``000000000139.jpg`` is 139); a still of another name, or the
+      frame of a video, has its index in the source plus 1, so the first is 1.
+
+    Entries that make no sense (wrong types, NaN, negative sizes, scores outside 0..1) are skipped, counted and
+    reported in one warning. A frame of which the file knows nothing has no boxes; if that holds for all frames of the
+    first call, a warning says so.
+    """
+
+    def __init__(self, path: Path, box_filter: BoxFilter | None = None, truth_nms: float | None = None) -> None:
+        """Read the whole file.
+
+        Args:
+            path: The file.
+            box_filter: Which boxes are kept.
+            truth_nms: Takes the place of the filter's ``nms`` for annotations; None to keep them all.
+
+        Raises:
+            InputError: The file is missing, is neither of the two kinds, or none of its entries makes sense.
+        """
+        content = _read(path)
+        box_filter = box_filter or BoxFilter()
+        self._ids: _Ids
+        if isinstance(content, list):
+            self._boxes, self._filter = _boxes_by_image(path, content, _detection), box_filter
+            self._ids = _Numbered(path, set(self._boxes))
+        elif isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations")):
+            self._boxes = _boxes_by_image(path, content["annotations"], _annotation)
+            self._filter = replace(box_filter, nms=1.0 if truth_nms is None else truth_nms)
+            self._ids = _Named(path, content["images"])
+        else:
+            raise InputError(
+                f"{path}: expected a list of detections, or a dataset with the lists 'images' and 'annotations'"
+            )
+        self._path = path
+        self._warned = False
+
+    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Boxes of every frame, best first.
+
+        Raises:
+            InputError: The names of the frames and the ids in the file cannot be meant for each other.
+        """
+        ids = [self._ids.find(frame) for frame in frames]
+        if frames and not self._warned and all(image_id is None for image_id in ids):
+            log.warning(
+                "%s: knows nothing of %s, nor of any of the first %d frames; is it the file of another source?",
+                self._path,
+                _title(frames[0]),
+                len(frames),
+            )
+        self._warned = self._warned or bool(frames)
+        return [self._of(image_id, frame.size_wh) for image_id, frame in zip(ids, frames, strict=True)]
+
+    def _of(self, image_id: int | None, size_wh: tuple[int, int]) -> Boxes:
+        boxes = None if image_id is None else self._boxes.get(image_id)
+        return Boxes.empty() if boxes is None else self._filter(boxes, size_wh)
+
+
+class _Ids(Protocol):
+    def find(self, frame: Frame) -> int | None:
+        """Id of the image that is this frame; None if the file has none."""
+        ...
+
+
+class _Numbered:
+    """Ids by the numbers of the frames: for lists of detections, which hold no names."""
+
+    def __init__(self, path: Path, known: set[int]) -> None:
+        self._path = path
+        self._known = known
+        self._stills: dict[int, str] = {}
+
+    def find(self, frame: Frame) -> int | None:
+        stem = PurePosixPath(_slashed(frame.name)).stem
+        named = frame.pts is None and stem.isascii() and stem.isdecimal() and len(stem) <= MOST_DIGITS
+        image_id = int(stem) if named else frame.index + 1
+        if frame.pts is None and self._stills.setdefault(image_id, frame.name) != frame.name:
+            raise InputError(
+                f"{self._path}: {self._stills[image_id]} and {frame.name} would both be image {image_id}; "
+                "use a dataset with file names instead of a list of detections"
+            )
+        if not named and 0 in self._known:
+            raise InputError(
+                f"{self._path}: has an image 0, but frames are numbered from 1; add 1 to every image_id, "
+                "or use a dataset with a frame_index for each image"
+            )
+        return image_id if image_id in self._known else None
+
+
+class _Named:
+    """Ids by file name and frame index: for datasets."""
+
+    def __init__(self, path: Path, images: Iterable[Any]) -> None:
+        self._path = path
+        self._full: dict[tuple[str, int | None], int | None] = {}
+        self._last: dict[tuple[str, int | None], int | None] = {}
+        self._mentioned: set[str] = set()
+        faults = _Faults(path, "images")
+        for number, image in enumerate(images):
+            try:
+                self._add(image)
+            except ValueError as error:
+                faults.add(number, error)
+        faults.report(len(self._full))
+        names = {name for name, _ in self._full}
+        videos = {name for name, index in self._full if index is not None}
+        self._only_video = next(iter(videos)) if videos == names and len(videos) == 1 else None
+
+    def _add(self, image: Any) -> None:
+        image_id = _whole(image, "id")
+        name = image.get("file_name")
+        if not isinstance(name, str):
+            raise ValueError("file_name is no text")
+        index = None if image.get("frame_index") is None else _whole(image, "frame_index")
+        for table, key in ((self._full, _slashed(name)), (self._last, _last_part(name))):
+            unique = table.setdefault((key, index), image_id) == image_id
+            if not unique:
+                table[key, index] = None
+
+    def find(self, frame: Frame) -> int | None:
+        name, last = _slashed(frame.name), _last_part(frame.name)
+        for index in (None, frame.index):
+            image_id = self._full.get((name, index), self._last.get((last, index)))
+            if image_id is not None:
+                return image_id
+        if self._only_video is None:
+            return None
+        image_id = self._full.get((self._only_video, frame.index))
+        if image_id is not None and frame.name not in self._mentioned:
+            self._mentioned.add(frame.name)
+            log.warning("%s: the boxes of %s are used for %s", self._path, self._only_video, frame.name)
+        return image_id
+
+
+class _Faults:
+    """Entries that make no sense: counted, and reported once."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path = path
+        self._what = what
+        self._count = 0
+        self._first = ""
+
+    def add(self, number: int, error: ValueError) -> None:
+        self._first = self._first or f"number {number}: {error}"
+        self._count += 1
+
+    def report(self, good: int) -> None:
+        """Warn of the entries skipped; raise InputError if there were no others."""
+        if self._count and not good:
+            raise InputError(f"{self._path}: none of its {self._count} {self._what} can be used ({self._first})")
+        if self._count:
+            log.warning("%s: %d %s skipped (%s)", self._path, self._count, self._what, self._first)
+
+
+def _read(path: Path) -> Any:
+    """The JSON value in a file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: the boxes cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from error
+
+
+Row = tuple[float, float, float, float, float]
+"""Left, top, right, bottom, pixels, and score."""
+
+
+def _boxes_by_image(path: Path, entries: Sequence[Any], parse: Callable[[Any], Row | None]) -> dict[int, Boxes]:
+    """The boxes of people by image id; ``parse`` gives None for entries that are left out on purpose."""
+    rows: dict[int, list[Row]] = defaultdict(list)
+    faults = _Faults(path, "boxes")
+    good = 0
+    for number, entry in enumerate(entries):
+        try:
+            image_id = _whole(entry, "image_id")
+            row = parse(entry)
+        except ValueError as error:
+            faults.add(number, error)
+            continue
+        good += 1
+        if row is not None:
+            rows[image_id].append(row)
+    faults.report(good)
+    if good and not rows:
+        log.warning("%s: holds no boxes of people (category %d)", path, PERSON)
+    tables = {image_id: np.array(some, np.float32) for image_id, some in rows.items()}
+    return {image_id: Boxes(table[:, :4], table[:, 4]) for image_id, table in tables.items()}
+
+
+def _detection(entry: Any) -> Row | None:
+    """The box and score of a detection, None if it is not of a person."""
+    if _whole(entry, "category_id") != PERSON:
+        return None
+    score = _number(entry.get("score"), "score")
+    if not 0 <= score <= 1:
+        raise ValueError(f"score {score:g} is not in 0..1")
+    return (*_corners(entry), score)
+
+
+def _annotation(entry: Any) -> Row | None:
+    """The box of an annotation, None if it is not of a single person."""
+    if _whole(entry, "category_id") != PERSON or entry.get("iscrowd"):
+        return None
+    return (*_corners(entry), GROUND_TRUTH)
+
+
+def _corners(entry: Any) -> tuple[float, float, float, float]:
+    box = entry.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise ValueError("expected bbox as [x, y, width, height]")
+    x, y, width, height = (_number(value, "bbox") for value in box)
+    if width < 0 or height < 0:
+        raise ValueError(f"bbox has a negative size, {width:g} x {height:g}")
+    return x, y, x + width, y + height
+
+
+def _number(value: Any, what: str) -> float:
+    """A number of sensible size.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise ValueError(f"{what} is no number, or none of sensible size")
+    return float(value)
+
+
+def _whole(entry: Any, key: str) -> int:
+    """A whole number in a JSON object, also if it is written as 139.0.
+
+    Raises:
+        ValueError: There is none, or ``entry`` is no object.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError("expected an object")
+    value = entry.get(key)
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{key} is no whole number")
+    return value
+
+
+def _slashed(name: str) -> str:
+    """A name with the separators of POSIX and without a leading ``./``."""
+    return name.replace("\\", "/").removeprefix("./")
+
+
+def _last_part(name: str) -> str:
+    return PurePosixPath(_slashed(name)).name
+
+
+def _title(frame: Frame) -> str:
+    return frame.name if frame.pts is None and frame.name else f"frame {frame.index} of {frame.name or 'the source'}"

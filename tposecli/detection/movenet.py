@@ -1,0 +1,154 @@
+"""The detector that comes with the package: plain torch, no further installation, no licence strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tposecli.detection.base import BoxFilter, same_size_batches
+from tposecli.inference.backends.cuda_graphs import Replay, capture_on_cuda
+from tposecli.inference.backends.cuda_rewrites import fit_convolutions
+from tposecli.inference.backends.kernels import has_kernels
+from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
+from tposecli.types import Boxes, Float32, Frame, Image
+from tposecli.utils.errors import WeightsError
+from tposecli.utils.system import cores
+
+SIZE = 256
+"""Longer side, pixels, to which a frame is scaled before the net sees it: the size MoveNet MultiPose was made for."""
+MIN_SCORE = 0.45
+"""Score from which on boxes are people; the weights' card says how it was chosen."""
+WEAK_SCORE = 0.3
+"""Score from which on a box may be somebody who was seen better a moment before."""
+MOST_CANDIDATES = 300
+LARGEST_BATCH = 16
+MOST_WORKERS = 8
+"""Threads that scale frames."""
+
+
+class BundledDetector:
+    """Finds people with :class:`PersonDetector`; implements :class:`tposecli.detection.base.Detector`."""
+
+    def __init__(
+        self,
+        weights: Path,
+        boxes: BoxFilter | None = None,
+        size: int = SIZE,
+        device: torch.device | str = "cpu",
+        half: bool | None = None,
+    ) -> None:
+        """Load the weights.
+
+        Args:
+            weights: The safetensors file.
+            boxes: Which boxes are kept; None for those from ``MIN_SCORE`` on.
+            size: Longer side of the scaled frame, pixels; smaller is faster and misses small people.
+            device: Where the net runs.
+            half: Compute in bfloat16, which moves boxes by one or two hundredths of their size; None where the
+                processor is faster at it.
+
+        Raises:
+            WeightsError: The file is missing, damaged or of another net.
+        """
+        net = load_person_detector(weights).requires_grad_(False)
+        if half or (half is None and prefers_half(torch.device(device))):
+            net = halve(net)
+        self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._boxes = BoxFilter(min_score=MIN_SCORE) if boxes is None else boxes
+        self._size = size
+        self._device = torch.device(device)
+        self._best: Callable[[Tensor], list[Tensor]] = self._forward
+        self._workers: ThreadPoolExecutor | None = None
+        if has_kernels(self._device):
+            fit_convolutions(self._net)
+        if self._device.type == "cuda":
+            self._best = Replay(self._forward, LARGEST_BATCH, capture_on_cuda)
+            self._workers = ThreadPoolExecutor(min(MOST_WORKERS, cores()), "letterbox")
+
+    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Boxes of every frame, best first; frames of the same size share a forward."""
+        found = [Boxes.empty()] * len(frames)
+        for batch in same_size_batches(frames, LARGEST_BATCH):
+            for position, boxes in zip(batch, self._of_one_size([frames[p] for p in batch]), strict=True):
+                found[position] = boxes
+        return found
+
+    @torch.inference_mode()
+    def _of_one_size(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Boxes of frames that are all of one size."""
+        size_wh = frames[0].size_wh
+        pictures = torch.from_numpy(self._scaled(frames)).to(self._device)
+        best, xyxy = (part.cpu().numpy() for part in self._best(pictures))
+        back = np.array(size_wh, np.float32) / scaled_size(size_wh, self._size)
+        back = np.concatenate([back, back]).astype(np.float32)
+        return [self._kept(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best, strict=True)]
+
+    def _scaled(self, frames: Sequence[Frame]) -> Image:
+        """(B, h, w, 3) uint8; by several threads beside a device that would wait for one."""
+        pictures = [frame.image for frame in frames]
+        each = map if self._workers is None else self._workers.map
+        return np.stack(list(each(letterbox, pictures, repeat(self._size))))
+
+    def _forward(self, pictures: Tensor) -> list[Tensor]:
+        """(B, h, w, 3) uint8 to the (B, C) best scores, and their (B, C, 4) boxes in pixels of the scaled frame."""
+        dense = self._net(pictures.permute(0, 3, 1, 2))
+        score = dense.logit.sigmoid()
+        best, index = score.topk(min(MOST_CANDIDATES, score.shape[1]), dim=1)
+        return [best, dense.xyxy.gather(1, index[..., None].expand(-1, -1, 4))]
+
+    def _kept(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
+        enough = score >= self._boxes.min_score
+        return self._boxes(Boxes(xyxy[enough], score[enough]), size_wh)
+
+
+def prefers_half(device: torch.device) -> bool:
+    """Whether bfloat16 is faster on the device: on processors only where they have instructions for it."""
+    if device.type != "cpu":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def scaled_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``."""
+    scale = longest / max(size_wh)
+    return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
+
+
+def letterbox(image: Image, longest: int) -> Image:
+    """Scale (H, W, 3) to ``longest`` pixels and pad right and below to what the net can divide."""
+    width, height = scaled_size((image.shape[1], image.shape[0]), longest)
+    way = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+    padded = np.zeros((-(-height // DIVISOR) * DIVISOR, -(-width // DIVISOR) * DIVISOR, 3), np.uint8)
+    padded[:height, :width] = cv2.resize(image, (width, height), interpolation=way)
+    return padded
+
+
+def load_person_detector(weights: Path) -> PersonDetector:
+    """The net with the weights of a safetensors file, in fp32, ready to predict.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another net.
+    """
+    net = PersonDetector()
+    try:
+        wanted = net.state_dict()
+        state = {name: value.to(wanted[name].dtype) for name, value in load_file(weights).items()}
+        net.load_state_dict(state, strict=True)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{weights}: the person detector's weights are missing; install the package again"
+        ) from error
+    except (OSError, safetensors.SafetensorError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{weights}: not the weights of the person detector ({error}); get them anew") from error
+    return net.eval()

@@ -1,0 +1,257 @@
+"""YOLO models through ultralytics, for those who have it and name it: its licence is the AGPL.
+
+The library sends analytics, asks name servers whether it is online, installs packages, downloads weights, unpickles
+whatever a checkpoint holds and changes settings of the whole process. :func:`load_ultralytics` and :func:`contained`
+keep it from all of that; published models are downloaded by our own code.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+from torch import _tensor_str
+
+from tposecli.detection.base import BoxFilter, same_size_batches
+from tposecli.hub.checkpoints.resolve import cache_dir, check, fetch
+from tposecli.hub.download.download import Downloads, Remote
+from tposecli.types import Boxes, Frame
+from tposecli.utils.errors import TposeError, UsageError, WeightsError
+
+ASSETS_URL: Final = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
+PUBLISHED: Final = re.compile(
+    r"yolo(?:(?:v8|11|26)[nsmlx](?:-seg|-pose)?|12[nsmlx]|v10[nsmblx]|v9[tsmce]|v9[ce]-seg|v5[nsmlx]6?u"
+    r"|v3(?:-spp|-tiny)?u)"
+)
+"""Names of the library's models that find boxes."""
+SIZE: Final = 640
+"""Longer side, pixels, to which a frame is scaled where nobody says otherwise."""
+PERSON: Final = 0
+HARMLESS: Final = ".pt"
+"""Ending of the one kind of model that can be read without running code from it."""
+BOX_TASKS: Final = ("detect", "segment", "pose")
+MOST_BOXES: Final = 300
+LARGEST_BATCH: Final = 16
+QUIET: Final = {
+    "YOLO_OFFLINE": "1",
+    "YOLO_AUTOINSTALL": "false",
+    "ULTRALYTICS_SAFE_LOAD": "1",
+    "YOLO_VERBOSE": "false",
+}
+"""What the library must find in the environment when it is imported; ``YOLO_CONFIG_DIR`` besides."""
+
+UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What reading a file that is no model raises, depending on where it breaks."""
+
+
+class YoloDetector:
+    """Finds people with a YOLO model; implements :class:`tposecli.detection.base.Detector`."""
+
+    def __init__(
+        self,
+        model: str,
+        box_filter: BoxFilter | None = None,
+        image_size: int | None = None,
+        device: torch.device | str = "cpu",
+        downloads: Downloads | None = None,
+        *,
+        trust: bool = False,
+    ) -> None:
+        """Load the model and run it once.
+
+        Args:
+            model: Path of a model file, or its name, see :func:`find_model`.
+            box_filter: Which boxes are kept.
+            image_size: Longer side of the scaled frame, pixels; None for ``SIZE``.
+            device: Where it runs.
+            downloads: How a published model may be fetched if it is not here.
+            trust: Read it even where that may run code from it.
+
+        Raises:
+            UsageError: ultralytics, or a package that this kind of file needs, is not installed; or it is not trusted.
+            WeightsError: There is no such file, or it is no model that finds boxes.
+        """
+        library = load_ultralytics()
+        path = find_model(model, downloads)
+        self._filter = box_filter or BoxFilter()
+        self._options = {
+            "conf": self._filter.min_score,
+            "iou": self._filter.nms,
+            "imgsz": image_size or SIZE,
+            "device": str(device),
+            "classes": [PERSON],
+            "max_det": MOST_BOXES,
+            "save": False,
+            "verbose": False,
+        }
+        if not trust:
+            check_harmless(path, library)
+        with contained(), _strictly(library, trust), _explained(path, trust):
+            self._model = library.YOLO(str(path))
+            if self._model.task not in BOX_TASKS:
+                raise WeightsError(f"{path}: a model for {self._model.task}; choose one of {', '.join(BOX_TASKS)}")
+            self._predict([np.zeros((32, 32, 3), np.uint8)])
+
+    def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Boxes of every frame, best first; frames of the same size share a forward."""
+        found = [Boxes.empty()] * len(frames)
+        for batch in same_size_batches(frames, LARGEST_BATCH):
+            bgr = [np.ascontiguousarray(frames[position].image[..., ::-1]) for position in batch]
+            for position, boxes in zip(batch, self._predict(bgr), strict=True):
+                found[position] = self._filter(boxes, frames[position].size_wh)
+        return found
+
+    def _predict(self, bgr: list[Any]) -> list[Boxes]:
+        """Unfiltered boxes of pictures that are all of one size."""
+        results = self._model.predict(bgr, **self._options)
+        return [Boxes(result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()) for result in results]
+
+
+def published(name: str) -> Remote | None:
+    """The library's own model of that name, with or without ``.pt``; None if it has none that finds boxes."""
+    stem = name.removesuffix(".pt")
+    return Remote(f"yolo:{stem}", f"{stem}.pt", f"{ASSETS_URL}{stem}.pt") if PUBLISHED.fullmatch(stem) else None
+
+
+def find_model(model: str, downloads: Downloads | None = None) -> Path:
+    """The file, or folder of an exported model, that ``yolo:MODEL`` means.
+
+    A path is taken as it is. A bare name is looked for in the current folder and in the cache, with ``.pt`` added
+    where it has no ending; a published model that is in neither is downloaded into the cache.
+
+    Raises:
+        WeightsError: It is in none of these places and cannot be had, or it has changed since its first use.
+    """
+    given = Path(model).expanduser()
+    name = given.name if given.suffix else given.name + ".pt"
+    bare = given.name == model
+    places = [given, given.with_name(name)] + [cache_dir() / name] * bare
+    for path in places:
+        if path.exists() and (path.is_file() or path.suffix or path.name.endswith("_model")):
+            if path.is_file():
+                check(path)
+            return path.resolve()
+    if not bare:
+        raise WeightsError(f"{given}: no such model file")
+    remote = published(name)
+    if remote is None:
+        raise WeightsError(
+            f"yolo:{model}: there is no {name} in the current folder or the cache, and it is no published model; "
+            f"put it at {cache_dir() / name}, or name the file with its path"
+        )
+    return fetch(remote, downloads).resolve()
+
+
+def load_ultralytics() -> ModuleType:
+    """The library, imported with its side effects off.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        with contained():
+            import ultralytics
+            import ultralytics.utils.downloads
+    except ImportError as error:
+        raise UsageError(
+            f"yolo needs ultralytics, which is not at hand ({error}): pip install ultralytics (its licence is the "
+            "AGPL-3.0), or choose --detector auto"
+        ) from error
+    return ultralytics
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Keep ultralytics quiet while it is imported or sets a model up, and undo what it changes in the process.
+
+    That is the environment, the threads of OpenCV and torch, how numpy and torch print, the filters of warnings, and
+    ``torch.save``, which it replaces.
+    """
+    environment = dict(os.environ)
+    threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    save = torch.save
+    os.environ.update(QUIET, YOLO_CONFIG_DIR=str(cache_dir()))
+    try:
+        with np.printoptions(), _tensor_str.printoptions(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(opencv_threads)
+        torch.save = save
+
+
+def check_harmless(path: Path, library: ModuleType) -> None:
+    """Refuse a model that could run code when it is read: only a ``.pt`` can be read without its pickle.
+
+    Raises:
+        UsageError: It could, or the library or torch is too old to tell.
+    """
+    if path.suffix != HARMLESS or not path.is_file():
+        raise UsageError(
+            f"{path}: a model of this kind can run code when it is read; take a .pt file, or add --trust if you know "
+            "who made it"
+        )
+    if not (
+        hasattr(library.nn.tasks, "SAFE_LOAD") and hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
+    ):
+        raise UsageError(
+            f"{path}: this version of ultralytics or torch reads models by running code from them; update both, or add "
+            "--trust if you know who made it"
+        )
+
+
+@contextmanager
+def _strictly(library: ModuleType, trust: bool) -> Iterator[None]:
+    """Have the library unpickle nothing it does not know, whoever imported it, and take the path it is given.
+
+    It renames some (``yolov5s.pt``) and fetches the renamed file.
+    """
+    downloads, tasks = library.utils.downloads, library.nn.tasks
+    fetch, safe = downloads.attempt_download_asset, getattr(tasks, "SAFE_LOAD", False)
+    downloads.attempt_download_asset = lambda file, *_, **__: str(file)
+    tasks.SAFE_LOAD = not trust
+    try:
+        yield
+    finally:
+        downloads.attempt_download_asset, tasks.SAFE_LOAD = fetch, safe
+
+
+@contextmanager
+def _explained(path: Path, trust: bool) -> Iterator[None]:
+    """Turn the library's failures to load a model into ours."""
+    try:
+        yield
+    except TposeError:
+        raise
+    except ImportError as error:
+        raise UsageError(f"{path}: this kind of model needs a package that is not installed ({error})") from error
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        advice = "get the file again" + ("" if trust else ", or add --trust if it has classes of its own and is yours")
+        raise WeightsError(f"{path}: not a YOLO model that ultralytics reads ({reason}); {advice}") from error
+    except pickle.UnpicklingError as error:
+        raise WeightsError(f"{path}: refused, it holds more than a model; reading it could run code") from error

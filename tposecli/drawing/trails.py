@@ -1,0 +1,90 @@
+"""Where joints were a moment ago: trails that fade."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tposecli.drawing.labels import FRACTION, Colour, Float64
+from tposecli.types import UNTRACKED, Image, Poses
+
+MOST: Final = 1024
+"""Points of a trail that are kept at most, whatever the frame rate."""
+
+Point = tuple[float, Float64, NDArray[np.bool_]]
+"""Seconds; (J, 2) pixels; (J,) which of the joints are shown."""
+
+Spot = tuple[float, Float64, bool]
+"""The same of one joint."""
+
+
+class Trails:
+    """Remembers some joints of every tracked person for a while.
+
+    Args:
+        joints: J keypoints.
+        keep_s: Length of the trail, seconds.
+        min_score: Where a joint is scored lower, its trail has a gap.
+    """
+
+    def __init__(self, joints: Sequence[int], keep_s: float, min_score: float) -> None:
+        self._joints = list(joints)
+        self._keep_s = keep_s
+        self._min_score = min_score
+        self._points: dict[int, deque[Point]] = {}
+        self._now_s = 0.0
+
+    def update(self, poses: Poses, time_s: float) -> None:
+        """Take the next frame; forget what is too long ago, and everything where time runs back."""
+        if time_s < self._now_s:
+            self._points.clear()
+        self._now_s = time_s
+        for track, xy, score in zip(poses.track_id.tolist(), poses.xy, poses.score, strict=True):
+            if track != UNTRACKED:
+                points = self._points.setdefault(track, deque(maxlen=MOST))
+                points.append((time_s, xy[self._joints].astype(np.float64), score[self._joints] >= self._min_score))
+        for points in self._points.values():
+            while points and points[0][0] < time_s - self._keep_s:
+                points.popleft()
+        self._points = {track: points for track, points in self._points.items() if points}
+
+    def draw(self, image: Image, colours: Callable[[int], Sequence[Colour]], width: float = 1.0) -> None:
+        """Draw on ``image`` itself, older parts thinner and fainter.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            colours: Of each of the K keypoints, given a track.
+            width: Thickness relative to what suits the picture.
+        """
+        thickness = max(2.0, 0.0075 * min(image.shape[:2]) * width)
+        for track, points in self._points.items():
+            inks = colours(track)
+            for place, joint in enumerate(self._joints):
+                self._trail(image, [(at, xy[place], bool(ok[place])) for at, xy, ok in points], inks[joint], thickness)
+
+    def _trail(self, image: Image, points: list[Spot], colour: Colour, thickness: float) -> None:
+        """One line, blended within the smallest window that holds it."""
+        far = 4 * max(image.shape)
+        pairs = [pair for pair in pairwise(points) if all(shown and (np.abs(xy) < far).all() for _, xy, shown in pair)]
+        if not pairs:
+            return
+        ends = np.array([[xy for _, xy, _ in pair] for pair in pairs])
+        low = np.maximum(ends.min(axis=(0, 1)) - thickness - 2, 0).astype(int)
+        high = np.minimum(ends.max(axis=(0, 1)) + thickness + 3, image.shape[1::-1]).astype(int)
+        if (low >= high).any():
+            return
+        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+        spots = np.rint((ends - low) * (1 << FRACTION)).astype(int).tolist()
+        for (before, now), (_, (time_s, _, _)) in zip(spots, pairs, strict=True):
+            young = 1 - min((self._now_s - time_s) / self._keep_s, 1)
+            strength, pen = round(40 + 200 * young), max(1, round(thickness * (0.25 + 0.75 * young)))
+            cv2.line(mask, before, now, strength, pen, cv2.LINE_AA, FRACTION)
+        part = image[low[1] : high[1], low[0] : high[0]]
+        share = mask[:, :, None].astype(np.float32) / 255
+        part[:] = np.rint(part + (np.array(colour, np.float32) - part) * share).astype(np.uint8)

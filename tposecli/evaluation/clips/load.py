@@ -1,0 +1,138 @@
+"""Truth and poses, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from tposecli.evaluation.clips.matching import Truth
+from tposecli.formats import read_poses
+from tposecli.formats.align import NOBODY, PoseInput, by_index, journalled
+from tposecli.formats.base import PoseFile, Stamp
+from tposecli.formats.journal.journal import Journal
+from tposecli.formats.journal.records import JournalFrame
+from tposecli.formats.with_frames import frame_of
+from tposecli.pipeline.job import Settings
+from tposecli.pipeline.postprocess import Followers
+from tposecli.pipeline.rerun import blank
+from tposecli.types import Poses, Result
+from tposecli.utils.errors import InputError
+
+UNKNOWN_SIZE = (1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What is compared.
+
+    Attributes:
+        ids: Image id of each frame in the file of the truth.
+        truth: F frames.
+        columns: The poses in these frames by what they are: as measured, smoothed.
+        stills: The frames do not follow one another in time.
+        left_out: Frames of the truth that the run did not look at.
+    """
+
+    ids: list[int]
+    truth: list[Truth]
+    columns: dict[str, list[Poses]]
+    stills: bool
+    left_out: int
+
+
+def load(given: PoseInput, truth_path: Path, settings: Settings) -> Clip:
+    """Read both, and track and smooth what is not tracked and smoothed yet.
+
+    Frames of a journal are those of the truth by their index, pictures by their name; poses of other tools belong to
+    the frames that the truth has. Of a dataset of ours the smoothed poses are those in it, unless people are to be
+    tracked again; everything else is smoothed as the settings say.
+
+    Raises:
+        InputError: A file is missing, damaged, or not of the other's frames.
+    """
+    truth = _truth(truth_path)
+    found = read_poses(given.path, given.kind)
+    if isinstance(found, Journal):
+        recording = journalled(found)
+        key = _name_of if truth.stills else _index_of
+        entries, tracked, stray_score = list(recording.frames), False, recording.stray_score
+    else:
+        key, tracked, stray_score = _index_of, found.tracked and not given.track_again, 0.0
+        entries = list(_on_stamps(found, truth))
+        if found.shown is not None and tracked:
+            shown = list(_on_stamps(replace(found, poses=found.shown), truth))
+            return _clip(truth, key, {"as measured": entries, "smoothed": shown})
+    followers = Followers.of(settings, tracked=not truth.stills, stray_score=stray_score)
+    raw, smoothed = _followed(entries, replace(followers, tracker=None) if tracked else followers)
+    label = "as measured" if isinstance(found, Journal) else "as in the file"
+    method = settings.smooth.resolved(live=False).method
+    better = "repaired" if method == "none" else f"smoothed ({method})"
+    columns = {label: raw} | ({better: smoothed} if smoothed else {})
+    return _clip(truth, key, columns)
+
+
+def _truth(path: Path) -> PoseFile:
+    found = read_poses(path)
+    if isinstance(found, Journal) or not found.poses:
+        raise InputError(
+            f"{path}: no truth; name a COCO dataset with the keypoints of people, as tpose sample-media makes"
+        )
+    return found
+
+
+def _index_of(frame: JournalFrame | Stamp) -> int | str:
+    return frame.index
+
+
+def _name_of(frame: JournalFrame | Stamp) -> int | str:
+    return PurePath(frame.name).name
+
+
+def _on_stamps(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
+    """Poses of another tool in the frames of the truth."""
+    names = [stamp.name for stamp in truth.stamps] if truth.stills else None
+    table = by_index(found, names)
+    for stamp in truth.stamps:
+        size_wh = stamp.size_wh or UNKNOWN_SIZE
+        poses = table.get(stamp.index, NOBODY)
+        yield JournalFrame(stamp.index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, poses)
+
+
+def _followed(entries: Iterable[JournalFrame], followers: Followers) -> tuple[list[JournalFrame], list[JournalFrame]]:
+    """The poses with ids, and the smoothed ones, if there are any."""
+    raw: list[JournalFrame] = []
+    smoothed: list[JournalFrame] = []
+    results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
+    for result in followers.follow(results):
+        frame = result.frame
+        facts = frame.index, frame.name, frame.pts, frame.time_s, frame.size_wh
+        raw.append(JournalFrame(*facts, result.poses))
+        if result.smoothed is not None:
+            smoothed.append(JournalFrame(*facts, result.smoothed))
+    return raw, smoothed
+
+
+def _clip(
+    truth: PoseFile, key: Callable[[JournalFrame | Stamp], int | str], columns: Mapping[str, Iterable[JournalFrame]]
+) -> Clip:
+    """The frames that both know."""
+    tables = {label: {key(frame): frame.poses for frame in frames} for label, frames in columns.items()}
+    known = next(iter(tables.values()))
+    stamps = [stamp for stamp in truth.stamps if key(stamp) in known]
+    if not stamps:
+        raise InputError(
+            f"{truth.path}: not one of its frames is among those of the poses; is it the truth of another?"
+        )
+    frames = [
+        Truth(
+            stamp.time_s or 0.0,
+            truth.poses.get(stamp.id, NOBODY),
+            truth.area.get(stamp.id, np.zeros(len(truth.poses.get(stamp.id, NOBODY)))),
+        )
+        for stamp in stamps
+    ]
+    poses = {label: [table[key(stamp)] for stamp in stamps] for label, table in tables.items()}
+    return Clip([s.id for s in stamps], frames, poses, truth.stills or not truth.timed, len(truth.stamps) - len(stamps))

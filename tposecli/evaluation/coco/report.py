@@ -1,0 +1,203 @@
+"""What an evaluation found out, as text for the terminal, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tposecli import __version__
+from tposecli.evaluation.coco.coco_api import FIGURES, Scores
+from tposecli.evaluation.coco.per_keypoint import BINS, Details
+from tposecli.evaluation.coco.problems import Problems
+from tposecli.evaluation.coco.published import Figures, Published
+from tposecli.pipeline.job import Summary
+from tposecli.utils.errors import OutputError, UsageError
+from tposecli.utils.files import write_text
+
+SUFFIXES = (".json", ".md")
+Table = list[tuple[str, Sequence[str]]]
+"""A label and the cells of each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that an evaluation found out.
+
+    Attributes:
+        label: What was evaluated.
+        protocol: How, by key, in the order of the one line that says it.
+        problems: What was wrong with the inputs.
+        summary: Images, people, times and outputs.
+        scores: The ten figures; None where there is no truth.
+        details: Figures by keypoint; None where there is no truth.
+        published: The published row, for official weights.
+        box_ap: AP of the boxes themselves, 0..1; None for ground truth, or where there is no truth.
+        provenance: Digests and settings.
+    """
+
+    label: str
+    protocol: dict[str, str]
+    problems: Problems
+    summary: Summary
+    scores: Scores | None = None
+    details: Details | None = None
+    published: Published | None = None
+    box_ap: float | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def protocol_line(self) -> str:
+        """How the figures were made, in one line."""
+        return "protocol: " + " · ".join(f"{key} {value}" for key, value in self.protocol.items())
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Images and people per second."""
+        wall = max(self.summary.wall_s, 1e-9)
+        return self.summary.frames / wall, self.summary.people / wall
+
+
+def text(report: Report) -> str:
+    """For the terminal."""
+    rows = _rows(report)
+    widths = [max(len(label) for label, _ in rows)] + [9] * len(FIGURES)
+    cells = ([label, *values] for label, values in rows)
+    lines = [] if report.scores is None and report.published is None else [_aligned(row, widths) for row in cells]
+    return "\n".join([*lines, *_sentences(report)])
+
+
+def markdown(report: Report, plots: Sequence[Path] = ()) -> str:
+    """As a document; ``plots`` as it is to link them."""
+    lines = [f"# {report.label}", "", *_markdown_table(_rows(report)), "", *(f"- {s}" for s in _sentences(report))]
+    if report.details is not None:
+        lines += ["", "## Keypoints", "", *_markdown_table(_keypoint_rows(report.details))]
+        lines += ["", "## People by OKS of their pose", "", *_markdown_table(_histogram_rows(report.details))]
+    if report.scores is not None and report.scores.precision:
+        lines += ["", "## Precision at recall", "", *_markdown_table(_curve_rows(report.scores))]
+    lines += [line for path in plots for line in ("", f"![{path.stem}]({path.as_posix()})")]
+    return "\n".join(lines) + "\n"
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Everything, ready for JSON."""
+    summary, scores, published = report.summary, report.scores, report.published
+    difference = None if scores is None or published is None else published.difference(scores.figures)
+    return {
+        "tool": "tposecli",
+        "tool_version": __version__,
+        **report.provenance,
+        "label": report.label,
+        "protocol": report.protocol,
+        "figures": None if scores is None else scores.as_json(),
+        "published": None if published is None else {**asdict(published), "figures": _named(published.figures)},
+        "difference": None if difference is None else _named(difference),
+        "box_ap": report.box_ap,
+        "images": summary.frames,
+        "people": summary.people,
+        "wall_s": summary.wall_s,
+        "images_per_s": report.rates[0],
+        "people_per_s": report.rates[1],
+        "seconds": summary.seconds,
+        "problems": report.problems.as_json(),
+        "keypoints": None if report.details is None else [asdict(figures) for figures in report.details.keypoints],
+        "oks_histogram": None if report.details is None else report.details.histogram,
+        "precision": None if scores is None else {name: curve.tolist() for name, curve in scores.precision.items()},
+    }
+
+
+def check_report(path: Path | None) -> None:
+    """Refuse a report of an unknown kind before any work is done."""
+    if path is not None and path.suffix not in SUFFIXES:
+        raise UsageError(f"--report {path}: name a file that ends in {' or '.join(SUFFIXES)}")
+
+
+def write_report(path: Path, report: Report, plots: Sequence[Path] = ()) -> None:
+    """Write it as the ending of the name says.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    links = [Path(os.path.relpath(plot, path.parent)) for plot in plots]
+    content = (
+        markdown(report, links)
+        if path.suffix == ".md"
+        else json.dumps(as_json(report), allow_nan=False, indent=1) + "\n"
+    )
+    try:
+        write_text(path, content)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another name") from error
+
+
+def _named(figures: Figures) -> dict[str, float | None]:
+    return dict(zip(FIGURES, figures, strict=True))
+
+
+def _rows(report: Report) -> Table:
+    """The ten figures under their names; the published ones and the difference below."""
+    rows: Table = [("", FIGURES)]
+    if report.scores is not None:
+        rows.append((report.label, [_cell(value, ".4f") for value in report.scores.figures]))
+    if report.published is not None:
+        published = report.published
+        rows.append((f"published, {published.label}", [_cell(value, ".3f") for value in published.figures]))
+        difference = None if report.scores is None else published.difference(report.scores.figures)
+        if difference is not None:
+            rows.append(("difference", [_cell(value, "+.4f") for value in difference]))
+    return rows
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _sentences(report: Report) -> list[str]:
+    """Protocol, boxes, problems, speed and outputs."""
+    summary = report.summary
+    lines = [report.protocol_line]
+    if report.published is not None and report.published.differs:
+        lines.append(f"not to be compared with the published row: {'; '.join(report.published.differs)}")
+    if report.box_ap is not None:
+        lines.append(f"AP of the boxes themselves: {report.box_ap:.4f}")
+    lines += [f"note: {line}" for line in report.problems.lines()]
+    if summary.wall_s:
+        images, people = report.rates
+        lines.append(
+            f"{summary.frames} images, {summary.people} people in {summary.wall_s:.1f} s: "
+            f"{images:.1f} images/s, {people:.1f} people/s"
+        )
+    if earlier := report.provenance.get("images_done_before"):
+        lines.append(f"{earlier} images more were done by the run that was interrupted")
+    return lines
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    first = row[0].ljust(widths[0])
+    return first + "".join(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+
+
+def _markdown_table(rows: Table) -> list[str]:
+    lines = [f"| {label} | {' | '.join(cells)} |" for label, cells in rows]
+    return [lines[0], "|---" * (len(rows[0][1]) + 1) + "|", *lines[1:]]
+
+
+def _keypoint_rows(details: Details) -> Table:
+    head: Table = [("keypoint", ("labelled", "found (KS ≥ .5)", "exact (KS ≥ .85)", "swapped", "mean KS"))]
+    return head + [
+        (one.name, [str(one.labelled), *(_cell(v, ".3f") for v in (one.found, one.exact, one.swapped, one.similarity))])
+        for one in details.keypoints
+    ]
+
+
+def _histogram_rows(details: Details) -> Table:
+    head: Table = [("OKS", ("people",))]
+    return head + [(f"{n / BINS:.1f} to {(n + 1) / BINS:.1f}", [str(c)]) for n, c in enumerate(details.histogram)]
+
+
+def _curve_rows(scores: Scores) -> Table:
+    head: Table = [("", [f"recall {recall / 10:.1f}" for recall in range(11)])]
+    return head + [(name, [f"{value:.3f}" for value in curve[::10]]) for name, curve in scores.precision.items()]

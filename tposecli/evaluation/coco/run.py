@@ -1,0 +1,149 @@
+"""Carries out an evaluation: truth, boxes, poses, results, figures, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from tposecli.evaluation.coco import plots
+from tposecli.evaluation.coco.boxes import BoxChoice, choose_boxes
+from tposecli.evaluation.coco.coco_api import score_boxes, score_poses
+from tposecli.evaluation.coco.job import EvalJob
+from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, load_set
+from tposecli.evaluation.coco.measure import Measured, measure
+from tposecli.evaluation.coco.per_keypoint import details
+from tposecli.evaluation.coco.problems import Problems
+from tposecli.evaluation.coco.published import Published, published
+from tposecli.evaluation.coco.report import Report, check_report, write_report
+from tposecli.evaluation.coco.results import NMS, read_results, write_results, write_server_zip
+from tposecli.inference.estimator import PoseEstimator
+from tposecli.pipeline.job import Summary, Watcher
+from tposecli.utils.files import check_output
+
+RESCORING = "box score × mean keypoint score above 0.2"
+PACKED = ".zip"
+
+
+def run_eval(job: EvalJob, watcher: Watcher) -> Report:
+    """Evaluate a net on a set, or score a file of results, and write what was asked for.
+
+    Raises:
+        UsageError: Something that was named is not there, or an output is; found before the net runs.
+        InputError: A file is not what it claims to be; with ``strict``, also whatever else is wrong with the inputs.
+        WeightsError: The net cannot be loaded.
+    """
+    _check_outputs(job)
+    problems = Problems(job.strict)
+    truth = load_set(job.data, problems)
+    if job.scored is not None:
+        rows = read_results(job.scored, truth, problems)
+        protocol = {"results": f"of {job.scored}, made elsewhere", "OKS-NMS": "as in the file", **_set_facts(truth)}
+        found = Report(job.scored.name, protocol, problems, Summary(truth.title))
+        return _finished(job, truth, rows, found)
+    boxes = choose_boxes(job, truth, problems)
+    measured = measure(job, truth, boxes, problems, watcher)
+    outputs = _write_rows(job, truth, measured)
+    box_ap = None if measured.boxes is None or not truth.has_truth else score_boxes(truth, measured.boxes)
+    summary = replace(measured.summary, failed=problems.images, outputs=outputs)
+    estimator = measured.estimator
+    found = Report(
+        f"{estimator.spec.name}, {_short(boxes)}",
+        _protocol(truth, boxes, estimator),
+        problems,
+        summary,
+        published=_published(job, truth, boxes, estimator, problems),
+        box_ap=box_ap,
+        provenance={**measured.facts, "images_done_before": len(measured.work.poses)},
+    )
+    report = _finished(job, truth, measured.rows, found)
+    measured.work.remove()
+    watcher.end(report.summary)
+    return report
+
+
+def _check_outputs(job: EvalJob) -> None:
+    """Refuse what cannot be written before any work is done."""
+    outputs = job.outputs
+    check_report(outputs.report)
+    for path in (outputs.results, outputs.report):
+        if path is not None:
+            check_output(path, outputs.overwrite)
+
+
+def _finished(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: Report) -> Report:
+    """The report with its figures; written, with its plots, where that was asked for."""
+    outputs = job.outputs
+    drawn: list[Path] = []
+    if truth.has_truth:
+        report = replace(report, scores=score_poses(truth, rows), details=details(truth, rows))
+    if outputs.plots is not None and report.scores is not None and report.details is not None:
+        drawn = plots.plot(outputs.plots, report.label, report.scores, report.details)
+    written = [*report.summary.outputs, *drawn]
+    if outputs.report is not None:
+        write_report(outputs.report, report, drawn)
+        written.append(outputs.report)
+    return replace(report, summary=replace(report.summary, outputs=written))
+
+
+def _write_rows(job: EvalJob, truth: KeypointSet, measured: Measured) -> list[Path]:
+    """The results file; for sets without truth also, or instead, the zip for the test server."""
+    path = job.outputs.results
+    algorithm = measured.estimator.spec.name
+    if path is None and truth.has_truth:
+        return []
+    if path is None:
+        path = Path(f"person_keypoints_{truth.title}_{algorithm}_results{PACKED}")
+    written = []
+    if path.suffix != PACKED:
+        write_results(path, measured.rows)
+        written.append(path)
+    if path.suffix == PACKED or not truth.has_truth:
+        packed = path.with_suffix(PACKED)
+        write_server_zip(packed, measured.rows, truth.title, algorithm)
+        written.append(packed)
+    return written
+
+
+def _short(boxes: BoxChoice) -> str:
+    return {"gt": "ground-truth boxes", "detector": "the detector's boxes"}.get(boxes.kind, "detected boxes")
+
+
+def _set_facts(truth: KeypointSet) -> dict[str, str]:
+    images = f"{len(truth.images)} images" if truth.whole else f"{len(truth.images)} of {len(truth.known)} images"
+    return {"set": f"{truth.title} ({images})"}
+
+
+def _protocol(truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator) -> dict[str, str]:
+    runtime = estimator.runtime
+    height, width = estimator.net.input_hw
+    return {
+        "boxes": boxes.label,
+        "flip test": "on" if estimator.flip_test else "off",
+        "rescoring": RESCORING,
+        "OKS-NMS": str(NMS),
+        "OpenCV": cv2.__version__,
+        "precision": f"{runtime.precision} on {runtime.device}",
+        "crops": f"{width}x{height}",
+        **_set_facts(truth),
+    }
+
+
+def _published(
+    job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator, problems: Problems
+) -> Published | None:
+    """The authors' row for their own weights, and what was done otherwise here."""
+    spec = estimator.spec
+    if spec.bundled or estimator.checkpoint.path.name != spec.file or job.data.annotations is not None:
+        return None
+    differs: dict[str, Any] = {
+        f"only {len(truth.images)} of {len(truth.known)} images": not truth.whole,
+        "no flip test": not estimator.flip_test,
+        f"{estimator.runtime.precision} instead of fp32": estimator.runtime.precision != "fp32",
+        "boxes of another file": boxes.kind == "detections" and boxes.published is None,
+        "some inputs were left out": bool(problems.found),
+    }
+    return published(spec.name, (truth.title, boxes.kind), tuple(text for text, true in differs.items() if true))

@@ -1,0 +1,115 @@
+"""Where results come from: what stands in the journal's header and in the ``info`` of JSON files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tposecli import __version__
+from tposecli.types import SourceInfo
+
+if TYPE_CHECKING:
+    from tposecli.inference.estimator import PoseEstimator
+
+ENDS: Final = 1 << 20
+"""Bytes at each end of a file that its fingerprint reads: enough to tell files apart, little for one of 100 GB."""
+
+FREE: Final = frozenset({"command"})
+"""What of a header may be another when a run goes on: the words of the command, whose meaning is compared."""
+
+CHANGED: Final = {
+    "source_sha256": "the input has changed",
+    "weights_sha256": "the weights are others",
+    "detector_sha256": "the detector's file has changed",
+    "boxes_sha256": "the boxes are others",
+}
+"""What to say of digests, which say nothing to the reader."""
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Hexadecimal SHA-256 over the sizes and the two ends of files, in order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(size.to_bytes(8, "big"))
+        with path.open("rb") as file:
+            digest.update(file.read(ENDS))
+            file.seek(max(0, size - ENDS))
+            digest.update(file.read(ENDS))
+    return digest.hexdigest()
+
+
+def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
+    """Which net said it, and how it was run."""
+    runtime = estimator.runtime
+    return {
+        "model": estimator.spec.name,
+        "weights_sha256": estimator.sha256,
+        "device": runtime.device_names,
+        "backend": runtime.backend,
+        "precision": runtime.precision,
+        "batch_size": runtime.batch_size,
+        "threads": runtime.threads,
+        "flip_test": estimator.flip_test,
+    }
+
+
+def describe_source(info: SourceInfo) -> dict[str, Any]:
+    """What the journal's readers need to know of the source; fractions as text, exact."""
+
+    def text(value: Fraction | None) -> str | None:
+        return None if value is None else str(value)
+
+    return {
+        "source": info.name,
+        "size_wh": None if info.size_wh is None else list(info.size_wh),
+        "fps": text(info.fps),
+        "time_base": text(info.time_base),
+        "rotation": info.rotation,
+    }
+
+
+def header(
+    info: SourceInfo, source_sha256: str | None, estimator: PoseEstimator, run: dict[str, Any]
+) -> dict[str, Any]:
+    """The journal's first line, less its schema version.
+
+    Args:
+        info: Of the source.
+        source_sha256: From :func:`fingerprint`; None for what cannot be read twice.
+        estimator: The net.
+        run: Command, detector and options, ready for JSON.
+    """
+    return {
+        "tool": "tposecli",
+        "tool_version": __version__,
+        **describe_source(info),
+        "source_sha256": source_sha256,
+        **estimator.layout.facts(),
+        **describe_model(estimator),
+        **run,
+    }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What speaks against going on with a run: each entry of its header that is not as it was, in words.
+
+    Args:
+        before: The header of the journal.
+        now: The header that a new run would have.
+    """
+    old, new = _flat(before), _flat(json.loads(json.dumps(now)))
+    changed = [key for key in {**old, **new} if key not in FREE and old.get(key) != new.get(key)]
+    return [CHANGED.get(key, f"{key} was {old.get(key)}, now {new.get(key)}") for key in changed]
+
+
+def _flat(facts: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
+    """Entries of entries, by ``outer.inner``."""
+    flat: dict[str, Any] = {}
+    for key, value in facts.items():
+        flat |= _flat(value, f"{lead}{key}.") if isinstance(value, dict) and value else {f"{lead}{key}": value}
+    return flat

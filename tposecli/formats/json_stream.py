@@ -1,0 +1,126 @@
+"""JSON files of any length, member by member: a file of an hour of poses never becomes one tree of objects."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tposecli.utils.errors import InputError
+
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A part of the outermost value.
+
+    Attributes:
+        key: Under which it stands in the outermost object; empty where that is a list.
+        number: Its place in the list under that key, from 1; 0 says that a list begins here, None that it is no list.
+        value: What it is; None where a list begins.
+    """
+
+    key: str
+    number: int | None
+    value: Any
+
+
+class JsonFile:
+    """A file whose outermost value is a list or an object; NaN, which others write, is taken for a number."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the text.
+
+        Raises:
+            InputError: The file cannot be read or is no text.
+        """
+        self.path = path
+        try:
+            self._text = path.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: neither a journal nor JSON (it is no UTF-8 text)") from error
+
+    def __iter__(self) -> Iterator[Member]:
+        """The members in the file's order, read as they are asked for; lists in an object come element by element.
+
+        Raises:
+            InputError: The text is no JSON; names the line.
+        """
+        at = self._skip(0)
+        first = self._text[at : at + 1]
+        if first == "[":
+            at = yield from self._list("", at)
+        elif first == "{":
+            at = yield from self._object(at)
+        else:
+            raise self._bad("expected a list or an object", at)
+        if self._skip(at) != len(self._text):
+            raise self._bad("something follows the end", at)
+
+    def _object(self, at: int) -> Generator[Member, None, int]:
+        """The members of the object that begins at ``at``; returns where it ends."""
+        at = self._skip(at + 1)
+        if self._text[at : at + 1] == "}":
+            return at + 1
+        while True:
+            key, at = self._value(at)
+            at = self._skip(at)
+            if not isinstance(key, str) or self._text[at : at + 1] != ":":
+                raise self._bad("expected a name and a colon", at)
+            at = self._skip(at + 1)
+            if self._text[at : at + 1] == "[":
+                at = yield from self._list(key, at)
+            else:
+                value, at = self._value(at)
+                yield Member(key, None, value)
+            at, mark = self._mark(at, "}")
+            if mark == "}":
+                return at
+
+    def _list(self, key: str, at: int) -> Generator[Member, None, int]:
+        """The elements of the list that begins at ``at``; returns where it ends."""
+        yield Member(key, 0, None)
+        at, number = self._skip(at + 1), 0
+        if self._text[at : at + 1] == "]":
+            return at + 1
+        while True:
+            value, at = self._value(at)
+            number += 1
+            yield Member(key, number, value)
+            at, mark = self._mark(at, "]")
+            if mark == "]":
+                return at
+
+    def _mark(self, at: int, end: str) -> tuple[int, str]:
+        """The comma or the end that comes next, and where what follows it begins."""
+        at = self._skip(at)
+        mark = self._text[at : at + 1]
+        if mark not in (",", end) or not mark:
+            raise self._bad(f"expected a comma or {end}", at)
+        return (self._skip(at + 1) if mark == "," else at + 1), mark
+
+    def _skip(self, at: int) -> int:
+        found = _SPACE.match(self._text, at)
+        return at if found is None else found.end()
+
+    def _value(self, at: int) -> tuple[Any, int]:
+        try:
+            return _DECODER.raw_decode(self._text, at)
+        except json.JSONDecodeError as error:
+            raise self._bad(error.msg, error.pos) from error
+        except RecursionError as error:
+            raise self._bad("lists within lists without end", at) from error
+
+    def _bad(self, reason: str, at: int) -> InputError:
+        line = self._text.count("\n", 0, at) + 1
+        end = "; it is cut off there" if at >= len(self._text.rstrip()) else ""
+        return InputError(f"{self.path}, line {line}: neither a journal nor JSON ({reason}{end}); write the file again")
+
+
+_DECODER: Final = json.JSONDecoder()

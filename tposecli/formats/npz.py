@@ -1,0 +1,83 @@
+"""Poses as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tposecli.geometry.keypoints import Layout
+from tposecli.sinks.npz_archive import GrowingArchive
+from tposecli.types import Float32, Poses, Result
+from tposecli.utils.strict_json import as_json
+
+
+class NpzSink:
+    """An ``.npz`` with a row for each person in each frame, P in all, in the order of the frames.
+
+    ``frame`` and ``track`` (P,) int64, the latter -1 for people who were not tracked; ``time_s`` (P,) float64;
+    ``box`` (P, 4) and ``box_score`` (P,) float32; ``xy`` and ``raw_xy`` (P, K, 2) float32 pixels, smoothed where
+    smoothing ran and as measured, the latter NaN for people who were put in where they were missed; ``score`` (P, K)
+    float32; ``flags`` (P, K) uint8, bits of ``types.Flag``.
+
+    Every frame, empty ones included, F in all: ``frames`` (F,) int64, ``frames_time_s`` (F,) float64, ``frames_wh``
+    (F, 2) int64. Once for all: ``keypoints`` (K,) names, ``info``, a string of JSON that says where the poses came
+    from, and for stills ``names`` (F,), which alone are kept in memory until the end.
+
+    Args:
+        path: The file to write; it appears when ``close`` is told that the run is complete.
+        info: Where the poses came from and which keypoints they have.
+        stills: Whether the frames are pictures with names of their own.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
+        self._archive = GrowingArchive(path)
+        self._archive.put({"keypoints": np.array(Layout.of_facts(info).names), "info": np.array(as_json(info))})
+        self._archive.append(_people(Poses.empty(), Poses.empty().xy, 0, 0.0))
+        self._archive.append(_frames([], [], []))
+        self._names: list[str] | None = [] if stills else None
+
+    def write(self, result: Result) -> None:
+        """Add a frame and its people."""
+        frame = result.frame
+        self._archive.append(_people(result.shown, result.raw_xy, frame.index, frame.time_s))
+        self._archive.append(_frames([frame.index], [frame.time_s], [frame.size_wh]))
+        if self._names is not None:
+            self._names.append(frame.name)
+
+    def close(self, complete: bool) -> None:
+        """Put the file together, or leave nothing; closing twice is harmless."""
+        if self._names is not None:
+            self._archive.put({"names": np.array(self._names, np.str_)})
+        self._archive.close(complete)
+
+
+def _people(shown: Poses, raw_xy: Float32, index: int, time_s: float) -> dict[str, NDArray[Any]]:
+    """A row for each person of one frame."""
+    people = len(shown)
+    return {
+        "frame": np.full(people, index, np.int64),
+        "time_s": np.full(people, time_s, np.float64),
+        "track": shown.track_id,
+        "box": shown.boxes.xyxy,
+        "box_score": shown.boxes.score,
+        "xy": shown.xy,
+        "raw_xy": raw_xy,
+        "score": shown.score,
+        "flags": shown.flags,
+    }
+
+
+def _frames(indices: list[int], times_s: list[float], sizes_wh: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
+    """A row for each frame."""
+    return {
+        "frames": np.array(indices, np.int64),
+        "frames_time_s": np.array(times_s, np.float64),
+        "frames_wh": np.array(sizes_wh, np.int64).reshape(-1, 2),
+    }

@@ -1,0 +1,238 @@
+"""Whether files of poses are what they claim to be: against their JSON Schema, and against themselves."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tposecli.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+Json = Mapping[str, Any]
+
+NAMED: Final = 20
+"""Problems that are told one by one; all are counted."""
+
+LONGEST: Final = 200
+"""Characters of one problem."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found out of one file.
+
+    Attributes:
+        kind: ``journal``, ``COCO dataset`` or ``COCO results``.
+        counts: What is in it.
+        problems: The first ``NAMED`` of what is wrong.
+        wrong: How much is wrong in all.
+    """
+
+    path: Path
+    kind: str
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    wrong: int = 0
+
+    def add(self, problems: Iterable[str]) -> None:
+        """Take what is wrong."""
+        for problem in problems:
+            self.wrong += 1
+            if self.wrong <= NAMED:
+                self.problems.append(problem if len(problem) <= LONGEST else problem[: LONGEST - 3] + "...")
+
+
+def validate(path: Path) -> Verdict:
+    """Look through a journal, a COCO dataset or COCO results.
+
+    A journal is read line by line; the others are read whole.
+
+    Raises:
+        InputError: The file cannot be read, is no JSON, or none of these.
+    """
+    try:
+        with path.open("rb") as file:
+            first = _parsed(file.readline())
+        if isinstance(first, dict) and "schema_version" in first:
+            return _journal(path, first)
+        content = _parsed(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if isinstance(content, _Bad):
+        raise InputError(f"{path}: neither a journal nor strict JSON ({content.reason})")
+    if isinstance(content, list):
+        return _results(path, content)
+    if isinstance(content, dict) and {"images", "annotations"} & set(content):
+        return _dataset(path, content)
+    raise InputError(f"{path}: neither a journal, nor a COCO dataset, nor COCO results; no other file can be checked")
+
+
+def schema(name: str) -> dict[str, Any]:
+    """A schema of the package: ``journal``, ``coco-dataset`` or ``coco-results``."""
+    text = resources.files("tposecli.formats").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """What is no JSON, and why."""
+
+    reason: str
+
+
+def _parsed(text: bytes) -> Any:
+    """Strict JSON, or ``_Bad``."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except ValueError as error:
+        return _Bad(str(error))
+    except RecursionError:
+        return _Bad("lists within lists without end")
+
+
+def _validator(content: Mapping[str, Any]) -> Validator:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(content)
+
+
+def _against(validator: Validator, value: Any, where: str) -> Iterator[str]:
+    """What the schema says against a value."""
+    for error in validator.iter_errors(value):
+        place = error.json_path.removeprefix("$").removeprefix(".")
+        yield f"{where}{f'{place}: ' if place else ''}{error.message}"
+
+
+def _journal(path: Path, header: Json) -> Verdict:
+    verdict = Verdict(path, "journal")
+    rules = schema("journal")
+    header_rules, frame_rules = (
+        _validator({**rules["$defs"][name], "$defs": rules["$defs"]}) for name in ("header", "frame")
+    )
+    verdict.add(_against(header_rules, header, "line 1: "))
+    if verdict.wrong:
+        return verdict
+    last = -1
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            frame, where = _parsed(line), f"line {number}: "
+            if number == 1:
+                continue
+            if isinstance(frame, _Bad) or not line.endswith(b"\n"):
+                torn = "cut short; a run that goes on with this journal repairs it" if line[-1:] != b"\n" else "no JSON"
+                verdict.add([where + torn])
+                continue
+            wrong = list(_against(frame_rules, frame, where))
+            verdict.add(wrong or (where + problem for problem in _frame_problems(frame, header, last)))
+            if not wrong:
+                last = frame["frame"]
+                verdict.counts.update(frames=1, people=len(frame["people"]))
+    return verdict
+
+
+def _frame_problems(frame: Json, header: Json, last: int) -> Iterator[str]:
+    """What a frame of a journal has against itself, its header and the frame before."""
+    if frame["frame"] <= last:
+        yield f"frame {frame['frame']} comes after frame {last}"
+    if header["size_wh"] is not None and [frame["width"], frame["height"]] != header["size_wh"]:
+        yield f"{frame['width']}x{frame['height']} pixels, in the header {header['size_wh']}"
+    keypoints = len(header["keypoint_names"])
+    for person, entry in enumerate(frame["people"]):
+        if len(entry["keypoints"]) != keypoints:
+            yield f"person {person}: {len(entry['keypoints'])} keypoints, the header names {keypoints}"
+        left, top, right, bottom = entry["box"]
+        yield from _box_problems((left, top, right - left, bottom - top), frame, f"person {person}: ")
+
+
+def _box_problems(box: Sequence[float], image: Json, where: str) -> Iterator[str]:
+    """A box (left, top, width, height) that is turned round or has nothing of the picture in it."""
+    left, top, width, height = box
+    if width < 0 or height < 0:
+        yield f"{where}box of {width:g}x{height:g} pixels"
+    elif left > image["width"] or top > image["height"] or left + width < 0 or top + height < 0:
+        yield f"{where}box outside the picture of {image['width']}x{image['height']} pixels"
+
+
+def _dataset(path: Path, content: Json) -> Verdict:
+    verdict = Verdict(path, "COCO dataset")
+    verdict.add(_against(_validator(schema("coco-dataset")), content, ""))
+    if verdict.wrong:
+        return verdict
+    verdict.counts.update(images=len(content["images"]), people=len(content["annotations"]))
+    for what in ("images", "annotations", "categories"):
+        verdict.add(f"{what}: id {value} is there {count} times" for value, count in _repeated(content[what]))
+    images = {image["id"]: image for image in content["images"]}
+    categories = {category["id"]: category for category in content["categories"]}
+    verdict.add(_skeleton_problems(content["categories"]))
+    tracks: Counter[tuple[int, int]] = Counter()
+    for annotation in content["annotations"]:
+        where = f"annotation {annotation['id']}: "
+        verdict.add(where + problem for problem in _annotation_problems(annotation, images, categories))
+        if annotation.get("track_id") is not None:
+            tracks[annotation["image_id"], annotation["track_id"]] += 1
+    verdict.add(
+        f"image {image}: track {track} is there {count} times" for (image, track), count in tracks.items() if count > 1
+    )
+    return verdict
+
+
+def _skeleton_problems(categories: Sequence[Json]) -> Iterator[str]:
+    for category in categories:
+        count = len(category.get("keypoints", ()))
+        if any(end > count for limb in category.get("skeleton", ()) for end in limb):
+            yield f"category {category['id']}: its skeleton joins keypoints that are not among its {count}"
+
+
+def _annotation_problems(annotation: Json, images: Mapping[int, Json], categories: Mapping[int, Json]) -> Iterator[str]:
+    """What an annotation has against itself and what it refers to."""
+    image, category = images.get(annotation["image_id"]), categories.get(annotation["category_id"])
+    if image is None:
+        yield f"there is no image {annotation['image_id']}"
+    else:
+        yield from _box_problems(annotation["bbox"], image, "")
+    if category is None:
+        yield f"there is no category {annotation['category_id']}"
+        return
+    count = len(category.get("keypoints", ()))
+    lengths = {"keypoints": 3 * count, "raw_keypoints": 3 * count, "keypoint_scores": count, "keypoint_flags": count}
+    for name, length in lengths.items():
+        if annotation.get(name) is not None and len(annotation[name]) != length:
+            yield f"{name}: {len(annotation[name])} numbers, expected {length}"
+    visible = annotation.get("keypoints", [])[2::3]
+    if not set(visible) <= {0, 1, 2}:
+        yield "keypoints: a v that is not 0, 1 or 2"
+    if annotation.get("num_keypoints", 0) != sum(v > 0 for v in visible) and "num_keypoints" in annotation:
+        yield f"num_keypoints: {annotation['num_keypoints']}, but {sum(v > 0 for v in visible)} have v > 0"
+
+
+def _results(path: Path, content: list[Any]) -> Verdict:
+    verdict = Verdict(path, "COCO results")
+    verdict.add(_against(_validator(schema("coco-results")), content, ""))
+    if verdict.wrong:
+        return verdict
+    verdict.counts.update(people=len(content), images=len({entry["image_id"] for entry in content}))
+    if not content:
+        verdict.add(["no results; the COCO API cannot load an empty list"])
+    verdict.add(
+        f"result {number}: {len(entry['keypoints'])} numbers in keypoints, expected 51"
+        for number, entry in enumerate(content)
+        if len(entry["keypoints"]) != 51
+    )
+    return verdict
+
+
+def _repeated(records: Sequence[Json]) -> list[tuple[int, int]]:
+    """Ids that are there more than once, and how often."""
+    return [(value, count) for value, count in Counter(record["id"] for record in records).items() if count > 1]

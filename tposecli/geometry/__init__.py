@@ -1,0 +1,1 @@
+"""Geometry of poses: keypoint sets, crops, heatmaps, similarity."""

@@ -1,0 +1,1 @@
+"""Files that are fetched and kept: downloads, checkpoints, data sets."""

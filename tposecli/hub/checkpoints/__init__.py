@@ -1,0 +1,1 @@
+"""Checkpoints of models: where they are, whether they are intact, loading them."""

@@ -1,0 +1,1 @@
+"""Nets at work: crops in, keypoints out, on any device and backend."""

@@ -1,0 +1,131 @@
+"""Which engine runs a net, and where the files that some of them need are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+
+from tposecli import __version__
+from tposecli.hub.checkpoints.resolve import cache_dir
+from tposecli.inference.backends.base import Encoded, Engine
+from tposecli.inference.backends.cuda_rewrites import fit
+from tposecli.inference.backends.eager import COMPILED_BATCH, Compiled, Eager
+from tposecli.inference.backends.export import SUFFIXES, ExportOptions, export
+from tposecli.inference.backends.kernels import has_kernels
+from tposecli.inference.backends.onnx import OnnxSession
+from tposecli.inference.backends.openvino import OpenVinoModel
+from tposecli.inference.runtime import PACKAGES, Runtime
+from tposecli.models.pose_net import PoseNet
+from tposecli.utils.errors import OutputError
+from tposecli.utils.locks import locked
+
+log = logging.getLogger("tposecli")
+
+FOLDER: Final = "exports"
+AT_ONCE: Final = 8
+"""Forwards that run at the same time, at most: each takes some hundred megabytes of its own with the largest nets."""
+FileFormat = Literal["onnx", "openvino"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """Files of one checkpoint in the cache, made when they are first wanted.
+
+    Attributes:
+        name: Of the model.
+        sha256: Of the weights: another file of the same model has its own exports.
+        input_hw: Height and width of a crop.
+        attention: Whether the layers' inputs are wanted.
+    """
+
+    name: str
+    sha256: str
+    input_hw: tuple[int, int]
+    attention: bool
+
+    def path(self, form: FileFormat) -> Path:
+        """Where the file is, or will be; its name changes with the weights and with the programs that write it."""
+        versions = [__version__, torch.__version__, metadata.version(PACKAGES[form])]
+        key = sha256(repr([self.sha256, self.input_hw, self.attention, versions]).encode()).hexdigest()[:16]
+        return cache_dir() / FOLDER / f"{self.name}-{key}{SUFFIXES[form]}"
+
+    def get(self, form: FileFormat, net: PoseNet) -> Path:
+        """The file, made now if it is not there; processes that want it at once wait for one.
+
+        Raises:
+            OutputError: The cache cannot be written, or the file does not give what torch gives.
+        """
+        path = self.path(form)
+        if path.is_file():
+            return path
+        try:
+            with locked(path):
+                if not path.is_file():
+                    log.info("%s: making the %s file %s, once", self.name, form, path)
+                    error = export(net, form, path, ExportOptions(self.attention))
+                    log.info("%s: equals torch to %.0e of the largest value", path.name, error)
+        except OSError as error:
+            raise OutputError(
+                f"{path.parent}: the cache cannot be written ({error.strerror}); set TPOSE_HOME to a folder that can, "
+                "or choose --backend torch"
+            ) from error
+        return path
+
+
+def choose(runtime: Runtime, exports: Exports) -> str:
+    """What ``auto`` stands for: OpenVINO where it is installed and its file of this model has been made, else torch.
+
+    Making the file takes as long as hundreds of crops, so it must be asked for: with ``--backend openvino``.
+    """
+    if runtime.backend != "auto":
+        return runtime.backend
+    if runtime.device.type != "cpu":
+        return "torch"
+    try:
+        return "openvino" if exports.path("openvino").is_file() else "torch"
+    except metadata.PackageNotFoundError:
+        return "torch"
+
+
+def build_engine(net: PoseNet, runtime: Runtime, exports: Exports, device: torch.device) -> Engine:
+    """What runs the net on one of the runtime's devices.
+
+    Args:
+        net: For prediction, in float32 on the CPU; it is left as it is where a file takes its place, else moved.
+        runtime: With a backend other than ``auto``.
+        exports: Where its files are.
+        device: One of the runtime's.
+
+    Raises:
+        UsageError: A package or a compiler is missing.
+        OutputError: A file cannot be made.
+    """
+    if runtime.backend == "onnx":
+        return _FileEngine(OnnxSession(exports.get("onnx", net)))
+    if runtime.backend == "openvino":
+        file = exports.get("openvino", net)
+        return _FileEngine(OpenVinoModel(file, runtime.precision, at_once=min(runtime.batch_size, AT_ONCE)))
+    placed = net.to(device, runtime.dtype).to(memory_format=torch.channels_last)
+    if runtime.backend == "compile":
+        return Compiled(placed, COMPILED_BATCH.get(device.type, runtime.batch_size))
+    return Eager(fit(placed) if has_kernels(device) else placed)
+
+
+class _FileEngine:
+    """Implements :class:`~tposecli.inference.backends.base.Engine` with an exported file."""
+
+    def __init__(self, run: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
+        self._run = run
+
+    def __call__(self, crops: Tensor) -> Encoded:
+        """See :class:`~tposecli.inference.backends.base.Engine`."""
+        heatmaps, *inputs = self._run(crops)
+        return Encoded(heatmaps, inputs)

@@ -1,0 +1,93 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import torch
+from torch import Tensor
+
+PRECISIONS: Final = {"fp32": "f32", "bf16": "bf16"}
+
+Outputs = tuple[Tensor, ...]
+
+
+class OpenVinoModel:
+    """An exported file, compiled for this machine; several forwards run at once, each on threads of its own.
+
+    Threads that work on one crop together wait for each other after every layer; with a crop each they do not.
+    """
+
+    def __init__(self, path: Path, precision: str = "fp32", batch: int | None = 1, at_once: int = 1) -> None:
+        """Compile.
+
+        Args:
+            path: The ``.xml`` file.
+            precision: ``fp32``, which the runtime would lower by itself where it is not told, or ``bf16``.
+            batch: Crops in one forward: a fixed number runs faster; None: as many as come.
+            at_once: Forwards that run at the same time, if there are so many threads; each takes memory of its own.
+        """
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        if batch is not None:
+            model.reshape([batch, *list(model.inputs[0].partial_shape)[1:]])
+        threads = torch.get_num_threads()
+        streams = min(at_once, threads)
+        hints = {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": streams,
+            "ENABLE_CPU_PINNING": False,  # Other threads, and other runs, need the same cores.
+        }
+        with same_signal_stack():
+            self._queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", hints), streams)
+        self._queue.set_callback(_keep)
+        self._batch = batch
+
+    def __call__(self, crops: Tensor) -> Outputs:
+        """(B, H, W, 3) uint8 to the file's outputs."""
+        array = crops.numpy()
+        step = self._batch or len(array)
+        done: dict[int, Outputs] = {}
+        for start in range(0, len(array), step):
+            self._queue.start_async({0: array[start : start + step]}, (done, start), share_inputs=True)
+        self._queue.wait_all()
+        parts = [done[start] for start in sorted(done)]
+        return parts[0] if len(parts) == 1 else tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
+
+
+def _keep(request: Any, place: tuple[dict[int, Outputs], int]) -> None:
+    """Copy the outputs of a forward, which the next one overwrites, to their place."""
+    done, start = place
+    done[start] = tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+
+
+class _Stack(ctypes.Structure):
+    """``stack_t`` of Linux."""
+
+    _fields_: ClassVar = [("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+@contextmanager
+def same_signal_stack() -> Iterator[None]:
+    """Leave this thread's alternate signal stack as it was before the block; nothing to do but on Linux.
+
+    OpenVINO gives the thread that compiles a net one of its own and frees it with the net, from any thread: the next
+    Ctrl-C of Python, which runs on that stack, would crash.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _Stack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)

@@ -1,0 +1,155 @@
+"""Where a net runs, in which precision, and how many crops at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.util import find_spec as find_module
+from typing import Any, Final, Literal, get_args
+
+import torch
+
+from tposecli.inference.backends.base import BACKENDS
+from tposecli.inference.backends.kernels import has_tensor_cores
+from tposecli.utils.errors import UsageError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+BATCH: Final = {"cpu": 8, "mps": 16, "cuda": 64}
+BATCHES: Final = {"openvino": 32}
+"""By backend, where that matters: this one shares the crops out among its threads, and some idle towards the end."""
+PACKAGES: Final = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""What a backend needs that torch does not bring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """How to run a net; ``resolve`` turns the words of the command line into one.
+
+    Attributes:
+        device: Where.
+        precision: Of weights and activations: ``fp32``, ``bf16`` or ``fp16``.
+        batch_size: Crops that are given to the net at once; 0 until the backend is known: as many as suit it.
+        backend: What runs it: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
+        threads: Of torch, where the device is a CPU: their number shows in the last digits.
+        others: Further devices of the same kind, which share the work with the first.
+    """
+
+    device: torch.device
+    precision: str = "fp32"
+    batch_size: int = 0
+    backend: str = "torch"
+    others: tuple[torch.device, ...] = ()
+    threads: int | None = None
+
+    def settled(self, backend: str) -> Runtime:
+        """The same with the backend that ``auto`` stands for, and a batch that suits it."""
+        batch_size = self.batch_size or BATCHES.get(backend, BATCH[self.device.type])
+        return replace(self, backend=backend, batch_size=batch_size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as torch names it."""
+        return DTYPES[self.precision]
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """All devices, the first one first."""
+        return (self.device, *self.others)
+
+    @property
+    def device_names(self) -> str:
+        """The devices as ``--device`` takes them."""
+        return ",".join(map(str, self.devices))
+
+    @classmethod
+    def resolve(
+        cls,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_size: int | None = None,
+        backend: str = "auto",
+    ) -> Runtime:
+        """Fill in what was left to the program: the best device there is, and a precision and a batch that suit it.
+
+        Args:
+            device: Or several, separated by commas.
+            precision: ``auto`` is bf16 where there are instructions for it, fp16 on other tensor cores, else fp32.
+            batch_size: Crops that are given to the net at once; None: as many as suit the backend.
+            backend: Of ``--backend``.
+
+        Raises:
+            UsageError: A device or a backend that is not there, an unknown precision, or a batch below 1.
+        """
+        first, *others = (resolve_device(name.strip()) for name in device.split(","))
+        if any(other.type != first.type for other in others):
+            raise UsageError(f"device {device!r}: several devices must be of one kind")
+        if precision not in get_args(Precision):
+            raise UsageError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
+        if precision == "fp16" and first.type == "cpu":
+            raise UsageError("fp16 is slow and inexact on a CPU; choose --precision bf16 or fp32")
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"batch size {batch_size}: it must be at least 1")
+        if precision == "auto":
+            precision = _fastest_precision(first, backend)
+        _check_backend(backend, first, precision)
+        return cls(first, precision, batch_size or 0, backend, tuple(others))
+
+
+def _fastest_precision(device: torch.device, backend: str) -> str:
+    """What the device multiplies fastest of that which hardly moves a keypoint."""
+    if device.type == "cpu":
+        return "bf16" if has_bf16(device) and backend in ("auto", "torch", "openvino") else "fp32"
+    if not has_tensor_cores(device):
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether it is a CPU that multiplies bfloat16 faster than float32."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _check_backend(backend: str, device: torch.device, precision: str) -> None:
+    """Refuse what cannot be."""
+    if backend not in BACKENDS:
+        raise UsageError(f"backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+    if backend not in PACKAGES:
+        return
+    if device.type != "cpu":
+        raise UsageError(f"--backend {backend} runs on the CPU only; choose --backend torch or compile on {device}")
+    if backend == "onnx" and precision != "fp32":
+        raise UsageError(f"--backend onnx computes in fp32 only; choose --precision fp32, or openvino for {precision}")
+    if find_module(PACKAGES[backend]) is None:
+        raise UsageError(f"--backend {backend} needs {PACKAGES[backend]}: pip install 'tposecli[{backend}]'")
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` as a device that is really there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda:0")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"no device is called {name!r}; choose auto, cpu, cuda, cuda:1 or mps") from error
+    if device.type not in BATCH:
+        raise UsageError(f"device {name!r} is not supported; choose auto, cpu, cuda, cuda:1 or mps")
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise UsageError(f"device {name!r}: this machine has {count} CUDA devices; choose another or --device cpu")
+        return torch.device("cuda", device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device 'mps': this machine has no Metal device; choose --device cpu")
+    return device
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory, on whichever device."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)

@@ -1,0 +1,70 @@
+"""One run of the program in a process of its own, watched: ``python -m tposecli.lab.bench.child``.
+
+It reads a JSON object from standard input, ``video``, ``output``, ``model``, ``weights``, ``device`` and ``started``
+(seconds since the epoch), and writes one to standard output, the fields of :class:`tposecli.lab.bench.whole.Run`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class _Stopwatch:
+    """Notes when things happen; implements :class:`tposecli.pipeline.job.Watcher`."""
+
+    def __init__(self, started: float) -> None:
+        from tposecli.lab.bench.clock import busy_s
+
+        self._started, self._busy_s = started, busy_s
+        self.ready_s = self.first_s = self.ready_cpu_s = 0.0
+        self._busy_before: float | None = None
+        self.facts: dict[str, Any] = {}
+
+    def begin(self, source: object, expected: int | None) -> None:
+        """Everything is loaded."""
+        self.ready_s, self.ready_cpu_s = time.time() - self._started, time.process_time()
+        self._busy_before = self._busy_s()
+
+    def seen(self, result: object) -> None:
+        """A frame is finished."""
+        self.first_s = self.first_s or time.time() - self._started
+
+    def end(self, summary: Any) -> None:
+        """All frames are finished."""
+        wall_s, cpu_s = time.time() - self._started, time.process_time() - self.ready_cpu_s
+        busy, others_s = self._busy_s(), None
+        if busy is not None and self._busy_before is not None:
+            others_s = max(0.0, busy - self._busy_before - cpu_s)
+        self.facts = {
+            "frames": summary.frames,
+            "people": summary.people,
+            "wall_s": wall_s,
+            "ready_s": self.ready_s,
+            "first_s": self.first_s,
+            "cpu_s": cpu_s,
+            "others_s": others_s,
+            "stages": summary.seconds,
+            "failed": [reason for _, reason in summary.failed],
+        }
+
+
+def main() -> None:
+    """Read the job, run it, report."""
+    job = json.load(sys.stdin)
+    watch = _Stopwatch(job["started"])
+    from tposecli.lab.bench.clock import peak_resident_mib
+    from tposecli.pipeline.job import ModelChoice, Outputs, Settings, VideoJob
+    from tposecli.pipeline.run import run_videos
+
+    output = Path(job["output"])
+    settings = Settings(model=ModelChoice(job["model"], Path(job["weights"]), job["device"]), overwrite=True)
+    run_videos([VideoJob(Path(job["video"]), Outputs(output, output.with_suffix(".json")))], settings, watch)
+    json.dump({**watch.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""A benchmark's tables as one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tposecli.lab.bench.clock import Spread
+from tposecli.lab.bench.report import Report, Table
+from tposecli.utils.errors import OutputError, UsageError
+from tposecli.utils.files import part_path, publish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, QUIET, ACCENT = "#22252b", "#b9bec7", "#2f6fb3"
+WIDTH: Final = 9.0
+"""Inches."""
+BAR: Final = 0.32
+"""Inches for each bar."""
+
+
+def plot(path: Path, report: Report) -> None:
+    """Draw people a second and what a frame costs, as far as they were measured.
+
+    Raises:
+        OutputError: The file cannot be written.
+        UsageError: There is nothing to draw.
+    """
+    from matplotlib.figure import Figure
+
+    panels = [(table, draw) for key, draw in DRAWN.items() if (table := report.table(key)) is not None]
+    if not panels:
+        raise UsageError(f"--plot shows {', '.join(DRAWN)}; measure one of them with --only")
+    heights = [BAR * len(table.rows) + 0.9 for table, _ in panels]
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (table, draw) in zip(axes, panels, strict=True):
+        draw(axis, table)
+    try:
+        figure.savefig(part_path(path), dpi=140, format=path.suffix.lstrip(".").lower() or "png")
+        publish(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: the plot cannot be written ({error})") from error
+
+
+def _nets(axis: Axes, table: Table) -> None:
+    """People a second, the authors' way in grey."""
+    names = [f"{model}, {backend}, {precision}, batch {batch}" for model, backend, precision, batch, *_ in table.rows]
+    theirs = [row[1] == "authors' way" for row in table.rows]
+    _bars(axis, names, table.column("people/s"), [QUIET if grey else ACCENT for grey in theirs])
+    axis.set_title("People a second (median, quartiles)", loc="left", color=INK)
+
+
+def _stages(axis: Axes, table: Table) -> None:
+    """Milliseconds a frame."""
+    _bars(axis, [str(row[0]) for row in table.rows], table.column("ms a frame"), [ACCENT] * len(table.rows))
+    axis.set_title("Each stage alone: milliseconds a frame (median, quartiles)", loc="left", color=INK)
+
+
+DRAWN: Final = {"nets": _nets, "stages": _stages}
+"""Tables that are drawn, and how."""
+
+
+def _bars(axis: Axes, names: list[str], cells: list[Any], colours: list[str]) -> None:
+    """One bar for each, from the top, with its value beside it."""
+    spreads = [cell if isinstance(cell, Spread) else Spread(0, 0, 0, 0) for cell in cells]
+    medians = [spread.median for spread in spreads]
+    low = [spread.median - spread.low for spread in spreads]
+    high = [spread.high - spread.median for spread in spreads]
+    places = range(len(names))
+    axis.barh(places, medians, xerr=[low, high], color=colours, ecolor=INK, height=0.72, error_kw={"lw": 1})
+    axis.set_yticks(places, names, color=INK)
+    axis.invert_yaxis()
+    for place, spread in zip(places, spreads, strict=True):
+        axis.annotate(f" {spread.median:.3g}", (spread.high, place), va="center", color=INK, fontsize=9)
+    axis.margins(x=0.12)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(left=False)

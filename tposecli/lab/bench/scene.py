@@ -1,0 +1,58 @@
+"""Pictures to measure with: rendered people, so that nothing but the program is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tposecli.lab.synth.clips import QUICK_FILM, crossing_scene
+from tposecli.lab.synth.film import Reel, write_clip
+from tposecli.lab.synth.scene import Scene
+from tposecli.lab.synth.views import Dolly
+from tposecli.types import Boxes, Frame, Image
+
+SIZE_WH: Final = (1280, 720)
+RATE: Final = Fraction(25)
+BEGIN_S: Final = 2.4
+"""When everybody is in the picture."""
+RENDERED: Final = 12
+"""Frames that are really rendered; they are played to and fro."""
+
+
+def people_scene(people: int) -> Scene:
+    """People who cross the picture, in 720p."""
+    scene = crossing_scene(people=people, film=QUICK_FILM)
+    view = scene.view
+    if isinstance(view, Dolly):
+        larger = replace(view, focal=view.focal * SIZE_WH[0] / view.size_wh[0], size_wh=SIZE_WH)
+        scene = replace(scene, view=larger)
+    return scene
+
+
+def crowd(people: int) -> tuple[Frame, Boxes]:
+    """One picture, and as many true boxes as asked for, each a little elsewhere."""
+    shot = people_scene(3).render(BEGIN_S)
+    rng = np.random.default_rng(people)
+    picked = np.resize(np.arange(len(shot.boxes)), people)
+    moved = shot.boxes.xyxy[picked] + rng.uniform(-4, 4, (people, 1)).astype(np.float32)
+    limit = np.array([*SIZE_WH, *SIZE_WH], np.float32) - 1
+    return Frame(shot.image, 0, 0.0, "rendered", 0), Boxes(np.clip(moved, 0, limit), np.ones(people, np.float32))
+
+
+def rendered_clip(path: Path, people: int, frames: int) -> None:
+    """Write an MP4 of 720p, 25 frames a second."""
+    scene = people_scene(people)
+    pictures = [scene.render(BEGIN_S + index / float(RATE)).image for index in range(min(RENDERED, frames))]
+    write_clip(path, Reel(RATE, 1 / RATE), _to_and_fro(pictures, frames))
+
+
+def _to_and_fro(pictures: list[Image], count: int) -> Iterator[tuple[int, Image]]:
+    """As many frames as wanted, without a jump."""
+    way = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+    for index in range(count):
+        yield index, pictures[way[index % len(way)]]

@@ -1,0 +1,107 @@
+"""What the R and the H nets have in common: pixels in, tokens through the encoder, heatmaps out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tposecli.models.attention_readout import Attention, EncoderState, read
+from tposecli.models.encoder import Encoder, sine_embedding
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+AFTER_BACKBONE = ("reduce", "global_encoder", "deconv_layers", "final_layer")
+"""Parts that come after the convolutional one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """Size of a Transformer encoder: number of layers, channels, hidden channels of the feed-forward net, heads."""
+
+    layers: int
+    channels: int
+    hidden: int
+    heads: int
+
+
+class Normalize(nn.Module):
+    """From bytes to the colours that ImageNet's mean and deviation make of them, in the net's precision."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 RGB to (B, 3, H, W)."""
+        scaled = crops.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
+        return (scaled - self.mean) / self.std
+
+
+class PoseNet(nn.Module):
+    """A net that turns crops of people into keypoint heatmaps.
+
+    Sub-classes give ``features`` (crop to feature map), and ``head`` (encoded map to heatmaps).
+
+    Attributes:
+        input_hw: Height and width of a crop, pixels.
+        grid_hw: Height and width of the attention grid.
+    """
+
+    pos_embedding: nn.Parameter
+    reduce: nn.Conv2d
+    global_encoder: Encoder
+    final_layer: nn.Conv2d
+
+    def __init__(self, input_hw: tuple[int, int], stride: int, shape: EncoderShape) -> None:
+        super().__init__()
+        self.input_hw = input_hw
+        self.grid_hw = (input_hw[0] // stride, input_hw[1] // stride)
+        self.pos_embedding = nn.Parameter(sine_embedding(self.grid_hw, shape.channels), requires_grad=False)
+        self.global_encoder = Encoder(shape.layers, shape.channels, shape.hidden, shape.heads)
+        self.normalize = Normalize()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.pos_embedding.device
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised crops to a (B, C, h, w) map on the attention grid."""
+        raise NotImplementedError
+
+    def head(self, x: Tensor) -> Tensor:
+        """(B, d, h, w) encoded map to (B, K, H/4, W/4) heatmaps."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised float32 to (B, K, H/4, W/4) heatmaps."""
+        return self.encode(x)[0]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Heatmaps, and what each encoder layer was given: L tensors (B, S, d), from which attention is read."""
+        grid = self.reduce(self.features(x))
+        tokens = grid.flatten(2).transpose(1, 2)
+        stages = self.global_encoder(tokens, self._position())
+        encoded = stages.pop().transpose(1, 2).reshape(grid.shape)
+        return self.head(encoded), stages
+
+    def attention(self, inputs: list[Tensor], cells: Tensor, request: Attention) -> Tensor:
+        """(B, L, Q, h, w) float32 attention scores; (B, L, heads, Q, h, w) where heads are kept apart.
+
+        Args:
+            inputs: Of each layer, from :meth:`encode`.
+            cells: (B, Q) int64, row-major indices of the attention grid.
+            request: Which layers, and whether rows or columns.
+        """
+        maps = read(EncoderState(self.global_encoder, inputs, self._position()), cells, request)
+        return maps.reshape(*maps.shape[:-1], *self.grid_hw)
+
+    def _position(self) -> Tensor:
+        """(1, S, d)."""
+        return self.pos_embedding.transpose(0, 1)

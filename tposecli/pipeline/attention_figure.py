@@ -1,0 +1,80 @@
+"""From a picture to the figure that explains one of its people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tposecli.attention.figure import Explained, save_figure
+from tposecli.geometry.keypoints import KEYPOINTS
+from tposecli.pipeline.job import Settings
+from tposecli.pipeline.run import Workshop
+from tposecli.sources.images import read_image
+from tposecli.types import Frame, Poses
+from tposecli.utils.errors import InputError, UsageError
+from tposecli.utils.files import check_output
+
+
+@dataclass(frozen=True, slots=True)
+class FigureJob:
+    """A picture, whom and what to explain, and where to.
+
+    Attributes:
+        person: Number of the person, from 0, the largest first.
+        keypoints: Indices of keypoints, a column each.
+        points: Further positions, frame pixels, a column each.
+    """
+
+    image: Path
+    output: Path
+    person: int
+    keypoints: tuple[int, ...]
+    points: tuple[tuple[float, float], ...] = ()
+
+
+def make_figure(job: FigureJob, settings: Settings) -> int:
+    """Find the people, choose one, write the figure; return how many people there are.
+
+    Raises:
+        InputError: Not a picture, or nobody in it.
+        UsageError: No such person, or the output is in the way.
+    """
+    check_output(job.output, settings.overwrite)
+    frame = Frame(read_image(job.image, max_pixels=settings.max_pixels), 0, name=job.image.name)
+    workshop = Workshop(settings, attention=True)
+    estimator, style = workshop.estimator, workshop.painter.style
+    boxes = workshop.detector.detect([frame])
+    poses = estimator.estimate([frame], boxes)[0].poses
+    person = _choose(poses, job)
+    points = np.concatenate((person.xy[0, list(job.keypoints)], np.array(job.points).reshape(-1, 2)))
+    save_figure(
+        job.output,
+        Explained(
+            image=frame.image,
+            poses=person,
+            maps=estimator.explain_points(frame, person.boxes, points),
+            points=points.astype(np.float32),
+            names=[KEYPOINTS[keypoint].replace("_", " ") for keypoint in job.keypoints]
+            + [f"({x:g}, {y:g})" for x, y in job.points],
+            layers=style.layer_names,
+            stride=estimator.spec.stride,
+            shown=style.shown,
+            title=", ".join(part for part in (estimator.spec.name, style.mode, style.bound) if part),
+        ),
+    )
+    return len(poses)
+
+
+def _choose(poses: Poses, job: FigureJob) -> Poses:
+    """The person that is meant."""
+    if not len(poses):
+        raise InputError(
+            f"{job.image}: nobody was found; give the box with --detector boxes:FILE, or lower --det-score"
+        )
+    if not 0 <= job.person < len(poses):
+        raise UsageError(f"--person {job.person}: {job.image.name} has {len(poses)} people, 0 to {len(poses) - 1}")
+    sides = poses.boxes.xyxy[:, 2:] - poses.boxes.xyxy[:, :2]
+    order = np.argsort(-sides.prod(axis=1), kind="stable")
+    return poses[order[job.person : job.person + 1]]

@@ -1,0 +1,202 @@
+"""From the outputs that a job names to the sinks that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tposecli.attention.matrix_sink import AttentionMatrix
+from tposecli.attention.overlay import AttentionPainter
+from tposecli.attention.sinks import AttentionArchive, AttentionImages, AttentionVideo
+from tposecli.attention.stats import describe
+from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.formats.journal.journal import journal_path
+from tposecli.formats.openpose_writer import check_openpose
+from tposecli.geometry.keypoints import Layout
+from tposecli.pipeline.exports import exports
+from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
+from tposecli.pipeline.resume import may_begin, may_replace
+from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
+from tposecli.sinks.base import Sink
+from tposecli.sinks.crops import Crops
+from tposecli.sinks.destination import STDOUT, partial_path
+from tposecli.sinks.encoding import MUXERS
+from tposecli.sinks.images import AnnotatedImages
+from tposecli.sinks.live_window import LiveWindow
+from tposecli.sinks.video import VideoOut
+from tposecli.sources import ImageList
+from tposecli.types import Result
+from tposecli.utils.errors import UsageError
+from tposecli.utils.files import check_output
+from tposecli.utils.locks import claimed
+from tposecli.utils.signals import deferred
+from tposecli.utils.timings import Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Opens the sinks of one input.
+
+    Attributes:
+        outputs: What to make.
+        settings: Of the run.
+        painter: Shows attention.
+        video: Opens a video; None for stills.
+        ids: Image id of each still; None for a video.
+    """
+
+    outputs: Outputs
+    settings: Settings
+    painter: AttentionPainter
+    video: Callable[[Path], VideoOut] | None = None
+    ids: Sequence[int] | None = None
+
+    def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
+        """One sink after the other, given the journal's header; the one that draws on the frame itself comes last.
+
+        Args:
+            head: The header.
+            timings: Is told what drawing and encoding take.
+        """
+        outputs, layout = self.outputs, Layout.of_facts(head)
+        if not layout.is_coco:
+            _refuse_what_needs_coco(outputs, self.settings)
+        explain = self._describe if self.settings.attention_stats else None
+        yield from exports(outputs, self.settings, head, self.ids, explain)
+        if outputs.attention_matrix is not None:
+            yield AttentionMatrix(outputs.attention_matrix, self.painter.stride)
+        if self.settings.blur_heads:
+            yield HiddenHeads()
+        if outputs.attention is not None:
+            yield self._attention(outputs.attention)
+        if outputs.crops is not None:
+            yield Crops(outputs.crops, Draw(self.settings.style, layout))
+        if self.settings.view.show:
+            yield LiveWindow(Draw(self.settings.style, layout), self.settings.view.side_by_side)
+        if outputs.picture is not None:
+            yield self._picture(outputs.picture, layout, timings)
+
+    def _describe(self, result: Result) -> list[dict[str, Any]]:
+        """What the JSON says of each person's attention."""
+        return describe(result, self.painter.stride)
+
+    def _picture(self, path: Path, layout: Layout, timings: Timings | None) -> Sink:
+        """Draws on the frame's own pixels."""
+        draw, beside = Draw(self.settings.style, layout), self.settings.view.side_by_side
+        if self.video is None:
+            return AnnotatedImages(path, draw, beside)
+        return AnnotatedVideo(self.video(path), draw, beside, timings)
+
+    def _attention(self, path: Path) -> Sink:
+        """By extension: arrays, a video, or a folder of pictures."""
+        if is_archive(path):
+            return AttentionArchive(path, self.painter, self.settings.attention_every)
+        if self.video is not None and is_video(path):
+            return AttentionVideo(self.video(path), self.painter)
+        return AttentionImages(path, self.painter, self.settings.attention_every)
+
+
+def deliver(
+    results: Iterable[Result], sinks: Sequence[Sink], timings: Timings, watcher: Watcher, summary: Summary
+) -> None:
+    """Hand every result to all sinks, in order, and count it; a signal waits until a frame is in all of them."""
+    for result in results:
+        with deferred(), timings.measure("write"):
+            for sink in sinks:
+                sink.write(result)
+        summary.frames += 1
+        summary.people += len(result.poses)
+        watcher.seen(result)
+
+
+def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: bool = True) -> None:
+    """Refuse, before any work is done, what would overwrite something, and a job that asks for nothing.
+
+    Raises:
+        UsageError: One of the outputs is in the way, another run is writing it, or there are none.
+        OutputError: A folder cannot be made or written.
+    """
+    if not outputs.wanted:
+        raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
+    if len(outputs.wanted) > len(outputs.files) + 1:
+        raise UsageError("only one output can go to standard output; give the others a file name")
+    if STDOUT in (outputs.parquet, outputs.openpose, outputs.mmpose, outputs.npz):
+        raise UsageError("only videos, --json and --csv can go to standard output; give the others a file name")
+    with claimed(outputs.files):
+        replaceable = may_replace(outputs, settings) if journal else frozenset()
+        for path in outputs.files:
+            _check_output(path, outputs, stills, settings.overwrite or path.resolve() in replaceable)
+        if journal and outputs.files:
+            path = journal_path(outputs.files[0])
+            check_output(path, settings.overwrite or settings.resume or may_begin(path))
+
+
+def _check_output(path: Path, outputs: Outputs, stills: bool, overwrite: bool) -> None:
+    """Refuse one that is in the way."""
+    if path == outputs.openpose:
+        check_openpose(path, overwrite)
+    elif not _is_folder(path, outputs, stills):
+        check_output(path, overwrite)
+    elif path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file; name a folder for the pictures")
+
+
+def refuse_inputs(outputs: Outputs, images: ImageList) -> None:
+    """Refuse outputs that would be written over the pictures that are read.
+
+    Raises:
+        UsageError: It says which.
+    """
+    inputs = {path.resolve() for path in images.paths}
+    pictures = () if outputs.picture is None else (outputs.picture / name for name in images.names)
+    clash = next((path for path in (*outputs.files, *pictures) if path.resolve() in inputs), None)
+    if clash is not None:
+        raise UsageError(f"{clash} is an input; choose another output")
+
+
+def discard_partial(outputs: Outputs) -> None:
+    """Remove what an interrupted run left of videos that are complete now."""
+    for path in outputs.files:
+        if is_video(path):
+            partial_path(path).unlink(missing_ok=True)
+
+
+def needs_attention(outputs: Outputs, settings: Settings) -> bool:
+    """Whether the net must be asked for its attention."""
+    wanted = (outputs.attention, outputs.attention_matrix)
+    return any(path is not None for path in wanted) or settings.attention_stats
+
+
+def _refuse_what_needs_coco(outputs: Outputs, settings: Settings) -> None:
+    """Refuse, for a model with other keypoints, what is known of COCO's 17 only.
+
+    Raises:
+        UsageError: It says what.
+    """
+    wanted = {
+        "--attention": needs_attention(outputs, settings),
+        "--blur-heads": settings.blur_heads,
+        "--trails": bool(settings.style.trails),
+    }
+    refused = ", ".join(option for option, asked in wanted.items() if asked)
+    if refused:
+        raise UsageError(f"{refused}: for COCO's 17 keypoints only, and this model finds others; leave it out")
+
+
+def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:
+    """Whether pictures go into that output, each a file of its own."""
+    if path == outputs.attention:
+        return not is_archive(path) and (stills or not is_video(path))
+    return path == outputs.crops or (stills and path == outputs.picture)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether attention goes into an ``.npz`` under that name."""
+    return path.suffix.lower() == ".npz"
+
+
+def is_video(path: Path) -> bool:
+    """Whether attention becomes a video under that name, and not a folder of pictures."""
+    return path.suffix.lower() in MUXERS

@@ -1,0 +1,51 @@
+"""A video as numbered pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tposecli.sinks.images import write_image
+from tposecli.sinks.scale import Scale
+from tposecli.sources.image_sequence import matching, numbered_path
+from tposecli.types import Image
+from tposecli.utils.errors import UsageError
+
+
+class NumberedPictures:
+    """Writes each frame as a picture of its own, numbered from 0 in the order of the output; its time is not kept."""
+
+    def __init__(self, pattern: Path, scale: Scale | None = None) -> None:
+        """Take the pattern, such as ``frames/%06d.png``."""
+        self._pattern, self._scale = pattern, scale
+        self.frames = 0
+
+    def write(self, image: Image, pts: int | None, time_s: float) -> None:
+        """Write one picture whole.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        height, width = image.shape[:2]
+        if self._scale is not None:
+            wanted = self._scale.size_wh(width, height)
+            method = cv2.INTER_AREA if wanted[0] < width else cv2.INTER_CUBIC
+            image = np.asarray(cv2.resize(image, wanted, interpolation=method), np.uint8)
+        write_image(numbered_path(self._pattern, self.frames), image)
+        self.frames += 1
+
+    def close(self, complete: bool = True) -> None:
+        """Nothing waits: every picture was written whole."""
+
+
+def check_numbered(pattern: Path, overwrite: bool) -> None:
+    """Refuse a pattern that would replace pictures.
+
+    Raises:
+        UsageError: One of them exists and ``overwrite`` is off.
+    """
+    there = matching(pattern) if pattern.parent.is_dir() and not overwrite else []
+    if there:
+        raise UsageError(f"{there[0]} exists already; add --overwrite to replace it, or choose another folder")

@@ -1,0 +1,91 @@
+"""NumPy archives (``.npz``) whose arrays grow row by row, without holding them in memory."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from tposecli.utils.files import discard, part_path, publish, unwritable
+
+
+class GrowingArchive:
+    """Arrays that are appended to along their first axis, and whole ones, in one ``.npz``.
+
+    Rows wait in a file per array beside the archive and are put together at the end; ``numpy.load`` reads the result.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin the archive.
+
+        Args:
+            path: The file to write; it appears when ``close`` is told that the run is complete.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        self._path = path
+        self._folder = path.with_name(path.name + ".rows.part")
+        self._rows: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]] = {}
+        self._whole: dict[str, NDArray[Any]] = {}
+        self._closed = False
+        try:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir(parents=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def put(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays as they are, to be written once."""
+        self._whole.update(arrays)
+
+    def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Add rows to growing arrays; all calls must agree on type and on the shape of a row.
+
+        Raises:
+            ValueError: An array changed its type or the shape of its rows.
+            OutputError: The disk does not take them.
+        """
+        for name, rows in columns.items():
+            dtype, shape, count = self._rows.get(name, (rows.dtype, rows.shape[1:], 0))
+            if rows.dtype != dtype or rows.shape[1:] != shape:
+                raise ValueError(f"{name}: expected rows of {shape} {dtype}, got {rows.shape[1:]} {rows.dtype}")
+            try:
+                with (self._folder / name).open("ab") as file:
+                    file.write(np.ascontiguousarray(rows).tobytes())
+            except OSError as error:
+                raise unwritable(self._path, error) from error
+            self._rows[name] = (dtype, shape, count + len(rows))
+
+    def close(self, complete: bool) -> None:
+        """Put the archive together and give it its name, or remove everything; closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if complete:
+                self._assemble()
+                publish(self._path)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        finally:
+            discard(self._path)
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _assemble(self) -> None:
+        with zipfile.ZipFile(part_path(self._path), "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, array in self._whole.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
+                    npy.write_array(target, array, allow_pickle=False)
+            for name, (dtype, shape, count) in self._rows.items():
+                header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (count, *shape)}
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
+                    npy.write_array_header_2_0(target, header)
+                    with (self._folder / name).open("rb") as source:
+                        shutil.copyfileobj(source, target, 1 << 20)

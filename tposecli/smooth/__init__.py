@@ -1,6 +1,0 @@
-"""Joints along time: gaps filled, outliers found, jitter calmed; filters that look ahead, and one that does not."""
-
-from tposecli.smooth.base import Chain, Smoother
-from tposecli.smooth.one_euro import OneEuro, OneEuroOptions
-
-__all__ = ["Chain", "OneEuro", "OneEuroOptions", "Smoother"]

@@ -1,0 +1,103 @@
+"""Rauch-Tung-Striebel smoothing: the likeliest path of every joint, given all that was measured before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from tposecli.smoothing.track_window import Float64, Strip
+from tposecli.types import Flag
+
+VAGUE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
+"""Covariance of place, speed and acceleration before anything was measured, in sizes and seconds."""
+
+ROW, COLUMN = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 1, 2, 2])
+"""The six different entries of a symmetric 3 x 3 matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class RtsOptions:
+    """Strength of the smoother; only the ratio of the two matters, so doubling one is halving the other.
+
+    Attributes:
+        noise: Standard deviation of what is measured at score 1, in shares of the person's size; more is calmer.
+        jerk: How erratically people move: white jerk, in sizes / s^3 / sqrt(Hz); less is calmer.
+    """
+
+    noise: float = 0.01
+    jerk: float = 130.0
+
+    def __post_init__(self) -> None:
+        for name in ("noise", "jerk"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rts:
+    """A Kalman filter with constant acceleration forward, its corrections backward; times may be irregular.
+
+    The variance of a measurement is ``noise**2 / score``; what was filled or found wrong counts as not measured. The
+    way back is that of Bierman (1973), which gives the same path as Rauch, Tung and Striebel (1965) without inverting
+    a matrix.
+    """
+
+    options: RtsOptions
+
+    def __call__(self, strip: Strip) -> Strip:
+        """The strip with the joints that are known on their likeliest path."""
+        replaced = (strip.flags & (Flag.FILLED | Flag.OUTLIER)) > 0
+        measured = strip.known & ~replaced & strip.there[:, :, None]
+        trust = np.where(measured, np.maximum(strip.score, 1e-3), 1e-12) / self.options.noise**2
+        size = strip.size[:, None, None]
+        path = self._path(strip.xy / size, trust, strip.time_s) * size
+        return replace(strip, xy=np.where(strip.known[..., None], path, strip.xy))
+
+    def _path(self, xy: Float64, trust: Float64, time_s: Float64) -> Float64:
+        """(T, M, K, 2) sizes; ``trust`` (T, M, K) is the inverse variance of each measurement."""
+        count, shape = len(xy), xy.shape[1:3]
+        places = np.ascontiguousarray(xy.reshape(count, -1, 2).swapaxes(1, 2))
+        weights = 1 / trust.reshape(count, -1)
+        joints = weights.shape[1]
+        moves = [_moves(step, self.options.jerk) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
+        path, spread = np.empty((count, 3, 2, joints)), np.empty((count, 6, joints))
+        gain, pull = np.empty((count, 3, joints)), np.empty_like(places)
+        state, covariance = np.zeros((3, 2, joints)), np.repeat(VAGUE[:, None], joints, axis=1)
+        state[0] = places[np.argmin(weights, axis=0), :, np.arange(joints)].T
+        for t, (move, grow, added) in enumerate(moves):
+            np.dot(move, state.reshape(3, -1), out=path[t].reshape(3, -1))
+            np.dot(grow, covariance, out=spread[t])
+            state, covariance = path[t], spread[t]
+            covariance += added
+            total = covariance[0] + weights[t]
+            miss = places[t] - state[0]
+            np.divide(covariance[:3], total, out=gain[t])
+            np.divide(miss, total, out=pull[t])
+            state += gain[t, :, None] * miss
+            covariance -= gain[t].take(ROW, axis=0) * covariance.take(COLUMN, axis=0)
+        later = np.zeros((count, 3, 2, joints))
+        for t in range(count - 1, 0, -1):
+            adjoint = later[t].copy()
+            back = gain[t, :, None] * adjoint
+            back[0] += back[1]
+            back[0] += back[2]
+            back[0] += pull[t]
+            adjoint[0] -= back[0]
+            np.dot(moves[t][0].T, adjoint.reshape(3, -1), out=later[t - 1].reshape(3, -1))
+        smooth: Float64 = path[:, 0] - (spread[:, :3, None] * later).sum(axis=1)
+        return smooth.swapaxes(1, 2).reshape(count, *shape, 2)
+
+
+@lru_cache(maxsize=256)
+def _moves(step_s: float, jerk: float) -> tuple[Float64, Float64, Float64]:
+    """What ``step_s`` without news does: (3, 3) to the state, (6, 6) to the covariance, (6, 1) added by the jerk."""
+    s = step_s
+    move = np.array([[1, s, s**2 / 2], [0, 1, s], [0, 0, 1]])
+    grow = np.zeros((6, 6))
+    for place, (row, column) in enumerate(zip(ROW, COLUMN, strict=True)):
+        outer = np.outer(move[row], move[column])
+        grow[place] = (outer + outer.T * (1 - np.eye(3)))[ROW, COLUMN]
+    added = jerk**2 * np.array([s**5 / 20, s**4 / 8, s**3 / 6, s**3 / 3, s**2 / 2, s])
+    return move, grow, added[:, None]

@@ -1,0 +1,127 @@
+"""Filters that take each frame from those around it, the same distance before and after: no lag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tposecli.smoothing.track_window import Float64, Indices, Mask, Strip
+
+WIDEST_S = 0.8
+"""Longest window: half of it must lie in what is looked back upon and in what is seen ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavgolOptions:
+    """Strength of the Savitzky-Golay filter.
+
+    Attributes:
+        window_s: Seconds that each polynomial covers; more is calmer.
+        order: Of the polynomial, 0..4; less is calmer.
+    """
+
+    window_s: float = 0.27
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        _check_window(self.window_s)
+        if self.order not in range(5):
+            raise ValueError(f"order: expected 0 to 4, got {self.order}")
+
+
+@dataclass(frozen=True, slots=True)
+class MedianOptions:
+    """Strength of the running median.
+
+    Attributes:
+        window_s: Seconds that each median covers; more is calmer.
+    """
+
+    window_s: float = 0.17
+
+    def __post_init__(self) -> None:
+        _check_window(self.window_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Savgol:
+    """A polynomial through the frames around each frame, by least squares weighted with the scores.
+
+    At a constant frame rate and equal scores that is the filter of Savitzky and Golay (1964); the frames' own times
+    make it right at any other, too. Where fewer joints are known than the polynomial needs, its order falls.
+    """
+
+    options: SavgolOptions
+
+    def __call__(self, strip: Strip) -> Strip:
+        """The strip with the frames to be finished filtered."""
+        index, inside = _windows(strip, self.options.window_s)
+        at = (strip.time_s[index] - strip.time_s[strip.first : strip.ripe, None]) / (self.options.window_s / 2)
+        powers = at[..., None] ** np.arange(2 * self.options.order + 1)
+        weight = _weights(strip, index, inside)
+        terms = self.options.order + 1
+        moments = np.einsum("twmk,twp->tmkp", weight, powers)
+        values = weight[..., None] * _centred(strip, index)
+        sums = np.einsum("twmkc,twp->tmkpc", values, powers[..., :terms])
+        matrix = moments[..., np.add.outer(np.arange(terms), np.arange(terms))]
+        ridge = np.diag([0.0, *[1e-9] * (terms - 1)]) * moments[..., :1, None]
+        matrix = matrix + ridge + np.eye(terms) * (moments[..., :1, None] == 0)
+        place = np.linalg.solve(matrix, sums)[..., 0, :] + strip.xy[strip.first : strip.ripe]
+        return _with(strip, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Median:
+    """The median of the frames around each frame, for x and y apart, weighted with the scores."""
+
+    options: MedianOptions
+
+    def __call__(self, strip: Strip) -> Strip:
+        """The strip with the frames to be finished filtered."""
+        index, inside = _windows(strip, self.options.window_s)
+        values = strip.xy[index]
+        weight = np.repeat(_weights(strip, index, inside)[..., None], 2, axis=-1)
+        order = np.argsort(values, axis=1)
+        values = np.take_along_axis(values, order, axis=1)
+        below = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+        half = below[:, -1:] / 2
+        ends = [(below < half - 1e-9).sum(axis=1, keepdims=True), (below <= half + 1e-9).sum(axis=1, keepdims=True)]
+        last = values.shape[1] - 1
+        low, high = (np.take_along_axis(values, np.minimum(end, last), axis=1)[:, 0] for end in ends)
+        return _with(strip, (low + high) / 2)
+
+
+def _windows(strip: Strip, window_s: float) -> tuple[Indices, Mask]:
+    """(F, W) frames around each of the F frames to be finished, and which of them lie in the window."""
+    middle = strip.time_s[strip.first : strip.ripe]
+    start = np.searchsorted(strip.time_s, middle - window_s / 2 - 1e-6)
+    stop = np.searchsorted(strip.time_s, middle + window_s / 2 + 1e-6)
+    index = start[:, None] + np.arange(int((stop - start).max(initial=1)))
+    return np.minimum(index, len(strip.time_s) - 1), np.asarray(index < stop[:, None])
+
+
+def _weights(strip: Strip, index: Indices, inside: Mask) -> Float64:
+    """(F, W, M, K) scores of what is known."""
+    score = np.where(strip.known, strip.score, 0)
+    weight: Float64 = score[index] * inside[:, :, None, None]
+    return weight
+
+
+def _centred(strip: Strip, index: Indices) -> Float64:
+    """(F, W, M, K, 2) pixels from where the joint is in the middle frame, which keeps the sums small."""
+    centred: Float64 = strip.xy[index] - strip.xy[strip.first : strip.ripe, None]
+    return centred
+
+
+def _with(strip: Strip, place: Float64) -> Strip:
+    """The strip with known joints of the frames to be finished at their new places."""
+    part = slice(strip.first, strip.ripe)
+    xy = strip.xy.copy()
+    xy[part] = np.where(strip.known[part, ..., None], place, xy[part])
+    return replace(strip, xy=xy)
+
+
+def _check_window(window_s: float) -> None:
+    if not 0 < window_s <= WIDEST_S:
+        raise ValueError(f"window_s: expected more than 0 and at most {WIDEST_S} seconds, got {window_s}")

@@ -1,0 +1,140 @@
+"""Pictures of everything but people, from which a detector learns to say no: cut-outs of things pasted on backgrounds.
+
+Any folder of cut-outs (PNG with transparency) will do, with any backgrounds (opaque pictures) beside them; the word
+list keeps out drawings, letters and people by the names of their folders and files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from tposecli.training.detector.rendered import ANNOTATIONS
+from tposecli.types import Float32, Image
+from tposecli.utils.errors import InputError
+from tposecli.utils.files import write_text
+
+SIZES: Final = ((360, 270), (270, 360), (320, 320))
+LONGEST_CUT_OUT: Final = 360
+SHORTEST_CUT_OUT: Final = 60
+UNWANTED: Final = ("cartoon", "mirror", "symbols", "seasonal", "clothes", "people", "flags", "roadsigns", "space")
+
+
+def paste_clutter(things: Path, folder: Path, count: int, say: Callable[[str], None], seed: int = 5) -> Path:
+    """Make ``count`` pictures, unless they are there already; returns their annotation file, in which nobody is.
+
+    Args:
+        things: Searched with all its folders for cut-outs and backgrounds.
+        folder: Where the pictures go.
+        count: How many.
+        say: Told what was found.
+        seed: The same seed gives the same pictures.
+
+    Raises:
+        InputError: There are no cut-outs.
+    """
+    annotations = folder / ANNOTATIONS
+    if annotations.is_file() and len(json.loads(annotations.read_text(encoding="utf-8"))["images"]) == count:
+        return annotations
+    cut_outs, backgrounds = read_things(things)
+    say(f"{things}: {len(cut_outs)} cut-outs, {len(backgrounds)} backgrounds")
+    folder.mkdir(parents=True, exist_ok=True)
+    images = []
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        picture = compose(rng, cut_outs, backgrounds)
+        name = f"{number:05d}.jpg"
+        cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        images.append({"id": number, "file_name": name, "width": picture.shape[1], "height": picture.shape[0]})
+    write_text(annotations, json.dumps({"images": images, "annotations": []}))
+    return annotations
+
+
+def read_things(things: Path) -> tuple[list[Image], list[Image]]:
+    """Cut-outs (H, W, 4) without their empty margin, and backgrounds (H, W, 3), both BGR.
+
+    Raises:
+        InputError: There are no cut-outs.
+    """
+    cut_outs, backgrounds = [], []
+    for path in sorted(things.rglob("*")):
+        name = str(path.relative_to(things)).lower()
+        if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or any(word in name for word in UNWANTED):
+            continue
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.ndim != 3 or picture.dtype != np.uint8:
+            continue
+        if picture.shape[2] == 3:
+            backgrounds.append(np.asarray(picture, np.uint8))
+        elif max((trimmed := _trimmed(np.asarray(picture, np.uint8))).shape[:2]) >= SHORTEST_CUT_OUT:
+            cut_outs.append(trimmed)
+    if not cut_outs:
+        raise InputError(f"{things}: no cut-outs (PNG with transparency) in it or in its folders")
+    return cut_outs, backgrounds
+
+
+def compose(rng: np.random.Generator, cut_outs: list[Image], backgrounds: list[Image]) -> Image:
+    """One (H, W, 3) picture, BGR, of none to four cut-outs."""
+    width, height = SIZES[rng.integers(len(SIZES))]
+    if backgrounds and rng.random() < 0.6:
+        picture = _background(rng, backgrounds[rng.integers(len(backgrounds))], (width, height))
+    else:
+        picture = _clouds(rng, (width, height))
+    for _ in range(rng.choice(5, p=(0.06, 0.4, 0.28, 0.16, 0.1))):
+        _paste(rng, picture, cut_outs[rng.integers(len(cut_outs))])
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _trimmed(picture: Image) -> Image:
+    """Without the transparent margin, and not larger than needed."""
+    left, top, width, height = cv2.boundingRect((picture[:, :, 3] > 30).astype(np.uint8))
+    inside = picture[top : top + height, left : left + width]
+    if not inside.size:
+        return inside
+    scale = min(1.0, LONGEST_CUT_OUT / max(inside.shape[:2]))
+    return np.asarray(cv2.resize(inside, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _background(rng: np.random.Generator, picture: Image, size_wh: tuple[int, int]) -> Float32:
+    """A random part of a background, of the shape that is wanted."""
+    width, height = size_wh
+    rows = min(picture.shape[0] * rng.uniform(0.25, 1), picture.shape[1] * height / width)
+    columns = rows * width / height
+    top, left = rng.uniform(0, picture.shape[0] - rows), rng.uniform(0, picture.shape[1] - columns)
+    part = picture[int(top) : int(top + rows) or 1, int(left) : int(left + columns) or 1]
+    return np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _clouds(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32:
+    """Coloured clouds with grain."""
+    width, height = size_wh
+    colours = rng.uniform(0, 255, (rng.integers(2, 7), rng.integers(2, 7), 3)).astype(np.float32)
+    grain = cv2.resize(rng.normal(0, 18, (height // 2, width // 2)).astype(np.float32), size_wh)
+    clouds = cv2.resize(colours, size_wh, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(clouds + grain[:, :, None] * np.float32(rng.uniform(0, 1.2)), np.float32)
+
+
+def _paste(rng: np.random.Generator, picture: Float32, cut_out: Image) -> None:
+    """Lay a cut-out anywhere on the picture, at any size, now and then turned, mirrored, blurred, in other light."""
+    height, width = picture.shape[:2]
+    scale = float(np.exp(rng.uniform(np.log(0.15), np.log(1.1)))) * max(width, height) / max(cut_out.shape[:2])
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    layer = np.asarray(cv2.resize(cut_out, None, fx=scale, fy=scale, interpolation=way), np.float32)
+    if rng.random() < 0.5:
+        layer = np.ascontiguousarray(layer[:, ::-1])
+    if rng.random() < 0.3:
+        turn = cv2.getRotationMatrix2D((layer.shape[1] / 2, layer.shape[0] / 2), rng.uniform(-40, 40), 1)
+        layer = np.asarray(cv2.warpAffine(layer, turn, (layer.shape[1], layer.shape[0])), np.float32)
+    layer[:, :, :3] = np.clip(layer[:, :, :3] * rng.uniform(0.5, 1.2) + rng.uniform(-25, 25), 0, 255)
+    if rng.random() < 0.3:
+        layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.5, 1.5)), np.float32)
+    left, top = int(rng.uniform(-0.3, 1) * width), int(rng.uniform(-0.3, 1) * height)
+    seen = layer[max(-top, 0) : height - top, max(-left, 0) : width - left]
+    below = picture[max(top, 0) :, max(left, 0) :][: seen.shape[0], : seen.shape[1]]
+    opacity = seen[:, :, 3:] / 255
+    below += (seen[:, :, :3] - below) * opacity

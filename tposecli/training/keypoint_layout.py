@@ -1,0 +1,69 @@
+"""Which keypoints a training set has: COCO's 17, or those of its file's category."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.utils.errors import InputError
+
+LOWER = re.compile(r"hip|knee|ankle|foot|heel|toe|leg|paw|hoof|tail")
+"""Names of joints that belong to the lower half of a body."""
+PLAIN_SIGMA = 0.05
+"""OKS constant of joints for which a file gives none."""
+
+
+def halves(layout: Layout) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Keypoints of the upper and of the lower half of the body."""
+    lower = tuple(k for k, name in enumerate(layout.names) if LOWER.search(name.lower()))
+    return tuple(k for k in range(len(layout)) if k not in lower), lower
+
+
+def layout_of(categories: Any, name: str) -> Layout:
+    """The keypoints of a COCO file's category, COCO's own where it does not say.
+
+    ``skeleton`` holds pairs counted from 1, as COCO's does; ``flip_pairs`` pairs of names, or of numbers from 1;
+    without it ``left`` and ``right`` in the names decide. ``sigmas`` are the OKS constants.
+
+    Args:
+        categories: The file's list.
+        name: Of the file, for messages.
+
+    Raises:
+        InputError: The category contradicts itself.
+    """
+    listed = categories if isinstance(categories, list) else []
+    found = [entry for entry in listed if isinstance(entry, dict) and entry.get("keypoints")]
+    if not found or found[0]["keypoints"] == list(COCO.names):
+        return COCO
+    category = found[0]
+    try:
+        names = tuple(str(joint) for joint in category["keypoints"])
+        limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
+        mirror = _mirror(names, category.get("flip_pairs"))
+        sigmas = tuple(float(value) for value in category.get("sigmas") or [PLAIN_SIGMA] * len(names))
+        return Layout(names, limbs, mirror, sigmas)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: the category's keypoints, skeleton, flip_pairs or sigmas: {error}") from error
+
+
+def _mirror(names: Sequence[str], pairs: Sequence[Sequence[Any]] | None) -> tuple[int, ...]:
+    """Who is whose mirror image."""
+    mirror = list(range(len(names)))
+    if pairs is None:
+        swapped = [_other_side(name) for name in names]
+        return tuple(names.index(other) if other in names else k for k, other in enumerate(swapped))
+    for one, two in pairs:
+        a, b = (names.index(end) if isinstance(end, str) else int(end) - 1 for end in (one, two))
+        if not (0 <= a < len(names) and 0 <= b < len(names)):
+            raise ValueError(f"flip pair {one}, {two}")
+        mirror[a], mirror[b] = b, a
+    return tuple(mirror)
+
+
+def _other_side(name: str) -> str:
+    """``left_paw`` for ``right_paw`` and the other way round."""
+    swap = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+    return re.sub("|".join(swap), lambda side: swap[side.group()], name)
