@@ -17,7 +17,7 @@ from tposecli.attention.overlay import AttentionPainter, AttentionStyle, onto_fr
 from tposecli.attention.stats import summarise
 from tposecli.cli.main import cli
 from tposecli.geometry import crop
-from tposecli.sinks.npz_archive import GrowingArchive
+from tposecli.sinks.npz_archive import NpzArchive
 from tposecli.types import Boxes, Frame, Poses
 from tposecli.types import Result as PoseResult
 from tposecli.utils.errors import TposeError
@@ -115,7 +115,7 @@ def test_pictures_have_one_size_with_and_without_people(view: str, style: str) -
 
 
 def test_growing_archive_reads_back(tmp_path: Path) -> None:
-    archive = GrowingArchive(tmp_path / "a.npz")
+    archive = NpzArchive(tmp_path / "a.npz")
     archive.put({"names": np.array(["x", "y"])})
     parts = [
         np.random.default_rng(seed).random((count, 3, 2)).astype(np.float16) for seed, count in ((0, 2), (1, 0), (2, 5))
@@ -132,7 +132,7 @@ def test_growing_archive_reads_back(tmp_path: Path) -> None:
 
 
 def test_unfinished_archive_leaves_nothing(tmp_path: Path) -> None:
-    archive = GrowingArchive(tmp_path / "a.npz")
+    archive = NpzArchive(tmp_path / "a.npz")
     archive.append({"x": np.zeros(3)})
     archive.close(complete=False)
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ import pytest
 from tests.support.launcher import Launcher, Run, launching, wait_for
 from tposecli.formats.journal.journal import read_journal
 from tposecli.utils.signals import Stopped, deferred, stop_on_signals
-from tposecli.utils.threads import Abandoned, Stop, prefetch
+from tposecli.utils.threads import AbandonedError, Stop, prefetch
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the launcher forks")
 
@@ -181,7 +181,7 @@ def test_a_reader_in_another_thread_is_woken() -> None:
     assert next(items) == 0
     threading.Timer(0.2, stop.set).start()
     start = time.monotonic()
-    with pytest.raises(Abandoned):
+    with pytest.raises(AbandonedError):
         next(items)
     assert time.monotonic() - start < 5
     never.set()

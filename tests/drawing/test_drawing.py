@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tposecli.drawing.labels import plate
-from tposecli.drawing.skeleton_drawer import Draw, DrawStyle
+from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.types import Boxes, Image, Poses
 
@@ -57,7 +57,7 @@ def changed(image: Image, grey: int = 100) -> np.ndarray:
 @pytest.mark.parametrize("height", [480, 1080, 2160])
 def test_limbs_have_the_colour_of_their_side_at_every_resolution(height: int) -> None:
     image, poses = canvas(height, height * 4 // 3), person(0.2 * height, 0.05 * height, 0.9 * height)
-    Draw().draw(image, poses)
+    SkeletonDrawer().draw(image, poses)
     assert at(image, middle(poses, "left_knee", "left_ankle")) == list(STYLE.left)
     assert at(image, middle(poses, "right_shoulder", "right_elbow")) == list(STYLE.right)
     assert at(image, middle(poses, "left_shoulder", "right_shoulder")) == list(STYLE.centre)
@@ -66,31 +66,31 @@ def test_limbs_have_the_colour_of_their_side_at_every_resolution(height: int) ->
 
 def test_joints_have_a_lighter_core() -> None:
     image, poses = canvas(1080, 1440), person(200, 50, 1000)
-    Draw().draw(image, poses)
+    SkeletonDrawer().draw(image, poses)
     core = at(image, poses.xy[0, KEYPOINTS.index("left_knee")])
     assert sum(core) > sum(STYLE.left) + 100
 
 
 def test_a_dark_rim_sets_limbs_off() -> None:
     image, poses = canvas(grey=255), person(150, 20, 440)
-    Draw().draw(image, poses)
+    SkeletonDrawer().draw(image, poses)
     x, y = np.rint(middle(poses, "left_hip", "left_knee")).astype(int)
     assert image[y, x - 10 : x + 10].sum(axis=1).min() < 250
 
 
 def test_it_draws_on_the_picture_given() -> None:
     image = canvas()
-    assert Draw().draw(image, person(150, 20, 440)) is image
+    assert SkeletonDrawer().draw(image, person(150, 20, 440)) is image
     assert changed(image).any()
 
 
 def test_nothing_is_drawn_of_nobody() -> None:
-    assert not changed(Draw(DrawStyle(boxes=True, ids=True)).draw(canvas(), Poses.empty())).any()
+    assert not changed(SkeletonDrawer(DrawStyle(boxes=True, ids=True)).draw(canvas(), Poses.empty())).any()
 
 
 def test_nothing_is_drawn_far_from_the_limbs() -> None:
     image, poses = canvas(), person(150, 20, 440)
-    Draw().draw(image, poses)
+    SkeletonDrawer().draw(image, poses)
     ys, xs = np.nonzero(changed(image))
     points = np.stack([xs, ys], axis=1).astype(float)
     first, second = (poses.xy[0, list(ends)].astype(float) for ends in zip(*LIMBS, strict=True))
@@ -103,7 +103,7 @@ def test_nothing_is_drawn_far_from_the_limbs() -> None:
 def test_weak_joints_and_their_limbs_are_hidden() -> None:
     poses = person(150, 20, 440)
     poses.score[0, KEYPOINTS.index("left_knee")] = 0.15
-    image = Draw().draw(canvas(), poses)
+    image = SkeletonDrawer().draw(canvas(), poses)
     for first, second in (("left_hip", "left_knee"), ("left_knee", "left_ankle")):
         assert at(image, middle(poses, first, second)) == [100, 100, 100]
     assert at(image, poses.xy[0, KEYPOINTS.index("left_knee")]) == [100, 100, 100]
@@ -116,7 +116,7 @@ def test_doubt_shows_as_transparency() -> None:
     for score in (0.2, 0.4, 0.9):
         poses = person(150, 20, 440)
         poses.score[0, KEYPOINTS.index("left_ankle")] = score
-        image = Draw().draw(canvas(), poses)
+        image = SkeletonDrawer().draw(canvas(), poses)
         away.append(abs(at(image, middle(poses, "left_knee", "left_ankle"))[0] - STYLE.left[0]))
         assert at(image, middle(poses, "right_knee", "right_ankle")) == list(STYLE.right)
     assert away[0] > away[1] > away[2] == 0
@@ -124,9 +124,9 @@ def test_doubt_shows_as_transparency() -> None:
 
 def test_a_doubtful_part_does_not_touch_the_rest() -> None:
     sure, poses = canvas(), person(150, 20, 440)
-    Draw().draw(sure, poses)
+    SkeletonDrawer().draw(sure, poses)
     poses.score[0, KEYPOINTS.index("left_ankle")] = 0.3
-    image = Draw().draw(canvas(), poses)
+    image = SkeletonDrawer().draw(canvas(), poses)
     knee = int(poses.xy[0, KEYPOINTS.index("left_knee"), 1])
     assert (image[: knee - 15] == sure[: knee - 15]).all()
     assert (changed(image) <= changed(sure)).all()
@@ -137,7 +137,7 @@ def test_larger_people_are_in_front_in_whatever_order_they_come() -> None:
     spot = middle(near, "left_hip", "right_hip")
     ankle = KEYPOINTS.index("left_ankle")
     far = Poses(far.boxes, far.xy + (spot - far.xy[0, ankle]), far.score)
-    pictures = [Draw().draw(canvas(), together(*pair)) for pair in ((near, far), (far, near))]
+    pictures = [SkeletonDrawer().draw(canvas(), together(*pair)) for pair in ((near, far), (far, near))]
     assert (pictures[0] == pictures[1]).all()
     assert at(pictures[0], spot) == list(STYLE.centre)
 
@@ -145,7 +145,7 @@ def test_larger_people_are_in_front_in_whatever_order_they_come() -> None:
 def test_thickness_follows_person_and_picture() -> None:
     def thick(picture: int, height: float) -> int:
         image, poses = canvas(picture, picture), person(60, 10, height)
-        Draw().draw(image, poses)
+        SkeletonDrawer().draw(image, poses)
         x, y = np.rint(middle(poses, "left_hip", "left_knee")).astype(int)
         return int(changed(image)[y, x - 40 : x + 40].sum())
 
@@ -155,7 +155,7 @@ def test_thickness_follows_person_and_picture() -> None:
 
 
 def test_movement_of_a_fraction_of_a_pixel_is_seen() -> None:
-    first, second = (Draw().draw(canvas(), person(150 + shift, 20, 440)) for shift in (0.0, 0.3))
+    first, second = (SkeletonDrawer().draw(canvas(), person(150 + shift, 20, 440)) for shift in (0.0, 0.3))
     assert (first != second).any()
     brighter = second.astype(int) - first
     assert abs(brighter).mean() < 2
@@ -163,28 +163,28 @@ def test_movement_of_a_fraction_of_a_pixel_is_seen() -> None:
 
 def test_boxes_and_ids_come_on_request() -> None:
     poses = person(250, 100, 300, track=7)
-    plain = Draw().draw(canvas(), poses)
-    boxed = Draw(DrawStyle(boxes=True)).draw(canvas(), poses)
-    named = Draw(DrawStyle(ids=True)).draw(canvas(), poses)
+    plain = SkeletonDrawer().draw(canvas(), poses)
+    boxed = SkeletonDrawer(DrawStyle(boxes=True)).draw(canvas(), poses)
+    named = SkeletonDrawer(DrawStyle(ids=True)).draw(canvas(), poses)
     edge = (slice(150, 350), slice(250, 251))
     assert not changed(plain)[edge].any()
     assert changed(boxed)[edge].all()
     above = (slice(80, 115), slice(290, 360))
     assert changed(named)[above].sum() > changed(plain)[above].sum() + 100
-    assert (Draw(DrawStyle(ids=True)).draw(canvas(), person(250, 100, 300)) == plain).all()
+    assert (SkeletonDrawer(DrawStyle(ids=True)).draw(canvas(), person(250, 100, 300)) == plain).all()
 
 
 @pytest.mark.parametrize("corner", [(-100.0, -150.0), (600.0, 400.0), (-5000.0, 0.0)])
 def test_people_half_outside_are_no_trouble(corner: tuple[float, float]) -> None:
     for boxes in (False, True):
-        Draw(DrawStyle(boxes=boxes, ids=True)).draw(canvas(), person(*corner, 300, score=0.4, track=12))
+        SkeletonDrawer(DrawStyle(boxes=boxes, ids=True)).draw(canvas(), person(*corner, 300, score=0.4, track=12))
 
 
 def test_what_is_no_number_is_not_drawn() -> None:
     poses = person(150, 20, 440)
     poses.xy[0, 9] = np.nan
     poses.xy[0, 10] = 1e9
-    image = Draw().draw(canvas(), poses)
+    image = SkeletonDrawer().draw(canvas(), poses)
     assert at(image, middle(poses, "left_hip", "left_knee")) == list(STYLE.left)
 
 
@@ -195,7 +195,7 @@ def test_any_pose_on_any_picture(height: int, width: int, seed: int) -> None:
     corners = rng.uniform(-60, 60, (3, 4))
     xy = rng.uniform(-60, 110, (3, 17, 2))
     poses = Poses(Boxes(corners, np.ones(3)), xy, rng.random((3, 17)), np.array([-1, 1, 123456]))
-    image = Draw(DrawStyle(boxes=True, ids=True)).draw(canvas(height, width), poses)
+    image = SkeletonDrawer(DrawStyle(boxes=True, ids=True)).draw(canvas(height, width), poses)
     assert image.shape == (height, width, 3)
 
 
@@ -217,9 +217,9 @@ def test_pictures_that_cannot_be_drawn_on_are_refused() -> None:
     frozen.flags.writeable = False
     for image in (frozen, canvas()[:, ::-1]):
         with pytest.raises(ValueError, match="copy"):
-            Draw().draw(image, person(150, 20, 440))
+            SkeletonDrawer().draw(image, person(150, 20, 440))
     with pytest.raises(ValueError, match="17 keypoints"):
-        Draw().draw(canvas(), Poses.empty(5))
+        SkeletonDrawer().draw(canvas(), Poses.empty(5))
 
 
 @pytest.mark.parametrize("wrong", [{"min_score": 1.5}, {"width": 0.0}])

@@ -29,7 +29,7 @@ from tposecli.evaluation.coco.keypoint_set import COCO_SIGMAS
 from tposecli.evaluation.coco.per_keypoint import details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import DETECTED, TABLES, published
-from tposecli.evaluation.coco.report import Report, text
+from tposecli.evaluation.coco.report import EvalReport, text
 from tposecli.models.catalog import CATALOG
 from tposecli.pipeline.job import Summary
 from tposecli.utils.errors import InputError, UsageError
@@ -148,7 +148,7 @@ def test_published_rows_stand_under_the_same_protocol_only() -> None:
     ours = Scores(tuple(0.001 + (figure or 0) for figure in DETECTED["transpose-r-a3"]), {})
     for differs in ((), ("no flip test",)):
         row = published("transpose-r-a3", ("val2017", "detections"), differs)
-        shown = text(Report("ours", {"boxes": "some"}, Problems(), Summary("x"), ours, published=row))
+        shown = text(EvalReport("ours", {"boxes": "some"}, Problems(), Summary("x"), ours, published=row))
         assert "0.717" in shown and "56.4-AP boxes" in shown
         assert ("+0.0010" in shown) == (not differs) and ("no flip test" in shown) == bool(differs)
     assert published(MODEL, ("val2017", "gt"), ()) is None

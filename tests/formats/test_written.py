@@ -28,7 +28,7 @@ from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import Outputs, Settings
-from tposecli.pipeline.postprocess import Followers
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.sinks.base import Sink
 from tposecli.smoothing.options import SmoothOptions
@@ -76,7 +76,7 @@ def measured(count: int = 12, stills: bool = False) -> list[Result]:
 
 def finished(count: int = 12) -> list[Result]:
     """The same, tracked and smoothed."""
-    return list(Followers.of(Settings(), tracked=True, live=True).follow(measured(count)))
+    return list(PostProcessor.of(Settings(), tracked=True, live=True).follow(measured(count)))
 
 
 def write(sink: Sink, results: list[Result]) -> None:
@@ -328,7 +328,7 @@ class TestConvert:
         """What a run with the net writes of these results."""
         folder.mkdir()
         sinks = list(exports(outputs_in(folder), settings, HEADER))
-        for result in Followers.of(settings, tracked=True).follow(results):
+        for result in PostProcessor.of(settings, tracked=True).follow(results):
             for sink in sinks:
                 sink.write(result)
         for sink in sinks:

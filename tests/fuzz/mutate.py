@@ -14,7 +14,7 @@ VALUES: tuple[Any, ...] = (
     *(float("nan"), float("inf"), "", "a", "0", "1/0", "-1", "nan", "../../x", "x" * 300, "\0", "\ud800", "é\n"),
     *([], {}, [0], [[]], [None], [1, 2, 3], [0.0] * 51, {"id": 1}, {"": []}),
 )
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 def damaged(data: bytes, others: Sequence[bytes], chance: random.Random, is_json: bool) -> bytes:
@@ -28,7 +28,7 @@ def damaged(data: bytes, others: Sequence[bytes], chance: random.Random, is_json
         chance.choice(_BYTES)(changed, others, chance)
         if not changed:
             break
-    return bytes(changed[:MOST_BYTES])
+    return bytes(changed[:MAX_BYTES])
 
 
 def _place(data: bytearray, chance: random.Random) -> tuple[int, int]:

@@ -17,8 +17,8 @@ import numpy as np
 
 from tests.support.media import Film, numbered, orient, write_image
 
-MOST_PIXELS = 1 << 22
-MOST_FRAMES = 200
+MAX_PIXELS = 1 << 22
+MAX_FRAMES = 200
 CORPUS = Path(__file__).resolve().parent / "corpus"
 
 Seeds = dict[str, bytes]
@@ -208,11 +208,11 @@ def _image(path: Path) -> None:
 
     if path.suffix == ".webp":
         try:
-            for _ in itertools.islice(AnimationSource(path, max_pixels=MOST_PIXELS), MOST_FRAMES):
+            for _ in itertools.islice(AnimationSource(path, max_pixels=MAX_PIXELS), MAX_FRAMES):
                 pass
         except InputError:
             pass
-    read_image(path, max_pixels=MOST_PIXELS)
+    read_image(path, max_pixels=MAX_PIXELS)
 
 
 def _zips(folder: Path) -> Seeds:
@@ -231,7 +231,7 @@ def _zip(path: Path) -> None:
     from tposecli.evaluation.coco.image_store import ImageZip
     from tposecli.sources import ImageSource, find_images
 
-    for _ in ImageSource(find_images([path]), max_pixels=MOST_PIXELS):
+    for _ in ImageSource(find_images([path]), max_pixels=MAX_PIXELS):
         pass
     ImageZip(path).read("in/1.png")
 
@@ -272,9 +272,9 @@ def _films(folder: Path) -> Seeds:
 def _video(path: Path) -> None:
     from tposecli.sources.video import VideoSource
 
-    with VideoSource(path, max_pixels=MOST_PIXELS) as video:
-        for frame in itertools.islice(video, MOST_FRAMES):
-            assert frame.image.size <= 3 * MOST_PIXELS
+    with VideoSource(path, max_pixels=MAX_PIXELS) as video:
+        for frame in itertools.islice(video, MAX_FRAMES):
+            assert frame.image.size <= 3 * MAX_PIXELS
 
 
 TARGETS = (

@@ -28,12 +28,12 @@ from tposecli.hub.datasets.coco import SETS, Archive, Piece
 from tposecli.hub.datasets.get import DataJob, get, peak, plan
 from tposecli.hub.datasets.unpack import unpack
 from tposecli.hub.download.download import Downloads, no_bar
-from tposecli.hub.download.request import Patience
+from tposecli.hub.download.request import RetryPolicy
 from tposecli.utils.errors import DownloadError, InputError, UsageError
 
 PICTURES = {f"{number:012d}.jpg": os.urandom(3000 + number) for number in (139, 285, 632, 724)}
 TRUTH = {"images": [{"file_name": name} for name in PICTURES], "annotations": []}
-QUICK = Downloads(offline=False, patience=Patience(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01))
+QUICK = Downloads(offline=False, patience=RetryPolicy(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01))
 
 
 def packed(files: dict[str, bytes]) -> bytes:

@@ -27,14 +27,14 @@ from tests.support import server
 from tests.support.server import Server
 from tposecli.cli.main import cli
 from tposecli.hub.checkpoints.resolve import AUTO_STAMP, Checkpoint, check, fetch, resolve
-from tposecli.hub.download.download import Downloads, Remote, flaw, sources
-from tposecli.hub.download.request import Failed, Patience, shown
+from tposecli.hub.download.download import Downloads, RemoteFile, flaw, sources
+from tposecli.hub.download.request import RequestError, RetryPolicy, shown
 from tposecli.models import find_spec
 from tposecli.models.catalog import AUTO_BUNDLED
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
 from tposecli.utils.files import part_path
 
-QUICK = Patience(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01)
+QUICK = RetryPolicy(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01)
 NAME = "small.pth"
 BUNDLED = AUTO_BUNDLED
 OFFICIAL = find_spec("transpose-r-a4")
@@ -88,7 +88,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def get(web: Server, digest: str = "", **options: Any) -> Path:
     """Fetch the small file, impatiently."""
-    remote = Remote("small", NAME, f"{web.url}/{NAME}", digest, least_bytes=1000)
+    remote = RemoteFile("small", NAME, f"{web.url}/{NAME}", digest, min_bytes=1000)
     return fetch(remote, Downloads(patience=QUICK), **options)
 
 
@@ -115,7 +115,7 @@ def test_progress_is_told(web: Server) -> None:
         assert (label, total) == ("small", len(CONTENT))
         yield seen.append
 
-    fetch(Remote("small", NAME, f"{web.url}/{NAME}"), Downloads(bar=bar))
+    fetch(RemoteFile("small", NAME, f"{web.url}/{NAME}"), Downloads(bar=bar))
     assert seen == sorted(seen) and seen[0] == 0 and seen[-1] == len(CONTENT)
 
 
@@ -312,7 +312,7 @@ def test_redirect_from_https_to_http_is_refused(
 
 def test_proxy_of_the_environment_is_used(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", web.url.replace("//", "//me:pass@"))
-    assert fetch(Remote("small", NAME, f"http://weights.invalid/{NAME}")).read_bytes() == CONTENT
+    assert fetch(RemoteFile("small", NAME, f"http://weights.invalid/{NAME}")).read_bytes() == CONTENT
     assert web.requests[0][0] == f"http://weights.invalid/{NAME}"
     assert web.asked("Proxy-Authorization") == ["Basic bWU6cGFzcw=="]
 
@@ -320,7 +320,7 @@ def test_proxy_of_the_environment_is_used(web: Server, monkeypatch: pytest.Monke
 def test_unreachable_host_is_told_in_one_sentence(cache: Path) -> None:
     start = time.perf_counter()
     with pytest.raises(WeightsError) as caught:
-        fetch(Remote("model", NAME, f"https://weights.invalid/{NAME}"))
+        fetch(RemoteFile("model", NAME, f"https://weights.invalid/{NAME}"))
     assert time.perf_counter() - start < 1
     assert str(caught.value) == (
         "model: the download failed (weights.invalid cannot be reached (Name or service not known)); "
@@ -334,7 +334,7 @@ def test_refused_connection_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) 
         port = closed.getsockname()[1]
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1 cannot be reached \(Connection refused\)"):
-        fetch(Remote("model", NAME, f"http://127.0.0.1:{port}/{NAME}"))
+        fetch(RemoteFile("model", NAME, f"http://127.0.0.1:{port}/{NAME}"))
 
 
 def test_address_is_shown_without_secrets() -> None:
@@ -371,7 +371,7 @@ def test_password_of_a_mirror_is_neither_shown_nor_passed_on(
 def test_mirror_must_be_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOSE_MIRRORS", "https://a, ftp://me:hidden@b")
     with pytest.raises(UsageError, match="entry 2") as caught:
-        sources(Remote("x", NAME, "https://c/small.pth"))
+        sources(RemoteFile("x", NAME, "https://c/small.pth"))
     assert "hidden" not in str(caught.value)
 
 
@@ -496,7 +496,7 @@ def official() -> bytes:
     """Something as large as the official R-A4."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("archive/data/0"), bytes(OFFICIAL.least_bytes))
+        archive.writestr(zipfile.ZipInfo("archive/data/0"), bytes(OFFICIAL.min_bytes))
     return buffer.getvalue()
 
 
@@ -649,7 +649,7 @@ def test_run_gets_the_model_that_it_names(mirror: Server, tmp_path: Path, monkey
 
     torch.save(build(OFFICIAL.name).state_dict(), tmp_path / "weights")
     mirror.files[OFFICIAL.file] = content = (tmp_path / "weights").read_bytes()
-    assert OFFICIAL.least_bytes < len(content) < 1.1 * OFFICIAL.least_bytes
+    assert OFFICIAL.min_bytes < len(content) < 1.1 * OFFICIAL.min_bytes
     cv2 = pytest.importorskip("cv2")
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((60, 45, 3), 99, np.uint8))
     command = ["images", tmp_path / "grey.png", "--json", tmp_path / "poses.json", "--detector", "full-frame"]
@@ -681,7 +681,7 @@ def test_redirect_handler_refuses_plain_http() -> None:
     from tposecli.hub.download.request import _Redirects
 
     request = urllib.request.Request("https://host/x")
-    with pytest.raises(Failed, match="from https to http"):
+    with pytest.raises(RequestError, match="from https to http"):
         _Redirects().redirect_request(request, io.BytesIO(), 302, "", http_headers(), "http://host/x")
 
 

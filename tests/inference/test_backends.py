@@ -20,10 +20,10 @@ from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.backends import export as export_module
-from tposecli.inference.backends.cuda_graphs import Replay
+from tposecli.inference.backends.cuda_graphs import CudaGraphRunner
 from tposecli.inference.backends.eager import Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions, Format, export, run_export
-from tposecli.inference.backends.factory import Exports
+from tposecli.inference.backends.factory import ExportCache
 from tposecli.inference.backends.fold_batchnorm import for_prediction
 from tposecli.inference.backends.matmul_precision import float32_products
 from tposecli.inference.backends.openvino import _Stack, same_signal_stack
@@ -74,7 +74,7 @@ def test_folding_leaves_the_net_as_it_was() -> None:
 
 def test_recordings_serve_batches_of_every_size() -> None:
     sizes: list[int] = []
-    replay = Replay(lambda x: [x * 2.0, x.sum(1)], 24, fake_capture(sizes))
+    replay = CudaGraphRunner(lambda x: [x * 2.0, x.sum(1)], 24, fake_capture(sizes))
     kept = []
     for count in (3, 24, 5, 1, 4, 65, 60):
         x = torch.randn(count, 3)
@@ -83,7 +83,7 @@ def test_recordings_serve_batches_of_every_size() -> None:
         assert torch.equal(double, x * 2)
         assert torch.allclose(total, x.sum(1))
     assert sizes == [3, 24]
-    assert len(Replay(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5
+    assert len(CudaGraphRunner(lambda x: [x], 6, fake_capture([]))(torch.ones(5, 1))[0]) == 5
 
 
 def test_precision_of_products_is_given_back() -> None:
@@ -178,7 +178,7 @@ def test_exports_belong_to_weights_and_attention() -> None:
     if missing("onnx"):
         pytest.skip("onnx is not installed")
     variants = [
-        Exports("m", digest, (192, 144), attention).path("onnx") for digest in "ab" for attention in (True, False)
+        ExportCache("m", digest, (192, 144), attention).path("onnx") for digest in "ab" for attention in (True, False)
     ]
     assert len(set(variants)) == 4
 

@@ -15,8 +15,8 @@ from tposecli.geometry import crop
 from tposecli.geometry.keypoints import MIRROR
 from tposecli.inference import device_worker
 from tposecli.inference import runtime as device_module
-from tposecli.inference.backends.base import Encoded, Engine
-from tposecli.inference.crop_batches import Crops
+from tposecli.inference.backends.base import Engine, NetOutput
+from tposecli.inference.crop_batches import CropBatch
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
 from tposecli.models.attention_readout import Attention
@@ -91,7 +91,7 @@ class Starving:
         self.engine, self.most = engine, most
         self.sizes: list[int] = []
 
-    def __call__(self, crops: Tensor) -> Encoded:
+    def __call__(self, crops: Tensor) -> NetOutput:
         """Run out of memory above the limit."""
         if len(crops) > self.most:
             raise torch.OutOfMemoryError("out of memory")
@@ -162,8 +162,8 @@ def test_precision_suits_the_device(cores: bool, bf16: bool, expected: str, monk
 
 def test_numbers_out_of_range_are_an_error(estimator: PoseEstimator, rng: np.random.Generator) -> None:
     class Overflowing:
-        def __call__(self, crops: Tensor) -> Encoded:
-            return Encoded(torch.full((len(crops), 17, 48, 36), torch.nan), [])
+        def __call__(self, crops: Tensor) -> NetOutput:
+            return NetOutput(torch.full((len(crops), 17, 48, 36), torch.nan), [])
 
     broken = copy.copy(estimator)
     broken.lanes = [replace(estimator.lanes[0], engine=Overflowing())]
@@ -200,7 +200,10 @@ def test_crops_cut_by_torch_give_the_same_keypoints(estimator: PoseEstimator, rn
     matrices = crop.frame_to_crop(*crop.crop_regions(corners, size[0] / size[1]), size)
     ours, theirs = (
         torch.cat(
-            [Crops(pictures, [2, 0, 3], matrices, size, way).batch(slice(*part), torch.device("cpu")) for part in parts]
+            [
+                CropBatch(pictures, [2, 0, 3], matrices, size, way).batch(slice(*part), torch.device("cpu"))
+                for part in parts
+            ]
         )
         for way, parts in ((True, [(0, 3), (3, 5)]), (False, [(0, 5)]))
     )

@@ -20,7 +20,7 @@ from tposecli.lab.bench.authors import AuthorsWay, decode
 from tposecli.lab.bench.clock import Laps, PeakMemory, Spread, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import checkpoint_of, flops
-from tposecli.lab.bench.report import Report, Table, markdown, save
+from tposecli.lab.bench.report import BenchReport, Table, markdown, save
 from tposecli.lab.bench.scene import crowd, rendered_clip
 from tposecli.lab.bench.whole import Run, run_once
 from tposecli.sources import open_video
@@ -96,7 +96,7 @@ def test_random_weights_stand_in_for_those_that_are_missing(tmp_path: Path, monk
 
 def test_tables_in_markdown_and_json(tmp_path: Path) -> None:
     table = Table("t", "Title", ("what", "how much"), [("a", Spread(12.0, 11.0, 13.5, 5)), ("b", None)], ["Note."])
-    report = Report({"command": "tpose bench", "device": "cpu", "versions": "x"}, [table])
+    report = BenchReport({"command": "tpose bench", "device": "cpu", "versions": "x"}, [table])
     text = markdown(table)
     assert "| a | 12.0 (11.0-13.5) |" in text
     assert "| b | not measured |" in text

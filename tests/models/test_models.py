@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.hub.checkpoints.load import load, read_state
 from tposecli.hub.checkpoints.resolve import Checkpoint, locate, resolve
 from tposecli.models import CATALOG, ModelSpec, build, find_spec
@@ -222,7 +222,7 @@ def test_weights_need_a_model(tmp_path: Path) -> None:
 
 
 def test_weights_of_our_own_say_what_they_are(tmp_path: Path) -> None:
-    pets = Layout(("nose", "left_paw", "right_paw"), ((0, 1), (0, 2)), (0, 2, 1), (0.03, 0.06, 0.06))
+    pets = KeypointLayout(("nose", "left_paw", "right_paw"), ((0, 1), (0, 2)), (0, 2, 1), (0.03, 0.06, 0.06))
     facts = {"model": "transpose-r18-a3", "input_hw": (64, 48), **pets.facts()}
     texts = {key: json.dumps(value) for key, value in facts.items()}
     save_file(build("transpose-r18-a3", (64, 48), 3).state_dict(), tmp_path / "pets.safetensors", texts)

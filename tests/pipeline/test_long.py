@@ -104,7 +104,7 @@ class WalkInCircles(FakeDetector):
         return [boxes if frame.index % 97 else boxes[:0] for boxes, frame in zip(found, frames, strict=True)]
 
 
-class FakeWorkshop(run.Workshop):
+class FakeWorkshop(run.RunContext):
     """The tests' own nets in place of real ones."""
 
     def __init__(self, settings: Settings, attention: bool) -> None:
@@ -135,9 +135,9 @@ def simulate(folder: Path, seconds: int, watcher: Curve) -> Summary:
         return VideoSink(path, source.info, VideoOptions(preset="ultrafast"))
 
     outputs = Outputs(folder / "o.mp4", folder / "o.json", csv=folder / "o.csv")
-    maker = run.Maker(outputs, settings, workshop.painter, video)
+    maker = run.SinkFactory(outputs, settings, workshop.painter, video)
     summary = Summary("simulated")
-    run._carry_out(run.Plan(source, (), maker, True, {}), workshop, watcher, summary)
+    run._carry_out(run.OpenedInput(source, (), maker, True, {}), workshop, watcher, summary)
     return summary
 
 
@@ -167,7 +167,7 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
 
     most_s = float(os.environ.get("TPOSE_LONG_S", "600"))
     settings = Settings()
-    workshop, curve, start = run.Workshop(settings, False), Curve(every=60), time.monotonic()
+    workshop, curve, start = run.RunContext(settings, False), Curve(every=60), time.monotonic()
 
     class Again(Simulated):
         def __iter__(self) -> Iterator[Frame]:
@@ -182,8 +182,8 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
     with open_video(media / "crossing.mp4") as video:
         source.info = video.info
     outputs = Outputs(None, tmp_path / "o.json", csv=tmp_path / "o.csv")
-    maker = run.Maker(outputs, settings, workshop.painter)
-    run._carry_out(run.Plan(source, (), maker, True, {}), workshop, curve, Summary("again"))
+    maker = run.SinkFactory(outputs, settings, workshop.painter)
+    run._carry_out(run.OpenedInput(source, (), maker, True, {}), workshop, curve, Summary("again"))
     curve.assert_flat(most_mb=60)
 
 
@@ -203,7 +203,7 @@ def pictures(folder: Path, count: int) -> list[str]:
 
 def many_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     broken = pictures(tmp_path / "in", count)
-    monkeypatch.setattr(run, "Workshop", FakeWorkshop)
+    monkeypatch.setattr(run, "RunContext", FakeWorkshop)
     curve = Curve(every=max(25, count // 100))
     job = ImagesJob((str(tmp_path / "in"),), Outputs(json=tmp_path / "o.json"))
     summary = run.run_images(job, Settings(), curve)

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from tests.support.moving import Clip, measured, motions, truth
 from tposecli.cli.main import cli
 from tposecli.formats.journal.journal import JournalWriter, read_journal
-from tposecli.formats.jsonlines import JsonLines
+from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import Outputs, Settings
-from tposecli.pipeline.postprocess import Followers
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.smoothing.options import SmoothOptions
 from tposecli.tracking import Tracker
 from tposecli.types import Boxes, Flag, Frame, Poses, Result
@@ -40,7 +40,7 @@ def results(clip: Clip) -> list[Result]:
 
 
 def followed(results: list[Result], options: SmoothOptions | None = None, live: bool = False) -> list[Result]:
-    followers = Followers.of(Settings(smooth=options or SmoothOptions()), True, live)
+    followers = PostProcessor.of(Settings(smooth=options or SmoothOptions()), True, live)
     return list(followers.follow(results))
 
 
@@ -70,11 +70,11 @@ def test_strays_go_with_all_that_belongs_to_them() -> None:
         poses = Poses(boxes, xy, np.full((2, 17), 0.9))
         columns = np.arange(2.0)[:, None, None, None, None], np.arange(2.0)[:, None, None]
         frames.append(Result(Frame(PICTURE, index, index / 25), poses, None, *columns))
-    done = list(Followers(Tracker(), stray_score=0.45).follow(frames))
+    done = list(PostProcessor(Tracker(), stray_score=0.45).follow(frames))
     assert [result.poses.track_id.tolist() for result in done] == [[1], [1, 2], [1]]
     assert [result.attention.shape[0] for result in done if result.attention is not None] == [1, 2, 1]
     assert [result.matrices.ravel().tolist() for result in done if result.matrices is not None] == [[0], [0, 1], [0]]
-    untracked = Followers(stray_score=0.45).follow(frames)
+    untracked = PostProcessor(stray_score=0.45).follow(frames)
     assert [len(result.poses) for result in untracked] == [1, 1, 0]
 
 
@@ -114,7 +114,7 @@ def test_flags_and_people_put_in_reach_every_output(tmp_path: Path, results: lis
 
 
 def test_lines_of_json_have_both(results: list[Result], capsys: pytest.CaptureFixture[str]) -> None:
-    sink = JsonLines()
+    sink = JsonLinesSink()
     for result in followed(results)[19:21]:
         sink.write(result)
     seen, missed = (json.loads(line)["people"][0] for line in capsys.readouterr().out.splitlines())

@@ -16,11 +16,11 @@ from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.drawing.labels import PALETTE, id_colour
 from tposecli.drawing.privacy import blur_heads, heads
-from tposecli.drawing.skeleton_drawer import Draw, DrawStyle
+from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import Outputs, Settings
-from tposecli.pipeline.outputs import Maker
+from tposecli.pipeline.outputs import SinkFactory
 from tposecli.types import Boxes, Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
 
@@ -66,7 +66,7 @@ def limb(poses: Poses, first: str, second: str) -> np.ndarray:
 
 class TestStyles:
     def test_joints_only(self) -> None:
-        image, poses = Draw(DrawStyle(limbs=False)).draw(canvas(), person()), person()
+        image, poses = SkeletonDrawer(DrawStyle(limbs=False)).draw(canvas(), person()), person()
         assert at(image, poses.xy[0, WRIST]) != [100, 100, 100]
         for ends in (("left_hip", "left_knee"), ("left_shoulder", "right_shoulder"), ("right_elbow", "right_wrist")):
             assert at(image, limb(poses, *ends)) == [100, 100, 100]
@@ -74,7 +74,7 @@ class TestStyles:
     def test_colours_by_track_tell_people_and_sides_apart(self) -> None:
         for track in (1, 2, 9):
             poses = person(track=track)
-            image = Draw(DrawStyle(colour_by="track")).draw(canvas(), poses)
+            image = SkeletonDrawer(DrawStyle(colour_by="track")).draw(canvas(), poses)
             right, left = (at(image, limb(poses, f"{side}_hip", f"{side}_knee")) for side in ("right", "left"))
             assert right == list(id_colour(track))
             assert sum(left) > sum(right)
@@ -87,12 +87,14 @@ class TestStyles:
             np.concatenate([p.xy for p in two]),
             np.concatenate([p.score for p in two]),
         )
-        image = Draw(DrawStyle(colour_by="track")).draw(canvas(), poses)
+        image = SkeletonDrawer(DrawStyle(colour_by="track")).draw(canvas(), poses)
         for colour, one in zip(PALETTE, two, strict=False):
             assert at(image, limb(one, "right_hip", "right_knee")) == list(colour)
 
     def test_black_background_leaves_nothing_of_the_picture(self) -> None:
-        one, other = (Draw(DrawStyle(background="black")).draw(image, person()) for image in (canvas(), noise()))
+        one, other = (
+            SkeletonDrawer(DrawStyle(background="black")).draw(image, person()) for image in (canvas(), noise())
+        )
         np.testing.assert_array_equal(one, other)
         assert one[0, 0].tolist() == [0, 0, 0]
         assert at(one, limb(person(), "left_knee", "left_ankle")) == list(STYLE.left)
@@ -100,7 +102,7 @@ class TestStyles:
     def test_blurred_background_keeps_colours_but_no_detail(self) -> None:
         picture = noise()
         picture[:, :320] //= 4
-        image = Draw(DrawStyle(background="blur")).draw(picture.copy(), Poses.empty()).astype(float)
+        image = SkeletonDrawer(DrawStyle(background="blur")).draw(picture.copy(), Poses.empty()).astype(float)
         halves = [image[:, part].mean() - picture[:, part].mean() for part in (slice(0, 300), slice(340, 640))]
         assert np.abs(halves).max() < 4
         assert np.abs(np.diff(image, axis=1)).mean() < 0.03 * np.abs(np.diff(picture.astype(float), axis=1)).mean()
@@ -108,25 +110,26 @@ class TestStyles:
     @pytest.mark.parametrize("size", [(1, 1), (20, 50), (37, 2000)])
     def test_backgrounds_of_any_size(self, size: tuple[int, int]) -> None:
         image = noise(*size)
-        assert Draw(DrawStyle(background="blur")).draw(image, person()) is image
+        assert SkeletonDrawer(DrawStyle(background="blur")).draw(image, person()) is image
 
     def test_line_width(self) -> None:
         thin, thick = (
-            (Draw(DrawStyle(width=width)).draw(canvas(), person()) != 100).any(axis=2).sum() for width in (1.0, 2.0)
+            (SkeletonDrawer(DrawStyle(width=width)).draw(canvas(), person()) != 100).any(axis=2).sum()
+            for width in (1.0, 2.0)
         )
         assert 1.6 * thin < thick < 2.4 * thin
 
     def test_labels_stand_above_the_head(self) -> None:
-        plain = Draw().draw(canvas(), person(top=60, height=400))
+        plain = SkeletonDrawer().draw(canvas(), person(top=60, height=400))
         for style in (DrawStyle(scores=True), DrawStyle(ids=True), DrawStyle(ids=True, scores=True)):
-            labelled = Draw(style).draw(canvas(), person(top=60, height=400))
+            labelled = SkeletonDrawer(style).draw(canvas(), person(top=60, height=400))
             rows, columns = np.nonzero((labelled != plain).any(axis=2))
             assert rows.max() < 60 + 0.1 * 400
             assert abs(columns.mean() - 250) < 8
 
     def test_names_of_joints_do_not_cover_one_another(self) -> None:
-        image, poses = Draw(DrawStyle(names=True)).draw(canvas(), person()), person()
-        difference = (image != Draw().draw(canvas(), person())).any(axis=2).astype(np.uint8)
+        image, poses = SkeletonDrawer(DrawStyle(names=True)).draw(canvas(), person()), person()
+        difference = (image != SkeletonDrawer().draw(canvas(), person())).any(axis=2).astype(np.uint8)
         count, _, boxes, _ = cv2.connectedComponentsWithStats(difference)
         beside = poses.xy[0, 5:] + (16, 0)
         assert all(difference[round(float(y)), round(float(x))] for x, y in beside)
@@ -142,7 +145,7 @@ class TestTrails:
     def moved(self, x: float, track: int = 1, score: float = 0.9) -> Poses:
         return person(x, 20, 300, score, track)
 
-    def trail(self, draw: Draw, times: list[float], last: float = 200) -> Image:
+    def trail(self, draw: SkeletonDrawer, times: list[float], last: float = 200) -> Image:
         """The frame after a person walked to x = ``last`` through all these times."""
         image = canvas()
         for time_s, x in zip(times, np.linspace(0, last, len(times)), strict=True):
@@ -150,7 +153,7 @@ class TestTrails:
         return image
 
     def test_a_trail_leads_to_where_the_joint_was_and_fades(self) -> None:
-        draw = Draw(DrawStyle(trails=(WRIST,), trail_s=1.0))
+        draw = SkeletonDrawer(DrawStyle(trails=(WRIST,), trail_s=1.0))
         image = self.trail(draw, [index / 10 for index in range(11)])
         row = round(float(self.moved(0).xy[0, WRIST, 1]))
         now = float(self.moved(200).xy[0, WRIST, 0])
@@ -159,9 +162,9 @@ class TestTrails:
         assert not change[: round(now) - 210].any()
 
     def test_the_trail_is_as_long_as_asked_whatever_the_frame_rate(self) -> None:
-        ends, plain = [], Draw().draw(canvas(), self.moved(200))
+        ends, plain = [], SkeletonDrawer().draw(canvas(), self.moved(200))
         for rate in (5, 50):
-            draw = Draw(DrawStyle(trails=(WRIST,), trail_s=1.0))
+            draw = SkeletonDrawer(DrawStyle(trails=(WRIST,), trail_s=1.0))
             image = self.trail(draw, [index / rate for index in range(2 * rate + 1)])
             row = round(float(self.moved(0).xy[0, WRIST, 1]))
             ends.append(np.flatnonzero((image != plain)[row].any(axis=1)).min())
@@ -169,9 +172,9 @@ class TestTrails:
         assert np.abs(np.array(ends) - (now - 100)).max() < 6
 
     def test_people_without_a_track_and_unseen_joints_leave_none(self) -> None:
-        plain = Draw().draw(canvas(), self.moved(200))
+        plain = SkeletonDrawer().draw(canvas(), self.moved(200))
         for poses in ([self.moved(x, track=-1) for x in (0, 200)], [self.moved(0, score=0.1), self.moved(200)]):
-            draw = Draw(DrawStyle(trails=(WRIST,)))
+            draw = SkeletonDrawer(DrawStyle(trails=(WRIST,)))
             draw.draw(canvas(), poses[0], 0.0)
             np.testing.assert_array_equal(draw.draw(canvas(), poses[1], 0.1), plain)
 
@@ -185,10 +188,10 @@ class TestTrails:
         assert len(trails._points[1]) == 1
 
     def test_without_a_time_there_is_no_trail(self) -> None:
-        draw = Draw(DrawStyle(trails=(WRIST,)))
+        draw = SkeletonDrawer(DrawStyle(trails=(WRIST,)))
         draw.draw(canvas(), self.moved(0))
         image = draw.draw(canvas(), self.moved(200))
-        np.testing.assert_array_equal(image, Draw().draw(canvas(), self.moved(200)))
+        np.testing.assert_array_equal(image, SkeletonDrawer().draw(canvas(), self.moved(200)))
 
 
 class TestHeads:
@@ -223,7 +226,7 @@ class TestHeads:
         assert (image == 100).all()
 
     def test_they_are_hidden_before_any_picture_is_made(self, tmp_path: Path) -> None:
-        maker = Maker(Outputs(tmp_path), Settings(blur_heads=True), None)  # type: ignore[arg-type]
+        maker = SinkFactory(Outputs(tmp_path), Settings(blur_heads=True), None)  # type: ignore[arg-type]
         picture, poses = noise(), person()
         result = Result(Frame(picture.copy(), 0, name="one.png"), poses)
         for sink in maker.open({}):
@@ -232,7 +235,7 @@ class TestHeads:
         eye = np.rint(poses.xy[0, 1] + (6, 6)).astype(int)
         expected = picture.copy()
         blur_heads(expected, poses)
-        assert written[eye[1], eye[0], ::-1].tolist() == Draw().draw(expected, poses)[eye[1], eye[0]].tolist()
+        assert written[eye[1], eye[0], ::-1].tolist() == SkeletonDrawer().draw(expected, poses)[eye[1], eye[0]].tolist()
 
 
 @pytest.fixture(scope="module")

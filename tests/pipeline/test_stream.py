@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tests.support.fakes import FakeDetector, FakeEstimator, LateSmoother, grey
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
 from tposecli.pipeline.stream import BURST, Stages, run
@@ -172,7 +172,7 @@ def test_an_empty_source_gives_nothing() -> None:
 
 def test_no_frame_is_copied_between_decoder_and_encoder(media: Path, tmp_path: Path) -> None:
     with open_video(media / "crossing.mp4") as video:
-        sink = AnnotatedVideo(VideoSink(tmp_path / "out.mp4", video.info), Draw())
+        sink = AnnotatedVideo(VideoSink(tmp_path / "out.mp4", video.info), SkeletonDrawer())
         results = run(islice(video, 24), stages())
         sink.write(next(results))
         tracemalloc.start()

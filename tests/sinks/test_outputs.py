@@ -25,19 +25,19 @@ import pytest
 
 from tests.support.media import NTSC, Film, colours_of, number_of, numbered, write_image
 from tposecli.cli.options.encoding import frames_a_second, medium
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import JournalWriter, read_journal
-from tposecli.formats.jsonlines import JsonLines
-from tposecli.pipeline.job import Outputs, Settings, View
+from tposecli.formats.jsonlines import JsonLinesSink
+from tposecli.pipeline.job import Outputs, Settings, ViewOptions
 from tposecli.pipeline.outputs import check_outputs
 from tposecli.sinks.annotated import AnnotatedVideo, painted
-from tposecli.sinks.crops import Crops, bounds
+from tposecli.sinks.crops import CropsSink, bounds
 from tposecli.sinks.live_window import LiveWindow, check_display
 from tposecli.sinks.open_video import check_video_output, open_output
 from tposecli.sinks.scale import Scale
 from tposecli.sinks.subtitles import caption
 from tposecli.sinks.video import VideoOptions
-from tposecli.sources import Moving, open_video
+from tposecli.sources import VideoInput, open_video
 from tposecli.sources.container import open_media
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.utils.errors import UsageError
@@ -46,7 +46,7 @@ SIZE = (256, 128)
 TPOSE = [sys.executable, "-c", "from tposecli.cli.main import main; main()"]
 
 
-def copy(source: Moving, path: Path, options: VideoOptions | None = None, complete: bool = True) -> None:
+def copy(source: VideoInput, path: Path, options: VideoOptions | None = None, complete: bool = True) -> None:
     """Write every frame of ``source`` to ``path``."""
     output = open_output(path, source, options or VideoOptions())
     for frame in source:
@@ -341,14 +341,16 @@ def result(track: int = 3, index: int = 12) -> Result:
 
 def test_side_by_side() -> None:
     one = result()
-    image = painted(one, Draw(), side_by_side=True, keep=False)
+    image = painted(one, SkeletonDrawer(), side_by_side=True, keep=False)
     assert image.shape == (120, 320, 3)
     assert (image[:, :160] == 90).all() and (image[:, 160:] != 90).any()
 
 
 def test_side_by_side_video(tmp_path: Path) -> None:
     source = open_video(Film(pts=range(3), size=SIZE).write(tmp_path / "in.mp4"))
-    sink = AnnotatedVideo(open_output(tmp_path / "out.mp4", source, VideoOptions()), Draw(), side_by_side=True)
+    sink = AnnotatedVideo(
+        open_output(tmp_path / "out.mp4", source, VideoOptions()), SkeletonDrawer(), side_by_side=True
+    )
     for frame in source:
         sink.write(Result(frame, Poses.empty()))
     sink.close(complete=True)
@@ -356,7 +358,7 @@ def test_side_by_side_video(tmp_path: Path) -> None:
 
 
 def test_crops(tmp_path: Path) -> None:
-    sink = Crops(tmp_path, Draw())
+    sink = CropsSink(tmp_path, SkeletonDrawer())
     for track in (3, -1):
         one = result(track)
         sink.write(one)
@@ -374,7 +376,7 @@ def test_crops_stay_in_the_frame() -> None:
 
 def test_json_lines_are_the_journal_s(tmp_path: Path) -> None:
     stream = io.StringIO()
-    sink = JsonLines(stream)
+    sink = JsonLinesSink(stream)
     one = result()
     sink.write(one)
     sink.close(complete=True)
@@ -410,12 +412,12 @@ class FakeDisplay:
 
 def test_window() -> None:
     display = FakeDisplay(-1)
-    window = LiveWindow(Draw(), display=display)
+    window = LiveWindow(SkeletonDrawer(), display=display)
     window.write(result())
     window.close(complete=True)
     assert display.shown == -1
     with pytest.raises(KeyboardInterrupt):
-        LiveWindow(Draw(), display=FakeDisplay(ord("q"))).write(result())
+        LiveWindow(SkeletonDrawer(), display=FakeDisplay(ord("q"))).write(result())
 
 
 def test_window_needs_a_display() -> None:
@@ -423,7 +425,7 @@ def test_window_needs_a_display() -> None:
     check_display({}, "darwin")
     with pytest.raises(UsageError, match="no display"):
         check_display({}, "linux")
-    assert Settings(view=View(show=True)).view.show
+    assert Settings(view=ViewOptions(show=True)).view.show
 
 
 # ---- in a pipe

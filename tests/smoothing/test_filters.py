@@ -9,11 +9,11 @@ from scipy.signal import savgol_filter
 from tests.support.moving import Float64
 from tposecli.pipeline.postprocess import AHEAD_S, BLOCK_S, smoother_of
 from tposecli.smoothing.gaps import FillGaps
-from tposecli.smoothing.lookahead import MOST, Ahead, Reach
+from tposecli.smoothing.lookahead import MAX_FRAMES, LookaheadSmoother, Reach
 from tposecli.smoothing.options import SmoothOptions
 from tposecli.smoothing.rts import Rts, RtsOptions
 from tposecli.smoothing.savgol_median import Median, MedianOptions, Savgol, SavgolOptions
-from tposecli.smoothing.track_window import Step, Strip
+from tposecli.smoothing.track_window import Step, TrackWindow
 from tposecli.types import Boxes, Flag, Poses
 
 
@@ -24,10 +24,10 @@ def person(xy: object, track: int = 1, score: object = 0.8, left: float = 0.0) -
     return Poses(Boxes([[left, 0, left + 50, 100]], [0.9]), points, scores, np.array([track]))
 
 
-def strip_of(xy: Float64, times: Float64, score: float = 0.8) -> Strip:
+def strip_of(xy: Float64, times: Float64, score: float = 0.8) -> TrackWindow:
     """(T, K, 2) of one person, every frame to be finished."""
     frames = [person(points, score=score) for points in xy]
-    return Strip.of(frames, times.tolist(), (0, len(frames)), 0.2)
+    return TrackWindow.of(frames, times.tolist(), (0, len(frames)), 0.2)
 
 
 def both(first: Poses, second: Poses) -> Poses:
@@ -36,7 +36,7 @@ def both(first: Poses, second: Poses) -> Poses:
     return Poses(boxes, *(np.concatenate([getattr(first, name), getattr(second, name)]) for name in names))
 
 
-def pushed(smoother: Ahead, frames: list[Poses], times: Float64) -> list[Poses]:
+def pushed(smoother: LookaheadSmoother, frames: list[Poses], times: Float64) -> list[Poses]:
     done = [one for poses, at in zip(frames, times, strict=True) for one in smoother.push(poses, float(at))]
     return [*done, *smoother.flush()]
 
@@ -91,8 +91,8 @@ def test_a_block_more_or_less_does_not_matter(rng: np.random.Generator, calm: St
     """Fixed lag: what comes after the look-ahead changes a frame by next to nothing."""
     times = np.arange(80) / 30
     frames = [person(points) for points in 50 + np.cumsum(rng.normal(0, 1, (80, 17, 2)), axis=0)]
-    whole = pushed(Ahead([], calm, Reach(0.5, 99)), frames[:60], times[:60])
-    parts = pushed(Ahead([], calm, Reach(0.5, 0.2)), frames[:60], times[:60])
+    whole = pushed(LookaheadSmoother([], calm, Reach(0.5, 99)), frames[:60], times[:60])
+    parts = pushed(LookaheadSmoother([], calm, Reach(0.5, 0.2)), frames[:60], times[:60])
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one.xy, other.xy, atol=0.05)
 
@@ -102,12 +102,12 @@ def test_gaps_of_joints_are_filled_along_time_and_flagged() -> None:
     frames = [person([[10 + 100 * at, 5], [0, 0]], score=[[0.8, 0.8]]) for at in times]
     for index in (2, 3):
         frames[index] = person([[999, 999], [0, 0]], score=[[0.05, 0.8]])
-    done = pushed(Ahead([FillGaps(0.2)], None, Reach()), frames, times)
+    done = pushed(LookaheadSmoother([FillGaps(0.2)], None, Reach()), frames, times)
     for index, at in enumerate(times):
         np.testing.assert_allclose(done[index].xy[0, 0], [10 + 100 * at, 5], atol=1e-4)
         assert done[index].flags[0].tolist() == [Flag.FILLED if index in (2, 3) else 0, 0]
         assert done[index].score[0, 0] == pytest.approx(0.8)
-    longer = pushed(Ahead([FillGaps(0.15)], None, Reach()), frames, times)
+    longer = pushed(LookaheadSmoother([FillGaps(0.15)], None, Reach()), frames, times)
     assert longer[2].xy[0, 0].tolist() == [999, 999]
     assert longer[2].flags[0, 0] == 0
 
@@ -118,7 +118,7 @@ def test_someone_missed_for_a_moment_is_put_in_behind_the_others() -> None:
     for index in range(30):
         stays, goes = person([[5, 5]], 7), person([[100 + index, 50]], 3, left=100.0 + index)
         frames.append(stays if 10 <= index < 14 or index >= 20 else both(stays, goes))
-    done = pushed(Ahead([FillGaps(0.3)], None, Reach()), frames, times)
+    done = pushed(LookaheadSmoother([FillGaps(0.3)], None, Reach()), frames, times)
     for index, poses in enumerate(done):
         assert poses.track_id.tolist() == ([7] if index >= 20 else [7, 3])
         if index < 20:
@@ -130,7 +130,7 @@ def test_someone_missed_for_a_moment_is_put_in_behind_the_others() -> None:
 def test_people_without_id_pass_through_and_keep_their_place() -> None:
     times = np.arange(20) / 30
     frames = [both(person([[3, 4]], -1), person([[50 + index, 5]], 2)) for index in range(20)]
-    done = pushed(Ahead([FillGaps(0.3)], Rts(RtsOptions()), Reach()), frames, times)
+    done = pushed(LookaheadSmoother([FillGaps(0.3)], Rts(RtsOptions()), Reach()), frames, times)
     for poses in done:
         assert poses.track_id.tolist() == [-1, 2]
         assert poses.xy[0, 0].tolist() == [3, 4]
@@ -144,12 +144,12 @@ def test_frames_wait_no_longer_than_promised(fps: float) -> None:
     for index in range(300):
         waiting += 1 - len(smoother.push(person(np.full((17, 2), index)), index / fps))
         most = max(most, waiting)
-    assert most <= min(MOST, (AHEAD_S + BLOCK_S) * fps + 2)
+    assert most <= min(MAX_FRAMES, (AHEAD_S + BLOCK_S) * fps + 2)
     assert len(smoother.flush()) == waiting
 
 
 def test_the_first_frame_comes_as_soon_as_it_can() -> None:
-    smoother, came = Ahead([], None, Reach(0.5, 0.75)), []
+    smoother, came = LookaheadSmoother([], None, Reach(0.5, 0.75)), []
     for index in range(60):
         came += [index] * len(smoother.push(person(np.full((17, 2), index)), index / 32))
     assert came[:3] == [16, 41, 41]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tests.support.moving import HEIGHT, PARTS, Clip, Float64, measured, motions, truth
 from tposecli.pipeline.postprocess import AHEAD_S
-from tposecli.smoothing.lookahead import Ahead, Reach
-from tposecli.smoothing.swap_repair import Repair
+from tposecli.smoothing.lookahead import LookaheadSmoother, Reach
+from tposecli.smoothing.swap_repair import SwapRepair
 from tposecli.types import Flag, Poses
 
 TIMES = np.arange(100) / 30
@@ -24,7 +24,7 @@ def true(name: str) -> Float64:
 
 
 def run(clip: Clip) -> list[Poses]:
-    smoother = Ahead([Repair()], None, Reach(AHEAD_S))
+    smoother = LookaheadSmoother([SwapRepair()], None, Reach(AHEAD_S))
     frames = zip(clip.poses(), clip.times.tolist(), strict=True)
     done = [one for poses, time_s in frames for one in smoother.push(poses, time_s)]
     return [*done, *smoother.flush()]
@@ -108,7 +108,7 @@ def test_frames_at_odd_times_and_people_out_of_sight() -> None:
     rng = np.random.default_rng(8)
     times = np.cumsum(rng.uniform(0.4, 1.6, 100)) / 30
     clip = measured(truth(MOTIONS["walk 45.0"], times), times, 12, part="legs")
-    smoother = Ahead([Repair()], None, Reach(AHEAD_S))
+    smoother = LookaheadSmoother([SwapRepair()], None, Reach(AHEAD_S))
     done = []
     for index, (poses, time_s) in enumerate(zip(clip.poses(), times.tolist(), strict=True)):
         done += smoother.push(poses[:0] if index % 17 == 0 else poses, time_s)

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from tests.support.media import Film, colours_of, number_of, numbered, write_image
-from tposecli.sources import ImageSource, Moving, VideoSource, Window, find_images, open_moving, open_video
+from tposecli.sources import ImageSource, VideoInput, VideoSource, Window, find_images, open_moving, open_video
 from tposecli.sources.camera import CameraSource
 from tposecli.sources.filters import ToneMap
 from tposecli.sources.hdr import HLG, PQ, nits_to_pq, pq_to_nits, to_sdr
@@ -40,7 +40,7 @@ def ffmpeg(*arguments: object) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
-def numbers(source: Moving) -> list[int]:
+def numbers(source: VideoInput) -> list[int]:
     """What the frames say they are."""
     with source:
         return [number_of(frame.image) for frame in source]

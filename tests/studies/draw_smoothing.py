@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 
 from tests import REPOSITORY
 from tests.support.moving import HEIGHT, Clip, Float64, clap, measured, motions, truth
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import read_journal
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import Settings
-from tposecli.pipeline.postprocess import Followers, smoother_of
+from tposecli.pipeline.postprocess import PostProcessor, smoother_of
 from tposecli.pipeline.rerun import blank
 from tposecli.sinks.images import write_image
 from tposecli.smoothing import OneEuroOptions
@@ -43,7 +43,7 @@ def followed(journal: Path) -> list[Result]:
     """The portrait clip, tracked and smoothed, without its pixels."""
     entries = [entry for entry in read_journal(journal) if len(entry.poses)]
     results = [Result(Frame(blank(e.size_wh), e.index, e.time_s, e.name, e.pts), e.poses) for e in entries]
-    return list(Followers.of(Settings(), tracked=True).follow(results))
+    return list(PostProcessor.of(Settings(), tracked=True).follow(results))
 
 
 def strip(done: list[Result]) -> Image:
@@ -54,7 +54,7 @@ def strip(done: list[Result]) -> Image:
         for frame in video:
             if frame.index in SHOWN:
                 for row, people in zip(rows, poses[frame.index], strict=True):
-                    picture = Draw().draw(frame.image.copy(), people)[140:700, 40:-20]
+                    picture = SkeletonDrawer().draw(frame.image.copy(), people)[140:700, 40:-20]
                     row.append(np.asarray(cv2.resize(picture, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)))
     return np.vstack([np.hstack(row) for row in rows])
 

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from tposecli.geometry.keypoints import COCO
-from tposecli.inference.backends.cuda_graphs import Function, Recorded
+from tposecli.inference.backends.cuda_graphs import CudaGraph, Function
 from tposecli.inference.runtime import Runtime
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.utils.timings import Timings
 
 
-def fake_capture(sizes: list[int]) -> Callable[[Function, Tensor], Recorded]:
+def fake_capture(sizes: list[int]) -> Callable[[Function, Tensor], CudaGraph]:
     """Records like CUDA: later launches read and write the memory of the first; tells the sizes."""
 
-    def capture(function: Function, x: Tensor) -> Recorded:
+    def capture(function: Function, x: Tensor) -> CudaGraph:
         sizes.append(len(x))
         outputs = function(x)
 
@@ -26,7 +26,7 @@ def fake_capture(sizes: list[int]) -> Callable[[Function, Tensor], Recorded]:
             for output, value in zip(outputs, function(x), strict=True):
                 output.copy_(value)
 
-        return Recorded(x, outputs, replay)
+        return CudaGraph(x, outputs, replay)
 
     return capture
 

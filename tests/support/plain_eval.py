@@ -32,7 +32,7 @@ Array = NDArray[Any]
 BATCH = 32
 
 
-class People(torch.utils.data.Dataset[dict[str, Any]]):
+class PoseCollector(torch.utils.data.Dataset[dict[str, Any]]):
     """Annotated people, or detections, one crop each; a picture is read anew for each of its people."""
 
     def __init__(self, images: Path, people: list[dict[str, Any]], size_wh: tuple[int, int]) -> None:
@@ -109,7 +109,7 @@ def flipped_back(heatmaps: Array) -> Array:
     return back
 
 
-def measured(net: PoseNet, people: People, workers: int) -> Iterator[dict[str, Any]]:
+def measured(net: PoseNet, people: PoseCollector, workers: int) -> Iterator[dict[str, Any]]:
     """Each person with keypoints, area and score, before suppression."""
     loader = torch.utils.data.DataLoader(people, BATCH, num_workers=workers)
     for batch in loader:
@@ -173,7 +173,7 @@ def true_people(content: dict[str, Any]) -> list[dict[str, Any]]:
 def plain_rows(net: PoseNet, images: Path, people: list[dict[str, Any]], workers: int = 0) -> list[dict[str, Any]]:
     """The rows of the results."""
     by_image: dict[int, list[dict[str, Any]]] = {}
-    for person in measured(net, People(images, people, (net.input_hw[1], net.input_hw[0])), workers):
+    for person in measured(net, PoseCollector(images, people, (net.input_hw[1], net.input_hw[0])), workers):
         by_image.setdefault(person["image_id"], []).append(person)
     return [person for some in by_image.values() for person in suppressed(some)]
 

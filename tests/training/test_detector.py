@@ -15,9 +15,9 @@ import torch
 from tposecli.detection.movenet import load_person_detector
 from tposecli.models.person_detector import PersonDetector
 from tposecli.training.detector import loop
-from tposecli.training.detector.canvas import Canvas, Place
+from tposecli.training.detector.canvas import Canvas, Placement
 from tposecli.training.detector.data_sources import checks, sources
-from tposecli.training.detector.dataset import Person, Photo, Source, body_outline, capsule, read_photos
+from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource, body_outline, capsule, read_photos
 from tposecli.training.detector.loop import DetectorJob, train
 from tposecli.training.detector.scenes import Composer, stack
 from tposecli.training.detector.validation import evaluate, figures, judge
@@ -31,7 +31,7 @@ def photo(size_wh: tuple[int, int], box: tuple[float, float, float, float], comp
     x0, y0, x1, y1 = (round(v) for v in box)
     image[y0:y1, x0:x1] = (250, 200, 160)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
-    person = Person(np.array(box, np.float32), (corners,), True, np.array(box, np.float32), (x1 - x0) * (y1 - y0))
+    person = BoxedPerson(np.array(box, np.float32), (corners,), True, np.array(box, np.float32), (x1 - x0) * (y1 - y0))
     made = Photo(Path("drawn"), (person,), np.zeros((0, 4), np.float32), complete)
     made.__dict__["image"] = image
     return made
@@ -40,7 +40,7 @@ def photo(size_wh: tuple[int, int], box: tuple[float, float, float, float], comp
 class TestScenes:
     def test_boxes_follow_the_photo(self) -> None:
         shown = photo((100, 80), (10, 20, 40, 70))
-        place = Place((100, 80), np.array([1.5, 1.5], np.float32), np.array([-6, 10], np.float32), mirror=True)
+        place = Placement((100, 80), np.array([1.5, 1.5], np.float32), np.array([-6, 10], np.float32), mirror=True)
         canvas = Canvas((160, 128), np.zeros(3, np.float32))
         canvas.lay(shown, place, (0, 0, 160, 128))
         sample = canvas.finish()
@@ -49,7 +49,7 @@ class TestScenes:
         assert sample.image[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3].min() > 150
 
     def test_the_hidden_are_neither_taught_nor_punished(self) -> None:
-        plain = Place((64, 64), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
+        plain = Placement((64, 64), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
         canvas = Canvas((64, 64), np.zeros(3, np.float32))
         canvas.lay(photo((64, 64), (8, 8, 56, 56)), plain, (0, 0, 64, 64))
         canvas.lay(photo((64, 64), (0, 0, 1, 1)), plain, (0, 0, 64, 48))
@@ -58,7 +58,7 @@ class TestScenes:
         assert sample.weight[6, 3] == 0 and sample.weight[0, 4] == 1
 
     def test_false_alarms_far_from_the_person_count_less_where_others_may_be(self) -> None:
-        plain = Place((128, 128), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
+        plain = Placement((128, 128), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
         weights = {}
         for complete in (True, False):
             canvas = Canvas((128, 128), np.zeros(3, np.float32))
@@ -68,7 +68,9 @@ class TestScenes:
         assert weights[False][2, 2] == 1 and 0 < weights[False][15, 15] < 1
 
     def test_pictures_depend_on_the_generator_alone(self) -> None:
-        compose = Composer([Source("a", (photo((90, 70), (10, 10, 50, 60)), photo((50, 80), (5, 5, 40, 70), False)))])
+        compose = Composer(
+            [PhotoSource("a", (photo((90, 70), (10, 10, 50, 60)), photo((50, 80), (5, 5, 40, 70), False)))]
+        )
         for seed in range(12):
             first = compose(np.random.default_rng(seed), (96, 64))
             second = compose(np.random.default_rng(seed), (96, 64))

@@ -22,15 +22,15 @@ from tposecli.cli.main import cli
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.formats.journal.journal import journal_path
 from tposecli.geometry import crop, heatmaps
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.hub.checkpoints.load import read_state
 from tposecli.hub.download.download import Downloads
 from tposecli.models import build, find_spec
 from tposecli.training import dataset
-from tposecli.training.augment import NONE, Augmentation, Cutter, Sample, View, beside, mirrored
+from tposecli.training.augment import NONE, Augmentation, CropView, Cutter, Sample, beside, mirrored
 from tposecli.training.batches import Batches, Drawing, shares
-from tposecli.training.data_sources import Reading, Source, read_checks, read_sources
-from tposecli.training.dataset import Person, Photos, read_people, read_picture, with_pictures
+from tposecli.training.data_sources import DataSource, Reading, read_checks, read_sources
+from tposecli.training.dataset import AnnotatedPerson, Photos, read_people, read_picture, with_pictures
 from tposecli.training.init_weights import start_from
 from tposecli.training.job import Every, Length, PoseJob, Recipe
 from tposecli.training.keypoint_layout import halves, layout_of
@@ -180,7 +180,7 @@ class TestData:
         assert layout.mirror == (0, 2, 1) and layout.limbs == ((0, 1), (0, 2)) and halves(layout) == ((0,), (1, 2))
         plain = layout_of([{"keypoints": ["tail", "hand_left", "hand_right"]}], "a.json")
         assert plain.mirror == (0, 2, 1) and layout_of([], "a.json") is COCO
-        assert Layout.of_facts(json.loads(json.dumps(layout.facts()))) == layout
+        assert KeypointLayout.of_facts(json.loads(json.dumps(layout.facts()))) == layout
         for fault in ({"skeleton": [[1, 4]]}, {"flip_pairs": [[1, 9]]}, {"sigmas": [0.1]}, {"skeleton": 3}):
             with pytest.raises(InputError, match=r"a\.json"):
                 layout_of([{**PETS, **fault}], "a.json")
@@ -208,11 +208,11 @@ class TestData:
 
 
 class TestCrops:
-    def standing(self) -> Person:
+    def standing(self) -> AnnotatedPerson:
         joints = np.zeros((17, 3), np.float32)
         joints[:, :2] = np.random.default_rng(5).uniform((60, 50), (140, 240), (17, 2))
         joints[:, 2] = 1
-        return Person(Path("drawn"), np.array([55.0, 40.5, 150.25, 250.0]), joints)
+        return AnnotatedPerson(Path("drawn"), np.array([55.0, 40.5, 150.25, 250.0]), joints)
 
     def test_without_change_it_is_the_crop_of_inference(self) -> None:
         picture = np.random.default_rng(1).integers(0, 255, (300, 200, 3), np.uint8)
@@ -242,7 +242,7 @@ class TestCrops:
 
     def test_rotation_is_about_the_centre(self) -> None:
         center, scale = np.array([80, 120], np.float32), np.array([0.9, 1.2], np.float32)
-        straight, turned = (View(center, scale, angle).matrix((144, 192)) for angle in (0.0, 90.0))
+        straight, turned = (CropView(center, scale, angle).matrix((144, 192)) for angle in (0.0, 90.0))
         middle = straight @ (80, 120, 1)
         np.testing.assert_allclose(turned @ (80, 120, 1), middle, atol=1e-3)
         np.testing.assert_allclose(
@@ -283,7 +283,7 @@ class TestCrops:
     def test_everyone_comes_once_a_round_and_sources_get_their_share(self, pets: Path) -> None:
         layout, people = read_people(Photos(pets / "people.json", pets), Problems())
         assert shares(np.array([0.7, 0.1, 0.2])) == [700, 100, 200] and sum(shares(np.ones(7))) == 1000
-        sources = (Source("a", people[:5], 1.0), Source("b", people[5:], 3.0))
+        sources = (DataSource("a", people[:5], 1.0), DataSource("b", people[5:], 3.0))
         batches = Batches(Drawing(sources, layout, SIZE, NONE, batch=4))
         seen = [str(xy.tolist()) for number in range(250) for xy in batches[number].xy]
         counts = {spot: seen.count(spot) for spot in set(seen)}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tposecli.utils.threads import Behind, prefetch
+from tposecli.utils.threads import BackgroundWorker, prefetch
 
 
 def running() -> list[str]:
@@ -102,7 +102,7 @@ def test_what_lags_behind_keeps_the_order_and_is_waited_for() -> None:
         time.sleep(0.002)
         done.append(item)
 
-    behind = Behind(slowly, 3, "slow")
+    behind = BackgroundWorker(slowly, 3, "slow")
     for item in range(20):
         behind.put(item)
     behind.finish()
@@ -117,14 +117,14 @@ def test_what_goes_wrong_behind_is_raised_once_and_ends_the_work() -> None:
             raise ValueError("two")
         done.append(item)
 
-    behind = Behind(work, 1, "failing")
+    behind = BackgroundWorker(work, 1, "failing")
     with pytest.raises(ValueError, match="two"):
         for item in range(10):
             behind.put(item)
             time.sleep(0.01)
     behind.finish()
     assert done == [0, 1]
-    late = Behind(work, 4, "failing at the end")
+    late = BackgroundWorker(work, 4, "failing at the end")
     late.put(2)
     with pytest.raises(ValueError, match="two"):
         late.finish()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.geometry import crop
 from tposecli.types import Float32, Image, Poses
 from tposecli.utils.errors import OutputError, UsageError
@@ -26,7 +26,7 @@ FORMATS: Final = (".pdf", ".png", ".svg", ".eps", ".jpg")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Explained:
+class FigureData:
     """One person and the attention maps to show.
 
     Attributes:
@@ -52,7 +52,7 @@ class Explained:
     title: str
 
 
-def save_figure(path: Path, explained: Explained) -> None:
+def save_figure(path: Path, explained: FigureData) -> None:
     """Rows are layers; the first column is the person with the skeleton, the others are one map each.
 
     Text stays text in PDF and SVG. Every row has its own colour bar, since layers differ in sharpness.
@@ -83,7 +83,7 @@ def save_figure(path: Path, explained: Explained) -> None:
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _fill(figure: Any, axes: Any, explained: Explained) -> None:
+def _fill(figure: Any, axes: Any, explained: FigureData) -> None:
     """Every panel, and a colour bar at the end of each row."""
     clean, drawn, to_crop = _crops(explained)
     shown = explained.points @ to_crop[:, :2].T + to_crop[:, 2]
@@ -102,13 +102,13 @@ def _fill(figure: Any, axes: Any, explained: Explained) -> None:
         figure.colorbar(drawing, ax=axes[row].tolist(), shrink=0.8, pad=0.01, label="attention score")
 
 
-def _crops(explained: Explained) -> tuple[Image, Image, crop.Matrices]:
+def _crops(explained: FigureData) -> tuple[Image, Image, crop.Matrices]:
     """The person's crop at print size without and with the skeleton, and the map from the frame to net crop pixels."""
     height, width = (side * explained.stride for side in explained.maps.shape[2:])
     region = crop.crop_regions(explained.poses.boxes.corners, width / height)
     size = (width * SHARPNESS, height * SHARPNESS)
     clean = crop.cut(explained.image, crop.frame_to_crop(*region, size), size)[0]
-    whole = Draw().draw(explained.image.copy(), explained.poses)
+    whole = SkeletonDrawer().draw(explained.image.copy(), explained.poses)
     drawn = crop.cut(whole, crop.frame_to_crop(*region, size), size)[0]
     return clean, drawn, crop.frame_to_crop(*region, (width, height))[0]
 
@@ -121,7 +121,7 @@ def _picture(panel: Axes, image: Image, grid_hw: Sequence[int], stride: int) -> 
     panel.set_yticks([])
 
 
-def _heat(panel: Axes, scores: Float32, explained: Explained, most: float) -> Any:
+def _heat(panel: Axes, scores: Float32, explained: FigureData, most: float) -> Any:
     """One map over its picture; transparent below the threshold, more opaque with the score."""
     height, width = np.array(scores.shape) * explained.stride
     opacity = (explained.shown(scores) / max(most, 1e-12)) ** 0.5 * 0.85

@@ -10,7 +10,7 @@ import numpy as np
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.sinks.images import write_image
-from tposecli.sinks.npz_archive import GrowingArchive
+from tposecli.sinks.npz_archive import NpzArchive
 from tposecli.sinks.video import VideoOut
 from tposecli.types import Result
 
@@ -67,7 +67,7 @@ class AttentionArchive:
         style = painter.style
         self.every = every
         self.keypoints: Sequence[int] = range(len(KEYPOINTS)) if style.keypoints == "strongest" else style.keypoints
-        self.archive = GrowingArchive(path)
+        self.archive = NpzArchive(path)
         self.archive.put(
             {
                 "keypoints": np.array([KEYPOINTS[keypoint] for keypoint in self.keypoints]),

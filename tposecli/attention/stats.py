@@ -20,7 +20,7 @@ Cells = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class AttentionSummary:
     """Attention of N people and K keypoints in one layer.
 
     Attributes:
@@ -41,7 +41,7 @@ class Summary:
         return np.argsort(-others, axis=2, kind="stable")[:, :, :count]
 
 
-def summarise(result: Result, stride: int, layer: int = -1) -> Summary:
+def summarise(result: Result, stride: int, layer: int = -1) -> AttentionSummary:
     """Entropy, share inside the box, and the joints leaned on, of one layer.
 
     Args:
@@ -55,7 +55,7 @@ def summarise(result: Result, stride: int, layer: int = -1) -> Summary:
     share = maps / total
     entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=(2, 3))
     inside = (share * _box_masks(result, stride, maps.shape[2:])[:, None]).sum(axis=(2, 3))
-    return Summary(
+    return AttentionSummary(
         entropy.astype(np.float32), inside.astype(np.float32), _around_joints(result, share, stride).astype(np.float32)
     )
 

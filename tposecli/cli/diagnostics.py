@@ -42,7 +42,7 @@ DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
@@ -60,12 +60,12 @@ class Finding:
     good: bool = True
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Diagnosis]:
     """Everything, in the order in which it is shown."""
     return [*_versions(), *_devices(), *_codecs(), *_places(), *_weights(), *_choices()]
 
 
-def as_json(findings: list[Finding]) -> dict[str, Any]:
+def as_json(findings: list[Diagnosis]) -> dict[str, Any]:
     """Findings by section and name, and whether all is good."""
     sections: dict[str, Any] = {}
     for finding in findings:
@@ -74,21 +74,21 @@ def as_json(findings: list[Finding]) -> dict[str, Any]:
     return {"good": all(finding.good for finding in findings), **sections}
 
 
-def _versions() -> list[Finding]:
+def _versions() -> list[Diagnosis]:
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     found = [
-        Finding("versions", "tposecli", __version__),
-        Finding("versions", "python", sys.version.split()[0], system),
+        Diagnosis("versions", "tposecli", __version__),
+        Diagnosis("versions", "python", sys.version.split()[0], system),
     ]
     for name, purpose in PACKAGES.items():
         optional = purpose.startswith("only")
         try:
-            found.append(Finding("versions", name, metadata.version(name), purpose))
+            found.append(Diagnosis("versions", name, metadata.version(name), purpose))
         except metadata.PackageNotFoundError:
             if name == "opencv-python" and _opencv() is not None:
-                found.append(Finding("versions", name, str(_opencv()), "another build of OpenCV"))
+                found.append(Diagnosis("versions", name, str(_opencv()), "another build of OpenCV"))
                 continue
-            found.append(Finding("versions", name, "not installed", purpose, good=optional))
+            found.append(Diagnosis("versions", name, "not installed", purpose, good=optional))
     return found
 
 
@@ -101,34 +101,34 @@ def _opencv() -> str | None:
     return str(cv2.__version__)
 
 
-def _devices() -> list[Finding]:
-    found = [Finding("devices", "cpu", f"{cores()} cores", processor())]
+def _devices() -> list[Diagnosis]:
+    found = [Diagnosis("devices", "cpu", f"{cores()} cores", processor())]
     try:
         import torch
 
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)
             memory = f"{facts.total_memory / 2**30:.0f} GiB, compute capability {facts.major}.{facts.minor}"
-            found.append(Finding("devices", f"cuda:{index}", facts.name, memory))
+            found.append(Diagnosis("devices", f"cuda:{index}", facts.name, memory))
         if not torch.cuda.is_available():
             built = (
                 f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without it"
             )
-            found.append(Finding("devices", "cuda", "none", built))
+            found.append(Diagnosis("devices", "cuda", "none", built))
         if torch.backends.mps.is_available():
-            found.append(Finding("devices", "mps", "Metal"))
+            found.append(Diagnosis("devices", "mps", "Metal"))
     except (ImportError, OSError, RuntimeError) as error:
-        found.append(Finding("devices", "torch", "does not work", str(error), good=False))
+        found.append(Diagnosis("devices", "torch", "does not work", str(error), good=False))
     return found
 
 
-def _codecs() -> list[Finding]:
+def _codecs() -> list[Diagnosis]:
     try:
         import av
     except (ImportError, OSError) as error:
-        return [Finding("codecs", "av", "does not work", str(error), good=False)]
+        return [Diagnosis("codecs", "av", "does not work", str(error), good=False)]
     library = ".".join(map(str, av.library_versions.get("libavcodec", ("?",))))
-    found = [Finding("codecs", "libavcodec", library)]
+    found = [Diagnosis("codecs", "libavcodec", library)]
     modes: tuple[tuple[str, Literal["r", "w"], tuple[str, ...]], ...]
     modes = ("encoder", "w", ENCODERS), ("decoder", "r", DECODERS)
     for kind, mode, names in modes:
@@ -136,13 +136,13 @@ def _codecs() -> list[Finding]:
             needed = name in ("libx264", "h264")
             try:
                 av.Codec(name, mode)
-                found.append(Finding("codecs", f"{kind} {name}", "yes"))
+                found.append(Diagnosis("codecs", f"{kind} {name}", "yes"))
             except (av.FFmpegError, ValueError):
-                found.append(Finding("codecs", f"{kind} {name}", "no", good=not needed))
+                found.append(Diagnosis("codecs", f"{kind} {name}", "no", good=not needed))
     return found
 
 
-def _places() -> list[Finding]:
+def _places() -> list[Diagnosis]:
     from tposecli.hub.checkpoints.resolve import cache_dir
     from tposecli.hub.download.download import offline_by_environment
 
@@ -154,14 +154,14 @@ def _places() -> list[Finding]:
     state = ("can be written" if cache.exists() else "will be made") if writable else "cannot be written"
     offline = offline_by_environment()
     return [
-        Finding("places", "cache", str(cache), f"{origin}; {state}, {free}", good=writable),
-        Finding(
+        Diagnosis("places", "cache", str(cache), f"{origin}; {state}, {free}", good=writable),
+        Diagnosis(
             "places", "network", "off" if offline else "allowed", "TPOSE_OFFLINE" if offline else "--offline forbids it"
         ),
     ]
 
 
-def _weights() -> list[Finding]:
+def _weights() -> list[Diagnosis]:
     from tposecli.detection.factory import BUNDLED_WEIGHTS
     from tposecli.hub.checkpoints.inventory import inventory
     from tposecli.hub.checkpoints.resolve import bundled_file
@@ -169,23 +169,23 @@ def _weights() -> list[Finding]:
     found = []
     detector = bundled_file(BUNDLED_WEIGHTS)
     where = str(detector) if detector else "missing"
-    found.append(Finding("weights", "person detector", where, "comes with the program", good=detector is not None))
+    found.append(Diagnosis("weights", "person detector", where, "comes with the program", good=detector is not None))
     try:
         items = inventory()
     except (OSError, TposeError) as error:
-        return [*found, Finding("weights", "cache", "cannot be read", str(error), good=False)]
+        return [*found, Diagnosis("weights", "cache", "cannot be read", str(error), good=False)]
     for item in items:
         name = item.model if item.model != "-" else item.file
         if item.path is not None:
-            found.append(Finding("weights", name, str(item.path), f"{item.path.stat().st_size / 1e6:.1f} MB"))
+            found.append(Diagnosis("weights", name, str(item.path), f"{item.path.stat().st_size / 1e6:.1f} MB"))
         elif item.url:
-            found.append(Finding("weights", name, "not here", f"tpose weights pull {name}"))
+            found.append(Diagnosis("weights", name, "not here", f"tpose weights pull {name}"))
         else:
-            found.append(Finding("weights", name, "missing", "install the package again", good=False))
+            found.append(Diagnosis("weights", name, "missing", "install the package again", good=False))
     return found
 
 
-def _choices() -> list[Finding]:
+def _choices() -> list[Diagnosis]:
     """What ``auto`` stands for."""
     found = []
     try:
@@ -194,16 +194,16 @@ def _choices() -> list[Finding]:
         runtime = Runtime.resolve().settled("torch")
         why = {"cpu": "no CUDA and no Metal device", "cuda": "the first CUDA device", "mps": "there is a Metal device"}
         found += [
-            Finding("choices", "--device", str(runtime.device), why[runtime.device.type]),
-            Finding("choices", "--precision", runtime.precision, _why_precision(runtime.precision)),
-            Finding("choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.device.type}"),
+            Diagnosis("choices", "--device", str(runtime.device), why[runtime.device.type]),
+            Diagnosis("choices", "--precision", runtime.precision, _why_precision(runtime.precision)),
+            Diagnosis("choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.device.type}"),
         ]
         if runtime.device.type == "cpu":
             from tposecli.inference.backends.autotune import FILE, tuning
 
-            found.append(Finding("choices", "--threads", str(tuning().threads), f"measured once; kept in {FILE}"))
+            found.append(Diagnosis("choices", "--threads", str(tuning().threads), f"measured once; kept in {FILE}"))
     except (ImportError, OSError, RuntimeError, TposeError) as error:
-        found.append(Finding("choices", "--device", "none", str(error), good=False))
+        found.append(Diagnosis("choices", "--device", "none", str(error), good=False))
     return [*found, _model_choice(), _detector_choice()]
 
 
@@ -213,22 +213,22 @@ def _why_precision(precision: str) -> str:
     return f"this device multiplies {precision} faster; tpose eval and attention stay in fp32"
 
 
-def _model_choice() -> Finding:
+def _model_choice() -> Diagnosis:
     from tposecli.hub.checkpoints.resolve import locate
     from tposecli.hub.download.download import offline_by_environment
     from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, find_spec
 
     if locate(find_spec(AUTO_OFFICIAL)) is not None:
-        return Finding("choices", "--model", AUTO_OFFICIAL, "its official weights are in the cache")
+        return Diagnosis("choices", "--model", AUTO_OFFICIAL, "its official weights are in the cache")
     why = "the network is off" if offline_by_environment() else "unless they can be downloaded when a run begins"
     note = f"the weights of {AUTO_OFFICIAL} are not here, {why}"
-    return Finding("choices", "--model", AUTO_BUNDLED, note, good=locate(find_spec(AUTO_BUNDLED)) is not None)
+    return Diagnosis("choices", "--model", AUTO_BUNDLED, note, good=locate(find_spec(AUTO_BUNDLED)) is not None)
 
 
-def _detector_choice() -> Finding:
+def _detector_choice() -> Diagnosis:
     from tposecli.detection.factory import BUNDLED_WEIGHTS
     from tposecli.hub.checkpoints.resolve import bundled_file
 
     if bundled_file(BUNDLED_WEIGHTS) is None:
-        return Finding("choices", "--detector", "none", f"{BUNDLED_WEIGHTS} is missing; install again", good=False)
-    return Finding("choices", "--detector", "bundled", "needs no other package; yolo:NAME finds more people")
+        return Diagnosis("choices", "--detector", "none", f"{BUNDLED_WEIGHTS} is missing; install again", good=False)
+    return Diagnosis("choices", "--detector", "bundled", "needs no other package; yolo:NAME finds more people")

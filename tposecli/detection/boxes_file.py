@@ -21,9 +21,9 @@ log = logging.getLogger("tposecli")
 
 PERSON: Final = 1
 """COCO's category of people; boxes of others are left out."""
-LARGEST: Final = 1e9
+MAX_COORDINATE: Final = 1e9
 """Coordinates beyond this, in pixels, are taken for damage."""
-MOST_DIGITS: Final = 18
+MAX_DIGITS: Final = 18
 GROUND_TRUTH: Final = 1.0
 """Score of boxes that come without one: annotations."""
 
@@ -113,7 +113,7 @@ class _Numbered:
 
     def find(self, frame: Frame) -> int | None:
         stem = PurePosixPath(_slashed(frame.name)).stem
-        named = frame.pts is None and stem.isascii() and stem.isdecimal() and len(stem) <= MOST_DIGITS
+        named = frame.pts is None and stem.isascii() and stem.isdecimal() and len(stem) <= MAX_DIGITS
         image_id = int(stem) if named else frame.index + 1
         if frame.pts is None and self._stills.setdefault(image_id, frame.name) != frame.name:
             raise InputError(
@@ -263,7 +263,7 @@ def _number(value: Any, what: str) -> float:
     Raises:
         ValueError: It is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_COORDINATE:
         raise ValueError(f"{what} is no number, or none of sensible size")
     return float(value)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHOICES: Final = ("auto", "bundled", "boxes:FILE", "full-frame", "yolo:NAME_OR_PATH", "torchvision:NAME")
 """What ``--detector`` takes."""
 BUNDLED_WEIGHTS: Final = "person-detector.safetensors"
-SMALLEST_IMAGE: Final = 32
+MIN_IMAGE_SIDE: Final = 32
 DEFAULT: Final = BoxFilter()
 
 
@@ -59,7 +59,7 @@ class DetectorOptions:
             ("NMS threshold", self.nms, 0, 1),
             ("number of people", self.max_people, 1, math.inf),
             ("smallest size of a box", self.min_size, 0, math.inf),
-            ("detector's image size", self.image_size, SMALLEST_IMAGE, math.inf),
+            ("detector's image size", self.image_size, MIN_IMAGE_SIDE, math.inf),
             ("detector's interval in frames", self.every, 1, math.inf),
         ):
             if value is not None and not least <= value <= most:

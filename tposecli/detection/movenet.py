@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tposecli.detection.base import BoxFilter, same_size_batches
-from tposecli.inference.backends.cuda_graphs import Replay, capture_on_cuda
+from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
 from tposecli.inference.backends.cuda_rewrites import fit_convolutions
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
@@ -30,9 +30,9 @@ MIN_SCORE = 0.45
 """Score from which on boxes are people; the weights' card says how it was chosen."""
 WEAK_SCORE = 0.3
 """Score from which on a box may be somebody who was seen better a moment before."""
-MOST_CANDIDATES = 300
-LARGEST_BATCH = 16
-MOST_WORKERS = 8
+MAX_CANDIDATES = 300
+MAX_BATCH = 16
+MAX_WORKERS = 8
 """Threads that scale frames."""
 
 
@@ -72,13 +72,13 @@ class BundledDetector:
         if has_kernels(self._device):
             fit_convolutions(self._net)
         if self._device.type == "cuda":
-            self._best = Replay(self._forward, LARGEST_BATCH, capture_on_cuda)
-            self._workers = ThreadPoolExecutor(min(MOST_WORKERS, cores()), "letterbox")
+            self._best = CudaGraphRunner(self._forward, MAX_BATCH, capture_on_cuda)
+            self._workers = ThreadPoolExecutor(min(MAX_WORKERS, cores()), "letterbox")
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of every frame, best first; frames of the same size share a forward."""
         found = [Boxes.empty()] * len(frames)
-        for batch in same_size_batches(frames, LARGEST_BATCH):
+        for batch in same_size_batches(frames, MAX_BATCH):
             for position, boxes in zip(batch, self._of_one_size([frames[p] for p in batch]), strict=True):
                 found[position] = boxes
         return found
@@ -103,7 +103,7 @@ class BundledDetector:
         """(B, h, w, 3) uint8 to the (B, C) best scores, and their (B, C, 4) boxes in pixels of the scaled frame."""
         dense = self._net(pictures.permute(0, 3, 1, 2))
         score = dense.logit.sigmoid()
-        best, index = score.topk(min(MOST_CANDIDATES, score.shape[1]), dim=1)
+        best, index = score.topk(min(MAX_CANDIDATES, score.shape[1]), dim=1)
         return [best, dense.xyxy.gather(1, index[..., None].expand(-1, -1, 4))]
 
     def _kept(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tposecli.hub.checkpoints.resolve import remote_of
-from tposecli.hub.download.download import Remote
+from tposecli.hub.download.download import RemoteFile
 from tposecli.models.catalog import AUTO_OFFICIAL, CATALOG, find_spec
 from tposecli.utils.errors import UsageError
 
 
-def find_published(name: str) -> Remote:
+def find_published(name: str) -> RemoteFile:
     """What a model's name, ``yolo:NAME`` or ``torchvision:NAME`` stands for; ``auto`` is the official model it prefers.
 
     Raises:
@@ -31,7 +31,7 @@ def find_published(name: str) -> Remote:
     return remote_of(find_spec(AUTO_OFFICIAL if name == "auto" else name))
 
 
-def published_as(file: Path) -> Remote:
+def published_as(file: Path) -> RemoteFile:
     """What a file holds, by its name.
 
     Raises:

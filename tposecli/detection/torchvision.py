@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.hub.checkpoints.load import read_state
 from tposecli.hub.checkpoints.resolve import cache_dir, check, fetch
-from tposecli.hub.download.download import Downloads, Remote
+from tposecli.hub.download.download import Downloads, RemoteFile
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import UsageError, WeightsError
 
@@ -24,7 +24,7 @@ OFFICIAL_URL: Final = "https://download.pytorch.org/models/"
 PERSON: Final = 1
 CLASSES: Final = 91
 """COCO's categories by their own numbers, and the background."""
-LARGEST_BATCH: Final = 16
+MAX_BATCH: Final = 16
 Family = Literal["ssd", "rcnn", "retinanet"]
 
 
@@ -50,9 +50,9 @@ class TorchvisionModel:
         return OFFICIAL_URL + self.file
 
     @property
-    def remote(self) -> Remote:
+    def remote(self) -> RemoteFile:
         """The weights, for the code that downloads."""
-        return Remote(f"torchvision:{self.name}", self.file, self.url, self.sha256_prefix)
+        return RemoteFile(f"torchvision:{self.name}", self.file, self.url, self.sha256_prefix)
 
     @property
     def sha256_prefix(self) -> str:
@@ -111,7 +111,7 @@ class TorchvisionDetector:
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of every frame, best first; frames of the same size share a forward."""
         found = [Boxes.empty()] * len(frames)
-        for batch in same_size_batches(frames, LARGEST_BATCH):
+        for batch in same_size_batches(frames, MAX_BATCH):
             pictures = np.stack([frames[position].image for position in batch])
             for position, boxes in zip(batch, self._forward(pictures), strict=True):
                 found[position] = self._filter(boxes, frames[position].size_wh)

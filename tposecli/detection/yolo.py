@@ -25,7 +25,7 @@ from torch import _tensor_str
 
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.hub.checkpoints.resolve import cache_dir, check, fetch
-from tposecli.hub.download.download import Downloads, Remote
+from tposecli.hub.download.download import Downloads, RemoteFile
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
 
@@ -38,11 +38,11 @@ PUBLISHED: Final = re.compile(
 SIZE: Final = 640
 """Longer side, pixels, to which a frame is scaled where nobody says otherwise."""
 PERSON: Final = 0
-HARMLESS: Final = ".pt"
+SAFE_LOADABLE_SUFFIX: Final = ".pt"
 """Ending of the one kind of model that can be read without running code from it."""
 BOX_TASKS: Final = ("detect", "segment", "pose")
-MOST_BOXES: Final = 300
-LARGEST_BATCH: Final = 16
+MAX_BOXES: Final = 300
+MAX_BATCH: Final = 16
 QUIET: Final = {
     "YOLO_OFFLINE": "1",
     "YOLO_AUTOINSTALL": "false",
@@ -101,12 +101,12 @@ class YoloDetector:
             "imgsz": image_size or SIZE,
             "device": str(device),
             "classes": [PERSON],
-            "max_det": MOST_BOXES,
+            "max_det": MAX_BOXES,
             "save": False,
             "verbose": False,
         }
         if not trust:
-            check_harmless(path, library)
+            check_safe_to_load(path, library)
         with contained(), _strictly(library, trust), _explained(path, trust):
             self._model = library.YOLO(str(path))
             if self._model.task not in BOX_TASKS:
@@ -116,7 +116,7 @@ class YoloDetector:
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of every frame, best first; frames of the same size share a forward."""
         found = [Boxes.empty()] * len(frames)
-        for batch in same_size_batches(frames, LARGEST_BATCH):
+        for batch in same_size_batches(frames, MAX_BATCH):
             bgr = [np.ascontiguousarray(frames[position].image[..., ::-1]) for position in batch]
             for position, boxes in zip(batch, self._predict(bgr), strict=True):
                 found[position] = self._filter(boxes, frames[position].size_wh)
@@ -128,10 +128,10 @@ class YoloDetector:
         return [Boxes(result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()) for result in results]
 
 
-def published(name: str) -> Remote | None:
+def published(name: str) -> RemoteFile | None:
     """The library's own model of that name, with or without ``.pt``; None if it has none that finds boxes."""
     stem = name.removesuffix(".pt")
-    return Remote(f"yolo:{stem}", f"{stem}.pt", f"{ASSETS_URL}{stem}.pt") if PUBLISHED.fullmatch(stem) else None
+    return RemoteFile(f"yolo:{stem}", f"{stem}.pt", f"{ASSETS_URL}{stem}.pt") if PUBLISHED.fullmatch(stem) else None
 
 
 def find_model(model: str, downloads: Downloads | None = None) -> Path:
@@ -204,13 +204,13 @@ def contained() -> Iterator[None]:
         torch.save = save
 
 
-def check_harmless(path: Path, library: ModuleType) -> None:
+def check_safe_to_load(path: Path, library: ModuleType) -> None:
     """Refuse a model that could run code when it is read: only a ``.pt`` can be read without its pickle.
 
     Raises:
         UsageError: It could, or the library or torch is too old to tell.
     """
-    if path.suffix != HARMLESS or not path.is_file():
+    if path.suffix != SAFE_LOADABLE_SUFFIX or not path.is_file():
         raise UsageError(
             f"{path}: a model of this kind can run code when it is read; take a .pt file, or add --trust if you know "
             "who made it"

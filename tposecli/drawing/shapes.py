@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.drawing.labels import FRACTION, Float64
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.types import Image, Poses
 
 Int32 = NDArray[np.int32]
@@ -39,7 +39,7 @@ class Strokes:
     sure_score: float
     width: float
     limbs: bool
-    layout: Layout
+    layout: KeypointLayout
 
     @property
     def taper(self) -> Float64:

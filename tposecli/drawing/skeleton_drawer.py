@@ -13,10 +13,10 @@ from tposecli.drawing.labels import FRACTION, INK, Colour, id_colour, lay, outli
 from tposecli.drawing.privacy import Background, cover
 from tposecli.drawing.shapes import STEPS, Int32, Shapes, Strokes, origin_of, size_of
 from tposecli.drawing.trails import Trails
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.types import UNTRACKED, Image, Poses
 
-SMALLEST_CORE: Final = 36
+MIN_CORE: Final = 36
 """Radius of a joint, in fractions of a pixel, up to which its lighter core would only be a blot."""
 
 FACE: Final = ("nose", "eye", "ear", "mouth", "chin")
@@ -74,7 +74,7 @@ class DrawStyle:
             if not value > 0:
                 raise ValueError(f"{name}: expected more than 0, got {value}")
 
-    def inks(self, who: int, layout: Layout = COCO) -> Inks:
+    def inks(self, who: int, layout: KeypointLayout = COCO) -> Inks:
         """What a person is drawn with, ``who`` being the number that chooses the colour of a track."""
         if self.colour_by == "side":
             return _inks(layout, self.left, self.right, self.centre)
@@ -82,14 +82,14 @@ class DrawStyle:
         return _inks(layout, _mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
 
 
-class Draw:
+class SkeletonDrawer:
     """Draws poses in the manner of a broadcast graphic: tapering limbs coloured by side of the body, on a dark rim.
 
     Thickness follows the person and the picture, so 480p and 4K look alike; joints the network doubts fade; positions
-    are sub-pixel; larger (nearer) people cover smaller ones. Trails are remembered: one ``Draw`` for each video.
+    are sub-pixel; larger (nearer) people cover smaller ones. It remembers trails: use one ``SkeletonDrawer`` per video.
     """
 
-    def __init__(self, style: DrawStyle | None = None, layout: Layout = COCO) -> None:
+    def __init__(self, style: DrawStyle | None = None, layout: KeypointLayout = COCO) -> None:
         self._style = style = style or DrawStyle()
         self._layout = layout
         self._strokes = Strokes(style.min_score, style.sure_score, style.width, style.limbs, layout)
@@ -188,11 +188,11 @@ def _figure(canvas: Image, shapes: Shapes, person: int, origin: Int32, inks: Ink
         cv2.fillConvexPoly(canvas, fills[limb], colours[limb], cv2.LINE_AA, FRACTION)
     for joint, centre, radius in discs:
         cv2.circle(canvas, centre, radius, joints[joint], -1, cv2.LINE_AA, FRACTION)
-        if radius > SMALLEST_CORE:
+        if radius > MIN_CORE:
             cv2.circle(canvas, centre, radius * 5 // 9, cores[joint], -1, cv2.LINE_AA, FRACTION)
 
 
-def _write_names(image: Image, shapes: Shapes, layout: Layout) -> None:
+def _write_names(image: Image, shapes: Shapes, layout: KeypointLayout) -> None:
     """Names of joints, each beside its own; one that would cover another is left out."""
     height = round(max(11, 0.02 * min(image.shape[:2])))
     taken = np.zeros((0, 4))
@@ -209,14 +209,14 @@ def _write_names(image: Image, shapes: Shapes, layout: Layout) -> None:
 
 
 @lru_cache(maxsize=64)
-def _inks(layout: Layout, left: Colour, right: Colour, centre: Colour) -> Inks:
+def _inks(layout: KeypointLayout, left: Colour, right: Colour, centre: Colour) -> Inks:
     sides = {"left": left, "right": right, "centre": centre}
     joints = tuple(sides[layout.side(joint)] for joint in range(len(layout)))
     cores = tuple(_mix(colour, (255, 255, 255), 0.72) for colour in joints)
     return joints, cores, tuple(sides[_limb_side(layout, *limb)] for limb in layout.limbs)
 
 
-def _limb_side(layout: Layout, first: int, second: int) -> str:
+def _limb_side(layout: KeypointLayout, first: int, second: int) -> str:
     """The side both ends share; a limb from the nose belongs to the side of its other end."""
     sides = {layout.side(first), layout.side(second)} - {"centre"}
     return sides.pop() if len(sides) == 1 else "centre"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tposecli.drawing.labels import FRACTION, Colour, Float64
 from tposecli.types import UNTRACKED, Image, Poses
 
-MOST: Final = 1024
+MAX_POINTS: Final = 1024
 """Points of a trail that are kept at most, whatever the frame rate."""
 
 Point = tuple[float, Float64, NDArray[np.bool_]]
@@ -47,7 +47,7 @@ class Trails:
         self._now_s = time_s
         for track, xy, score in zip(poses.track_id.tolist(), poses.xy, poses.score, strict=True):
             if track != UNTRACKED:
-                points = self._points.setdefault(track, deque(maxlen=MOST))
+                points = self._points.setdefault(track, deque(maxlen=MAX_POINTS))
                 points.append((time_s, xy[self._joints].astype(np.float64), score[self._joints] >= self._min_score))
         for points in self._points.values():
             while points and points[0][0] < time_s - self._keep_s:

@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from tposecli.formats import PoseFormat, read_poses
-from tposecli.formats.base import PoseFile, Stamp
+from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.coco_writer import image_ids
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import describe_source
 from tposecli.formats.journal.records import JournalFrame
-from tposecli.geometry.keypoints import COCO, Layout
-from tposecli.sources import IMAGE_SUFFIXES, ImageList, ImageSource, Moving, find_images, open_moving
+from tposecli.geometry.keypoints import COCO, KeypointLayout
+from tposecli.sources import IMAGE_SUFFIXES, ImageList, ImageSource, VideoInput, find_images, open_moving
 from tposecli.sources.image_sequence import is_sequence
 from tposecli.sources.timestamps import timestamps
 from tposecli.sources.video import VideoSource
@@ -33,7 +33,7 @@ NOBODY: Final = Poses.empty()
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class AlignedPoses:
     """Poses, wherever they come from, with the frames that they belong to.
 
     Attributes:
@@ -58,17 +58,17 @@ class Recording:
         return float(self.header.get("stray_score") or 0)
 
 
-def journalled(journal: Journal) -> Recording:
+def journalled(journal: Journal) -> AlignedPoses:
     """A journal's poses, which have no ids.
 
     Raises:
         InputError: What it says of its keypoints contradicts itself.
     """
     try:
-        Layout.of_facts(journal.header)
+        KeypointLayout.of_facts(journal.header)
     except ValueError as error:
         raise InputError(f"{journal.path}: its header makes no sense ({error})") from error
-    return Recording(journal.path, JOURNAL, journal.facts, journal, journal.header.get("time_base") is None)
+    return AlignedPoses(journal.path, JOURNAL, journal.facts, journal, journal.header.get("time_base") is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class PoseInput:
     track_again: bool = False
 
 
-def recorded(given: PoseInput) -> Recording:
+def recorded(given: PoseInput) -> AlignedPoses:
     """The poses with their frames.
 
     Raises:
@@ -105,7 +105,7 @@ def recorded(given: PoseInput) -> Recording:
     return journalled(found) if isinstance(found, Journal) else placed(found, given)
 
 
-def placed(found: PoseFile, given: PoseInput) -> Recording:
+def placed(found: PoseFile, given: PoseInput) -> AlignedPoses:
     """The poses with frames: those of the video or pictures given, else at the rate given, else as the file has them.
 
     Raises:
@@ -124,7 +124,7 @@ def placed(found: PoseFile, given: PoseInput) -> Recording:
         )
     size_wh = _size(found, given)
     frames = [_listed(found, stamp, stamp.size_wh or size_wh) for stamp in found.stamps]
-    return Recording(
+    return AlignedPoses(
         found.path,
         found.format,
         {**header(SourceInfo(found.path.name)), **_origin(found)},
@@ -145,7 +145,7 @@ def picture_header(images: ImageList) -> dict[str, Any]:
     return {**header(ImageSource(images).info), "image_ids": "names" if numbered else "order"}
 
 
-def open_source(given: PoseInput) -> Moving | ImageList:
+def open_source(given: PoseInput) -> VideoInput | ImageList:
     """The pictures, if the inputs are pictures or folders of them; else the video."""
     paths = [Path(name) for name in given.inputs]
     if len(paths) == 1 and not _is_picture(paths[0]):
@@ -208,7 +208,7 @@ def _stem(name: str) -> str:
     return PurePosixPath(_last(name)).stem
 
 
-def _of_video(found: PoseFile, source: Moving) -> Recording:
+def _of_video(found: PoseFile, source: VideoInput) -> AlignedPoses:
     """On the frames of a video, all of them, which are not decoded."""
     info = source.info
     ticks = timestamps(source) if isinstance(source, VideoSource) else [frame.pts or 0 for frame in source]
@@ -219,20 +219,20 @@ def _of_video(found: PoseFile, source: Moving) -> Recording:
         JournalFrame(index, info.name, pts, float(pts * base), size, table.get(index, NOBODY))
         for index, pts in enumerate(ticks)
     ]
-    return Recording(found.path, found.format, header(info), frames, False, found.tracked)
+    return AlignedPoses(found.path, found.format, header(info), frames, False, found.tracked)
 
 
-def _of_pictures(found: PoseFile, images: ImageList) -> Recording:
+def _of_pictures(found: PoseFile, images: ImageList) -> AlignedPoses:
     """On pictures, all of them, which are decoded for their sizes."""
     table, source = by_index(found, images.names), ImageSource(images)
     frames = [
         JournalFrame(frame.index, frame.name, None, 0.0, frame.size_wh, table.get(frame.index, NOBODY))
         for frame in source
     ]
-    return Recording(found.path, found.format, picture_header(images), frames, True)
+    return AlignedPoses(found.path, found.format, picture_header(images), frames, True)
 
 
-def _at_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> Recording:
+def _at_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> AlignedPoses:
     """At a constant rate, from 0 s on."""
     size_wh = _size(found, given)
     base = 1 / fps
@@ -241,16 +241,16 @@ def _at_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> Recording:
         JournalFrame(stamp.index, stamp.name, stamp.index, float(stamp.index * base), size_wh, _people(found, stamp))
         for stamp in found.stamps
     ]
-    return Recording(found.path, found.format, header(info), frames, False, found.tracked)
+    return AlignedPoses(found.path, found.format, header(info), frames, False, found.tracked)
 
 
-def _listed(found: PoseFile, stamp: Stamp, size_wh: tuple[int, int]) -> JournalFrame:
+def _listed(found: PoseFile, stamp: FrameRef, size_wh: tuple[int, int]) -> JournalFrame:
     """A frame as the file has it; pictures keep their ids, which are one more than an index in what is written."""
     index = stamp.id - 1 if found.stills and stamp.id > 0 else stamp.index
     return JournalFrame(index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, _people(found, stamp))
 
 
-def _people(found: PoseFile, stamp: Stamp) -> Poses:
+def _people(found: PoseFile, stamp: FrameRef) -> Poses:
     return found.poses.get(stamp.id, NOBODY)
 
 

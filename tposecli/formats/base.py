@@ -19,7 +19,7 @@ from tposecli.utils.errors import InputError
 
 Float64 = NDArray[np.float64]
 
-LARGEST: Final = 1e9
+MAX_COORDINATE: Final = 1e9
 """Coordinates beyond this, in pixels, are taken for damage."""
 
 MARGIN: Final = 0.1
@@ -36,7 +36,7 @@ ABSENT: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class FrameRef:
     """What a file says of one of its frames.
 
     Attributes:
@@ -61,9 +61,9 @@ class PoseFile:
         path: The file, or the folder.
         format: What it is, for people.
         stamps: Its frames by ascending index, frames without people included as far as the file knows of them.
-        poses: People by ``Stamp.id``, as measured where the file says so; frames without people are left out.
+        poses: People by ``FrameRef.id``, as measured where the file says so; frames without people are left out.
         shown: The same people in the same order, smoothed; None where the file has one kind of coordinates only.
-        area: (N,) square pixels of the people themselves by ``Stamp.id``, for annotations; NaN where the file has none.
+        area: (N,) square pixels of the people by ``FrameRef.id``, for annotations; NaN where the file has none.
         info: What the file says of its origin.
         stills: Its frames are pictures with names of their own.
         tracked: Everybody has an id.
@@ -71,7 +71,7 @@ class PoseFile:
 
     path: Path
     format: str
-    stamps: tuple[Stamp, ...]
+    stamps: tuple[FrameRef, ...]
     poses: Mapping[int, Poses]
     shown: Mapping[int, Poses] | None = None
     area: Mapping[int, Float64] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class PoseFile:
         return self.info.get("tool") == "tposecli" and self.timed and all(stamp.size_wh for stamp in self.stamps)
 
 
-class People:
+class PoseCollector:
     """Collects people one by one, and makes ``Poses`` of them all at once.
 
     Args:
@@ -147,7 +147,7 @@ class People:
         """
         numbers = self._joints(np.array(order))
         facts = np.array(self._facts).reshape(-1, 7)
-        self._check("its box or score is out of all proportion", (np.abs(facts[:, :6]) > LARGEST).any(axis=1))
+        self._check("its box or score is out of all proportion", (np.abs(facts[:, :6]) > MAX_COORDINATE).any(axis=1))
         corners = _boxes(facts[:, :4], numbers)
         self._check("its box has a negative size", (corners[:, 2:] < corners[:, :2]).any(axis=1))
         sure = _box_score(facts[:, 4], facts[:, 5], numbers[:, :, 2])
@@ -172,7 +172,7 @@ class People:
         labelled = np.isin(numbers[:, :, 2], LABELLED).all(axis=1)
         numbers[labelled, :, 2] = np.minimum(numbers[labelled, :, 2], 1)
         there = (numbers[:, :, 2] > 0) & np.isfinite(numbers).all(axis=2) & (numbers[:, :, :2] != 0).any(axis=2)
-        endless = np.isinf(numbers).any(axis=(1, 2)) | (np.abs(numbers) > LARGEST).any(axis=(1, 2))
+        endless = np.isinf(numbers).any(axis=(1, 2)) | (np.abs(numbers) > MAX_COORDINATE).any(axis=(1, 2))
         self._check("a keypoint is out of all proportion", endless)
         return np.where(there[:, :, None], numbers, 0)
 
@@ -291,6 +291,6 @@ def bad_entry(path: Path, where: str, what: str) -> InputError:
     return InputError(f"{path}, {where}: {what}; correct it or take it out")
 
 
-def in_order(stamps: Iterable[Stamp]) -> tuple[Stamp, ...]:
+def in_order(stamps: Iterable[FrameRef]) -> tuple[FrameRef, ...]:
     """By ascending index."""
     return tuple(sorted(stamps, key=lambda stamp: stamp.index))

@@ -10,7 +10,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.formats.base import Facts, People, PoseFile, Stamp, bad_entry, flat, in_order, number, order_of, whole
+from tposecli.formats.base import (
+    Facts,
+    FrameRef,
+    PoseCollector,
+    PoseFile,
+    bad_entry,
+    flat,
+    in_order,
+    number,
+    order_of,
+    whole,
+)
 from tposecli.formats.coco_writer import PERSON
 from tposecli.formats.json_stream import Member
 from tposecli.types import UNTRACKED
@@ -30,7 +41,7 @@ def read_results(path: Path, members: Iterable[Member]) -> PoseFile:
     Raises:
         InputError: An entry makes no sense.
     """
-    people: People | None = None
+    people: PoseCollector | None = None
     ids: set[int] = set()
     named = False
     for member in members:
@@ -47,16 +58,16 @@ def read_results(path: Path, members: Iterable[Member]) -> PoseFile:
             raise bad_entry(path, where, str(error)) from error
         if entry.get("category_id", PERSON) != PERSON:
             continue
-        people = people or People(path, len(numbers) // 3)
+        people = people or PoseCollector(path, len(numbers) // 3)
         people.add(where, frame, numbers, facts)
         ids.add(frame)
     poses, _ = ({}, {}) if people is None else people.poses(order_of(path, None, people.count))
     first = 0 if named or 0 in ids else 1
-    stamps = tuple(Stamp(index + first, index) for index in _run(path, ids, first))
+    stamps = tuple(FrameRef(index + first, index) for index in _run(path, ids, first))
     return PoseFile(path, "COCO results", stamps, poses, tracked=people is not None and people.tracked)
 
 
-MOST_FRAMES: Final = 10_000_000
+MAX_FRAMES: Final = 10_000_000
 """Frames of a video that a list of results can be about; 46 hours at 60 frames a second."""
 
 
@@ -65,7 +76,7 @@ def _run(path: Path, ids: set[int], first: int) -> Iterable[int]:
     if ids and min(ids) < 0:
         raise InputError(f"{path}: has an image {min(ids)}; frames are numbered from 0 or 1")
     last = max(ids, default=first - 1)
-    return range(last - first + 1) if last < MOST_FRAMES else sorted(key - first for key in ids)
+    return range(last - first + 1) if last < MAX_FRAMES else sorted(key - first for key in ids)
 
 
 @dataclass(slots=True)
@@ -81,8 +92,8 @@ class _Dataset:
     images: list[Entry] = field(default_factory=list)
     categories: list[Entry] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
-    shown: dict[int, People] = field(default_factory=dict)
-    raw: dict[int, People] = field(default_factory=dict)
+    shown: dict[int, PoseCollector] = field(default_factory=dict)
+    raw: dict[int, PoseCollector] = field(default_factory=dict)
 
 
 def read_dataset(path: Path, members: Iterable[Member]) -> PoseFile:
@@ -111,7 +122,7 @@ def read_dataset(path: Path, members: Iterable[Member]) -> PoseFile:
     return _finished(found, stamps, stills)
 
 
-def _finished(found: _Dataset, stamps: tuple[Stamp, ...], stills: bool) -> PoseFile:
+def _finished(found: _Dataset, stamps: tuple[FrameRef, ...], stills: bool) -> PoseFile:
     """The whole file, once all of it was seen."""
     category = _person_category(found)
     people = found.shown.get(category)
@@ -147,7 +158,7 @@ def _annotation(found: _Dataset, where: str, entry: Entry) -> None:
     for kind, key in ((found.shown, "keypoints"), (found.raw, "raw_keypoints")):
         if key in entry:
             numbers = _scored(flat(entry[key]), scores)
-            kind.setdefault(category, People(found.path, len(numbers) // 3)).add(where, frame, numbers, facts)
+            kind.setdefault(category, PoseCollector(found.path, len(numbers) // 3)).add(where, frame, numbers, facts)
 
 
 def _person_category(found: _Dataset) -> int:
@@ -211,7 +222,7 @@ def _object(value: Any) -> Entry:
     return value
 
 
-def _stamps(found: _Dataset) -> tuple[tuple[Stamp, ...], bool]:
+def _stamps(found: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
     """The images as frames, and whether they are pictures."""
     key = next((key for key in ("frame_index", "frame_id") if all(key in image for image in found.images)), None)
     names = [str(image.get("file_name", "")) for image in found.images]
@@ -229,13 +240,13 @@ def _stamps(found: _Dataset) -> tuple[tuple[Stamp, ...], bool]:
     return in_order(stamps), stills
 
 
-def _stamp(image: Entry, index: int, name: str) -> Stamp:
+def _stamp(image: Entry, index: int, name: str) -> FrameRef:
     size = image.get("width"), image.get("height")
     size_wh = None if None in size else (whole(size[0], "width"), whole(size[1], "height"))
     if size_wh is not None and min(size_wh) < 1:
         size_wh = None
     pts, time_s = image.get("pts"), number(image.get("time_s"))
-    return Stamp(
+    return FrameRef(
         whole(image.get("id"), "id"),
         index,
         name,

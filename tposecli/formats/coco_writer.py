@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.types import UNTRACKED, Float32, Frame, Result
 from tposecli.utils.files import NamedFile, PartFile
 from tposecli.utils.strict_json import Records, as_json, pixels, scores
@@ -102,7 +102,7 @@ class CocoDatasetSink:
         self._min_score = min_score
         self._explain = explain
         self._ids = ids
-        category = as_json(_category(Layout.of_facts(info)))
+        category = as_json(_category(KeypointLayout.of_facts(info)))
         head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{category}],\n"images":['
         self._part = PartFile(path)
         self._images = Records(self._part.file, head)
@@ -169,7 +169,7 @@ class CocoDatasetSink:
         return _triples(xy, np.where(score > 0, marks, 0).ravel().tolist())
 
 
-def _category(layout: Layout) -> dict[str, Any]:
+def _category(layout: KeypointLayout) -> dict[str, Any]:
     skeleton = [[first + 1, second + 1] for first, second in layout.limbs]
     return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": layout.names, "skeleton": skeleton}
 

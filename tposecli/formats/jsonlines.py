@@ -10,7 +10,7 @@ from tposecli.formats.journal.records import frame_line
 from tposecli.types import Result
 
 
-class JsonLines:
+class JsonLinesSink:
     """The journal's lines, as measured, and for each person ``track_id`` and, where smoothing ran, ``smoothed``.
 
     ``flags`` are those of the smoothed keypoints. People who were put in where they were missed have no ``keypoints``.

@@ -9,7 +9,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.formats.base import Facts, People, PoseFile, Stamp, bad_entry, flat, in_order, number, order_of, whole
+from tposecli.formats.base import (
+    Facts,
+    FrameRef,
+    PoseCollector,
+    PoseFile,
+    bad_entry,
+    flat,
+    in_order,
+    number,
+    order_of,
+    whole,
+)
 from tposecli.formats.json_stream import Member
 from tposecli.types import UNTRACKED
 
@@ -26,9 +37,9 @@ def read_mmpose(path: Path, members: Iterable[Member]) -> PoseFile:
     Raises:
         InputError: An entry makes no sense.
     """
-    people: People | None = None
+    people: PoseCollector | None = None
     names: list[Any] | None = None
-    stamps: dict[int, Stamp] = {}
+    stamps: dict[int, FrameRef] = {}
     for member in members:
         if member.key == "meta_info" and isinstance(member.value, dict):
             names = _names(member.value)
@@ -41,7 +52,7 @@ def read_mmpose(path: Path, members: Iterable[Member]) -> PoseFile:
                 raise ValueError(f"another frame before it has the frame_id {stamp.id}, too")
             stamps[stamp.id] = stamp
             for place, (numbers, facts) in enumerate(map(_person, instances), start=1):
-                people = people or People(path, len(numbers) // 3)
+                people = people or PoseCollector(path, len(numbers) // 3)
                 people.add(f"{where}, person {place}", stamp.id, numbers, facts)
         except ValueError as error:
             raise bad_entry(path, where, str(error)) from error
@@ -53,21 +64,21 @@ def read_mmpose(path: Path, members: Iterable[Member]) -> PoseFile:
     return PoseFile(path, "mmpose JSON", placed, poses, stills=stills, tracked=tracked)
 
 
-def _frame(member: Member) -> tuple[Stamp, list[Any]]:
+def _frame(member: Member) -> tuple[FrameRef, list[Any]]:
     """The frame that a member is, and its people."""
     value = member.value
     if _is_person(value):
-        return Stamp(0, 0), [value]
+        return FrameRef(0, 0), [value]
     place = (member.number or 1) - 1
     if isinstance(value, list):
         nested = len(value) == 1 and isinstance(value[0], list)
-        return Stamp(place, place), value[0] if nested else value
+        return FrameRef(place, place), value[0] if nested else value
     if not isinstance(value, dict) or not isinstance(value.get("instances"), list):
         raise ValueError("it has no list of instances")
     index = whole(value.get("frame_id", place), "frame_id")
     if index < 0:
         raise ValueError("its frame_id is negative")
-    return Stamp(index, index, str(value.get("file_name", ""))), value["instances"]
+    return FrameRef(index, index, str(value.get("file_name", ""))), value["instances"]
 
 
 def _is_person(value: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.geometry.keypoints import Layout
-from tposecli.sinks.npz_archive import GrowingArchive
+from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.sinks.npz_archive import NpzArchive
 from tposecli.types import Float32, Poses, Result
 from tposecli.utils.strict_json import as_json
 
@@ -37,8 +37,8 @@ class NpzSink:
     """
 
     def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
-        self._archive = GrowingArchive(path)
-        self._archive.put({"keypoints": np.array(Layout.of_facts(info).names), "info": np.array(as_json(info))})
+        self._archive = NpzArchive(path)
+        self._archive.put({"keypoints": np.array(KeypointLayout.of_facts(info).names), "info": np.array(as_json(info))})
         self._archive.append(_people(Poses.empty(), Poses.empty().xy, 0, 0.0))
         self._archive.append(_frames([], [], []))
         self._names: list[str] | None = [] if stills else None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.formats.base import Facts, People, PoseFile, Stamp, bad_entry, in_order, whole
+from tposecli.formats.base import Facts, FrameRef, PoseCollector, PoseFile, bad_entry, in_order, whole
 from tposecli.formats.json_stream import JsonFile
 from tposecli.formats.openpose_writer import ORDERS, SUFFIX, openpose_files
 from tposecli.geometry.keypoints import KEYPOINTS
@@ -61,13 +61,13 @@ def read_openpose(path: Path) -> PoseFile:
     return PoseFile(path, "OpenPose", in_order(stamps), poses, stills=stills, tracked=tracked)
 
 
-def _stamps(path: Path, files: list[Path]) -> list[Stamp]:
+def _stamps(path: Path, files: list[Path]) -> list[FrameRef]:
     """A frame for each file."""
     stems = [file.name.removesuffix(SUFFIX) for file in files]
     found = [_NUMBERED.fullmatch(stem) for stem in stems]
     if len(files) == 1 or not all(found):
-        return [Stamp(place, place, stem) for place, stem in enumerate(stems)]
-    stamps = [Stamp(int(match[2]), int(match[2]), match[1]) for match in found if match]
+        return [FrameRef(place, place, stem) for place, stem in enumerate(stems)]
+    stamps = [FrameRef(int(match[2]), int(match[2]), match[1]) for match in found if match]
     if len({stamp.id for stamp in stamps}) < len(stamps):
         if len({stamp.name for stamp in stamps}) == 1:
             raise InputError(f"{path}: two files have the same number; keep one video's files in a folder")
@@ -83,11 +83,11 @@ def _people(file: Path) -> list[Any]:
     return [member.value for member in found[1:]]
 
 
-def _collector(path: Path, where: str, count: int) -> People:
+def _collector(path: Path, where: str, count: int) -> PoseCollector:
     if count not in PLACES:
         kinds = ", ".join(map(str, sorted(PLACES)))
         raise bad_entry(path, where, f"it has {count} keypoints, known are models of {kinds}")
-    return People(path, count)
+    return PoseCollector(path, count)
 
 
 def _person(entry: Any) -> tuple[list[Any], int]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.geometry.keypoints import KEYPOINTS, Layout
+from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
 from tposecli.sinks.destination import STDOUT
 from tposecli.types import UNTRACKED, Result
 from tposecli.utils.errors import OutputError, UsageError
@@ -26,7 +26,7 @@ track."""
 NAME_COLUMN: Final = "name"
 """One more column, of stills only."""
 
-ROWS_AT_ONCE: Final = 1 << 16
+ROWS_PER_WRITE: Final = 1 << 16
 """Rows in a row group of Parquet, which is what waits in memory."""
 
 
@@ -153,7 +153,7 @@ class ParquetSink:
             raise UsageError(
                 f"{path}: Parquet needs pyarrow; install it with pip install 'tposecli[parquet]', or write --csv"
             ) from error
-        self._stills, self._names = stills, Layout.of_facts(info).names
+        self._stills, self._names = stills, KeypointLayout.of_facts(info).names
         self._arrow = pyarrow
         types = (
             *[
@@ -175,7 +175,7 @@ class ParquetSink:
         """Add the rows of a frame."""
         name = (result.frame.name,) if self._stills else ()
         self._rows += [(*row, *name) for row in table_rows(result, self._names)]
-        if len(self._rows) >= ROWS_AT_ONCE:
+        if len(self._rows) >= ROWS_PER_WRITE:
             self._flush()
 
     def close(self, complete: bool) -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-NAMED: Final = 20
+MAX_NAMED: Final = 20
 """Problems that are told one by one; all are counted."""
 
-LONGEST: Final = 200
+MAX_TEXT: Final = 200
 """Characters of one problem."""
 
 
@@ -31,7 +31,7 @@ class Verdict:
     Attributes:
         kind: ``journal``, ``COCO dataset`` or ``COCO results``.
         counts: What is in it.
-        problems: The first ``NAMED`` of what is wrong.
+        problems: The first ``MAX_NAMED`` of what is wrong.
         wrong: How much is wrong in all.
     """
 
@@ -45,8 +45,8 @@ class Verdict:
         """Take what is wrong."""
         for problem in problems:
             self.wrong += 1
-            if self.wrong <= NAMED:
-                self.problems.append(problem if len(problem) <= LONGEST else problem[: LONGEST - 3] + "...")
+            if self.wrong <= MAX_NAMED:
+                self.problems.append(problem if len(problem) <= MAX_TEXT else problem[: MAX_TEXT - 3] + "...")
 
 
 def validate(path: Path) -> Verdict:

@@ -11,8 +11,8 @@ from pathlib import Path
 from tposecli.formats import read_poses
 from tposecli.formats.align import (
     NOBODY,
+    AlignedPoses,
     PoseInput,
-    Recording,
     by_index,
     header,
     journalled,
@@ -25,7 +25,7 @@ from tposecli.formats.base import PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import fingerprint
 from tposecli.formats.journal.records import JournalFrame
-from tposecli.sources import WHOLE, ImageList, ImageSource, Moving, Window, find_images, open_moving
+from tposecli.sources import WHOLE, ImageList, ImageSource, VideoInput, Window, find_images, open_moving
 from tposecli.types import Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.threads import prefetch
@@ -39,7 +39,7 @@ CLOSE_S = 1e-3
 """Frames whose times differ by less are the same one in another container."""
 
 
-def with_pixels(given: PoseInput, another: bool) -> tuple[Recording, Moving | ImageSource, Iterable[Result]]:
+def with_pixels(given: PoseInput, another: bool) -> tuple[AlignedPoses, VideoInput | ImageSource, Iterable[Result]]:
     """The poses, the source of their frames, and both together.
 
     Args:
@@ -58,14 +58,14 @@ def with_pixels(given: PoseInput, another: bool) -> tuple[Recording, Moving | Im
     return recording, source, matched(recording, source)
 
 
-def _of_others(found: PoseFile, given: PoseInput) -> tuple[Recording, Moving | ImageSource, Iterable[Result]]:
+def _of_others(found: PoseFile, given: PoseInput) -> tuple[AlignedPoses, VideoInput | ImageSource, Iterable[Result]]:
     """Of another tool, which may not have listed all frames."""
     opened = open_source(given)
     if isinstance(opened, ImageList):
         source = ImageSource(opened)
-        recording = Recording(found.path, found.format, picture_header(opened), _named(opened), True)
+        recording = AlignedPoses(found.path, found.format, picture_header(opened), _named(opened), True)
         return recording, source, joined(found, by_index(found, opened.names), source)
-    recording = Recording(found.path, found.format, header(opened.info), (), False, found.tracked)
+    recording = AlignedPoses(found.path, found.format, header(opened.info), (), False, found.tracked)
     return recording, opened, joined(found, by_index(found), opened)
 
 
@@ -74,7 +74,7 @@ def _named(images: ImageList) -> list[JournalFrame]:
     return [JournalFrame(index, name, None, 0.0, (1, 1), NOBODY) for index, name in enumerate(images.names)]
 
 
-def matched(recording: Recording, source: Moving | ImageSource) -> Generator[Result]:
+def matched(recording: AlignedPoses, source: VideoInput | ImageSource) -> Generator[Result]:
     """Our poses with the frames that they were measured in; frames that they do not hold are passed over.
 
     Raises:
@@ -97,7 +97,7 @@ def matched(recording: Recording, source: Moving | ImageSource) -> Generator[Res
             log.warning("%s: the %s ends before the video; the rest is left out", recording.path, recording.format)
 
 
-def joined(found: PoseFile, table: Mapping[int, Poses], source: Moving | ImageSource) -> Generator[Result]:
+def joined(found: PoseFile, table: Mapping[int, Poses], source: VideoInput | ImageSource) -> Generator[Result]:
     """All frames of a source with the people that another tool has found in them.
 
     Raises:
@@ -129,7 +129,7 @@ def frame_of(entry: JournalFrame, image: Image) -> Frame:
     return Frame(image, entry.index, entry.time_s, entry.name, entry.pts)
 
 
-def _video(given: PoseInput, recording: Recording, another: bool) -> Moving:
+def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInput:
     """The part of the video that the journal was made of."""
     if len(given.inputs) != 1:
         raise UsageError(f"{given.path} is the {recording.format} of one video; name that one with -i")
@@ -146,7 +146,7 @@ def _video(given: PoseInput, recording: Recording, another: bool) -> Moving:
     return source
 
 
-def _pictures(given: PoseInput, recording: Recording) -> ImageSource:
+def _pictures(given: PoseInput, recording: AlignedPoses) -> ImageSource:
     """The pictures of the journal, in its order."""
     found = find_images(given.inputs, given.recursive)
     paths = dict(zip(found.names, found.paths, strict=True))

@@ -64,7 +64,7 @@ OKS_SIGMAS: Float32 = np.array(
 
 
 @dataclass(frozen=True)
-class Layout:
+class KeypointLayout:
     """The K keypoints of a model.
 
     Attributes:
@@ -117,7 +117,7 @@ class Layout:
         return {key: list(value) for key, value in facts.items()}
 
     @staticmethod
-    def of_facts(facts: Mapping[str, Any]) -> Layout:
+    def of_facts(facts: Mapping[str, Any]) -> KeypointLayout:
         """From what :meth:`facts` gave, JSON or not; COCO's 17 where nothing is said.
 
         Raises:
@@ -131,7 +131,7 @@ class Layout:
             mirror, sigmas = tuple(map(int, facts["mirror"])), tuple(map(float, facts["sigmas"]))
         except (KeyError, TypeError) as error:
             raise ValueError(f"skeleton, mirror and sigmas of the keypoints are needed ({error!r})") from error
-        return Layout(tuple(map(str, names)), limbs, mirror, sigmas)
+        return KeypointLayout(tuple(map(str, names)), limbs, mirror, sigmas)
 
 
-COCO: Final = Layout(KEYPOINTS, LIMBS, MIRROR, tuple(float(f"{sigma:g}") for sigma in OKS_SIGMAS))
+COCO: Final = KeypointLayout(KEYPOINTS, LIMBS, MIRROR, tuple(float(f"{sigma:g}") for sigma in OKS_SIGMAS))

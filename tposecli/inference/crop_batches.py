@@ -14,7 +14,7 @@ from tposecli.inference.backends.kernels import has_kernels
 from tposecli.types import Frame
 
 
-class Crops:
+class CropBatch:
     """The crops of all people of some frames, made a batch at a time where the net will see them.
 
     On CUDA a frame goes to the device once, as bytes, and is cut there; elsewhere OpenCV cuts it.

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from tposecli.geometry import heatmaps
-from tposecli.inference.backends.base import Encoded, Engine
-from tposecli.inference.backends.cuda_graphs import Replay, capture_on_cuda
+from tposecli.inference.backends.base import Engine, NetOutput
+from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
 from tposecli.models.attention_readout import Attention
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.timings import Timings
 
 
-class Measured(NamedTuple):
+class Keypoints(NamedTuple):
     """What the net says of B crops: (B, K, 2) heatmap positions, (B, K) peaks, (B, L, K, h, w) attention or None."""
 
     xy: Tensor
@@ -25,7 +25,7 @@ class Measured(NamedTuple):
     attention: Tensor | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence[Measured]) -> Measured:
+    def joined(cls, parts: Sequence[Keypoints]) -> Keypoints:
         """Consecutive batches of whatever devices, on the CPU."""
         attention = [part.attention.cpu() for part in parts if part.attention is not None]
         return cls(
@@ -36,7 +36,7 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class DeviceWorker:
     """A net, what runs it, and where.
 
     On CUDA ``measure`` returns before the device is done, so that one thread keeps several devices busy.
@@ -55,25 +55,25 @@ class Lane:
     device: torch.device
     mirror: Sequence[int] | None = None
     attention: Attention | None = None
-    replay: Replay | None = None
+    replay: CudaGraphRunner | None = None
 
-    def recorded(self, largest: int) -> Lane:
+    def recorded(self, largest: int) -> DeviceWorker:
         """The same by recordings, for batches of at most so many crops; for CUDA."""
 
         def flat(crops: Tensor) -> list[Tensor]:
             measured = self._anew(crops, Timings())
             return [part for part in measured if part is not None]
 
-        return replace(self, replay=Replay(flat, largest, capture_on_cuda))
+        return replace(self, replay=CudaGraphRunner(flat, largest, capture_on_cuda))
 
-    def measure(self, crops: Tensor, timings: Timings) -> Measured:
+    def measure(self, crops: Tensor, timings: Timings) -> Keypoints:
         """(B, H, W, 3) uint8 on the device to what the net says of them, there."""
         if self.replay is None:
             return self._anew(crops, timings)
         with timings.measure("net"):
-            return Measured(*self.replay(crops))
+            return Keypoints(*self.replay(crops))
 
-    def _anew(self, crops: Tensor, timings: Timings) -> Measured:
+    def _anew(self, crops: Tensor, timings: Timings) -> Keypoints:
         """One step after the other."""
         with timings.measure("net"):
             encoded = self.engine(crops)
@@ -84,7 +84,7 @@ class Lane:
                 attention = self._at_keypoints(encoded, self.attention)
         with timings.measure("heatmap decode"):
             xy, score = heatmaps.decode(averaged)
-        return Measured(xy, score, attention)
+        return Keypoints(xy, score, attention)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 on the device to (B, K, h, w) float32, there."""
@@ -101,7 +101,7 @@ class Lane:
             return maps
         return (maps + heatmaps.flip_back(self.engine(crops.flip(2)).heatmaps, self.mirror)) / 2
 
-    def _at_keypoints(self, encoded: Encoded, request: Attention) -> Tensor:
+    def _at_keypoints(self, encoded: NetOutput, request: Attention) -> Tensor:
         """(B, L, K, h, w) at the cells of the unflipped crop's keypoints."""
         net = self.net
         stride = net.input_hw[0] // net.grid_hw[0]

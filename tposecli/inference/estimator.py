@@ -16,10 +16,10 @@ from torch import Tensor
 from tposecli.geometry import crop
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import Checkpoint, resolve
-from tposecli.inference.backends.factory import Exports, build_engine, choose
+from tposecli.inference.backends.factory import ExportCache, build_engine, choose
 from tposecli.inference.backends.fold_batchnorm import for_prediction
-from tposecli.inference.crop_batches import Crops
-from tposecli.inference.device_worker import Lane, Measured
+from tposecli.inference.crop_batches import CropBatch
+from tposecli.inference.device_worker import DeviceWorker, Keypoints
 from tposecli.inference.runtime import Runtime, out_of_memory
 from tposecli.models.attention_readout import Attention
 from tposecli.types import Boxes, Float32, Frame, Poses, Result
@@ -65,14 +65,14 @@ class PoseEstimator:
                 self.spec.name,
             )
         runtime = runtime or Runtime.resolve()
-        exports = Exports(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
+        exports = ExportCache(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
         self.runtime = runtime.settled(choose(runtime, exports))
         net = for_prediction(load(self.checkpoint))
         mirror = self.layout.mirror if flip_test else None
-        self.lanes: list[Lane] = []
+        self.lanes: list[DeviceWorker] = []
         for device in self.runtime.devices:
             own = copy.deepcopy(net) if self.runtime.others else net
-            lane = Lane(own, build_engine(own, self.runtime, exports, device), device, mirror, attention)
+            lane = DeviceWorker(own, build_engine(own, self.runtime, exports, device), device, mirror, attention)
             records = device.type == "cuda" and self.runtime.backend == "torch"
             self.lanes.append(lane.recorded(self.runtime.batch_size) if records else lane)
         self.net = self.lanes[0].net
@@ -87,14 +87,16 @@ class PoseEstimator:
         """
         region, width, height = self._region(boxes), *self._size_wh
         matrices = crop.frame_to_crop(*region, (width, height))
-        measured = self._measure(Crops(frames, list(map(len, boxes)), matrices, (width, height)), timings or Timings())
+        measured = self._measure(
+            CropBatch(frames, list(map(len, boxes)), matrices, (width, height)), timings or Timings()
+        )
         xy = crop.to_frame(measured.xy.numpy(), *region, (width // 4, height // 4))
         return list(_results(frames, boxes, matrices, measured, xy))
 
-    def crops(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> Crops:
+    def crops(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> CropBatch:
         """Of all people of the frames, as the net sees them."""
         matrices = crop.frame_to_crop(*self._region(boxes), self._size_wh)
-        return Crops(frames, list(map(len, boxes)), matrices, self._size_wh)
+        return CropBatch(frames, list(map(len, boxes)), matrices, self._size_wh)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 crops to (B, K, h, w) float32 heatmaps on the device, in one batch."""
@@ -115,7 +117,7 @@ class PoseEstimator:
         if len(box) != 1 or self.attention is None:
             raise ValueError("explain_points: expected one box and an estimator with attention")
         matrices = crop.frame_to_crop(*self._region([box]), self._size_wh)
-        crops = Crops([frame], [1], matrices, self._size_wh).batch(slice(0, 1), self.runtime.device)
+        crops = CropBatch([frame], [1], matrices, self._size_wh).batch(slice(0, 1), self.runtime.device)
         rows_columns = crop.grid_cells(points[None], matrices, self.spec.stride, self.net.grid_hw)[0]
         cells = torch.from_numpy(rows_columns[:, 0] * self.net.grid_hw[1] + rows_columns[:, 1])[None]
         with torch.inference_mode():
@@ -133,12 +135,12 @@ class PoseEstimator:
         corners = [found.corners for found in boxes] or [Boxes.empty().corners]
         return crop.crop_regions(np.concatenate(corners), width / height)
 
-    def _measure(self, crops: Crops, timings: Timings) -> Measured:
+    def _measure(self, crops: CropBatch, timings: Timings) -> Keypoints:
         """All crops through the net in batches, a device after the other; one too large for it is halved.
 
         What the device works on while nobody waits for it counts, at the end, as the net's.
         """
-        parts: list[Measured] = []
+        parts: list[Keypoints] = []
         done = 0
         with torch.inference_mode():
             while done < len(crops):
@@ -153,9 +155,9 @@ class PoseEstimator:
                 else:
                     done = people.stop
             with timings.measure("net"):
-                return self._finite(Measured.joined(parts)) if parts else self._nobody()
+                return self._finite(Keypoints.joined(parts)) if parts else self._nobody()
 
-    def _finite(self, measured: Measured) -> Measured:
+    def _finite(self, measured: Keypoints) -> Keypoints:
         """The same, if the net's numbers did not leave the range of their precision."""
         if not measured.score.isfinite().all():
             precision = self.runtime.precision
@@ -163,13 +165,13 @@ class PoseEstimator:
             raise TposeError(f"{self.spec.name}: the net gives numbers that are not finite in {precision}; {hint}")
         return measured
 
-    def _nobody(self) -> Measured:
+    def _nobody(self) -> Keypoints:
         """What the net says when there is nothing to look at."""
         keypoints = len(self.layout)
         maps = None
         if self.attention is not None:
             maps = torch.zeros(0, *self.attention.shape(self.spec.heads, keypoints), *self.net.grid_hw)
-        return Measured(torch.zeros(0, keypoints, 2), torch.zeros(0, keypoints), maps)
+        return Keypoints(torch.zeros(0, keypoints, 2), torch.zeros(0, keypoints), maps)
 
     def _halve_batch(self, error: RuntimeError, size: int) -> None:
         """Go on with half the batch after the device ran out of memory; any other failure is raised again."""
@@ -188,7 +190,7 @@ class PoseEstimator:
 
 
 def _results(
-    frames: Sequence[Frame], boxes: Sequence[Boxes], matrices: crop.Matrices, measured: Measured, xy: Float32
+    frames: Sequence[Frame], boxes: Sequence[Boxes], matrices: crop.Matrices, measured: Keypoints, xy: Float32
 ) -> Iterator[Result]:
     """Hand every frame its own people back, whose keypoints are given in frame pixels."""
     start = 0

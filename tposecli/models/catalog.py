@@ -71,7 +71,7 @@ class ModelSpec:
         return 32 if self.backbone.startswith("hrnet") else 8
 
     @property
-    def least_bytes(self) -> int:
+    def min_bytes(self) -> int:
         """A checkpoint smaller than this is incomplete: float32, half of that if bundled, 3% for the rounding here."""
         return int(self.parameters_m * (2e6 if self.bundled else 4e6) * 0.97)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tposecli.attention.figure import Explained, save_figure
+from tposecli.attention.figure import FigureData, save_figure
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import Settings
-from tposecli.pipeline.run import Workshop
+from tposecli.pipeline.run import RunContext
 from tposecli.sources.images import read_image
 from tposecli.types import Frame, Poses
 from tposecli.utils.errors import InputError, UsageError
@@ -43,7 +43,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
     """
     check_output(job.output, settings.overwrite)
     frame = Frame(read_image(job.image, max_pixels=settings.max_pixels), 0, name=job.image.name)
-    workshop = Workshop(settings, attention=True)
+    workshop = RunContext(settings, attention=True)
     estimator, style = workshop.estimator, workshop.painter.style
     boxes = workshop.detector.detect([frame])
     poses = estimator.estimate([frame], boxes)[0].poses
@@ -51,7 +51,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
     points = np.concatenate((person.xy[0, list(job.keypoints)], np.array(job.points).reshape(-1, 2)))
     save_figure(
         job.output,
-        Explained(
+        FigureData(
             image=frame.image,
             poses=person,
             maps=estimator.explain_points(frame, person.boxes, points),

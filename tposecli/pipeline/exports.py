@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tposecli.formats.coco_writer import CocoDatasetSink, CocoResultsSink
-from tposecli.formats.jsonlines import JsonLines
+from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.formats.mmpose_writer import MmposeSink
 from tposecli.formats.npz import NpzSink
 from tposecli.formats.openpose_writer import OpenposeSink
 from tposecli.formats.tables import CsvSink, ParquetSink
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import Outputs, Settings
 from tposecli.sinks.base import Sink
 from tposecli.sinks.destination import STDOUT
@@ -38,10 +38,10 @@ def exports(
     Raises:
         UsageError: A format does not know such keypoints.
     """
-    layout = Layout.of_facts(head)
+    layout = KeypointLayout.of_facts(head)
     min_score, info, stills = settings.style.min_score, {"description": "poses", **head}, ids is not None
     if outputs.json == STDOUT:
-        yield JsonLines()
+        yield JsonLinesSink()
     elif outputs.json is not None and settings.json_format == "results":
         yield CocoResultsSink(outputs.json, ids)
     elif outputs.json is not None:

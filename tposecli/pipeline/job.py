@@ -17,7 +17,7 @@ from tposecli.inference.runtime import Runtime
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
 from tposecli.smoothing.options import SmoothOptions
-from tposecli.sources import MOST_PIXELS, Medium, Window
+from tposecli.sources import MAX_PIXELS, InputLocation, Window
 from tposecli.tracking.options import TrackOptions
 from tposecli.types import Result, SourceInfo
 
@@ -61,7 +61,7 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ViewOptions:
     """Ways to look at the annotated frames.
 
     Attributes:
@@ -97,11 +97,11 @@ class Settings:
     blur_heads: bool = False
     json_format: JsonFormat = "dataset"
     openpose_format: OpenposeFormat = "coco18"
-    view: View = field(default_factory=View)
+    view: ViewOptions = field(default_factory=ViewOptions)
     overwrite: bool = False
     resume: bool = False
     command: str = ""
-    max_pixels: int = MOST_PIXELS
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class VideoJob:
         rate: Pictures a second of stills that are read as a video; None: 25.
     """
 
-    input: Medium
+    input: InputLocation
     outputs: Outputs
     window: Window = field(default_factory=Window)
     encoding: VideoOptions = field(default_factory=VideoOptions)

@@ -11,16 +11,16 @@ from tposecli.attention.matrix_sink import AttentionMatrix
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.attention.sinks import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.attention.stats import describe
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import journal_path
 from tposecli.formats.openpose_writer import check_openpose
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
 from tposecli.pipeline.resume import may_begin, may_replace
 from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
 from tposecli.sinks.base import Sink
-from tposecli.sinks.crops import Crops
+from tposecli.sinks.crops import CropsSink
 from tposecli.sinks.destination import STDOUT, partial_path
 from tposecli.sinks.encoding import MUXERS
 from tposecli.sinks.images import AnnotatedImages
@@ -36,7 +36,7 @@ from tposecli.utils.timings import Timings
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class SinkFactory:
     """Opens the sinks of one input.
 
     Attributes:
@@ -60,7 +60,7 @@ class Maker:
             head: The header.
             timings: Is told what drawing and encoding take.
         """
-        outputs, layout = self.outputs, Layout.of_facts(head)
+        outputs, layout = self.outputs, KeypointLayout.of_facts(head)
         if not layout.is_coco:
             _refuse_what_needs_coco(outputs, self.settings)
         explain = self._describe if self.settings.attention_stats else None
@@ -72,9 +72,9 @@ class Maker:
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.crops is not None:
-            yield Crops(outputs.crops, Draw(self.settings.style, layout))
+            yield CropsSink(outputs.crops, SkeletonDrawer(self.settings.style, layout))
         if self.settings.view.show:
-            yield LiveWindow(Draw(self.settings.style, layout), self.settings.view.side_by_side)
+            yield LiveWindow(SkeletonDrawer(self.settings.style, layout), self.settings.view.side_by_side)
         if outputs.picture is not None:
             yield self._picture(outputs.picture, layout, timings)
 
@@ -82,9 +82,9 @@ class Maker:
         """What the JSON says of each person's attention."""
         return describe(result, self.painter.stride)
 
-    def _picture(self, path: Path, layout: Layout, timings: Timings | None) -> Sink:
+    def _picture(self, path: Path, layout: KeypointLayout, timings: Timings | None) -> Sink:
         """Draws on the frame's own pixels."""
-        draw, beside = Draw(self.settings.style, layout), self.settings.view.side_by_side
+        draw, beside = SkeletonDrawer(self.settings.style, layout), self.settings.view.side_by_side
         if self.video is None:
             return AnnotatedImages(path, draw, beside)
         return AnnotatedVideo(self.video(path), draw, beside, timings)

@@ -7,17 +7,17 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.pipeline.job import Settings
 from tposecli.smoothing.base import Chain, Smoother
 from tposecli.smoothing.gaps import FillGaps
-from tposecli.smoothing.lookahead import Ahead, Reach
+from tposecli.smoothing.lookahead import LookaheadSmoother, Reach
 from tposecli.smoothing.one_euro import OneEuro
 from tposecli.smoothing.options import SmoothOptions
 from tposecli.smoothing.outliers import FindOutliers
 from tposecli.smoothing.rts import Rts
 from tposecli.smoothing.savgol_median import Median, Savgol
-from tposecli.smoothing.swap_repair import Repair
+from tposecli.smoothing.swap_repair import SwapRepair
 from tposecli.smoothing.track_window import Step
 from tposecli.tracking import Tracker
 from tposecli.types import UNTRACKED, Result
@@ -34,7 +34,7 @@ LIVE_BLOCK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Followers:
+class PostProcessor:
     """Stages that remember, hence new ones for every source; one that is None is left out.
 
     Attributes:
@@ -55,7 +55,7 @@ class Followers:
         settings: Settings,
         tracked: bool,
         live: bool = False,
-        layout: Layout = COCO,
+        layout: KeypointLayout = COCO,
         stray_score: float = 0.0,
     ) -> Self:
         """Those that the settings ask for; none where frames do not follow one another in time.
@@ -102,7 +102,7 @@ class Followers:
             yield replace(waiting.popleft(), smoothed=poses)
 
 
-def smoother_of(options: SmoothOptions, live: bool = False, layout: Layout = COCO) -> Smoother | None:
+def smoother_of(options: SmoothOptions, live: bool = False, layout: KeypointLayout = COCO) -> Smoother | None:
     """Repair, outliers, gaps and filter, in this order; None where nothing is to be done.
 
     Args:
@@ -118,11 +118,11 @@ def smoother_of(options: SmoothOptions, live: bool = False, layout: Layout = COC
         "median": Median(chosen.median),
     }
     tested = method in filters or (method == "one-euro" and not live)
-    mend: list[Step] = [Repair()] if chosen.repair and layout.is_coco else []
+    mend: list[Step] = [SwapRepair()] if chosen.repair and layout.is_coco else []
     mend += [FindOutliers()] if tested else []
     mend += [FillGaps(fill_s)] if tested or fill_s else []
     last = OneEuro(chosen.one_euro) if method == "one-euro" else None
     if not mend:
         return last
-    ahead = Ahead(mend, filters.get(method), Reach(max(AHEAD_S, fill_s), LIVE_BLOCK_S if live else BLOCK_S))
+    ahead = LookaheadSmoother(mend, filters.get(method), Reach(max(AHEAD_S, fill_s), LIVE_BLOCK_S if live else BLOCK_S))
     return ahead if last is None else Chain(ahead, last)

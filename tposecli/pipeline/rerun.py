@@ -16,13 +16,13 @@ import numpy as np
 
 from tposecli import __version__
 from tposecli.attention.overlay import AttentionPainter
-from tposecli.formats.align import JOURNAL, PoseInput, Recording, recorded
+from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, recorded
 from tposecli.formats.with_frames import frame_of, with_pixels
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
-from tposecli.pipeline.outputs import Maker, check_outputs, deliver
-from tposecli.pipeline.postprocess import Followers
+from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -33,8 +33,8 @@ from tposecli.utils.errors import InputError, UsageError
 
 log = logging.getLogger("tposecli")
 
-MOST_STILLS: Final = 1 << 22
-MOST_DIGITS: Final = 18
+MAX_STILLS: Final = 1 << 22
+MAX_DIGITS: Final = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
 
     def sinks() -> Iterator[Sink]:
         painter = AttentionPainter(settings.attention, stride=1)  # no attention is kept: it paints nothing
-        yield from Maker(job.outputs, settings, painter, None if recording.stills else video, ids).open(info)
+        yield from SinkFactory(job.outputs, settings, painter, None if recording.stills else video, ids).open(info)
 
     return _carry_out(_Replay(recording, job, results, sinks), settings, watcher)
 
@@ -112,7 +112,7 @@ def blank(size_wh: tuple[int, int]) -> Image:
     return np.broadcast_to(pixel, (size_wh[1], size_wh[0], 3))
 
 
-def provenance(recording: Recording, settings: Settings) -> dict[str, Any]:
+def provenance(recording: AlignedPoses, settings: Settings) -> dict[str, Any]:
     """The header, for what is made of the poses now: this program and command, and which ones made the poses."""
     facts = recording.header
     made_by = {"file": recording.path.name, **{key: facts.get(key) for key in ("tool_version", "command")}}
@@ -127,7 +127,7 @@ def provenance(recording: Recording, settings: Settings) -> dict[str, Any]:
 class _Replay:
     """What is done again: results as measured, and what opens the sinks."""
 
-    recording: Recording
+    recording: AlignedPoses
     job: ConvertJob | RenderJob
     results: Iterable[Result]
     sinks: Callable[[], Iterator[Sink]]
@@ -138,8 +138,8 @@ def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary
     start = time.perf_counter()
     summary = Summary(replay.recording.path.name)
     recording = replay.recording
-    layout = Layout.of_facts(recording.header)
-    followers = Followers.of(settings, not recording.stills, layout=layout, stray_score=recording.stray_score)
+    layout = KeypointLayout.of_facts(recording.header)
+    followers = PostProcessor.of(settings, not recording.stills, layout=layout, stray_score=recording.stray_score)
     if recording.tracked and not replay.job.given.track_again:
         followers = replace(followers, tracker=None)
     with ExitStack() as stack:
@@ -153,7 +153,7 @@ def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary
     return summary
 
 
-def _check(recording: Recording, job: ConvertJob | RenderJob, settings: Settings) -> None:
+def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Settings) -> None:
     """See that nothing is in the way.
 
     Raises:
@@ -168,13 +168,13 @@ def _check(recording: Recording, job: ConvertJob | RenderJob, settings: Settings
         check_outputs(outputs, recording.stills, settings, journal=False)
 
 
-def _image_ids(recording: Recording) -> Sequence[int]:
+def _image_ids(recording: AlignedPoses) -> Sequence[int]:
     """Image id for each index: numbers in the names where the run took those, else positions from 1."""
     if recording.header.get("image_ids") != "names":
         return range(1, sys.maxsize)
     names = {entry.index: entry.name for entry in recording.frames}
     last = max(names, default=-1)
-    if last > MOST_STILLS or not all(_is_id(PurePath(name).stem) for name in names.values()):
+    if last > MAX_STILLS or not all(_is_id(PurePath(name).stem) for name in names.values()):
         raise InputError(
             f"{recording.path}: damaged (names or numbers of its pictures are none); run the command again"
         )
@@ -185,4 +185,4 @@ def _image_ids(recording: Recording) -> Sequence[int]:
 
 
 def _is_id(stem: str) -> bool:
-    return stem.isascii() and stem.isdecimal() and len(stem) <= MOST_DIGITS
+    return stem.isascii() and stem.isdecimal() and len(stem) <= MAX_DIGITS

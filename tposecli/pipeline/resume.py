@@ -108,7 +108,7 @@ def how_to_resume(command: str) -> str:
     return "go on with: " + shlex.join(words if "--resume" in words else [*words, "--resume"])
 
 
-class Ledger:
+class ResumableJournal:
     """The journal of a run, begun, or gone on with after its last whole group of frames.
 
     Leaving it as a context manager without an exception marks the journal as complete.

@@ -18,9 +18,16 @@ from tposecli.formats.journal.provenance import fingerprint, header
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.job import ImagesJob, Settings, Summary, VideoJob, Watcher
-from tposecli.pipeline.outputs import Maker, check_outputs, deliver, discard_partial, needs_attention, refuse_inputs
-from tposecli.pipeline.postprocess import Followers
-from tposecli.pipeline.resume import Ledger, earlier_run, is_finished, may_replace, refuse_another
+from tposecli.pipeline.outputs import (
+    SinkFactory,
+    check_outputs,
+    deliver,
+    discard_partial,
+    needs_attention,
+    refuse_inputs,
+)
+from tposecli.pipeline.postprocess import PostProcessor
+from tposecli.pipeline.resume import ResumableJournal, earlier_run, is_finished, may_replace, refuse_another
 from tposecli.pipeline.stream import Stages, run
 from tposecli.sinks.base import opened
 from tposecli.sinks.live_window import check_display
@@ -35,7 +42,7 @@ from tposecli.utils.signals import deferred
 log = logging.getLogger("tposecli")
 
 
-class Workshop:
+class RunContext:
     """Nets, built once, and the settings that all inputs of a run share."""
 
     def __init__(self, settings: Settings, attention: bool) -> None:
@@ -51,9 +58,9 @@ class Workshop:
         follows = settings.track is not None
         self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads, follows)
 
-    def stages(self, plan: Plan) -> Stages:
+    def stages(self, plan: OpenedInput) -> Stages:
         """Fresh stages for one input: trackers and filters remember."""
-        followers = Followers.of(self.settings, plan.tracked, plan.live, self.estimator.layout)
+        followers = PostProcessor.of(self.settings, plan.tracked, plan.live, self.estimator.layout)
         return Stages(
             self.detector,
             self.estimator,
@@ -63,7 +70,7 @@ class Workshop:
             self.settings.detector.every,
         )
 
-    def header(self, plan: Plan) -> dict[str, Any]:
+    def header(self, plan: OpenedInput) -> dict[str, Any]:
         """The journal's header for an input: everything that its poses depend on."""
         settings = self.settings
         track = asdict(settings.track) if settings.track and plan.tracked else None
@@ -81,7 +88,7 @@ class Workshop:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class OpenedInput:
     """One input, opened, and what to make of it.
 
     Attributes:
@@ -95,7 +102,7 @@ class Plan:
 
     source: Source
     files: Sequence[Path]
-    maker: Maker
+    maker: SinkFactory
     tracked: bool
     facts: Mapping[str, Any]
     live: bool = False
@@ -112,7 +119,7 @@ def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -
         check_display()
     for job in jobs:
         _check(job, settings)
-    workshop = Workshop(settings, any(needs_attention(job.outputs, settings) for job in jobs))
+    workshop = RunContext(settings, any(needs_attention(job.outputs, settings) for job in jobs))
     if settings.resume:
         for job in jobs:
             _check_earlier(job, workshop)
@@ -131,14 +138,14 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     images = find_images(job.inputs, job.recursive)
     refuse_inputs(outputs, images)
     check_outputs(outputs, True, settings)
-    workshop = Workshop(settings, needs_attention(outputs, settings))
+    workshop = RunContext(settings, needs_attention(outputs, settings))
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
     ids = image_ids(images.names)
     facts = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
-    maker = Maker(outputs, settings, workshop.painter, ids=ids)
+    maker = SinkFactory(outputs, settings, workshop.painter, ids=ids)
     try:
         with ImageSource(images, max_pixels=settings.max_pixels) as source:
-            _carry_out(Plan(source, images.files, maker, False, facts), workshop, watcher, summary)
+            _carry_out(OpenedInput(source, images.files, maker, False, facts), workshop, watcher, summary)
         summary.failed = list(source.failed)
     finally:
         watcher.end(summary)
@@ -157,7 +164,7 @@ def _check(job: VideoJob, settings: Settings) -> None:
         check_video_output(outputs.picture, job.encoding, again)
 
 
-def _check_earlier(job: VideoJob, workshop: Workshop) -> None:
+def _check_earlier(job: VideoJob, workshop: RunContext) -> None:
     """Refuse to go on with a run that was another one; an input that cannot be opened is told when its turn comes."""
     before = earlier_run(job.outputs)
     if before is not None:
@@ -166,7 +173,7 @@ def _check_earlier(job: VideoJob, workshop: Workshop) -> None:
 
 
 @contextmanager
-def _opened(job: VideoJob, workshop: Workshop) -> Iterator[Plan]:
+def _opened(job: VideoJob, workshop: RunContext) -> Iterator[OpenedInput]:
     """The video, and what to make of it."""
 
     def video(path: Path) -> VideoOut:
@@ -174,13 +181,13 @@ def _opened(job: VideoJob, workshop: Workshop) -> Iterator[Plan]:
 
     most = workshop.settings.max_pixels
     with open_moving(job.input, job.window, job.stream, job.rate, most) as source:
-        maker = Maker(job.outputs, workshop.settings, workshop.painter, video)
+        maker = SinkFactory(job.outputs, workshop.settings, workshop.painter, video)
         rate = None if job.rate is None else str(job.rate)
         facts = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
-        yield Plan(source, source.files, maker, True, facts, source.live)
+        yield OpenedInput(source, source.files, maker, True, facts, source.live)
 
 
-def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
+def _run_video(job: VideoJob, workshop: RunContext, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
     summary = Summary(label(job.input))
     try:
@@ -202,13 +209,13 @@ def _run_video(job: VideoJob, workshop: Workshop, watcher: Watcher) -> Summary:
     return summary
 
 
-def _refuse_nothing(plan: Plan, summary: Summary) -> None:
+def _refuse_nothing(plan: OpenedInput, summary: Summary) -> None:
     """Say so where a video had no frame, instead of naming files that were not made."""
     if plan.tracked and not summary.frames:
         raise InputError("no frame came out of it; it ends before --start, or holds none that is whole")
 
 
-def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summary) -> None:
+def _carry_out(plan: OpenedInput, workshop: RunContext, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; what was written is closed as complete only if nothing was raised.
 
     A live source is complete, too, when it was stopped; what stopped it is raised afterwards.
@@ -222,7 +229,7 @@ def _carry_out(plan: Plan, workshop: Workshop, watcher: Watcher, summary: Summar
     with claimed(outputs.files), ExitStack() as stack:
         stages, ledger = workshop.stages(plan), None
         if outputs.files:
-            ledger = stack.enter_context(Ledger(outputs, head, stages.group_frames, before))
+            ledger = stack.enter_context(ResumableJournal(outputs, head, stages.group_frames, before))
             head, stages = ledger.head, replace(stages, record=ledger.record, known=ledger.known)
         sinks = [stack.enter_context(opened(sink)) for sink in plan.maker.open(head, stages.timings)]
         results = stack.enter_context(closing(run(plan.source, stages)))

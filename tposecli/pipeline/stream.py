@@ -18,11 +18,11 @@ from tposecli.detection.interpolate import detect_group
 from tposecli.geometry.similarity import get_ready
 from tposecli.inference.backends.matmul_precision import float32_products
 from tposecli.inference.estimator import PoseEstimator
-from tposecli.pipeline.postprocess import Followers
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.smoothing import Smoother
 from tposecli.tracking import Tracker
 from tposecli.types import Boxes, Frame, Poses, Result
-from tposecli.utils.threads import Stop, meanwhile, prefetch
+from tposecli.utils.threads import Stop, in_background, prefetch
 from tposecli.utils.timings import Timings
 
 GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
@@ -44,7 +44,7 @@ class Stages:
         estimator: Finds their keypoints.
         tracker: Tells who is who from frame to frame.
         smoother: Calms the keypoints of each track.
-        stray_score: See :class:`tposecli.pipeline.postprocess.Followers`.
+        stray_score: See :class:`tposecli.pipeline.postprocess.PostProcessor`.
         every: The detector sees every so many frames; boxes between are interpolated.
         record: Called with every raw result, in order, before tracking.
         known: Gives the poses of a group of frames that an earlier run has measured, else None; those are not
@@ -90,14 +90,14 @@ def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
     """The chain itself."""
     stop = Stop()
     if stages.tracker is not None:
-        meanwhile(get_ready, "import")
+        in_background(get_ready, "import")
     timed = _timed(frames, stages.timings)
     read = prefetch(timed, depth=stages.group_frames, name="read", stop=stop, patience_s=PATIENCE_S)
     found = _find(read, stages)
     if stages.estimator.runtime.device.type != "cuda":  # There another thread would disturb the recording of graphs.
         found = prefetch(found, depth=1, name="detect", stop=stop)
     groups = prefetch(_estimate(found, stages), depth=-(-BURST // stages.group_frames), name="net")
-    followers = Followers(stages.tracker, stages.smoother, stages.stray_score, stages.timings)
+    followers = PostProcessor(stages.tracker, stages.smoother, stages.stray_score, stages.timings)
     results = followers.follow(_record(groups, stages))
     try:
         yield from results

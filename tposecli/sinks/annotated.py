@@ -7,14 +7,14 @@ from typing import Final
 import numpy as np
 
 from tposecli.drawing.privacy import blur_heads
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.sinks.video import VideoOut
 from tposecli.types import Image, Result
-from tposecli.utils.threads import Behind
+from tposecli.utils.threads import BackgroundWorker
 from tposecli.utils.timings import Timings
 
 
-def painted(result: Result, draw: Draw, side_by_side: bool = False, keep: bool = True) -> Image:
+def painted(result: Result, draw: SkeletonDrawer, side_by_side: bool = False, keep: bool = True) -> Image:
     """(H, W or 2W, 3) uint8 RGB: the frame with its people, to the right of the frame itself if ``side_by_side``.
 
     Args:
@@ -35,12 +35,14 @@ LAG: Final = 4
 class AnnotatedVideo:
     """Draws every frame's people on the frame's own pixels, and encodes a little behind: the last to see a frame."""
 
-    def __init__(self, video: VideoOut, draw: Draw, side_by_side: bool = False, timings: Timings | None = None) -> None:
+    def __init__(
+        self, video: VideoOut, draw: SkeletonDrawer, side_by_side: bool = False, timings: Timings | None = None
+    ) -> None:
         self.video = video
         self.draw = draw
         self.side_by_side = side_by_side
         self.timings = timings or Timings()
-        self._encoding = Behind(self._encode, LAG, "encode")
+        self._encoding = BackgroundWorker(self._encode, LAG, "encode")
 
     def write(self, result: Result) -> None:
         """Draw one frame and have it encoded."""

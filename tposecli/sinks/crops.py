@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.sinks.images import write_image
 from tposecli.types import Float32, Result
 
@@ -14,13 +14,13 @@ MARGIN = 0.1
 """Of the box's longer side, added on all sides."""
 
 
-class Crops:
+class CropsSink:
     """Annotated crops, ``000012_3.jpg``: number of the frame, and track id; ``p`` and a position where untracked.
 
     Stills keep their names in place of a number.
     """
 
-    def __init__(self, folder: Path, draw: Draw) -> None:
+    def __init__(self, folder: Path, draw: SkeletonDrawer) -> None:
         self._folder, self._draw = folder, draw
 
     def write(self, result: Result) -> None:

@@ -37,7 +37,7 @@ class StandardOutput:
         return len(data)
 
 
-class Target:
+class Destination:
     """One output by its path; ``-`` is standard output.
 
     Attributes:

@@ -14,8 +14,8 @@ import av.video.stream
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.pixel_format import BT709, LIMITED_RANGE
 from tposecli.sinks.scale import Scale
-from tposecli.sources.demuxer import Beside
-from tposecli.sources.locations import Medium
+from tposecli.sources.demuxer import SideStreams
+from tposecli.sources.locations import InputLocation
 from tposecli.utils.errors import UsageError
 
 MUXERS = {
@@ -78,7 +78,7 @@ class VideoOptions:
     preset: str | None = None
     scale: Scale | None = None
     rate: Fraction | None = None
-    audio_from: Medium | Beside | None = None
+    audio_from: InputLocation | SideStreams | None = None
     start_s: float = 0.0
     end_s: float | None = None
 

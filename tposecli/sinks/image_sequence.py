@@ -14,7 +14,7 @@ from tposecli.types import Image
 from tposecli.utils.errors import UsageError
 
 
-class NumberedPictures:
+class ImageSequenceSink:
     """Writes each frame as a picture of its own, numbered from 0 in the order of the output; its time is not kept."""
 
     def __init__(self, pattern: Path, scale: Scale | None = None) -> None:

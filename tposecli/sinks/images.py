@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.sinks.annotated import painted
 from tposecli.types import Image, Result
 from tposecli.utils.errors import OutputError
@@ -41,7 +41,7 @@ def write_image(path: Path, image: Image) -> None:
 class AnnotatedImages:
     """Stills with their skeletons, under their own names in another folder."""
 
-    def __init__(self, folder: Path, draw: Draw, side_by_side: bool = False) -> None:
+    def __init__(self, folder: Path, draw: SkeletonDrawer, side_by_side: bool = False) -> None:
         self.folder = folder
         self.draw = draw
         self.side_by_side = side_by_side

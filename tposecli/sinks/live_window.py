@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import cv2
 
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.sinks.annotated import painted
 from tposecli.types import Result
 from tposecli.utils.errors import UsageError
@@ -50,7 +50,7 @@ def check_display(environment: Mapping[str, str] = os.environ, platform: str = s
 class LiveWindow:
     """Shows every frame with its people; q or Escape ends the run as Ctrl-C does."""
 
-    def __init__(self, draw: Draw, side_by_side: bool = False, display: Display | None = None) -> None:
+    def __init__(self, draw: SkeletonDrawer, side_by_side: bool = False, display: Display | None = None) -> None:
         self._draw, self._side_by_side = draw, side_by_side
         self._display: Any = display or cv2
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tposecli.utils.files import discard, part_path, publish, unwritable
 
 
-class GrowingArchive:
+class NpzArchive:
     """Arrays that are appended to along their first axis, and whole ones, in one ``.npz``.
 
     Rows wait in a file per array beside the archive and are put together at the end; ``numpy.load`` reads the result.

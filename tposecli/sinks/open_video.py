@@ -7,16 +7,16 @@ from pathlib import Path
 
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.encoding import FALLBACK_RATE, GIF_RATE, VideoOptions, encoder_of, muxer_of
-from tposecli.sinks.image_sequence import NumberedPictures, check_numbered
-from tposecli.sinks.resample import Resampled
+from tposecli.sinks.image_sequence import ImageSequenceSink, check_numbered
+from tposecli.sinks.resample import ConstantRateVideo
 from tposecli.sinks.video import VideoOut, VideoSink
-from tposecli.sources import Moving
+from tposecli.sources import VideoInput
 from tposecli.sources.image_sequence import is_numbered
 from tposecli.types import SourceInfo
 from tposecli.utils.files import check_output
 
 
-def open_output(path: Path, source: Moving, options: VideoOptions) -> VideoOut:
+def open_output(path: Path, source: VideoInput, options: VideoOptions) -> VideoOut:
     """Open a video, numbered pictures (``%06d.png``) or standard output (``-``), at a constant rate if it must be.
 
     Sound, subtitles, chapters and the span are those of ``source``, which must not have been iterated yet.
@@ -37,13 +37,13 @@ def open_output(path: Path, source: Moving, options: VideoOptions) -> VideoOut:
     if rate is not None:
         info = replace(info, fps=rate, time_base=1 / rate)
     output = _unpaced(path, source, info, options)
-    return output if rate is None else Resampled(output, rate, nominal, forced_by)
+    return output if rate is None else ConstantRateVideo(output, rate, nominal, forced_by)
 
 
-def _unpaced(path: Path, source: Moving, info: SourceInfo, options: VideoOptions) -> VideoOut:
+def _unpaced(path: Path, source: VideoInput, info: SourceInfo, options: VideoOptions) -> VideoOut:
     """What writes every frame that it is given."""
     if is_numbered(path):
-        return NumberedPictures(path, options.scale)
+        return ImageSequenceSink(path, options.scale)
     beside = None if muxer_of(path) == "gif" else source.beside()
     carried = replace(options, audio_from=beside, start_s=source.start_s, end_s=source.end_s)
     return VideoSink(path, info, carried)

@@ -10,11 +10,11 @@ from tposecli.types import Image
 
 log = logging.getLogger("tposecli")
 
-LONGEST_GAP_S = 600
+MAX_GAP_S = 600
 """A longer silence between two frames is no picture that stands still but a clock that was set anew."""
 
 
-class Resampled:
+class ConstantRateVideo:
     """Passes frames on at a constant rate: each takes the place nearest to its time, as in FFmpeg's ``fps`` filter.
 
     A place that no frame takes repeats the frame before; of several frames for one place the last is taken.
@@ -44,7 +44,7 @@ class Resampled:
         time_s += self._shift_s
         if self._held is not None:
             before_s = self._held[2]
-            if time_s < before_s - 1 or time_s > before_s + LONGEST_GAP_S:
+            if time_s < before_s - 1 or time_s > before_s + MAX_GAP_S:
                 self._shift_s += before_s + float(self._last_s) - time_s
                 time_s = before_s + float(self._last_s)
             self._release(self._place(time_s))

@@ -8,7 +8,7 @@ from typing import Self
 
 from tposecli.utils.errors import UsageError
 
-LARGEST = 16_384
+MAX_SIDE = 16_384
 """Longest side of a picture, pixels."""
 
 
@@ -26,8 +26,8 @@ class Scale:
 
     def __post_init__(self) -> None:
         sides = [side for side in (self.width, self.height) if side is not None]
-        if not 0 < self.factor <= LARGEST or any(not 0 < side <= LARGEST for side in sides):
-            raise UsageError(f"scale: expected a factor above 0, or sides from 1 to {LARGEST} pixels")
+        if not 0 < self.factor <= MAX_SIDE or any(not 0 < side <= MAX_SIDE for side in sides):
+            raise UsageError(f"scale: expected a factor above 0, or sides from 1 to {MAX_SIDE} pixels")
 
     @classmethod
     def parse(cls, text: str) -> Self:

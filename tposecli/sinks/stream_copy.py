@@ -13,22 +13,22 @@ import av.stream
 from tposecli.sinks.audio import Track, sound_track
 from tposecli.sinks.subtitles import subtitle_track
 from tposecli.sources.container import as_fraction
-from tposecli.sources.demuxer import AnyPacket, Beside, FileBeside
-from tposecli.sources.locations import Medium
+from tposecli.sources.demuxer import AnyPacket, FileSideStreams, SideStreams
+from tposecli.sources.locations import InputLocation
 
 log = logging.getLogger("tposecli")
 
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 
 
-class Feed:
+class StreamCopier:
     """Sound and subtitles of one source, handed to a container piece by piece, never all at once.
 
     Attributes:
         lost: A sentence for each stream that had to be left out.
     """
 
-    def __init__(self, source: Medium | Beside, output: av.container.OutputContainer, muxer: str) -> None:
+    def __init__(self, source: InputLocation | SideStreams, output: av.container.OutputContainer, muxer: str) -> None:
         """Open the source and add its streams to ``output``, before anything is written to that.
 
         Raises:
@@ -37,7 +37,7 @@ class Feed:
         self._output, self._muxer = output, muxer
         self._zero_s = Fraction(0)
         self._end_s: float | None = None
-        self._source: Beside = source if isinstance(source, Beside) else FileBeside(source)
+        self._source: SideStreams = source if isinstance(source, SideStreams) else FileSideStreams(source)
         self.lost: list[str] = []
         self._tracks: dict[int, Track] = {}
         for stream in self._source.container.streams:

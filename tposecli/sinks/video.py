@@ -13,7 +13,7 @@ import av.container
 import av.video.stream
 from av.packet import Packet
 
-from tposecli.sinks.destination import Target, partial_path
+from tposecli.sinks.destination import Destination, partial_path
 from tposecli.sinks.encoding import (
     FALLBACK_RATE,
     FALLBACK_TIME_BASE,
@@ -24,7 +24,7 @@ from tposecli.sinks.encoding import (
     muxer_of,
 )
 from tposecli.sinks.pixel_format import Conversion, Palette, Video
-from tposecli.sinks.stream_copy import Feed
+from tposecli.sinks.stream_copy import StreamCopier
 from tposecli.types import Image, SourceInfo
 
 __all__ = ["VideoOptions", "VideoOut", "VideoSink", "partial_path"]
@@ -76,16 +76,16 @@ class VideoSink:
         self._shift, self._last = 0, -1
         self._size_wh = (0, 0)
         self._closed = False
-        self._target = Target(path)
+        self._target = Destination(path)
         layout = container_options(self._muxer, self._time_base, self._target.streamed)
         self._container = av.open(self._target.address, "w", format=self._muxer, container_options=layout)
         self._stream = add_video(self._container, self._muxer, self._options, self._rate)
         self._stream.codec_context.time_base = self._time_base
         pix_fmt, scale = str(self._stream.pix_fmt), self._options.scale
         self._conversion: Conversion = Palette(scale) if pix_fmt == "pal8" else Video(pix_fmt, scale)
-        self._feed: Feed | None = None
+        self._feed: StreamCopier | None = None
         if self._options.audio_from is not None:
-            self._feed = Feed(self._options.audio_from, self._container, self._muxer)
+            self._feed = StreamCopier(self._options.audio_from, self._container, self._muxer)
 
     def __enter__(self) -> Self:
         return self

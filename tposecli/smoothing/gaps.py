@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tposecli.smoothing.track_window import Float64, Indices, Mask, Strip, around
+from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow, around
 from tposecli.types import Flag
 
 
@@ -26,7 +26,7 @@ class FillGaps:
     longest_s: float
     wrong_s: float = 0.3
 
-    def __call__(self, strip: Strip) -> Strip:
+    def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with its gaps filled."""
         strip = self._people(strip)
         before, after = around(strip.known)
@@ -44,7 +44,7 @@ class FillGaps:
         known |= holes | wrong
         return replace(strip, xy=xy, score=score, flags=flags, known=known)
 
-    def _people(self, strip: Strip) -> Strip:
+    def _people(self, strip: TrackWindow) -> TrackWindow:
         """People who were missed, with boxes, and with joints as little sure as on either side."""
         before, after = around(strip.there)
         missed = ~strip.there & _short(strip, before, after, np.full((), self.longest_s))
@@ -61,7 +61,7 @@ class FillGaps:
         return replace(strip, xy=xy, score=score, flags=flags, box=box, there=strip.there | missed)
 
 
-def _short(strip: Strip, before: Indices, after: Indices, longest_s: Float64) -> Mask:
+def _short(strip: TrackWindow, before: Indices, after: Indices, longest_s: Float64) -> Mask:
     """Where both neighbours are there and not too far apart; never in a frame that is finished."""
     count = len(strip.time_s)
     both: Mask = (before >= 0) & (after < count)
@@ -72,7 +72,7 @@ def _short(strip: Strip, before: Indices, after: Indices, longest_s: Float64) ->
 
 
 def _between(
-    strip: Strip, values: Float64, frame: Indices, ends: tuple[Indices, Indices], rows: tuple[Indices, ...]
+    strip: TrackWindow, values: Float64, frame: Indices, ends: tuple[Indices, Indices], rows: tuple[Indices, ...]
 ) -> Float64:
     """(H, ...) values interpolated at the times of ``frame`` (H,) between two other frames."""
     old, new = ends

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tposecli.smoothing.track_window import Step, Strip
+from tposecli.smoothing.track_window import Step, TrackWindow
 from tposecli.types import Poses
 
-MOST: Final = 64
+MAX_FRAMES: Final = 64
 """Frames that wait at most, whatever the frame rate: their pictures wait with them."""
 
 CONTEXT_S: Final = 0.4
@@ -32,10 +32,10 @@ class Reach:
     min_score: float = 0.2
 
 
-class Ahead:
+class LookaheadSmoother:
     """Puts steps one after the other, each of which sees what comes a moment later.
 
-    A frame waits for at most ``ahead_s + block_s`` seconds or ``MOST`` frames; the first one, which somebody may be
+    A frame waits at most ``ahead_s + block_s`` seconds or ``MAX_FRAMES`` frames; the first one, which somebody may be
     waiting to see, for ``ahead_s``. People without id pass through. Where time stands still or runs back, everything
     begins anew.
 
@@ -58,10 +58,10 @@ class Ahead:
             done = self.flush()
         self._waiting.append((poses, time_s))
         least_s = self._reach.ahead_s + (self._reach.block_s if self._past else 0)
-        if len(self._waiting) < MOST and time_s - self._waiting[0][1] < least_s:
+        if len(self._waiting) < MAX_FRAMES and time_s - self._waiting[0][1] < least_s:
             return done
         ripe = sum(time_s - at >= self._reach.ahead_s for _, at in self._waiting)
-        return done + self._finish(max(ripe, MOST // 2) if len(self._waiting) >= MOST else ripe)
+        return done + self._finish(max(ripe, MAX_FRAMES // 2) if len(self._waiting) >= MAX_FRAMES else ripe)
 
     def flush(self) -> list[Poses]:
         """All that wait; what comes then begins anew."""
@@ -75,7 +75,7 @@ class Ahead:
             return []
         frames, first = [*self._past, *self._waiting], len(self._past)
         work = first, first + count
-        strip = Strip.of([poses for poses, _ in frames], [at for _, at in frames], work, self._reach.min_score)
+        strip = TrackWindow.of([poses for poses, _ in frames], [at for _, at in frames], work, self._reach.min_score)
         taken = [self._waiting.popleft() for _ in range(count)]
         measured = done = mended = [poses for poses, _ in taken]
         if len(strip.track_id):
@@ -85,6 +85,6 @@ class Ahead:
             if self._calm is not None:
                 done = self._calm(strip).poses(measured)
         self._past.extend(zip(mended, (at for _, at in taken), strict=True))
-        while self._past[0][1] < self._past[-1][1] - CONTEXT_S or len(self._past) > MOST // 2:
+        while self._past[0][1] < self._past[-1][1] - CONTEXT_S or len(self._past) > MAX_FRAMES // 2:
             self._past.popleft()
         return done

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tposecli.smoothing.track_window import Float64, Indices, Mask, Strip, around, sorted_middle
+from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow, around, sorted_middle
 from tposecli.types import Flag
 
 TRUST = 0.5
@@ -36,7 +36,7 @@ class FindOutliers:
     deviations: float = 5.0
     least: float = 0.05
 
-    def __call__(self, strip: Strip) -> Strip:
+    def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with outliers flagged and no longer known."""
         frame, person, joint = np.nonzero(self._suspects(strip))
         if not len(frame):
@@ -59,7 +59,7 @@ class FindOutliers:
         believed[place] = False
         return replace(strip, flags=flags, known=believed)
 
-    def _suspects(self, strip: Strip) -> Mask:
+    def _suspects(self, strip: TrackWindow) -> Mask:
         """(T, M, K) known joints that are not where their neighbours would have them: a cheap first look."""
         part, count = slice(strip.first, None), len(strip.time_s)
         before, after = (index[part] for index in around(strip.known))

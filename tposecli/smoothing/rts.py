@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tposecli.smoothing.track_window import Float64, Strip
+from tposecli.smoothing.track_window import Float64, TrackWindow
 from tposecli.types import Flag
 
 VAGUE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
@@ -46,7 +46,7 @@ class Rts:
 
     options: RtsOptions
 
-    def __call__(self, strip: Strip) -> Strip:
+    def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with the joints that are known on their likeliest path."""
         replaced = (strip.flags & (Flag.FILLED | Flag.OUTLIER)) > 0
         measured = strip.known & ~replaced & strip.there[:, :, None]

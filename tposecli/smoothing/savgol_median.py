@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tposecli.smoothing.track_window import Float64, Indices, Mask, Strip
+from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow
 
-WIDEST_S = 0.8
+MAX_WINDOW_S = 0.8
 """Longest window: half of it must lie in what is looked back upon and in what is seen ahead."""
 
 
@@ -54,7 +54,7 @@ class Savgol:
 
     options: SavgolOptions
 
-    def __call__(self, strip: Strip) -> Strip:
+    def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with the frames to be finished filtered."""
         index, inside = _windows(strip, self.options.window_s)
         at = (strip.time_s[index] - strip.time_s[strip.first : strip.ripe, None]) / (self.options.window_s / 2)
@@ -77,7 +77,7 @@ class Median:
 
     options: MedianOptions
 
-    def __call__(self, strip: Strip) -> Strip:
+    def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with the frames to be finished filtered."""
         index, inside = _windows(strip, self.options.window_s)
         values = strip.xy[index]
@@ -92,7 +92,7 @@ class Median:
         return _with(strip, (low + high) / 2)
 
 
-def _windows(strip: Strip, window_s: float) -> tuple[Indices, Mask]:
+def _windows(strip: TrackWindow, window_s: float) -> tuple[Indices, Mask]:
     """(F, W) frames around each of the F frames to be finished, and which of them lie in the window."""
     middle = strip.time_s[strip.first : strip.ripe]
     start = np.searchsorted(strip.time_s, middle - window_s / 2 - 1e-6)
@@ -101,20 +101,20 @@ def _windows(strip: Strip, window_s: float) -> tuple[Indices, Mask]:
     return np.minimum(index, len(strip.time_s) - 1), np.asarray(index < stop[:, None])
 
 
-def _weights(strip: Strip, index: Indices, inside: Mask) -> Float64:
+def _weights(strip: TrackWindow, index: Indices, inside: Mask) -> Float64:
     """(F, W, M, K) scores of what is known."""
     score = np.where(strip.known, strip.score, 0)
     weight: Float64 = score[index] * inside[:, :, None, None]
     return weight
 
 
-def _centred(strip: Strip, index: Indices) -> Float64:
+def _centred(strip: TrackWindow, index: Indices) -> Float64:
     """(F, W, M, K, 2) pixels from where the joint is in the middle frame, which keeps the sums small."""
     centred: Float64 = strip.xy[index] - strip.xy[strip.first : strip.ripe, None]
     return centred
 
 
-def _with(strip: Strip, place: Float64) -> Strip:
+def _with(strip: TrackWindow, place: Float64) -> TrackWindow:
     """The strip with known joints of the frames to be finished at their new places."""
     part = slice(strip.first, strip.ripe)
     xy = strip.xy.copy()
@@ -123,5 +123,5 @@ def _with(strip: Strip, place: Float64) -> Strip:
 
 
 def _check_window(window_s: float) -> None:
-    if not 0 < window_s <= WIDEST_S:
-        raise ValueError(f"window_s: expected more than 0 and at most {WIDEST_S} seconds, got {window_s}")
+    if not 0 < window_s <= MAX_WINDOW_S:
+        raise ValueError(f"window_s: expected more than 0 and at most {MAX_WINDOW_S} seconds, got {window_s}")

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from tposecli.smoothing.swap_viterbi import FIRST, LEFT, NOISE, RIGHT, SIGNS, STATES, Costs, Course, Paths
-from tposecli.smoothing.track_window import Float64, Indices, Mask, Strip, sorted_middle
+from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow, sorted_middle
 from tposecli.types import Flag, Index
 
 SUSPECT: Final = 3.0
@@ -19,7 +19,7 @@ SETTLED: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class SwapRepair:
     """Undoes exchanges of the legs, the arms, or everything, flagged ``REPAIRED``.
 
     The cost of a path through the exchanges is the unlikelihood of what was measured, given the path so far, by Kalman
@@ -37,7 +37,7 @@ class Repair:
     still: float = 0.006
     longest_s: float = 0.45
 
-    def __call__(self, strip: Strip) -> Strip:
+    def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with left and right where they were."""
         if not len(strip.time_s[strip.first :]):
             return strip
@@ -52,7 +52,7 @@ class Repair:
         exchanged = self._slips(states, strip, before)
         return _undone(strip, people, exchanged) if exchanged.any() else strip
 
-    def _course(self, strip: Strip) -> Course:
+    def _course(self, strip: TrackWindow) -> Course:
         """Everybody's."""
         left, right = LEFT[FIRST:], RIGHT[FIRST:]
         known = strip.known[:, :, left] & strip.known[:, :, right]
@@ -76,7 +76,7 @@ class Repair:
         spread = course.spread * usual
         return spread, -2 * (course.expected[best] * course.vector.conj()).real / spread[best]
 
-    def _slips(self, states: Indices, strip: Strip, before: Indices) -> Mask:
+    def _slips(self, states: Indices, strip: TrackWindow, before: Indices) -> Mask:
         """(T, A, pairs) exchanged where a state lasts shortly between two times of the usual one."""
         exchanged = np.zeros((*states.shape, STATES.shape[1]), np.bool_)
         for person, row in enumerate(states.T):
@@ -91,7 +91,7 @@ class Repair:
         return exchanged
 
 
-def _before(strip: Strip, people: Indices) -> Indices:
+def _before(strip: TrackWindow, people: Indices) -> Indices:
     """(A,) state of the last finished frame, as it was measured; keep if there is none."""
     repaired = (strip.flags[strip.first - 1 : strip.first, people][..., LEFT] & Flag.REPAIRED) > 0
     same = (repaired[..., None, :] == (STATES < 0)).all(axis=-1)
@@ -99,7 +99,7 @@ def _before(strip: Strip, people: Indices) -> Indices:
     return states
 
 
-def _undone(strip: Strip, people: Indices, exchanged: Mask) -> Strip:
+def _undone(strip: TrackWindow, people: Indices, exchanged: Mask) -> TrackWindow:
     """The strip with the pairs exchanged back where (T, A, pairs) says so."""
     frame, person, pair = np.nonzero(exchanged)
     row = people[person]

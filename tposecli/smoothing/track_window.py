@@ -17,7 +17,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Strip:
+class TrackWindow:
     """T frames of M tracks with K joints.
 
     Attributes:
@@ -129,8 +129,8 @@ class Strip:
         )
 
 
-Step = Callable[[Strip], Strip]
-"""Something done to a strip; frames before ``Strip.first`` stay as they are."""
+Step = Callable[[TrackWindow], TrackWindow]
+"""Something done to a strip; frames before ``TrackWindow.first`` stay as they are."""
 
 
 def around(known: Mask) -> tuple[Indices, Indices]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from tposecli.sources.camera import CameraSource
-from tposecli.sources.demuxer import Beside
+from tposecli.sources.demuxer import SideStreams
 from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, expand, find_images
 from tposecli.sources.image_sequence import SequenceSource, is_sequence
 from tposecli.sources.images import ImageSource
-from tposecli.sources.limits import MOST_PIXELS
-from tposecli.sources.locations import Medium, camera_number, is_address, is_stdin, local_path, readable
+from tposecli.sources.limits import MAX_PIXELS
+from tposecli.sources.locations import InputLocation, camera_number, is_address, is_stdin, local_path, readable
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.sources.video import VideoSource
 from tposecli.sources.webp import SUFFIX, AnimationSource
@@ -21,13 +21,13 @@ from tposecli.types import Frame, SourceInfo
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "MOST_PIXELS",
+    "MAX_PIXELS",
     "WHOLE",
     "ImageList",
     "ImageSource",
-    "Medium",
-    "Moving",
+    "InputLocation",
     "Source",
+    "VideoInput",
     "VideoSource",
     "Window",
     "expand",
@@ -55,7 +55,7 @@ class Source(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
-class Moving(Source, Protocol):
+class VideoInput(Source, Protocol):
     """A source whose frames follow one another in time.
 
     Attributes:
@@ -74,19 +74,19 @@ class Moving(Source, Protocol):
     def files(self) -> tuple[Path, ...]:
         """The files that are read, for fingerprints; none for what cannot be read twice."""
 
-    def beside(self) -> Beside | None:
+    def beside(self) -> SideStreams | None:
         """Sound and subtitles, for outputs that carry them over; ask before iterating."""
 
 
 def open_video(
-    path: Medium,
+    path: InputLocation,
     start_s: float = 0.0,
     end_s: float | None = None,
     stride: int = 1,
     *,
     stream: int | None = None,
     rate: Fraction | None = None,
-) -> Moving:
+) -> VideoInput:
     """Open a video for reading, as ``with open_video("in.mp4") as video: for frame in video: ...``.
 
     Args:
@@ -106,12 +106,12 @@ def open_video(
 
 
 def open_moving(
-    medium: Medium,
+    medium: InputLocation,
     window: Window = WHOLE,
     stream: int | None = None,
     rate: Fraction | None = None,
-    max_pixels: int = MOST_PIXELS,
-) -> Moving:
+    max_pixels: int = MAX_PIXELS,
+) -> VideoInput:
     """Open whatever ``medium`` names, as :func:`open_video` does; frames of more than ``max_pixels`` are refused."""
     with readable(medium):
         number = camera_number(medium)

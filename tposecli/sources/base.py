@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 import cv2
 import numpy as np
 
-from tposecli.sources.demuxer import Beside
+from tposecli.sources.demuxer import SideStreams
 from tposecli.sources.time_window import Window
 from tposecli.types import Frame, Image, SourceInfo
 
@@ -24,7 +24,7 @@ Picture: TypeAlias = tuple[int, str, Callable[[], Image | None]]
 _EPSILON_S = 1e-6
 
 
-class Clip(ABC):
+class BaseSequence(ABC):
     """What such sources have in common: a window, one size for all frames, counted losses.
 
     Attributes:
@@ -56,7 +56,7 @@ class Clip(ABC):
         frames, fps = self.info.frames, self.info.fps
         return None if not frames or not fps else self.window.expected(frames, fps, float(frames / fps))
 
-    def beside(self) -> Beside | None:
+    def beside(self) -> SideStreams | None:
         """There is no sound."""
         return None
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import cv2
 import numpy as np
 
-from tposecli.sources.base import Clip, Picture
+from tposecli.sources.base import BaseSequence, Picture
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.types import Image, SourceInfo
 from tposecli.utils.errors import InputError
@@ -37,7 +37,7 @@ class Capture(Protocol):
         ...
 
 
-class CameraSource(Clip):
+class CameraSource(BaseSequence):
     """A camera as frames with the times at which they arrived, from 0; endless, and given once."""
 
     live = True

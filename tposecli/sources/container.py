@@ -21,7 +21,7 @@ import numpy as np
 from av.buffer import Buffer
 
 from tposecli.sources.limits import check_pixels
-from tposecli.sources.locations import Medium, access_to, is_address, is_stdin, reason_of, shown
+from tposecli.sources.locations import InputLocation, access_to, is_address, is_stdin, reason_of, shown
 from tposecli.types import Image
 from tposecli.utils.errors import InputError, UsageError
 
@@ -51,7 +51,7 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 
 
 @dataclass(frozen=True, slots=True)
-class Upright:
+class DisplayTransform:
     """How the pixels must be turned to stand upright.
 
     Attributes:
@@ -63,7 +63,7 @@ class Upright:
     mirror: bool = False
 
     @classmethod
-    def of(cls, frame: av.video.frame.VideoFrame) -> Upright:
+    def of(cls, frame: av.video.frame.VideoFrame) -> DisplayTransform:
         """Read the display matrix of a decoded frame; turns between the four are rounded to the nearest.
 
         The matrix is 3x3, row by row, ``x' = a x + c y``, ``y' = b x + d y`` with (a, b) first and (c, d) second, as in
@@ -89,7 +89,7 @@ class Upright:
         return np.ascontiguousarray(turned)
 
 
-def open_media(medium: Medium) -> av.container.InputContainer:
+def open_media(medium: InputLocation) -> av.container.InputContainer:
     """Open a file, an address or standard input for reading.
 
     Raises:
@@ -125,7 +125,7 @@ def _self_contained() -> str:
     return ",".join(sorted(av.formats_available - FOLLOWING))
 
 
-def _reason(medium: Medium, error: Exception) -> str:
+def _reason(medium: InputLocation, error: Exception) -> str:
     """FFmpeg's reason, and what can be done about it."""
     reason = reason_of(error)
     if is_address(medium):

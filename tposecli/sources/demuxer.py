@@ -24,8 +24,8 @@ from tposecli.sources.container import (
     pick_video,
     set_discard,
 )
-from tposecli.sources.limits import MOST_PIXELS
-from tposecli.sources.locations import Medium, is_once, is_stdin, shown
+from tposecli.sources.limits import MAX_PIXELS
+from tposecli.sources.locations import InputLocation, is_once, is_stdin, shown
 from tposecli.utils.errors import InputError
 
 AnyPacket: TypeAlias = "Packet[av.stream.Stream]"
@@ -34,12 +34,12 @@ VideoPacket: TypeAlias = "Packet[av.video.stream.VideoStream]"
 BESIDE = ("audio", "subtitle")
 """Types of the streams that may be carried over unseen."""
 
-MOST_AHEAD = 4096
+MAX_PACKETS_AHEAD = 4096
 """Packets without one good frame after which a source that can be read only once is given up."""
 
 
 @runtime_checkable
-class Beside(Protocol):
+class SideStreams(Protocol):
     """The streams of a source beside its picture, which a video output carries over.
 
     Attributes:
@@ -63,10 +63,10 @@ class Beside(Protocol):
         ...
 
 
-class FileBeside:
+class FileSideStreams:
     """Sound and subtitles of a source that can be opened a second time: read for themselves."""
 
-    def __init__(self, medium: Medium) -> None:
+    def __init__(self, medium: InputLocation) -> None:
         self.name = shown(medium)
         self.container = open_media(medium)
         set_discard(self.container, BESIDE)
@@ -95,7 +95,7 @@ class FileBeside:
         self.container.close()
 
 
-class LiveBeside:
+class LiveSideStreams:
     """Sound and subtitles of a source that is read but once: what its one reader comes across."""
 
     def __init__(self, name: str, container: av.container.InputContainer) -> None:
@@ -121,7 +121,7 @@ class LiveBeside:
         """The container belongs to its reader."""
 
 
-class Session:
+class Demuxer:
     """An open container and its picture's stream.
 
     Attributes:
@@ -133,7 +133,7 @@ class Session:
     """
 
     def __init__(
-        self, medium: Medium, wanted: int | None = None, threads: str = "AUTO", max_pixels: int = MOST_PIXELS
+        self, medium: InputLocation, wanted: int | None = None, threads: str = "AUTO", max_pixels: int = MAX_PIXELS
     ) -> None:
         """Open ``medium``.
 
@@ -149,7 +149,7 @@ class Session:
         self._name, self._medium = shown(medium), medium
         self._once = is_once(medium)
         self._ahead: list[AnyPacket] = []
-        self.listeners: list[LiveBeside] = []
+        self.listeners: list[LiveSideStreams] = []
         self.lead = 0
         self.container = open_media(medium)
         try:
@@ -171,9 +171,9 @@ class Session:
         """Close the container."""
         self.container.close()
 
-    def listen(self) -> LiveBeside:
+    def listen(self) -> LiveSideStreams:
         """From here on, keep what stands beside the picture for somebody who takes it."""
-        listener = LiveBeside(self._name, self.container)
+        listener = LiveSideStreams(self._name, self.container)
         self.listeners.append(listener)
         return listener
 
@@ -187,7 +187,7 @@ class Session:
             for packet in chain(self._demux(), [None]):
                 if self._once and packet is not None:
                     self._ahead.append(packet)
-                    if len(self._ahead) > MOST_AHEAD:
+                    if len(self._ahead) > MAX_PACKETS_AHEAD:
                         break
                 frame = self._good_frame(packet)
                 if frame is not None:

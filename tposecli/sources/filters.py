@@ -23,7 +23,7 @@ Timed: TypeAlias = "tuple[av.video.frame.VideoFrame, int]"
 GRID: Final = 33
 """Steps of the colour table along each axis."""
 
-LEAST_SIDE: Final = 8
+MIN_SIDE: Final = 8
 """Frames with a shorter side have no fields that the filter takes; only damaged files have such."""
 
 _TICK: Final = Fraction(1, 1000)
@@ -46,7 +46,7 @@ class Deinterlacer:
 
     def push(self, frame: av.video.frame.VideoFrame, pts: int) -> Iterator[Timed]:
         """Take one frame, give those that are ready: one frame's delay."""
-        if min(frame.width, frame.height) < LEAST_SIDE or (self._graph is None and not frame.interlaced_frame):
+        if min(frame.width, frame.height) < MIN_SIDE or (self._graph is None and not frame.interlaced_frame):
             yield frame, pts
             return
         shape = (frame.width, frame.height, frame.format.name)

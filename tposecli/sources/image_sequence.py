@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tposecli.sources.base import Clip, Picture
+from tposecli.sources.base import BaseSequence, Picture
 from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, find_images
 from tposecli.sources.images import decode_image
-from tposecli.sources.limits import MOST_PIXELS
+from tposecli.sources.limits import MAX_PIXELS
 from tposecli.sources.time_window import WHOLE, Window
-from tposecli.sources.zip_images import Reader, is_archive
+from tposecli.sources.zip_images import ZipReader, is_archive
 from tposecli.types import Image, SourceInfo
 from tposecli.utils.errors import InputError
 
@@ -64,11 +64,11 @@ def matching(pattern: Path) -> list[Path]:
     return [path for _, path in sorted(named, key=lambda pair: int(pair[0][1]))]
 
 
-class SequenceSource(Clip):
+class SequenceSource(BaseSequence):
     """Stills in the order of their numbers, at a constant rate; gaps in the numbers do not count."""
 
     def __init__(
-        self, path: Path, window: Window = WHOLE, rate: Fraction | None = None, max_pixels: int = MOST_PIXELS
+        self, path: Path, window: Window = WHOLE, rate: Fraction | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
         """Find the stills.
 
@@ -85,7 +85,7 @@ class SequenceSource(Clip):
         self._stills, self._max_pixels = _found(path), max_pixels
         self.files = self._stills.files
         rate = rate or RATE
-        with Reader() as reader:
+        with ZipReader() as reader:
             tried = (_decoded(reader, still, max_pixels) for still in self._stills.paths)
             images = (image for image in tried if image is not None)
             first = next(images, None)
@@ -96,7 +96,7 @@ class SequenceSource(Clip):
 
     def _pictures(self) -> Generator[Picture, None, None]:
         """Every still."""
-        with Reader() as reader:
+        with ZipReader() as reader:
             for pts, (path, name) in enumerate(self._ordered()):
                 yield pts, name, partial(_decoded, reader, path, self._max_pixels)
 
@@ -114,7 +114,7 @@ def _found(path: Path) -> ImageList:
     return ImageList(tuple(paths), tuple(still.name for still in paths))
 
 
-def _decoded(reader: Reader, path: Path, max_pixels: int) -> Image | None:
+def _decoded(reader: ZipReader, path: Path, max_pixels: int) -> Image | None:
     """The still's pixels; None, and a line in the log, where it is damaged or too large."""
     try:
         return decode_image(reader.read(path), str(path), max_pixels=max_pixels)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.sources.find_images import ImageList
-from tposecli.sources.limits import MOST_PIXELS, check_pixels, claimed_wh
-from tposecli.sources.zip_images import Reader
+from tposecli.sources.limits import MAX_PIXELS, check_pixels, claimed_wh
+from tposecli.sources.zip_images import ZipReader
 from tposecli.types import Frame, Image, SourceInfo
 from tposecli.utils.errors import InputError
 
@@ -33,7 +33,7 @@ class ImageSource:
         self,
         images: ImageList | Sequence[Path | str],
         honour_exif: bool = True,
-        max_pixels: int = MOST_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Take the stills to read.
 
@@ -59,7 +59,7 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[Frame]:
         self.failed = []
-        with Reader() as reader:
+        with ZipReader() as reader:
             for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
                 try:
                     image = decode_image(reader.read(path), str(path), self._honour_exif, self._max_pixels)
@@ -75,7 +75,7 @@ class ImageSource:
         """Nothing stays open between two stills."""
 
 
-def read_image(path: Path, honour_exif: bool = True, max_pixels: int = MOST_PIXELS) -> Image:
+def read_image(path: Path, honour_exif: bool = True, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode one still as (H, W, 3) uint8 RGB.
 
     Grey becomes three equal channels, transparency is left out, 16 bits are reduced to the upper 8.
@@ -83,11 +83,11 @@ def read_image(path: Path, honour_exif: bool = True, max_pixels: int = MOST_PIXE
     Raises:
         InputError: The file is missing, empty, damaged, too large, or no image.
     """
-    with Reader() as reader:
+    with ZipReader() as reader:
         return decode_image(reader.read(path), str(path), honour_exif, max_pixels)
 
 
-def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True, max_pixels: int = MOST_PIXELS) -> Image:
+def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode the bytes of one still, as :func:`read_image` does; ``title`` names it in messages.
 
     Raises:

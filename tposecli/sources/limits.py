@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from tposecli.utils.errors import InputError
 
-MOST_PIXELS: Final = 16384 * 16384
+MAX_PIXELS: Final = 16384 * 16384
 """Larger pictures and frames are refused: a file of a few kilobytes can claim any size, and its pixels need memory."""
 
 RARE: Final = ("BMP", "DIB", "PPM", "JPEG2000", "AVIF")

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from tposecli.utils.errors import InputError, UsageError
 
-Medium: TypeAlias = "Path | str"
+InputLocation: TypeAlias = "Path | str"
 """A file; or, only as text, an address with a scheme, the number of a camera, or ``-`` for standard input."""
 
 STDIN: Final = "-"
@@ -42,7 +42,7 @@ LIVE_SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class OpenParams:
     """What FFmpeg is told in order to open an input.
 
     Attributes:
@@ -56,42 +56,42 @@ class Access:
     timeout_s: float | None = None
 
 
-def is_address(medium: Medium) -> bool:
+def is_address(medium: InputLocation) -> bool:
     """Whether ``medium`` names something on a network rather than a file."""
     return isinstance(medium, str) and "://" in medium and _scheme(medium) != "file"
 
 
-def is_stdin(medium: Medium) -> bool:
+def is_stdin(medium: InputLocation) -> bool:
     """Whether ``medium`` is standard input."""
     return isinstance(medium, str) and medium == STDIN
 
 
-def is_once(medium: Medium) -> bool:
+def is_once(medium: InputLocation) -> bool:
     """Whether ``medium`` should be opened but once, because what was read is gone or was costly."""
     return is_stdin(medium) or is_address(medium)
 
 
-def is_live(medium: Medium) -> bool:
+def is_live(medium: InputLocation) -> bool:
     """Whether ``medium`` is known to be endless by its name alone."""
     if camera_number(medium) is not None:
         return True
     return is_address(medium) and _scheme(str(medium)) in LIVE_SCHEMES
 
 
-def camera_number(medium: Medium) -> int | None:
+def camera_number(medium: InputLocation) -> int | None:
     """The camera that ``medium`` means; None where it is something else, such as a file called ``0``."""
     if not isinstance(medium, str) or not medium.isdecimal() or Path(medium).exists():
         return None
     return int(medium)
 
 
-def local_path(medium: Medium) -> Path:
+def local_path(medium: InputLocation) -> Path:
     """The file that a path, or an address of the form ``file:///...``, names."""
     text = str(medium)
     return Path(url2pathname(urlsplit(text).path)) if text.lower().startswith("file://") else Path(medium)
 
 
-def label(medium: Medium) -> str:
+def label(medium: InputLocation) -> str:
     """File name, or the address without user, password and query.
 
     Raises:
@@ -105,7 +105,7 @@ def label(medium: Medium) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def stem(medium: Medium) -> str:
+def stem(medium: InputLocation) -> str:
     """What outputs of ``medium`` are called where they take its name: the last part of it, without the ending."""
     if camera_number(medium) is not None:
         return f"camera{medium}"
@@ -115,12 +115,12 @@ def stem(medium: Medium) -> str:
     return path.stem.replace("%", "") or "video"
 
 
-def shown(medium: Medium) -> str:
+def shown(medium: InputLocation) -> str:
     """``medium`` as messages name it."""
     return label(medium) if is_stdin(medium) or is_address(medium) else str(medium)
 
 
-def access_to(medium: Medium) -> Access:
+def access_to(medium: InputLocation) -> OpenParams:
     """How to open ``medium``.
 
     Raises:
@@ -128,12 +128,12 @@ def access_to(medium: Medium) -> Access:
         UsageError: Its scheme is not one of ``SCHEMES``, or it cannot be taken apart.
     """
     if is_stdin(medium):
-        return Access("fd:", {"fd": "0", "protocol_whitelist": "fd,crypto,data"})
+        return OpenParams("fd:", {"fd": "0", "protocol_whitelist": "fd,crypto,data"})
     if not is_address(medium):
         path = local_path(medium)
         with readable(medium):
             _check_file(path)
-        return Access(f"file:{path}", {"protocol_whitelist": "file,crypto,data"})
+        return OpenParams(f"file:{path}", {"protocol_whitelist": "file,crypto,data"})
     scheme = _scheme(str(medium))
     _parts(str(medium))
     if scheme not in SCHEMES:
@@ -141,7 +141,7 @@ def access_to(medium: Medium) -> Access:
     options = {"protocol_whitelist": SCHEMES[scheme], **_tls()}
     if scheme in ("rtsp", "rtsps"):
         options["rtsp_flags"] = "prefer_tcp"
-    return Access(str(medium), options, NETWORK_TIMEOUT_S)
+    return OpenParams(str(medium), options, NETWORK_TIMEOUT_S)
 
 
 def _scheme(address: str) -> str:
@@ -165,7 +165,7 @@ def _parts(address: str) -> SplitResult:
 
 
 @contextmanager
-def readable(medium: Medium) -> Iterator[None]:
+def readable(medium: InputLocation) -> Iterator[None]:
     """Turn what the system says against a file into words.
 
     Raises:

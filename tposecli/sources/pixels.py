@@ -9,11 +9,11 @@ import av.video.frame
 import av.video.reformatter
 import numpy as np
 
-from tposecli.sources.container import Upright
+from tposecli.sources.container import DisplayTransform
 from tposecli.sources.filters import ToneMap
 from tposecli.types import Image
 
-MOST_STRETCHED: Final = 8
+MAX_STRETCH: Final = 8
 """A greater ratio of a pixel's sides is taken for a mistake of the file."""
 
 
@@ -25,7 +25,7 @@ def square_wh(frame: av.video.frame.VideoFrame, aspect: Fraction | None) -> tupl
         aspect: Width of a pixel by its height; None or 0 where nobody says.
     """
     width, height = frame.width, frame.height
-    if not aspect or not Fraction(1, MOST_STRETCHED) <= aspect <= MOST_STRETCHED:
+    if not aspect or not Fraction(1, MAX_STRETCH) <= aspect <= MAX_STRETCH:
         return width, height
     return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
 
@@ -49,7 +49,7 @@ class Pixels:
         """
         self._coded_wh = first.width, first.height
         self._square_wh = square
-        self.upright = Upright.of(first)
+        self.upright = DisplayTransform.of(first)
         self.size_wh = self.upright.size_wh(*square)
         self.stretched = square != self._coded_wh
         self.mapped = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tposecli.sources.demuxer import Session
+from tposecli.sources.demuxer import Demuxer
 from tposecli.sources.time_window import WHOLE
 from tposecli.sources.video import VideoSource
 
@@ -18,10 +18,10 @@ def timestamps(source: VideoSource) -> list[int]:
     """
     if source.window != WHOLE or source.live:
         return [frame.pts or 0 for frame in source]
-    with Session(source.path) as session:
+    with Demuxer(source.path) as session:
         session.first_frame()
         lead = session.lead
-    with Session(source.path) as session:
+    with Demuxer(source.path) as session:
         packets = [packet.pts for packet in session.packets() if not packet.is_discard]
     found = [pts - lead for pts in packets if pts is not None]
     return sorted(found) if len(found) == len(packets) else [frame.pts or 0 for frame in source]

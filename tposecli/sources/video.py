@@ -16,10 +16,10 @@ import av.video.frame
 import av.video.stream
 
 from tposecli.sources.container import UNDECODABLE, as_fraction, claimed_end_s, duration_s, origin_s
-from tposecli.sources.demuxer import Beside, FileBeside, Session, VideoPacket
+from tposecli.sources.demuxer import Demuxer, FileSideStreams, SideStreams, VideoPacket
 from tposecli.sources.filters import Deinterlacer, Timed
-from tposecli.sources.limits import MOST_PIXELS, check_pixels
-from tposecli.sources.locations import Medium, is_live, is_once, is_stdin, label, local_path
+from tposecli.sources.limits import MAX_PIXELS, check_pixels
+from tposecli.sources.locations import InputLocation, is_live, is_once, is_stdin, label, local_path
 from tposecli.sources.pixels import Pixels, square_wh
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.types import Frame, SourceInfo
@@ -27,7 +27,7 @@ from tposecli.utils.errors import InputError
 
 log = logging.getLogger("tposecli")
 
-NAMED_LOSSES = 100
+MAX_NAMED_LOSSES = 100
 """How many times of lost frames are kept for the summary; all are counted."""
 
 _FALLBACK_RATE = Fraction(25)
@@ -70,13 +70,13 @@ class VideoSource:
         expected: Estimate of how many frames the window gives; None where the file does not say.
         live: It goes on for ever: to be ended by whoever reads it.
         corrupt: Frames (or packets) lost inside the window in the latest iteration.
-        corrupt_at: Times of the first ``NAMED_LOSSES`` of them, in seconds; where frames are stored out of order, they
+        corrupt_at: Times of the first ``MAX_NAMED_LOSSES`` of them, in seconds; if frames are stored out of order, they
             may be a few frames off.
         resized: Frames that had another size than the first and were scaled to it.
     """
 
     def __init__(
-        self, path: Medium, window: Window = WHOLE, stream: int | None = None, max_pixels: int = MOST_PIXELS
+        self, path: InputLocation, window: Window = WHOLE, stream: int | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
         """Look at the beginning of the video.
 
@@ -95,18 +95,18 @@ class VideoSource:
         self.corrupt, self.resized = 0, 0
         self.corrupt_at: list[float] = []
         self._name, self._wanted, self._max_pixels = label(path), stream, max_pixels
-        session = Session(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
+        session = Demuxer(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
         try:
             self._look(session)
         except BaseException:
             session.close()
             raise
-        self._kept: Session | None = session if is_once(path) else None
+        self._kept: Demuxer | None = session if is_once(path) else None
         self._used = self._reading = False
         if self._kept is None:
             session.close()
 
-    def _look(self, session: Session) -> None:
+    def _look(self, session: Demuxer) -> None:
         """What the beginning tells."""
         container, stream = session.container, session.stream
         first = session.first_frame()
@@ -136,13 +136,13 @@ class VideoSource:
         """The files that are read, for fingerprints."""
         return () if is_once(self.path) else (local_path(self.path),)
 
-    def beside(self) -> Beside:
+    def beside(self) -> SideStreams:
         """Sound and subtitles, for an output that carries them over; ask before iterating.
 
         Raises:
             InputError: The file cannot be opened again.
         """
-        return FileBeside(self.path) if self._kept is None else self._kept.listen()
+        return FileSideStreams(self.path) if self._kept is None else self._kept.listen()
 
     def __enter__(self) -> Self:
         return self
@@ -206,7 +206,7 @@ class VideoSource:
             yield from self._read(_Pass("SLICE", after=first.last))
 
     @contextmanager
-    def _session(self, threads: str) -> Iterator[Session]:
+    def _session(self, threads: str) -> Iterator[Demuxer]:
         """The session that looked at the beginning, the first time, if it was kept; else a new one."""
         if self._kept is not None and not self._used:
             self._used = self._reading = True
@@ -217,7 +217,7 @@ class VideoSource:
             return
         if is_stdin(self.path):
             raise InputError("standard input can be read only once; write it to a file first")
-        with Session(self.path, self._wanted, threads, self._max_pixels) as session:
+        with Demuxer(self.path, self._wanted, threads, self._max_pixels) as session:
             yield session
 
     def _read(self, run: _Pass) -> Generator[Timed, None, None]:
@@ -234,7 +234,7 @@ class VideoSource:
                         run.last = pts
                         yield frame, pts
 
-    def _packets(self, session: Session, run: _Pass) -> Iterator[VideoPacket | None]:
+    def _packets(self, session: Demuxer, run: _Pass) -> Iterator[VideoPacket | None]:
         """The packets of the stream, then None to empty the decoder; a demuxer that fails has come to its end."""
         end_s, reason = 0.0, "cut off"
         claimed_s = claimed_end_s(session.container, session.stream)
@@ -281,5 +281,5 @@ class VideoSource:
         if time_s < self.start_s - _EPSILON_S or (self.end_s is not None and time_s >= self.end_s):
             return
         self.corrupt += 1
-        if len(self.corrupt_at) < NAMED_LOSSES:
+        if len(self.corrupt_at) < MAX_NAMED_LOSSES:
             self.corrupt_at.append(time_s)

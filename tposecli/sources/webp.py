@@ -10,9 +10,9 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from tposecli.sources.base import Clip, Picture
+from tposecli.sources.base import BaseSequence, Picture
 from tposecli.sources.images import check_still
-from tposecli.sources.limits import MOST_PIXELS
+from tposecli.sources.limits import MAX_PIXELS
 from tposecli.sources.locations import access_to
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.types import Image, SourceInfo
@@ -20,18 +20,18 @@ from tposecli.utils.errors import InputError
 
 SUFFIX: Final = ".webp"
 BLOCK_PIXELS: Final = 1 << 26
-"""Pixels decoded at a time: what is held in memory; at least one picture, at most ``LARGEST_BLOCK``."""
-LARGEST_BLOCK: Final = 1024
-SHORTEST_MS: Final = 100
+"""Pixels decoded at a time: what is held in memory; at least one picture, at most ``MAX_BLOCK``."""
+MAX_BLOCK: Final = 1024
+MIN_DURATION_MS: Final = 100
 """What browsers take for a duration of 10 ms or less."""
 
 _TIME_BASE = Fraction(1, 1000)
 
 
-class AnimationSource(Clip):
+class AnimationSource(BaseSequence):
     """The pictures of an animated WebP with their times; transparency is left out. A plain one is one frame."""
 
-    def __init__(self, path: Path, window: Window = WHOLE, max_pixels: int = MOST_PIXELS) -> None:
+    def __init__(self, path: Path, window: Window = WHOLE, max_pixels: int = MAX_PIXELS) -> None:
         """Look at all durations and the first picture.
 
         Raises:
@@ -42,7 +42,7 @@ class AnimationSource(Clip):
         self._path, self.files = path, (path,)
         self._data = np.fromfile(path, np.uint8)
         width, height = check_still(self._data, str(path), max_pixels)
-        self._count = min(LARGEST_BLOCK, max(1, BLOCK_PIXELS // (width * height or 1)))
+        self._count = min(MAX_BLOCK, max(1, BLOCK_PIXELS // (width * height or 1)))
         first, durations = self._block(0)
         total = durations if len(first) < self._count else self._durations(durations)
         length_ms = max(1, sum(total))
@@ -79,7 +79,7 @@ class AnimationSource(Clip):
             if start:
                 return [], []
             raise InputError(f"{self._path}: cannot be decoded as WebP; it may be damaged or of another kind")
-        return animation.frames, [ms if ms > 10 else SHORTEST_MS for ms in np.ravel(animation.durations).tolist()]
+        return animation.frames, [ms if ms > 10 else MIN_DURATION_MS for ms in np.ravel(animation.durations).tolist()]
 
 
 def _rgb(image: Any) -> Image:

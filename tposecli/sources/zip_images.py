@@ -16,7 +16,7 @@ from tposecli.utils.errors import InputError
 from tposecli.utils.files import inner_name
 
 SUFFIX: Final = ".zip"
-MOST_BYTES: Final = 1 << 30
+MAX_BYTES: Final = 1 << 30
 """A larger picture in an archive is taken for an attack."""
 
 DAMAGE: Final = (
@@ -57,7 +57,7 @@ def _is_inner(name: str) -> bool:
         return False
 
 
-class Reader:
+class ZipReader:
     """Reads files, in archives or not; the latest archive stays open."""
 
     def __init__(self) -> None:
@@ -95,6 +95,6 @@ class Reader:
             entry = self._opened.getinfo(path.relative_to(archive).as_posix())
         except KeyError as error:
             raise InputError(f"{path}: no such file in the archive; check the name") from error
-        if entry.file_size > MOST_BYTES:
+        if entry.file_size > MAX_BYTES:
             raise InputError(f"{path}: {entry.file_size} bytes are too many for a picture")
         return self._opened.read(entry)

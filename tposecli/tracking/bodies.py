@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.geometry.similarity import Float64
 from tposecli.types import Poses
 
@@ -38,7 +38,7 @@ class Anatomy:
     loose: Float64
 
     @classmethod
-    def of(cls, layout: Layout) -> Anatomy:
+    def of(cls, layout: KeypointLayout) -> Anatomy:
         """Of bodies with these keypoints."""
         parts = [layout.part(joint) for joint in range(len(layout))]
         return cls(

@@ -17,7 +17,7 @@ GAINS, LEARNT_FROM = np.array([0, 1, 1]), np.array([VARIANCE, VARIANCE, COVARIAN
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Motion:
+class KalmanState:
     """One filter for each of D numbers (x, y and the logarithm of the size) of each of T bodies.
 
     A number moves on evenly, pushed about by white noise in its acceleration (Bar-Shalom, Li, Kirubarajan, Estimation
@@ -30,7 +30,7 @@ class Motion:
     state: Float64
 
     @classmethod
-    def begun(cls, value: Float64, deviation: Float64, rate_deviation: Float64) -> Motion:
+    def begun(cls, value: Float64, deviation: Float64, rate_deviation: Float64) -> KalmanState:
         """At rest, with (T, D) values and deviations."""
         state = np.zeros((*value.shape, 5))
         state[..., VALUE], state[..., VARIANCE], state[..., RATE_VARIANCE] = value, deviation**2, rate_deviation**2
@@ -46,16 +46,16 @@ class Motion:
         """(T, D) of the value."""
         return self.state[..., VARIANCE]
 
-    def after(self, elapsed_s: float, push: Float64) -> Motion:
+    def after(self, elapsed_s: float, push: Float64) -> KalmanState:
         """The filters ``elapsed_s`` later.
 
         Args:
             push: (T, D) spectral density of the acceleration's noise: units squared per second cubed.
         """
         step, noise = _step(elapsed_s)
-        return Motion(self.state @ step + push[..., None] * noise)
+        return KalmanState(self.state @ step + push[..., None] * noise)
 
-    def corrected(self, rows: Index, innovation: Float64, variance: Float64) -> Motion:
+    def corrected(self, rows: Index, innovation: Float64, variance: Float64) -> KalmanState:
         """The filters once some were measured.
 
         Args:
@@ -68,7 +68,7 @@ class Motion:
         after = before.copy()
         after[..., VALUE:VARIANCE] += gain * innovation[..., None]
         after[..., VARIANCE:] -= gain.take(GAINS, axis=2) * before.take(LEARNT_FROM, axis=2)
-        return Motion(changed(self.state, rows, after))
+        return KalmanState(changed(self.state, rows, after))
 
 
 def changed(column: Float64, rows: Index, new: Float64) -> Float64:

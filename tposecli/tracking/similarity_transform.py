@@ -17,7 +17,7 @@ COMMON: Final = 0.06
 SIZE_NOISE: Final = 0.2
 """The same for the logarithm of the size."""
 
-MOST_GROWTH: Final = 0.5
+MAX_GROWTH: Final = 0.5
 """Nobody grows or shrinks by more than this share from one look to the next."""
 
 
@@ -104,7 +104,7 @@ def fit(pairs: Moments, place: Float64, size: Float64) -> tuple[Float64, Float64
         (R, 3) pixels in x and y, and the logarithm of the growth; (R, 3) variances.
     """
     inertia = np.maximum(pairs.inertia, 1e-9)
-    growth = np.minimum(np.maximum(pairs.stretch / inertia, -MOST_GROWTH), MOST_GROWTH)
+    growth = np.minimum(np.maximum(pairs.stretch / inertia, -MAX_GROWTH), MAX_GROWTH)
     change, variance = np.empty((2, len(size), 3))
     change[:, :2] = (pairs.moved - growth * (pairs.centre - place.T)).T
     change[:, 2] = np.log1p(growth)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.geometry.similarity import Float64, Indices, matched
 from tposecli.tracking.affinity import certainty, likeness
 from tposecli.tracking.bodies import Anatomy, Bodies
@@ -38,7 +38,7 @@ class Tracker:
     Weak people who continue no track keep ``UNTRACKED``.
     """
 
-    def __init__(self, options: TrackOptions | None = None, layout: Layout = COCO) -> None:
+    def __init__(self, options: TrackOptions | None = None, layout: KeypointLayout = COCO) -> None:
         self._options = options or TrackOptions()
         self._anatomy = Anatomy.of(layout)
         self._next_id = 1

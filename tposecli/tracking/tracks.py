@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tposecli.geometry.similarity import Float64, Indices
 from tposecli.tracking.bodies import Bodies
-from tposecli.tracking.kalman import Motion, changed
+from tposecli.tracking.kalman import KalmanState, changed
 from tposecli.tracking.similarity_transform import Moments, fit
 from tposecli.types import Index
 
@@ -49,7 +49,7 @@ class Tracks:
     track_id: NDArray[np.int64]
     born_s: Float64
     seen_s: Float64
-    motion: Motion
+    motion: KalmanState
     shape: Float64
     trust: Float64
 
@@ -58,7 +58,7 @@ class Tracks:
         """People seen for the first time."""
         centre, size = bodies.centre, bodies.size
         unit = _units(size)
-        motion = Motion.begun(np.column_stack([centre, np.log(size)]), unit * FIRST, unit * FIRST_RATE)
+        motion = KalmanState.begun(np.column_stack([centre, np.log(size)]), unit * FIRST, unit * FIRST_RATE)
         shape = (bodies.points - centre[:, :, None]) / size[:, None, None]
         now = np.full(len(size), time_s)
         return cls(track_id, now, now, motion, shape, bodies.trust)
@@ -67,7 +67,7 @@ class Tracks:
         return len(self.track_id)
 
     def __getitem__(self, index: Any) -> Tracks:
-        motion = Motion(self.motion.state[index])
+        motion = KalmanState(self.motion.state[index])
         return Tracks(
             self.track_id[index], self.born_s[index], self.seen_s[index], motion, self.shape[index], self.trust[index]
         )
@@ -77,7 +77,7 @@ class Tracks:
             np.concatenate([self.track_id, other.track_id]),
             np.concatenate([self.born_s, other.born_s]),
             np.concatenate([self.seen_s, other.seen_s]),
-            Motion(np.concatenate([self.motion.state, other.motion.state])),
+            KalmanState(np.concatenate([self.motion.state, other.motion.state])),
             np.concatenate([self.shape, other.shape]),
             np.concatenate([self.trust, other.trust]),
         )

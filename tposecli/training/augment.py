@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.geometry import crop
-from tposecli.geometry.keypoints import Layout
-from tposecli.training.dataset import Person
+from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.training.dataset import AnnotatedPerson
 from tposecli.training.keypoint_layout import halves
 from tposecli.types import Float32, Image
 
 Rng = np.random.Generator
 Float64 = NDArray[np.float64]
 HALF_PADDING = 1.5
-HALF_LEAST = 8
+MIN_HALF_BODY_JOINTS = 8
 """More joints than so many must be annotated before half a body is cut out."""
 
 
@@ -74,7 +74,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class View:
+class CropView:
     """Which part of the frame a crop shows.
 
     Attributes:
@@ -107,13 +107,13 @@ class Cutter:
         augmentation: How crops vary.
     """
 
-    def __init__(self, layout: Layout, input_hw: tuple[int, int], augmentation: Augmentation) -> None:
+    def __init__(self, layout: KeypointLayout, input_hw: tuple[int, int], augmentation: Augmentation) -> None:
         self._layout = layout
         self._size_wh = input_hw[1], input_hw[0]
         self._heatmap_wh = input_hw[1] // 4, input_hw[0] // 4
         self._how = augmentation
 
-    def __call__(self, rng: Rng, person: Person, picture: Image) -> Sample:
+    def __call__(self, rng: Rng, person: AnnotatedPerson, picture: Image) -> Sample:
         """One crop of a person; it depends on the generator's state alone."""
         view = self._view(rng, person)
         image = crop.cut(picture, view.matrix(self._size_wh)[None], self._size_wh)[0]
@@ -122,11 +122,11 @@ class Cutter:
         sample = Sample(self._weathered(rng, image), xy.astype(np.float32), person.joints[:, 2])
         return mirrored(sample, self._layout) if rng.random() < self._how.flip else sample
 
-    def _view(self, rng: Rng, person: Person) -> View:
+    def _view(self, rng: Rng, person: AnnotatedPerson) -> CropView:
         how, aspect = self._how, self._size_wh[0] / self._size_wh[1]
         chance, normal = rng.random(3), rng.standard_normal(4)
         half = None
-        if chance[0] < how.half_body and np.count_nonzero(person.joints[:, 2]) > HALF_LEAST:
+        if chance[0] < how.half_body and np.count_nonzero(person.joints[:, 2]) > MIN_HALF_BODY_JOINTS:
             half = _half_body(person.joints, self._layout, aspect, bool(chance[1] < 0.5))
         if half is None:
             centers, scales = crop.crop_regions(person.box[None], aspect)
@@ -135,7 +135,7 @@ class Cutter:
         scale = scale * np.float32(np.clip(1 + normal[0] * how.scale, 1 - how.scale, 1 + how.scale))
         center = (center + normal[1:3] * how.shift * scale * crop.UNIT).astype(np.float32)
         angle = float(np.clip(normal[3], -2, 2)) * how.rotation if chance[2] < how.rotate else 0.0
-        return View(center, scale, angle)
+        return CropView(center, scale, angle)
 
     def _weathered(self, rng: Rng, image: Image) -> Image:
         """Other colours, less sharpness, things in front."""
@@ -149,7 +149,7 @@ class Cutter:
         return image
 
 
-def _half_body(joints: Float32, layout: Layout, aspect: float, upper: bool) -> tuple[Float32, Float32] | None:
+def _half_body(joints: Float32, layout: KeypointLayout, aspect: float, upper: bool) -> tuple[Float32, Float32] | None:
     """Centre and scale of the upper or lower half, the other one where it has too few joints; None if both have."""
     high, low = ([k for k in half if joints[k, 2] > 0] for half in halves(layout))
     chosen = high if (upper and len(high) > 2) or len(low) <= 2 else low
@@ -161,7 +161,7 @@ def _half_body(joints: Float32, layout: Layout, aspect: float, upper: bool) -> t
     return xy.mean(axis=0).astype(np.float32), (size / crop.UNIT * HALF_PADDING).astype(np.float32)
 
 
-def mirrored(sample: Sample, layout: Layout) -> Sample:
+def mirrored(sample: Sample, layout: KeypointLayout) -> Sample:
     """The mirror image, left and right joints swapped."""
     order = list(layout.mirror)
     xy = sample.xy[order]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.training.augment import Augmentation, Cutter, Sample, beside
-from tposecli.training.data_sources import Source
+from tposecli.training.data_sources import DataSource
 from tposecli.training.dataset import read_picture
 from tposecli.training.rendered import render_one, size_for
 from tposecli.utils.threads import prefetch
@@ -57,8 +57,8 @@ class Drawing:
         seed: Of everything random.
     """
 
-    sources: tuple[Source, ...]
-    layout: Layout
+    sources: tuple[DataSource, ...]
+    layout: KeypointLayout
     input_hw: tuple[int, int]
     augmentation: Augmentation
     batch: int = 32

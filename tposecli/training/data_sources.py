@@ -9,8 +9,8 @@ from pathlib import Path
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, annotation_path, images_path, load_set, read_json
 from tposecli.evaluation.coco.problems import Problems
-from tposecli.geometry.keypoints import COCO, Layout
-from tposecli.training.dataset import Person, Photos, read_people, with_pictures
+from tposecli.geometry.keypoints import COCO, KeypointLayout
+from tposecli.training.dataset import AnnotatedPerson, Photos, read_people, with_pictures
 from tposecli.training.keypoint_layout import layout_of
 from tposecli.training.rendered import render_people
 from tposecli.utils.errors import InputError, UsageError
@@ -22,7 +22,7 @@ COCO_PREFIX = "coco"
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """One ``--data`` of the command.
 
     Attributes:
@@ -31,18 +31,18 @@ class Source:
     """
 
     name: str
-    people: tuple[Person, ...]
+    people: tuple[AnnotatedPerson, ...]
     weight: float = 1.0
 
 
 @dataclass(frozen=True)
-class Check:
+class ValidationSet:
     """One ``--check`` of the command: a set to measure on, never to learn from."""
 
     name: str
     truth: KeypointSet
     images: Path
-    layout: Layout
+    layout: KeypointLayout
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Reading:
     strict: bool = False
 
 
-def read_sources(specs: Sequence[str], how: Reading, say: Say) -> tuple[Layout, tuple[Source, ...]]:
+def read_sources(specs: Sequence[str], how: Reading, say: Say) -> tuple[KeypointLayout, tuple[DataSource, ...]]:
     """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``, ``coco:SET[:WEIGHT[:HALF]]`` or ``rendered[:WEIGHT[:COUNT]]``.
 
     What is wrong with the data is said, counted and named, here and never later.
@@ -82,12 +82,12 @@ def read_sources(specs: Sequence[str], how: Reading, say: Say) -> tuple[Layout, 
     return layouts[0], tuple(source for _, source in found)
 
 
-def _source(spec: str, how: Reading, say: Say) -> tuple[Layout, Source]:
+def _source(spec: str, how: Reading, say: Say) -> tuple[KeypointLayout, DataSource]:
     if spec.split(":")[0] == RENDERED:
         _, weight, count = [*spec.split(":"), "", ""][:3]
         if not count:
             say(f"{spec}: people are rendered endlessly")
-            return COCO, Source(spec, (), _number(spec, weight or "1"))
+            return COCO, DataSource(spec, (), _number(spec, weight or "1"))
         annotations = render_people(how.rendered, int(_number(spec, count)), how.rendered_wh, say)
         photos, weight_text = Photos(annotations, how.rendered), weight
     else:
@@ -101,10 +101,10 @@ def _source(spec: str, how: Reading, say: Say) -> tuple[Layout, Source]:
         say(f"  {line}")
     if not good:
         raise InputError(f"{photos.annotations}: holds nobody to learn from; see what was said of it above")
-    return layout, Source(spec, good, _number(spec, weight_text or "1"))
+    return layout, DataSource(spec, good, _number(spec, weight_text or "1"))
 
 
-def read_checks(specs: Sequence[str], layout: Layout, how: Reading, say: Say) -> tuple[Check, ...]:
+def read_checks(specs: Sequence[str], layout: KeypointLayout, how: Reading, say: Say) -> tuple[ValidationSet, ...]:
     """Read ``ANN.json:IMAGES[:HALF]`` or ``coco:SET[:HALF]``.
 
     Raises:
@@ -114,7 +114,7 @@ def read_checks(specs: Sequence[str], layout: Layout, how: Reading, say: Say) ->
     return tuple(_check(spec, layout, how, say) for spec in specs)
 
 
-def _check(spec: str, layout: Layout, how: Reading, say: Say) -> Check:
+def _check(spec: str, layout: KeypointLayout, how: Reading, say: Say) -> ValidationSet:
     annotations, images, (half,) = _parts(spec, how.coco, 1)
     problems = Problems(how.strict)
     data = read_json(annotations)
@@ -132,7 +132,7 @@ def _check(spec: str, layout: Layout, how: Reading, say: Say) -> Check:
     say(f"check {spec}: {len(good)} pictures, {len(shown)} people")
     for line in problems.lines():
         say(f"  {line}")
-    return Check(f"{annotations.parent.name}/{annotations.stem}{half and ' ' + half}", truth, images, own)
+    return ValidationSet(f"{annotations.parent.name}/{annotations.stem}{half and ' ' + half}", truth, images, own)
 
 
 def _parts(spec: str, coco: Path, more: int) -> tuple[Path, Path, list[str]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.keypoint_set import numbers, read_json
 from tposecli.evaluation.coco.problems import Problems
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.training.keypoint_layout import layout_of
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
@@ -34,7 +34,7 @@ CHECKED = "pictures.json"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Person:
+class AnnotatedPerson:
     """One annotated person.
 
     Attributes:
@@ -63,7 +63,7 @@ class Photos:
     weak_nose: float = 0.0
 
 
-def read_people(photos: Photos, problems: Problems) -> tuple[Layout, tuple[Person, ...]]:
+def read_people(photos: Photos, problems: Problems) -> tuple[KeypointLayout, tuple[AnnotatedPerson, ...]]:
     """The keypoints of a COCO keypoint file, and the people with at least one annotated joint.
 
     Crowds, and people without area or joints, are passed over as in the authors' training; what is broken is noted.
@@ -79,7 +79,7 @@ def read_people(photos: Photos, problems: Problems) -> tuple[Layout, tuple[Perso
         )
     layout = layout_of(data.get("categories"), photos.annotations.name)
     images = _images(photos, data["images"], problems)
-    people: list[Person] = []
+    people: list[AnnotatedPerson] = []
     for number, annotation in enumerate(data["annotations"], start=1):
         try:
             image = images.get(annotation["image_id"])
@@ -108,7 +108,9 @@ def _images(photos: Photos, entries: Sequence[Any], problems: Problems) -> dict[
     return {key: images[key] for key in sorted(images)[part]}
 
 
-def _person(entry: Json, image: _Image, taught: tuple[Layout, float], problems: Problems) -> list[Person]:
+def _person(
+    entry: Json, image: _Image, taught: tuple[KeypointLayout, float], problems: Problems
+) -> list[AnnotatedPerson]:
     """The person as a list of one; empty if there is nothing to learn.
 
     Raises:
@@ -134,7 +136,7 @@ def _person(entry: Json, image: _Image, taught: tuple[Layout, float], problems: 
     if right < left or bottom < top or min(wide, high) <= 0:
         problems.add(BOX, where)
         return []
-    return [Person(path, np.array([left, top, right + 1, bottom + 1]), joints)]
+    return [AnnotatedPerson(path, np.array([left, top, right + 1, bottom + 1]), joints)]
 
 
 def _guess_nose(joints: Float32, entry: Json, weight: float) -> None:
@@ -158,8 +160,8 @@ def read_picture(path: Path) -> Image:
 
 
 def with_pictures(
-    people: Iterable[Person], problems: Problems, record: Path, say: Callable[[str], None]
-) -> tuple[Person, ...]:
+    people: Iterable[AnnotatedPerson], problems: Problems, record: Path, say: Callable[[str], None]
+) -> tuple[AnnotatedPerson, ...]:
     """Those whose pictures can be decoded; each picture is tried once, and remembered in ``record``.
 
     Args:

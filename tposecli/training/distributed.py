@@ -93,7 +93,7 @@ _VARIABLES = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))
 
 
 @dataclass
-class Stop:
+class StopRequest:
     """Ctrl-C and SIGTERM as a wish that is granted between two steps; given twice they act at once.
 
     Attributes:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tposecli.hub.checkpoints.load import EMBEDDING, read_state
 from tposecli.hub.checkpoints.resolve import fetch
-from tposecli.hub.download.download import Downloads, Remote
+from tposecli.hub.download.download import Downloads, RemoteFile
 from tposecli.models.catalog import Backbone, ModelSpec
 from tposecli.models.pose_net import PoseNet
 from tposecli.models.transpose_m import TransPoseM
@@ -76,4 +76,4 @@ def _published(spec: ModelSpec, downloads: Downloads) -> Path:
             "https://github.com/HRNet/HRNet-Image-Classification links to"
         )
     file, digest, least = PUBLISHED[spec.backbone]
-    return fetch(Remote(f"{spec.backbone} (ImageNet)", file, TORCHVISION + file, digest, least), downloads)
+    return fetch(RemoteFile(f"{spec.backbone} (ImageNet)", file, TORCHVISION + file, digest, least), downloads)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.utils.errors import InputError
 
 LOWER = re.compile(r"hip|knee|ankle|foot|heel|toe|leg|paw|hoof|tail")
@@ -15,13 +15,13 @@ PLAIN_SIGMA = 0.05
 """OKS constant of joints for which a file gives none."""
 
 
-def halves(layout: Layout) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def halves(layout: KeypointLayout) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Keypoints of the upper and of the lower half of the body."""
     lower = tuple(k for k, name in enumerate(layout.names) if LOWER.search(name.lower()))
     return tuple(k for k in range(len(layout)) if k not in lower), lower
 
 
-def layout_of(categories: Any, name: str) -> Layout:
+def layout_of(categories: Any, name: str) -> KeypointLayout:
     """The keypoints of a COCO file's category, COCO's own where it does not say.
 
     ``skeleton`` holds pairs counted from 1, as COCO's does; ``flip_pairs`` pairs of names, or of numbers from 1;
@@ -44,7 +44,7 @@ def layout_of(categories: Any, name: str) -> Layout:
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
         mirror = _mirror(names, category.get("flip_pairs"))
         sigmas = tuple(float(value) for value in category.get("sigmas") or [PLAIN_SIGMA] * len(names))
-        return Layout(names, limbs, mirror, sigmas)
+        return KeypointLayout(names, limbs, mirror, sigmas)
     except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{name}: the category's keypoints, skeleton, flip_pairs or sigmas: {error}") from error
 

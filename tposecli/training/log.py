@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from tposecli.training.validation import Figures
+from tposecli.training.validation import ValidationMetrics
 from tposecli.utils.files import part_path, publish
 
 COLUMNS: Final = ("step", "minutes", "rate", "loss", "norm", "samples_per_s", "check", "ap", "ap50", "pck")
@@ -34,7 +34,7 @@ class Log:
         row = (step, f"{minutes:.2f}", f"{rate:.6g}", f"{loss:.9g}", f"{norm:.6g}", f"{speed:.1f}", "", "", "", "")
         self._add(row)
 
-    def check(self, step: int, minutes: float, name: str, found: Figures) -> None:
+    def check(self, step: int, minutes: float, name: str, found: ValidationMetrics) -> None:
         """What a check found."""
         values = ("" if value is None else f"{value:.4f}" for value in (found.ap, found.ap50, found.pck))
         self._add((step, f"{minutes:.2f}", "", "", "", "", name, *values))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tposecli import __version__
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.inference.backends.cpu import keep_memory
 from tposecli.inference.backends.matmul_precision import float32_products
 from tposecli.inference.runtime import Runtime
@@ -22,13 +22,13 @@ from tposecli.models import build, find_spec
 from tposecli.models.pose_net import PoseNet
 from tposecli.training.batches import Batch, Batches, Drawing, stream
 from tposecli.training.checkpoint import CHECKPOINT
-from tposecli.training.data_sources import Check, Reading, Source, read_checks, read_sources
-from tposecli.training.distributed import Stop, Team, joined
+from tposecli.training.data_sources import DataSource, Reading, ValidationSet, read_checks, read_sources
+from tposecli.training.distributed import StopRequest, Team, joined
 from tposecli.training.init_weights import start_from
 from tposecli.training.job import PoseJob
 from tposecli.training.log import Log
 from tposecli.training.state import State, save_weights
-from tposecli.training.validation import Figures, measure
+from tposecli.training.validation import ValidationMetrics, measure
 from tposecli.utils.errors import UsageError
 
 Say = Callable[[str], None]
@@ -52,13 +52,15 @@ def train(job: PoseJob, say: Say) -> Path:
         job.out.mkdir(parents=True, exist_ok=True)
         layout, sources, checks = _data(job, team, speak)
         run = _Run(job, team, (layout, sources, checks), speak)
-        with Stop() as stop, float32_products(team.device):
+        with StopRequest() as stop, float32_products(team.device):
             run.go(stop)
         speak(f"weights: {job.out / WEIGHTS}")
         return job.out / WEIGHTS
 
 
-def _data(job: PoseJob, team: Team, say: Say) -> tuple[Layout, tuple[Source, ...], tuple[Check, ...]]:
+def _data(
+    job: PoseJob, team: Team, say: Say
+) -> tuple[KeypointLayout, tuple[DataSource, ...], tuple[ValidationSet, ...]]:
     """Sources and checks; the first process looks at the pictures, the others rely on that."""
     height, width = job.input_hw or find_spec(job.model).input_hw
     wh = round(width * 4 / 3), round(height * 4 / 3)
@@ -82,7 +84,11 @@ class _Run:
     """A run in progress."""
 
     def __init__(
-        self, job: PoseJob, team: Team, data: tuple[Layout, tuple[Source, ...], tuple[Check, ...]], say: Say
+        self,
+        job: PoseJob,
+        team: Team,
+        data: tuple[KeypointLayout, tuple[DataSource, ...], tuple[ValidationSet, ...]],
+        say: Say,
     ) -> None:
         self.job, self.team, self.say = job, team, say
         self.layout, self.sources, self.checks = data
@@ -96,7 +102,7 @@ class _Run:
         self.log = Log(job.out, self.state.step) if team.chief else None
         self.steps = self._steps()
 
-    def go(self, stop: Stop) -> None:
+    def go(self, stop: StopRequest) -> None:
         """From here to the end, or to Ctrl-C; the state is saved either way."""
         state, team = self.state, self.team
         pace = _Pace(state.step, state.seconds)
@@ -191,7 +197,7 @@ class _Run:
         if self.log is None:
             return
         runtime = Runtime.resolve(str(self.team.device))
-        found: list[Figures] = []
+        found: list[ValidationMetrics] = []
         for check in self.checks:
             figures = measure(self.state.averaged, runtime, check)
             self.log.check(self.state.step, self.state.seconds / 60, check.name, figures)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tposecli.lab.synth.training import random_crop
 from tposecli.training.augment import Rng
-from tposecli.training.dataset import Person
+from tposecli.training.dataset import AnnotatedPerson
 from tposecli.types import Image
 from tposecli.utils.files import write_text
 
@@ -28,12 +28,12 @@ def size_for(input_hw: tuple[int, int]) -> tuple[int, int]:
     return round(input_hw[1] * MARGIN), round(input_hw[0] * MARGIN)
 
 
-def render_one(rng: Rng, size_wh: tuple[int, int]) -> tuple[Image, Person]:
+def render_one(rng: Rng, size_wh: tuple[int, int]) -> tuple[Image, AnnotatedPerson]:
     """A picture and the person in it; the same generator state gives the same ones."""
     image, keypoints, box = random_crop(rng, size_wh)
     joints = np.asarray(keypoints, np.float32).copy()
     joints[:, 2] = joints[:, 2] > 0
-    return image, Person(Path("rendered"), np.asarray(box, np.float64), joints)
+    return image, AnnotatedPerson(Path("rendered"), np.asarray(box, np.float64), joints)
 
 
 def render_people(folder: Path, count: int, size_wh: tuple[int, int], say: Callable[[str], None]) -> Path:

@@ -11,13 +11,13 @@ from tposecli.evaluation.coco.boxes import truth_boxes
 from tposecli.evaluation.coco.coco_api import score_poses
 from tposecli.evaluation.coco.keypoint_set import Record, SetImage
 from tposecli.evaluation.coco.results import result_rows
-from tposecli.geometry.keypoints import Layout
+from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.inference.backends.eager import Eager
-from tposecli.inference.device_worker import Lane
+from tposecli.inference.device_worker import DeviceWorker
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
 from tposecli.models.pose_net import PoseNet
-from tposecli.training.data_sources import Check
+from tposecli.training.data_sources import ValidationSet
 from tposecli.training.dataset import read_picture
 from tposecli.types import Boxes, Float32, Frame
 
@@ -29,7 +29,7 @@ GROUP = 16
 
 
 @dataclass(frozen=True)
-class Figures:
+class ValidationMetrics:
     """What a net reaches on a set.
 
     Attributes:
@@ -62,10 +62,10 @@ class Trained(PoseEstimator):
 
     def __init__(self, net: PoseNet, runtime: Runtime) -> None:
         self.net, self.runtime, self.flip_test, self.attention = net, runtime.settled("torch"), False, None
-        self.lanes = [Lane(net, Eager(net), runtime.device)]
+        self.lanes = [DeviceWorker(net, Eager(net), runtime.device)]
 
 
-def measure(net: PoseNet, runtime: Runtime, check: Check) -> Figures:
+def measure(net: PoseNet, runtime: Runtime, check: ValidationSet) -> ValidationMetrics:
     """Measure a net on a set, boxes given, without flip test; the net is left in evaluation mode."""
     estimator = Trained(net.eval(), runtime)
     aspect = net.input_hw[1] / net.input_hw[0]
@@ -81,10 +81,10 @@ def measure(net: PoseNet, runtime: Runtime, check: Check) -> Figures:
             hits += [_hits(xy, joints, check.layout) for xy, joints in zip(result.poses.xy, truth, strict=True)]
     scores = score_poses(check.truth, rows).figures
     table = np.array(hits, np.float32).reshape(-1, len(check.layout.names))
-    return Figures(len(table), scores[0], scores[1], _mean(table), _by_joint(table, check.layout))
+    return ValidationMetrics(len(table), scores[0], scores[1], _mean(table), _by_joint(table, check.layout))
 
 
-def _people(check: Check) -> Iterator[tuple[SetImage, Boxes, list[Float32]]]:
+def _people(check: ValidationSet) -> Iterator[tuple[SetImage, Boxes, list[Float32]]]:
     """Images with someone to measure: boxes as the evaluation takes them, and (K, 3) annotated joints of each."""
     for image in check.truth.images:
         found: list[tuple[Boxes, Float32]] = []
@@ -99,7 +99,7 @@ def _people(check: Check) -> Iterator[tuple[SetImage, Boxes, list[Float32]]]:
             yield image, boxes, [joints for _, joints in found]
 
 
-def _hits(xy: Float32, joints: Float32, layout: Layout) -> Float32:
+def _hits(xy: Float32, joints: Float32, layout: KeypointLayout) -> Float32:
     """(K,) 1 for joints in their place, 0 for others, NaN where nothing is known."""
     names, known = layout.names, joints[:, 2] > 0
     reference = 0.0
@@ -119,7 +119,7 @@ def _mean(hits: Float32) -> float | None:
     return None if np.isnan(hits).all() else float(np.nanmean(hits))
 
 
-def _by_joint(hits: Float32, layout: Layout) -> dict[str, float]:
+def _by_joint(hits: Float32, layout: KeypointLayout) -> dict[str, float]:
     """Mean of each kind of joint that is annotated at all."""
     kinds: dict[str, list[int]] = {}
     for joint, name in enumerate(layout.names):

@@ -18,7 +18,7 @@ class Stop(threading.Event):
     """Ends, once set, what was given it, from any thread."""
 
 
-class Abandoned(Exception):
+class AbandonedError(Exception):
     """The reader was told to stop while it waited."""
 
 
@@ -70,12 +70,12 @@ def prefetch(
             thread.join(timeout=0.05)
 
 
-def meanwhile(work: Callable[[], object], name: str) -> None:
+def in_background(work: Callable[[], object], name: str) -> None:
     """Do something short in a thread that ends by itself; the process does not end before."""
     threading.Thread(target=work, name=name).start()
 
 
-class Behind(Generic[T]):
+class BackgroundWorker(Generic[T]):
     """Does with each item, in order and in a thread of its own, what is to be done, while the giver goes on.
 
     What goes wrong there is raised where the next item is given, or at the end; items after it are dropped.
@@ -139,13 +139,13 @@ class _Ahead(Generic[T]):
 
 
 def _get(waiting: queue.SimpleQueue[T | _End], stop: Stop) -> T | _End:
-    """The next item, or ``Abandoned``."""
+    """The next item, or ``AbandonedError``."""
     while not stop.is_set():
         try:
             return waiting.get(timeout=POLL_S)
         except queue.Empty:
             continue
-    raise Abandoned
+    raise AbandonedError
 
 
 def _produce(source: Iterable[T], ahead: _Ahead[T]) -> None:

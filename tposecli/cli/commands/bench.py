@@ -20,7 +20,7 @@ Word = TypeVar("Word")
 PARTS: tuple[Part, ...] = ("ceilings", "nets", "attention", "stages", "video", "growth")
 
 
-class Words(click.ParamType[tuple[Any, ...]]):
+class ChoiceList(click.ParamType[tuple[Any, ...]]):
     """Values between commas."""
 
     name = "list"
@@ -55,10 +55,12 @@ def count(word: str) -> int:
 @click.option(
     "--only", type=click.Choice(PARTS), multiple=True, help="Measure just this; may be repeated.  [all of them]"
 )
-@click.option("--models", type=Words(), default="auto", show_default=True, help="Names between commas, or all.")
-@click.option("--batches", type=Words(count), default="1,8", show_default=True, help="Crops in one forward.")
-@click.option("--precisions", type=Words(), default="auto", show_default=True, help="Of fp32, bf16, fp16.")
-@click.option("--backends", type=Words(), default="auto", show_default=True, help="Of torch, compile, onnx, openvino.")
+@click.option("--models", type=ChoiceList(), default="auto", show_default=True, help="Names between commas, or all.")
+@click.option("--batches", type=ChoiceList(count), default="1,8", show_default=True, help="Crops in one forward.")
+@click.option("--precisions", type=ChoiceList(), default="auto", show_default=True, help="Of fp32, bf16, fp16.")
+@click.option(
+    "--backends", type=ChoiceList(), default="auto", show_default=True, help="Of torch, compile, onnx, openvino."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Measurements of each thing.")
 @click.option("--people", type=click.IntRange(1), default=3, show_default=True, help="In the rendered clip.")

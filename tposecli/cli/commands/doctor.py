@@ -13,7 +13,7 @@ import click
 from tposecli.cli.config import DEFAULT_FILE, PREFIX, read_config, variables
 
 if TYPE_CHECKING:
-    from tposecli.cli.diagnostics import Finding
+    from tposecli.cli.diagnostics import Diagnosis
 
 NOT_OPTIONS = ("TPOSE_HOME", "TPOSE_OFFLINE", "TPOSE_MIRRORS", "TPOSE_CONFIG")
 """Variables with a meaning of their own."""
@@ -40,30 +40,30 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
         click.echo(line)
 
 
-def _settings(root: click.Command) -> list[Finding]:
+def _settings(root: click.Command) -> list[Diagnosis]:
     """The file of options and the environment, as far as they are there."""
-    from tposecli.cli.diagnostics import Finding
+    from tposecli.cli.diagnostics import Diagnosis
 
     found = []
     if DEFAULT_FILE.is_file():
         try:
             keys = ", ".join(read_config(DEFAULT_FILE, root)) or "nothing"
-            found.append(Finding("settings", str(DEFAULT_FILE), "read", f"sets {keys}"))
+            found.append(Diagnosis("settings", str(DEFAULT_FILE), "read", f"sets {keys}"))
         except click.UsageError as error:
-            found.append(Finding("settings", str(DEFAULT_FILE), "wrong", error.message, good=False))
+            found.append(Diagnosis("settings", str(DEFAULT_FILE), "wrong", error.message, good=False))
     else:
-        found.append(Finding("settings", str(DEFAULT_FILE), "none", "in this folder"))
+        found.append(Diagnosis("settings", str(DEFAULT_FILE), "none", "in this folder"))
     known = {*variables(root), *NOT_OPTIONS}
     for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_")):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         note = "" if name in known else f"means nothing{hint}"
         value = CREDENTIALS.sub("//", os.environ[name])
-        found.append(Finding("settings", name, value, note, good=name in known))
+        found.append(Diagnosis("settings", name, value, note, good=name in known))
     return found
 
 
-def _lines(findings: list[Finding]) -> list[str]:
+def _lines(findings: list[Diagnosis]) -> list[str]:
     """Sections of aligned lines."""
     width = max(len(finding.name) for finding in findings)
     lines, section = [], ""

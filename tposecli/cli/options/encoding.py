@@ -11,7 +11,7 @@ import click
 from tposecli.cli.options.common import FOLDER, Options, together
 
 if TYPE_CHECKING:
-    from tposecli.pipeline.job import View
+    from tposecli.pipeline.job import ViewOptions
     from tposecli.sinks.video import VideoOptions
 
 
@@ -66,8 +66,8 @@ def encoding_of(options: Options) -> VideoOptions:
     return VideoOptions(options["codec"], options["crf"], options["preset"], scale, options["fps"])
 
 
-def view_of(options: Options) -> View:
+def view_of(options: Options) -> ViewOptions:
     """Other ways to look at the frames."""
-    from tposecli.pipeline.job import View
+    from tposecli.pipeline.job import ViewOptions
 
-    return View(options.get("show", False), options.get("side_by_side", False))
+    return ViewOptions(options.get("show", False), options.get("side_by_side", False))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def settings_of(options: Options) -> Settings:
     """The shared part of a job."""
     from tposecli.pipeline.job import Settings
-    from tposecli.sources import MOST_PIXELS
+    from tposecli.sources import MAX_PIXELS
 
     return Settings(
         model=model_choice_of(options),
@@ -36,7 +36,7 @@ def settings_of(options: Options) -> Settings:
         overwrite=options["overwrite"],
         resume=options.get("resume", False),
         command=command_line(),
-        max_pixels=options["max_pixels"] or MOST_PIXELS,
+        max_pixels=options["max_pixels"] or MAX_PIXELS,
     )
 
 
@@ -60,7 +60,7 @@ def replay_settings_of(options: Options) -> Settings:
 def figure_settings_of(options: Options) -> Settings:
     """The part of a job that a figure of one person needs."""
     from tposecli.pipeline.job import Settings
-    from tposecli.sources import MOST_PIXELS
+    from tposecli.sources import MAX_PIXELS
 
     plain = {"attention_style": "heat", "attention_view": "overlay", "alpha": 1.0}
     return Settings(
@@ -68,5 +68,5 @@ def figure_settings_of(options: Options) -> Settings:
         detector=detector_choice_of(options),
         attention=attention_style_of({**options, **plain}),
         overwrite=options["overwrite"],
-        max_pixels=options["max_pixels"] or MOST_PIXELS,
+        max_pixels=options["max_pixels"] or MAX_PIXELS,
     )

@@ -30,7 +30,7 @@ BODY: Final = [index for index, name in enumerate(KEYPOINTS) if name.endswith(("
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class KeypointMetrics:
     """Of all joints that are labelled; errors of those that were found, too. None where there are none.
 
     Attributes:
@@ -57,13 +57,13 @@ class Swaps:
     all: int
 
 
-def accuracy(pairs: Pairs, keypoint: int | None = None) -> Accuracy:
+def accuracy(pairs: Pairs, keypoint: int | None = None) -> KeypointMetrics:
     """Of all keypoints or of one."""
     chosen = slice(None) if keypoint is None else [keypoint]
     error, labelled = pairs.error[:, chosen], np.isfinite(pairs.xy[:, chosen, 0])
     measurable = labelled & np.isfinite(pairs.torso)[:, None]
     near = np.nan_to_num(error, nan=np.inf)
-    return Accuracy(
+    return KeypointMetrics(
         int(labelled.sum()),
         _mean((near <= OF_TORSO * pairs.torso[:, None])[measurable]),
         _mean((near <= OF_BOX * pairs.side[:, None])[labelled]),

@@ -11,12 +11,12 @@ import numpy as np
 from tposecli.evaluation.clips.matching import Truth
 from tposecli.formats import read_poses
 from tposecli.formats.align import NOBODY, PoseInput, by_index, journalled
-from tposecli.formats.base import PoseFile, Stamp
+from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.with_frames import frame_of
 from tposecli.pipeline.job import Settings
-from tposecli.pipeline.postprocess import Followers
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.types import Poses, Result
 from tposecli.utils.errors import InputError
@@ -65,7 +65,7 @@ def load(given: PoseInput, truth_path: Path, settings: Settings) -> Clip:
         if found.shown is not None and tracked:
             shown = list(_on_stamps(replace(found, poses=found.shown), truth))
             return _clip(truth, key, {"as measured": entries, "smoothed": shown})
-    followers = Followers.of(settings, tracked=not truth.stills, stray_score=stray_score)
+    followers = PostProcessor.of(settings, tracked=not truth.stills, stray_score=stray_score)
     raw, smoothed = _followed(entries, replace(followers, tracker=None) if tracked else followers)
     label = "as measured" if isinstance(found, Journal) else "as in the file"
     method = settings.smooth.resolved(live=False).method
@@ -83,11 +83,11 @@ def _truth(path: Path) -> PoseFile:
     return found
 
 
-def _index_of(frame: JournalFrame | Stamp) -> int | str:
+def _index_of(frame: JournalFrame | FrameRef) -> int | str:
     return frame.index
 
 
-def _name_of(frame: JournalFrame | Stamp) -> int | str:
+def _name_of(frame: JournalFrame | FrameRef) -> int | str:
     return PurePath(frame.name).name
 
 
@@ -101,7 +101,9 @@ def _on_stamps(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
         yield JournalFrame(stamp.index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, poses)
 
 
-def _followed(entries: Iterable[JournalFrame], followers: Followers) -> tuple[list[JournalFrame], list[JournalFrame]]:
+def _followed(
+    entries: Iterable[JournalFrame], followers: PostProcessor
+) -> tuple[list[JournalFrame], list[JournalFrame]]:
     """The poses with ids, and the smoothed ones, if there are any."""
     raw: list[JournalFrame] = []
     smoothed: list[JournalFrame] = []
@@ -116,7 +118,7 @@ def _followed(entries: Iterable[JournalFrame], followers: Followers) -> tuple[li
 
 
 def _clip(
-    truth: PoseFile, key: Callable[[JournalFrame | Stamp], int | str], columns: Mapping[str, Iterable[JournalFrame]]
+    truth: PoseFile, key: Callable[[JournalFrame | FrameRef], int | str], columns: Mapping[str, Iterable[JournalFrame]]
 ) -> Clip:
     """The frames that both know."""
     tables = {label: {key(frame): frame.poses for frame in frames} for label, frames in columns.items()}

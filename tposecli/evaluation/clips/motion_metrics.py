@@ -13,8 +13,8 @@ from scipy.interpolate import CubicSpline
 from tposecli.evaluation.clips.matching import Float64, Mask, Pairs
 from tposecli.geometry.keypoints import KEYPOINTS
 
-MOST_LAG_S: Final = 0.25
-LAGS_S: Final = np.linspace(-MOST_LAG_S, MOST_LAG_S, 41)
+MAX_LAG_S: Final = 0.25
+LAGS_S: Final = np.linspace(-MAX_LAG_S, MAX_LAG_S, 41)
 """Lags that are tried: the correlation of human movements is as good as a parabola over 12.5 ms."""
 
 STILL: Final = 1e-12
@@ -28,7 +28,7 @@ GROSS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
+class MotionMetrics:
     """What moves otherwise than it should; None where nobody was found in enough frames in a row.
 
     Attributes:
@@ -65,10 +65,10 @@ class Moves:
     true_jerk: Float64
     products: Float64
 
-    def motion(self, keypoint: int | None = None) -> Motion:
+    def motion(self, keypoint: int | None = None) -> MotionMetrics:
         """Of all keypoints or of one."""
         chosen = slice(None) if keypoint is None else slice(keypoint, keypoint + 1)
-        return Motion(
+        return MotionMetrics(
             _mean(self.acceleration_px[:, chosen]),
             _mean(self.acceleration_height[:, chosen]),
             _mean(self.jerk[:, chosen]),
@@ -145,10 +145,10 @@ def _courses(pairs: Pairs) -> Iterator[_Course]:
         person = pairs[rows]
         time_s = person.time_s
         joints = np.flatnonzero(np.isfinite(person.xy).all(axis=(0, 2)))
-        if len(rows) < 5 or time_s[-1] - time_s[0] <= 2 * MOST_LAG_S or not len(joints) or (np.diff(time_s) <= 0).any():
+        if len(rows) < 5 or time_s[-1] - time_s[0] <= 2 * MAX_LAG_S or not len(joints) or (np.diff(time_s) <= 0).any():
             continue
         near = person.error[:, joints] <= GROSS * person.height[:, None]
-        inside = (time_s[:-2] - time_s[0] >= MOST_LAG_S) & (time_s[-1] - time_s[2:] >= MOST_LAG_S)
+        inside = (time_s[:-2] - time_s[0] >= MAX_LAG_S) & (time_s[-1] - time_s[2:] >= MAX_LAG_S)
         known = near[:-2] & near[2:] & inside[:, None]
         height = float(np.median(person.height))
         found = person.found[:, joints]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tposecli.evaluation.clips.keypoint_metrics import Accuracy, Swaps, accuracy, swaps
+from tposecli.evaluation.clips.keypoint_metrics import KeypointMetrics, Swaps, accuracy, swaps
 from tposecli.evaluation.clips.load import load
 from tposecli.evaluation.clips.matching import Pairs, Truth, paired
-from tposecli.evaluation.clips.motion_metrics import Motion, Moves, moves
-from tposecli.evaluation.clips.tracking_metrics import Identity, identity
+from tposecli.evaluation.clips.motion_metrics import MotionMetrics, Moves, moves
+from tposecli.evaluation.clips.tracking_metrics import TrackingMetrics, identity
 from tposecli.evaluation.coco.coco_api import Scores, score_poses
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, load_set
@@ -43,8 +43,8 @@ class Part:
     """
 
     name: str
-    accuracy: Accuracy
-    motion: Motion
+    accuracy: KeypointMetrics
+    motion: MotionMetrics
     frames: int | None = None
     found: int | None = None
     ids: int | None = None
@@ -69,10 +69,10 @@ class Score:
     found: int
     poses: int
     oks: Scores
-    accuracy: Accuracy
+    accuracy: KeypointMetrics
     swaps: Swaps
-    motion: Motion
-    identity: Identity | None
+    motion: MotionMetrics
+    identity: TrackingMetrics | None
     keypoints: list[Part]
     tracks: list[Part]
 
@@ -136,8 +136,8 @@ def _score(
     )
 
 
-def _motion(moved: Moves | None, keypoint: int | None = None) -> Motion:
-    return Motion(None, None, None, None, None) if moved is None else moved.motion(keypoint)
+def _motion(moved: Moves | None, keypoint: int | None = None) -> MotionMetrics:
+    return MotionMetrics(None, None, None, None, None) if moved is None else moved.motion(keypoint)
 
 
 def _of_keypoint(pairs: Pairs, moved: Moves | None, keypoint: int) -> Part:

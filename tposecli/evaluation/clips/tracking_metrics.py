@@ -14,7 +14,7 @@ EXTRA = "pip install 'tposecli[score]'"
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class TrackingMetrics:
     """Similarity of a person and a pose is their OKS.
 
     Attributes:
@@ -45,7 +45,7 @@ def installed() -> bool:
     return find_spec("trackers") is not None
 
 
-def identity(truth: Sequence[Truth], found: Sequence[Poses]) -> Identity | None:
+def identity(truth: Sequence[Truth], found: Sequence[Poses]) -> TrackingMetrics | None:
     """Of all frames; poses without an id are nobody's and are left out.
 
     None where the package is missing, no pose has an id, or somebody in the truth has none.
@@ -61,7 +61,7 @@ def identity(truth: Sequence[Truth], found: Sequence[Poses]) -> Identity | None:
     alike = [np.asarray(frame.alike(poses)) for frame, poses in zip(truth, found, strict=True)]
     hota = compute_hota_metrics(true, given, alike)
     clear = compute_clear_metrics(true, given, alike)
-    return Identity(
+    return TrackingMetrics(
         float(hota["HOTA"]),
         float(hota["DetA"]),
         float(hota["AssA"]),

@@ -29,7 +29,7 @@ COCO_SIGMAS: Final = (
 )
 """(17,) in double precision, to the last bit those of the COCO API."""
 
-LARGEST: Final = 1e15
+MAX_NUMBER: Final = 1e15
 """Numbers beyond this are taken for damage."""
 
 AREA_OF_BOX: Final = 0.53
@@ -183,7 +183,7 @@ def numbers(value: Any, count: int | None = None) -> list[float]:
     """
     if not isinstance(value, list) or (count is not None and len(value) != count):
         raise ValueError("not a list of the right length")
-    if not all(isinstance(item, int | float) and abs(item) <= LARGEST for item in value):
+    if not all(isinstance(item, int | float) and abs(item) <= MAX_NUMBER for item in value):
         raise ValueError("not a list of numbers")
     return value
 

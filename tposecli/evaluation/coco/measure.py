@@ -28,7 +28,7 @@ from tposecli.utils.locks import claimed
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredPoses:
     """What the net says of a set.
 
     Attributes:
@@ -48,7 +48,7 @@ class Measured:
     work: WorkFile
 
 
-def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Problems, watcher: Watcher) -> Measured:
+def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Problems, watcher: Watcher) -> MeasuredPoses:
     """Find the poses of the people in the boxes, going on with what an interrupted run has left.
 
     Raises:
@@ -79,7 +79,7 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
     order = [index for index, _ in todo if index in poses and len(poses[index])]
     found = [(index, _exact(poses[index], truth, boxes, index)) for index in order]
     detected = boxes.rows if boxes.by_image is not None else _box_rows(truth, found)
-    return Measured(_rows(truth, found, estimator), detected, summary, estimator, facts, work)
+    return MeasuredPoses(_rows(truth, found, estimator), detected, summary, estimator, facts, work)
 
 
 def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: Problems) -> list[tuple[int, str]]:

@@ -19,7 +19,7 @@ from tposecli.geometry.similarity import weighted_oks
 
 FOUND: Final = 0.5
 EXACT: Final = 0.85
-MOST_POSES: Final = 20
+MAX_POSES: Final = 20
 """Poses of an image that count, best first, as in the COCO API."""
 BINS: Final = 10
 
@@ -69,7 +69,7 @@ def details(truth: KeypointSet, rows: Sequence[Record]) -> Details:
     for row in sorted(rows, key=lambda row: -row["score"]):
         found.setdefault(row["image_id"], []).append(row)
     parts = [
-        _pair(people, found.get(image.id, [])[:MOST_POSES], truth.sigmas)
+        _pair(people, found.get(image.id, [])[:MAX_POSES], truth.sigmas)
         for image in truth.images
         if (people := [person for person in truth.people.get(image.id, ()) if _counts(person)])
     ]

@@ -13,7 +13,7 @@ NO_SIZE: Final = "boxes of zero size: left out"
 SENSELESS: Final = "entries that make no sense: left out"
 UNKNOWN_RESULT: Final = "results of images that are not in the set: left out"
 
-NAMED: Final = 5
+MAX_NAMED: Final = 5
 """How many of each kind a sentence names; reports name all."""
 
 
@@ -54,5 +54,5 @@ class Problems:
 
 
 def _sentence(kind: str, names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} {kind} ({', '.join(names[:NAMED])}{more})"
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{len(names)} {kind} ({', '.join(names[:MAX_NAMED])}{more})"

@@ -24,7 +24,7 @@ Table = list[tuple[str, Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class EvalReport:
     """Everything that an evaluation found out.
 
     Attributes:
@@ -61,7 +61,7 @@ class Report:
         return self.summary.frames / wall, self.summary.people / wall
 
 
-def text(report: Report) -> str:
+def text(report: EvalReport) -> str:
     """For the terminal."""
     rows = _rows(report)
     widths = [max(len(label) for label, _ in rows)] + [9] * len(FIGURES)
@@ -70,7 +70,7 @@ def text(report: Report) -> str:
     return "\n".join([*lines, *_sentences(report)])
 
 
-def markdown(report: Report, plots: Sequence[Path] = ()) -> str:
+def markdown(report: EvalReport, plots: Sequence[Path] = ()) -> str:
     """As a document; ``plots`` as it is to link them."""
     lines = [f"# {report.label}", "", *_markdown_table(_rows(report)), "", *(f"- {s}" for s in _sentences(report))]
     if report.details is not None:
@@ -82,7 +82,7 @@ def markdown(report: Report, plots: Sequence[Path] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: EvalReport) -> dict[str, Any]:
     """Everything, ready for JSON."""
     summary, scores, published = report.summary, report.scores, report.published
     difference = None if scores is None or published is None else published.difference(scores.figures)
@@ -115,7 +115,7 @@ def check_report(path: Path | None) -> None:
         raise UsageError(f"--report {path}: name a file that ends in {' or '.join(SUFFIXES)}")
 
 
-def write_report(path: Path, report: Report, plots: Sequence[Path] = ()) -> None:
+def write_report(path: Path, report: EvalReport, plots: Sequence[Path] = ()) -> None:
     """Write it as the ending of the name says.
 
     Raises:
@@ -137,7 +137,7 @@ def _named(figures: Figures) -> dict[str, float | None]:
     return dict(zip(FIGURES, figures, strict=True))
 
 
-def _rows(report: Report) -> Table:
+def _rows(report: EvalReport) -> Table:
     """The ten figures under their names; the published ones and the difference below."""
     rows: Table = [("", FIGURES)]
     if report.scores is not None:
@@ -155,7 +155,7 @@ def _cell(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def _sentences(report: Report) -> list[str]:
+def _sentences(report: EvalReport) -> list[str]:
     """Protocol, boxes, problems, speed and outputs."""
     summary = report.summary
     lines = [report.protocol_line]

@@ -14,11 +14,11 @@ from tposecli.evaluation.coco.boxes import BoxChoice, choose_boxes
 from tposecli.evaluation.coco.coco_api import score_boxes, score_poses
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, load_set
-from tposecli.evaluation.coco.measure import Measured, measure
+from tposecli.evaluation.coco.measure import MeasuredPoses, measure
 from tposecli.evaluation.coco.per_keypoint import details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Published, published
-from tposecli.evaluation.coco.report import Report, check_report, write_report
+from tposecli.evaluation.coco.report import EvalReport, check_report, write_report
 from tposecli.evaluation.coco.results import NMS, read_results, write_results, write_server_zip
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.job import Summary, Watcher
@@ -28,7 +28,7 @@ RESCORING = "box score × mean keypoint score above 0.2"
 PACKED = ".zip"
 
 
-def run_eval(job: EvalJob, watcher: Watcher) -> Report:
+def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
     """Evaluate a net on a set, or score a file of results, and write what was asked for.
 
     Raises:
@@ -42,7 +42,7 @@ def run_eval(job: EvalJob, watcher: Watcher) -> Report:
     if job.scored is not None:
         rows = read_results(job.scored, truth, problems)
         protocol = {"results": f"of {job.scored}, made elsewhere", "OKS-NMS": "as in the file", **_set_facts(truth)}
-        found = Report(job.scored.name, protocol, problems, Summary(truth.title))
+        found = EvalReport(job.scored.name, protocol, problems, Summary(truth.title))
         return _finished(job, truth, rows, found)
     boxes = choose_boxes(job, truth, problems)
     measured = measure(job, truth, boxes, problems, watcher)
@@ -50,7 +50,7 @@ def run_eval(job: EvalJob, watcher: Watcher) -> Report:
     box_ap = None if measured.boxes is None or not truth.has_truth else score_boxes(truth, measured.boxes)
     summary = replace(measured.summary, failed=problems.images, outputs=outputs)
     estimator = measured.estimator
-    found = Report(
+    found = EvalReport(
         f"{estimator.spec.name}, {_short(boxes)}",
         _protocol(truth, boxes, estimator),
         problems,
@@ -74,7 +74,7 @@ def _check_outputs(job: EvalJob) -> None:
             check_output(path, outputs.overwrite)
 
 
-def _finished(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: Report) -> Report:
+def _finished(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: EvalReport) -> EvalReport:
     """The report with its figures; written, with its plots, where that was asked for."""
     outputs = job.outputs
     drawn: list[Path] = []
@@ -89,7 +89,7 @@ def _finished(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: 
     return replace(report, summary=replace(report.summary, outputs=written))
 
 
-def _write_rows(job: EvalJob, truth: KeypointSet, measured: Measured) -> list[Path]:
+def _write_rows(job: EvalJob, truth: KeypointSet, measured: MeasuredPoses) -> list[Path]:
     """The results file; for sets without truth also, or instead, the zip for the test server."""
     path = job.outputs.results
     algorithm = measured.estimator.spec.name

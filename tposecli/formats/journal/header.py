@@ -9,7 +9,7 @@ from typing import Any, Final
 from tposecli.sources.time_window import Window
 from tposecli.utils.errors import UsageError
 
-LONGEST_FRACTION: Final = 64
+MAX_FRACTION_CHARS: Final = 64
 
 
 def nonsense(header: Mapping[str, Any]) -> list[str]:
@@ -19,7 +19,7 @@ def nonsense(header: Mapping[str, Any]) -> list[str]:
 
 def _is_fraction(value: Any) -> bool:
     try:
-        return isinstance(value, str) and len(value) <= LONGEST_FRACTION and Fraction(value) > 0
+        return isinstance(value, str) and len(value) <= MAX_FRACTION_CHARS and Fraction(value) > 0
     except (ValueError, ZeroDivisionError):
         return False
 

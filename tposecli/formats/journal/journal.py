@@ -39,7 +39,7 @@ _START: Final = f'{{"schema_version":{SCHEMA_VERSION},"complete":'.encode()
 _UNFINISHED, _COMPLETE = b"false", b"true "
 """Of equal length: the one takes the other's place when the run has come to its end."""
 
-LONGEST_LINE: Final = 1 << 26
+MAX_LINE_BYTES: Final = 1 << 26
 """Bytes; a longer line is damage, and is not held in memory."""
 
 SYNC_S: Final = 5.0
@@ -226,7 +226,7 @@ def read_journal(path: Path) -> Journal:
         InputError: The file cannot be read, is no journal, or was written in a later schema.
     """
     with _open_input(path) as file:
-        line = file.readline(LONGEST_LINE)
+        line = file.readline(MAX_LINE_BYTES)
     try:
         header = parse(line) if line.endswith(b"\n") else None
     except ValueError:
@@ -260,7 +260,7 @@ def _sound(path: Path, most: int | None = None) -> tuple[int, int]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    return iter(partial(file.readline, LONGEST_LINE), b"")
+    return iter(partial(file.readline, MAX_LINE_BYTES), b"")
 
 
 def _damaged(path: Path, number: int, error: Exception) -> InputError:

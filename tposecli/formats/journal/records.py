@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from tposecli.types import Boxes, Float32, Frame, Poses
 from tposecli.utils.strict_json import as_json
 
-MOST_FLOAT32: Final = float(np.finfo(np.float32).max)
+MAX_FLOAT32: Final = float(np.finfo(np.float32).max)
 
-LARGEST: Final = 1 << 53
+MAX_INTEGER: Final = 1 << 53
 """Whole numbers beyond this are no longer exact in other programs."""
-LONGEST_SIDE: Final = 1 << 24
+MAX_SIDE: Final = 1 << 24
 """Pixels; a frame of a greater width or height is damage."""
 
 DIGITS: Final = (6, 7, 8, 9)
@@ -83,10 +83,10 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
 def read_frame(line: Any, keypoints: int) -> JournalFrame:
     """The frame of a parsed line; ValueError, KeyError or TypeError where it is none."""
     people = line["people"]
-    whole = _whole(line, "frame", 0), *(_whole(line, side, 1, LONGEST_SIDE) for side in ("width", "height"))
-    pts = None if line["pts"] is None else _whole(line, "pts", -LARGEST)
+    whole = _whole(line, "frame", 0), *(_whole(line, side, 1, MAX_SIDE) for side in ("width", "height"))
+    pts = None if line["pts"] is None else _whole(line, "pts", -MAX_INTEGER)
     time_s = line["time_s"]
-    if isinstance(time_s, bool) or not isinstance(time_s, int | float) or not abs(time_s) <= LARGEST:
+    if isinstance(time_s, bool) or not isinstance(time_s, int | float) or not abs(time_s) <= MAX_INTEGER:
         raise ValueError("time_s is no number, or none of sensible size")
     numbers = _numbers([person["keypoints"] for person in people]).reshape(len(people), keypoints, 3)
     boxes = _numbers([person["box"] for person in people]).reshape(len(people), 4)
@@ -102,12 +102,12 @@ def _numbers(values: Sequence[Any]) -> Float32:
         exact = np.array(values, np.float64)
     except OverflowError as error:
         raise ValueError("a number is too large") from error
-    if not (np.abs(exact) <= MOST_FLOAT32).all():
+    if not (np.abs(exact) <= MAX_FLOAT32).all():
         raise ValueError("a number is not finite")
     return exact.astype(np.float32)
 
 
-def _whole(line: Mapping[str, Any], key: str, least: int, most: int = LARGEST) -> int:
+def _whole(line: Mapping[str, Any], key: str, least: int, most: int = MAX_INTEGER) -> int:
     """A whole number of sensible size; ValueError where there is another."""
     value = line[key]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:

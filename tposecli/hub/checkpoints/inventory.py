@@ -10,7 +10,7 @@ from typing import Final
 
 from tposecli.hub.checkpoints.digests import read_digests, record, recorded
 from tposecli.hub.checkpoints.resolve import bundled_file, cache_dir, check, fetch, locate
-from tposecli.hub.download.download import Downloads, Remote, flaw
+from tposecli.hub.download.download import Downloads, RemoteFile, flaw
 from tposecli.models.catalog import CATALOG
 from tposecli.utils.errors import UsageError, WeightsError
 from tposecli.utils.files import part_path, publish, sha256_of
@@ -22,7 +22,7 @@ DIGEST_IN_NAME: Final = re.compile(r"-([0-9a-f]{8,64})\.pth")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class WeightsFile:
     """One file of weights, here or not.
 
     Attributes:
@@ -38,7 +38,7 @@ class Item:
     file: str
     path: Path | None
     pinned: str = ""
-    least_bytes: int = 0
+    min_bytes: int = 0
     url: str = ""
 
     def row(self) -> tuple[str, str, str, str]:
@@ -51,44 +51,44 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WeightsReport:
     """What the check of one file found."""
 
     line: str
     right: bool
 
 
-def inventory() -> list[Item]:
+def inventory() -> list[WeightsFile]:
     """The catalogue's files, then whatever else lies in the cache."""
     items = [
-        Item(spec.name, spec.file, locate(spec), spec.sha256 or "", spec.least_bytes, spec.url) for spec in CATALOG
+        WeightsFile(spec.name, spec.file, locate(spec), spec.sha256 or "", spec.min_bytes, spec.url) for spec in CATALOG
     ]
     known = {item.file for item in items}
     folder = cache_dir()
     names = {path.name for path in folder.glob("*") if path.suffix in SUFFIXES} | set(read_digests(folder))
     others = [folder / name for name in sorted(names - known)]
-    return items + [Item("-", path.name, path, _digest_in(path.name)) for path in others if path.is_file()]
+    return items + [WeightsFile("-", path.name, path, _digest_in(path.name)) for path in others if path.is_file()]
 
 
-def verify_all(paths: list[Path] | None = None) -> list[Report]:
+def verify_all(paths: list[Path] | None = None) -> list[WeightsReport]:
     """Check the files, or all that are on this machine, against what is pinned or was recorded."""
     return [_verify(item, item.path) for item in inventory() if item.path and (paths is None or item.path in paths)]
 
 
-def _verify(item: Item, path: Path) -> Report:
+def _verify(item: WeightsFile, path: Path) -> WeightsReport:
     try:
         known = recorded(path)
-        digest = check(path, item.pinned, item.least_bytes)
+        digest = check(path, item.pinned, item.min_bytes)
     except WeightsError as error:
-        return Report(str(error), False)
-    wrong = "" if item.pinned or known else flaw(path, path.suffix, item.least_bytes)
+        return WeightsReport(str(error), False)
+    wrong = "" if item.pinned or known else flaw(path, path.suffix, item.min_bytes)
     if wrong:
-        return Report(f"{path}: {wrong}; get it anew with `tpose weights pull --force {item.model}`", False)
+        return WeightsReport(f"{path}: {wrong}; get it anew with `tpose weights pull --force {item.model}`", False)
     state = "as published" if item.pinned else "as at its first use" if known else "recorded now"
-    return Report(f"{path}: {state}, SHA-256 {digest}", True)
+    return WeightsReport(f"{path}: {state}, SHA-256 {digest}", True)
 
 
-def present(remote: Remote) -> Path:
+def present(remote: RemoteFile) -> Path:
     """The file, which comes with the program or is in the cache.
 
     Raises:
@@ -101,18 +101,18 @@ def present(remote: Remote) -> Path:
     return found
 
 
-def pull(remote: Remote, downloads: Downloads, anew: bool = False) -> Path:
+def pull(remote: RemoteFile, downloads: Downloads, anew: bool = False) -> Path:
     """The file, checked; downloaded if it is not on this machine, or in any case with ``anew``.
 
     Raises:
         WeightsError: It cannot be had, or it is not the one it was.
     """
     path = fetch(remote, downloads, anew) if remote.url else present(remote)
-    check(path, remote.sha256, remote.least_bytes)
+    check(path, remote.sha256, remote.min_bytes)
     return path
 
 
-def add_file(file: Path, remote: Remote, replace: bool = False) -> Path:
+def add_file(file: Path, remote: RemoteFile, replace: bool = False) -> Path:
     """Copy a file into the cache under the name that its model looks for.
 
     Raises:
@@ -141,7 +141,7 @@ def add_file(file: Path, remote: Remote, replace: bool = False) -> Path:
     return path
 
 
-def _acceptable(file: Path, remote: Remote) -> str:
+def _acceptable(file: Path, remote: RemoteFile) -> str:
     """The digest of a file that can be what it is said to be.
 
     Raises:
@@ -154,7 +154,7 @@ def _acceptable(file: Path, remote: Remote) -> str:
         raise WeightsError(
             f"{file}: not the published file of {remote.label} (SHA-256 {digest}, expected {remote.sha256})"
         )
-    wrong = flaw(file, Path(remote.file).suffix, remote.least_bytes)
+    wrong = flaw(file, Path(remote.file).suffix, remote.min_bytes)
     if wrong:
         raise WeightsError(f"{file}: not the weights of {remote.label}, {wrong}; get the file again")
     return digest

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.utils.errors import WeightsError
 
 
@@ -25,7 +25,7 @@ class Metadata:
 
     model: str | None = None
     input_hw: tuple[int, int] | None = None
-    layout: Layout = COCO
+    layout: KeypointLayout = COCO
 
 
 def metadata_of(path: Path) -> Metadata:
@@ -43,6 +43,6 @@ def metadata_of(path: Path) -> Metadata:
             return Metadata()
         facts: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
         height, width = facts["input_hw"]
-        return Metadata(str(facts["model"]), (int(height), int(width)), Layout.of_facts(facts))
+        return Metadata(str(facts["model"]), (int(height), int(width)), KeypointLayout.of_facts(facts))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: not a readable checkpoint ({error}); get the file again") from error

@@ -11,11 +11,11 @@ from typing import Final
 
 import platformdirs
 
-from tposecli.geometry.keypoints import COCO, Layout
+from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.hub.checkpoints.digests import record, recorded
 from tposecli.hub.checkpoints.metadata import metadata_of
-from tposecli.hub.download.download import DIGEST_DIGITS, Downloads, Remote, by_hand, download, flaw
-from tposecli.hub.download.request import Patience
+from tposecli.hub.download.download import DIGEST_DIGITS, Downloads, RemoteFile, by_hand, download, flaw
+from tposecli.hub.download.request import RetryPolicy
 from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, ModelSpec, find_spec
 from tposecli.utils.errors import DownloadError, UsageError, WeightsError
 from tposecli.utils.files import sha256_of
@@ -24,7 +24,7 @@ from tposecli.utils.locks import locked
 log = logging.getLogger("tposecli")
 
 PACKAGE = Path(__file__).resolve().parents[2]
-AUTO_PATIENCE: Final = Patience(connect_s=5.0, stall_s=10.0, tries=2)
+AUTO_PATIENCE: Final = RetryPolicy(connect_s=5.0, stall_s=10.0, tries=2)
 """``--model auto`` has something to fall back on and does not wait for long."""
 AUTO_REST_S: Final = 24 * 3600.0
 """After a failure ``--model auto`` leaves the network alone for so long."""
@@ -37,7 +37,7 @@ class Checkpoint:
 
     spec: ModelSpec
     path: Path
-    layout: Layout = COCO
+    layout: KeypointLayout = COCO
 
     def verify(self) -> str:
         """SHA-256 of the file.
@@ -47,7 +47,7 @@ class Checkpoint:
         """
         if self.path.name != self.spec.file:
             return sha256_of(self.path)
-        return check(self.path, self.spec.sha256 or "", self.spec.least_bytes)
+        return check(self.path, self.spec.sha256 or "", self.spec.min_bytes)
 
 
 def cache_dir() -> Path:
@@ -69,12 +69,12 @@ def locate(spec: ModelSpec) -> Path | None:
     return cached if cached.is_file() else None
 
 
-def remote_of(spec: ModelSpec) -> Remote:
+def remote_of(spec: ModelSpec) -> RemoteFile:
     """A model's checkpoint, for the code that downloads."""
-    return Remote(spec.name, spec.file, spec.url, spec.sha256 or "", spec.least_bytes)
+    return RemoteFile(spec.name, spec.file, spec.url, spec.sha256 or "", spec.min_bytes)
 
 
-def check(path: Path, pinned: str = "", least_bytes: int = 0) -> str:
+def check(path: Path, pinned: str = "", min_bytes: int = 0) -> str:
     """Compare a file with its pinned digest, and one in the cache with the digest of its first use.
 
     The first use of a cached file is recorded here, unless something is visibly wrong with it.
@@ -104,12 +104,12 @@ def check(path: Path, pinned: str = "", least_bytes: int = 0) -> str:
             f"{path}: it has changed since its first use (SHA-256 {digest}, expected {known}); get it anew with "
             "tpose weights pull --force, or if the change was meant, take it over with tpose weights add --replace"
         )
-    if not known and not flaw(path, path.suffix, least_bytes):
+    if not known and not flaw(path, path.suffix, min_bytes):
         record(path, digest)
     return digest
 
 
-def fetch(remote: Remote, downloads: Downloads | None = None, anew: bool = False) -> Path:
+def fetch(remote: RemoteFile, downloads: Downloads | None = None, anew: bool = False) -> Path:
     """A published file in the cache, downloaded if it is not there; processes that want it at once wait for one.
 
     With ``anew`` it is downloaded in any case and what comes is trusted; the old file stays until the new one is whole.

@@ -21,12 +21,12 @@ from tposecli.hub.datasets.coco import (
 )
 
 PACKED: Final = "there, as a zip file, which tpose eval reads and tpose train does not"
-NAMED: Final = 3
+MAX_NAMED: Final = 3
 """Missing pictures that a line names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DatasetProblem:
     """One file or folder of the layout.
 
     Attributes:
@@ -45,7 +45,7 @@ class Finding:
         return f"{self.path}: {self.state}" + (f"; {self.remedy}" if self.remedy else "")
 
 
-def check_set(folder: Path, name: str) -> list[Finding]:
+def check_set(folder: Path, name: str) -> list[DatasetProblem]:
     """Look at everything that a set consists of: annotations, pictures, published detections.
 
     Raises:
@@ -90,22 +90,22 @@ def is_whole_json(path: Path) -> bool:
         return False
 
 
-def _json_file(path: Path, remedy: str) -> Finding:
+def _json_file(path: Path, remedy: str) -> DatasetProblem:
     if is_whole_json(path):
-        return Finding(path, f"there, {path.stat().st_size / 1e6:.1f} MB")
-    return Finding(path, "cut short, or no JSON" if path.exists() else "missing", remedy)
+        return DatasetProblem(path, f"there, {path.stat().st_size / 1e6:.1f} MB")
+    return DatasetProblem(path, "cut short, or no JSON" if path.exists() else "missing", remedy)
 
 
-def _pictures(folder: Path, name: str, piece: Piece, remedy: str) -> Finding:
+def _pictures(folder: Path, name: str, piece: Piece, remedy: str) -> DatasetProblem:
     path = folder / piece.folder
     missing = lacks(piece, folder)
     if not missing:
-        return Finding(path, f"there, {piece.count} pictures" if path.is_dir() else PACKED)
+        return DatasetProblem(path, f"there, {piece.count} pictures" if path.is_dir() else PACKED)
     if missing == piece.count:
-        return Finding(path, f"all {piece.count} pictures are missing", remedy)
+        return DatasetProblem(path, f"all {piece.count} pictures are missing", remedy)
     lost = _lost(annotation_file(folder, name), _names_in(path))
-    example = f", for example {', '.join(lost[:NAMED])}" if lost else ""
-    return Finding(path, f"{missing} of {piece.count} pictures are missing{example}", remedy)
+    example = f", for example {', '.join(lost[:MAX_NAMED])}" if lost else ""
+    return DatasetProblem(path, f"{missing} of {piece.count} pictures are missing{example}", remedy)
 
 
 def _names_in(folder: Path) -> set[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tposecli.hub.download.download import Remote
+from tposecli.hub.download.download import RemoteFile
 from tposecli.utils.errors import UsageError
 
 SITE: Final = "http://images.cocodataset.org"
@@ -43,10 +43,10 @@ class Archive:
         return self.path.rpartition("/")[2]
 
     @property
-    def remote(self) -> Remote:
+    def remote(self) -> RemoteFile:
         """For the code that downloads."""
         url = f"{SITE}/{self.path}"
-        return Remote(self.file, self.file, url, self.sha256, self.size, "name another folder with --data-dir")
+        return RemoteFile(self.file, self.file, url, self.sha256, self.size, "name another folder with --data-dir")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from tposecli.hub.datasets.check import lacks
 from tposecli.hub.datasets.coco import ARCHIVES, Archive, Piece, pieces_of
 from tposecli.hub.datasets.unpack import unpack
 from tposecli.hub.download.download import Bar, Downloads, by_hand, check_space, download, no_bar
-from tposecli.hub.download.request import Patience
+from tposecli.hub.download.request import RetryPolicy
 from tposecli.utils.errors import DownloadError, InputError, OutputError
 from tposecli.utils.files import part_path
 from tposecli.utils.locks import locked
 
 log = logging.getLogger("tposecli")
 
-PATIENCE: Final = Patience(tries=20)
+PATIENCE: Final = RetryPolicy(tries=20)
 """Gigabytes take hours, in which connections break."""
 ELSEWHERE: Final = "name another folder with --data-dir"
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from tposecli.hub.download.part import Part
-from tposecli.hub.download.request import Failed, Patience, Transient, ask, read, shown
+from tposecli.hub.download.part import PartialFile
+from tposecli.hub.download.request import RequestError, RetryPolicy, TransientError, ask, read, shown
 from tposecli.utils.errors import DownloadError, UsageError
 from tposecli.utils.files import publish, sha256_of
 
@@ -25,7 +25,7 @@ log = logging.getLogger("tposecli")
 
 CHUNK: Final = 1 << 16
 DIGEST_DIGITS: Final = 64
-LONGEST_PAUSE_S: Final = 15.0
+MAX_PAUSE_S: Final = 15.0
 
 Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 """Shows one transfer: given a label and the size in bytes, if known, a context that takes the bytes that are there."""
@@ -53,12 +53,12 @@ class Downloads:
     """
 
     offline: bool = field(default_factory=offline_by_environment)
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     bar: Bar = field(default=no_bar, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteFile:
     """A published file.
 
     Attributes:
@@ -66,7 +66,7 @@ class Remote:
         file: The name it is kept under.
         url: Where its publisher has it.
         sha256: What its SHA-256, hexadecimal, begins with: all 64 digits, as many as are published, or none.
-        least_bytes: A file smaller than this is not it.
+        min_bytes: A file smaller than this is not it.
         elsewhere: How the user names another folder for it.
     """
 
@@ -74,11 +74,11 @@ class Remote:
     file: str
     url: str
     sha256: str = ""
-    least_bytes: int = 0
+    min_bytes: int = 0
     elsewhere: str = "set TPOSE_HOME to another folder"
 
 
-def sources(remote: Remote) -> list[str]:
+def sources(remote: RemoteFile) -> list[str]:
     """Addresses to try, in order: the mirrors of ``TPOSE_MIRRORS``, then the publisher's.
 
     Raises:
@@ -91,12 +91,12 @@ def sources(remote: Remote) -> list[str]:
     return [f"{base.rstrip('/')}/{remote.file}" for base in bases] + [remote.url]
 
 
-def by_hand(remote: Remote, path: Path) -> str:
+def by_hand(remote: RemoteFile, path: Path) -> str:
     """What to do where the program cannot fetch a file itself."""
     return f"download {shown(remote.url)} and put it at {path}"
 
 
-def download(remote: Remote, path: Path, downloads: Downloads) -> str:
+def download(remote: RemoteFile, path: Path, downloads: Downloads) -> str:
     """Fetch a file whole, check it, and give it its name; the caller holds the file's lock.
 
     What came before a cut stays in ``path``'s part, and the next call goes on from there.
@@ -113,7 +113,7 @@ def download(remote: Remote, path: Path, downloads: Downloads) -> str:
         log.info("downloading %s", shown(url))
         try:
             digest = _from_source(url, remote, path, downloads)
-        except Failed as error:
+        except RequestError as error:
             failures.append(f"{shown(url)}: {error}" if len(urls) > 1 else str(error))
             continue
         except OSError as error:
@@ -126,7 +126,7 @@ def download(remote: Remote, path: Path, downloads: Downloads) -> str:
     raise DownloadError(f"{remote.label}: the download failed ({'; '.join(failures)}); {by_hand(remote, path)}")
 
 
-def _from_source(url: str, remote: Remote, path: Path, downloads: Downloads) -> str:
+def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads) -> str:
     """Try one address a few times.
 
     Raises:
@@ -135,24 +135,24 @@ def _from_source(url: str, remote: Remote, path: Path, downloads: Downloads) -> 
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     patience = downloads.patience
-    part = Part(path, url, checkable=bool(remote.sha256))
+    part = PartialFile(path, url, checkable=bool(remote.sha256))
     for tries_left in reversed(range(patience.tries)):
         try:
             resumed = _transfer(url, remote, part, downloads)
             return _accept(remote, path, part, resumed)
-        except Transient as error:
+        except TransientError as error:
             if error.restart:
                 part.discard()
             if not tries_left:
                 raise
             backoff = patience.pause_s * 2 ** (patience.tries - 1 - tries_left)
-            pause = min(error.retry_after_s or backoff, LONGEST_PAUSE_S)
+            pause = min(error.retry_after_s or backoff, MAX_PAUSE_S)
             log.info("%s: %s; trying again in %.0f s", shown(url), error, pause)
             time.sleep(pause)
     raise AssertionError("a download is tried at least once")
 
 
-def _transfer(url: str, remote: Remote, part: Part, downloads: Downloads) -> bool:
+def _transfer(url: str, remote: RemoteFile, part: PartialFile, downloads: Downloads) -> bool:
     """Fetch what is missing of the part, in one request; true if something was there already."""
     with ask(url, part.headers(), downloads.patience) as response:
         start, total = part.begin(response)
@@ -169,7 +169,7 @@ def _transfer(url: str, remote: Remote, part: Part, downloads: Downloads) -> boo
                 tell(done)
             os.fsync(file.fileno())
     if total is not None and done < total:
-        raise Transient(f"the transfer was cut after {done} of {total} bytes")
+        raise TransientError(f"the transfer was cut after {done} of {total} bytes")
     return start > 0
 
 
@@ -178,7 +178,7 @@ def _write(file: IO[bytes], chunk: bytes) -> None:
     file.flush()
 
 
-def _accept(remote: Remote, path: Path, part: Part, resumed: bool) -> str:
+def _accept(remote: RemoteFile, path: Path, part: PartialFile, resumed: bool) -> str:
     """Check the finished part and give it its name; one that is wrong is deleted.
 
     Raises:
@@ -189,16 +189,16 @@ def _accept(remote: Remote, path: Path, part: Part, resumed: bool) -> str:
     if not digest.startswith(remote.sha256):
         reason = f"not the expected file, so it was deleted: SHA-256 {digest}, expected {remote.sha256}"
     elif len(remote.sha256) < DIGEST_DIGITS:
-        reason = flaw(part.path, path.suffix, remote.least_bytes)
+        reason = flaw(part.path, path.suffix, remote.min_bytes)
     if reason:
         part.discard()
-        raise Transient(reason) if resumed else Failed(reason)
+        raise TransientError(reason) if resumed else RequestError(reason)
     publish(path)
     part.discard()
     return digest
 
 
-def flaw(path: Path, suffix: str, least_bytes: int = 0) -> str:
+def flaw(path: Path, suffix: str, min_bytes: int = 0) -> str:
     """What is visibly wrong with a checkpoint, without loading it; empty if nothing is.
 
     A zip archive, which PyTorch writes, has its directory at the end, so that one cut short is told.
@@ -208,8 +208,8 @@ def flaw(path: Path, suffix: str, least_bytes: int = 0) -> str:
         head = file.read(64)
     if head.lstrip()[:1] == b"<":
         return "a web page instead of the file, perhaps the network's login"
-    if size < least_bytes or not size:
-        return f"too small to be the file: {size} bytes, at least {max(1, least_bytes)} expected"
+    if size < min_bytes or not size:
+        return f"too small to be the file: {size} bytes, at least {max(1, min_bytes)} expected"
     if suffix == ".safetensors":
         return "" if head[8:9] == b"{" else "not a safetensors file"
     if head.startswith(b"PK"):

@@ -7,11 +7,11 @@ import json
 from http import HTTPStatus
 from pathlib import Path
 
-from tposecli.hub.download.request import Failed, Transient, shown
+from tposecli.hub.download.request import RequestError, TransientError, shown
 from tposecli.utils.files import discard, part_path
 
 
-class Part:
+class PartialFile:
     """The unfinished file, and a note beside it of what the server said about the whole.
 
     A part is gone on with only if the pieces can be told to belong together: by the server's ``ETag`` or date, or by a
@@ -52,13 +52,13 @@ class Part:
             self._write_note(validator, response.length)
             return 0, response.length
         if response.status != HTTPStatus.PARTIAL_CONTENT:
-            raise Failed(f"HTTP {response.status} {response.reason}")
+            raise RequestError(f"HTTP {response.status} {response.reason}")
         start, total = _content_range(response.headers.get("Content-Range", ""))
         known, size = self._read_note()
         changed = (known and validator and known != validator) or (None not in (size, total) and size != total)
         if start != self._start or changed:
             reason = "the file has changed since its download began, or the server sent another piece of it"
-            raise Transient(reason, restart=True)
+            raise TransientError(reason, restart=True)
         return self._start, size if total is None else total
 
     def discard(self) -> None:

@@ -13,13 +13,13 @@ from typing import IO, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 NO_SUCH_RANGE: Final = 416
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to wait, and how often to try.
 
     Attributes:
@@ -36,11 +36,11 @@ class Patience:
     pause_s: float = 1.0
 
 
-class Failed(Exception):
+class RequestError(Exception):
     """An address does not give the file; the message says why, in a few words."""
 
 
-class Transient(Failed):
+class TransientError(RequestError):
     """It did not this time.
 
     Args:
@@ -61,7 +61,7 @@ def shown(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
-def ask(url: str, headers: dict[str, str], patience: Patience) -> http.client.HTTPResponse:
+def ask(url: str, headers: dict[str, str], patience: RetryPolicy) -> http.client.HTTPResponse:
     """The answer to a GET, redirects followed.
 
     Raises:
@@ -75,11 +75,11 @@ def ask(url: str, headers: dict[str, str], patience: Patience) -> http.client.HT
         with error:
             raise _refusal(error) from error
     except URLError as error:
-        raise Failed(_words(error.reason)) from error
+        raise RequestError(_words(error.reason)) from error
     except TimeoutError as error:
-        raise Transient(f"no answer for {patience.stall_s:g} s") from error
+        raise TransientError(f"no answer for {patience.stall_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
-        raise Transient(f"the connection broke ({_words(error)})") from error
+        raise TransientError(f"the connection broke ({_words(error)})") from error
     return response
 
 
@@ -92,9 +92,9 @@ def read(response: http.client.HTTPResponse, most: int) -> bytes:
     try:
         return response.read1(most) if most > 0 else b""
     except TimeoutError as error:
-        raise Transient("the transfer stood still") from error
+        raise TransientError("the transfer stood still") from error
     except (OSError, http.client.HTTPException) as error:
-        raise Transient(f"the connection broke ({_words(error)})") from error
+        raise TransientError(f"the connection broke ({_words(error)})") from error
 
 
 def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
@@ -110,7 +110,7 @@ def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
     return request
 
 
-def _opener(patience: Patience) -> urllib.request.OpenerDirector:
+def _opener(patience: RetryPolicy) -> urllib.request.OpenerDirector:
     """Built anew for each request: proxies may have changed, and nothing is shared."""
     return urllib.request.build_opener(_Plain(patience.stall_s), _Secure(patience.stall_s), _Redirects())
 
@@ -127,7 +127,7 @@ class _PlainConnection(http.client.HTTPConnection):
         try:
             super().connect()
         except OSError as error:
-            raise Failed(_unreachable(self.host, error)) from error
+            raise RequestError(_unreachable(self.host, error)) from error
         self.sock.settimeout(self._stall_s)
 
 
@@ -168,19 +168,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         scheme = urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             fp.close()
-            raise Failed(f"refused: it redirects from {req.type} to {scheme} ({shown(newurl)})")
+            raise RequestError(f"refused: it redirects from {req.type} to {scheme} ({shown(newurl)})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _refusal(error: HTTPError) -> Failed:
+def _refusal(error: HTTPError) -> RequestError:
     """What an error status means."""
     reason = f"HTTP {error.code} {str(error.reason).splitlines()[0] if error.reason else ''}".rstrip()
     if error.code == NO_SUCH_RANGE:
-        return Transient(reason, restart=True)
-    if error.code not in PASSING:
-        return Failed(reason)
+        return TransientError(reason, restart=True)
+    if error.code not in RETRYABLE_STATUSES:
+        return RequestError(reason)
     wait = error.headers.get("Retry-After", "") if error.headers else ""
-    return Transient(reason, float(wait) if wait.isdecimal() else 0.0)
+    return TransientError(reason, float(wait) if wait.isdecimal() else 0.0)
 
 
 def _unreachable(host: str, error: OSError) -> str:

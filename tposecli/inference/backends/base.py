@@ -12,7 +12,7 @@ BACKENDS: Final = ("auto", "torch", "compile", "onnx", "openvino")
 """What ``--backend`` takes."""
 
 
-class Encoded(NamedTuple):
+class NetOutput(NamedTuple):
     """What a net says of B crops.
 
     Attributes:
@@ -28,7 +28,7 @@ class Encoded(NamedTuple):
 class Engine(Protocol):
     """Runs a net on one device."""
 
-    def __call__(self, crops: Tensor) -> Encoded:
+    def __call__(self, crops: Tensor) -> NetOutput:
         """(B, H, W, 3) uint8 RGB crops, on the device."""
         ...
 
@@ -45,9 +45,9 @@ def padded(x: Tensor, size: int) -> Tensor:
     return x if missing <= 0 else torch.cat((x, x[:1].expand(missing, *x.shape[1:])))
 
 
-def joined(parts: Sequence[Encoded]) -> Encoded:
+def joined(parts: Sequence[NetOutput]) -> NetOutput:
     """Consecutive batches as one."""
     if len(parts) == 1:
         return parts[0]
     inputs = zip(*(part.inputs for part in parts), strict=True)
-    return Encoded(torch.cat([part.heatmaps for part in parts]), [torch.cat(stage) for stage in inputs])
+    return NetOutput(torch.cat([part.heatmaps for part in parts]), [torch.cat(stage) for stage in inputs])

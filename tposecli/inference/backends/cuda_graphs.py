@@ -21,7 +21,7 @@ Function = Callable[[Tensor], list[Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class CudaGraph:
     """A recording: ``replay`` reads what lies in ``input`` and writes to ``outputs``, always the same memory."""
 
     input: Tensor
@@ -29,7 +29,7 @@ class Recorded:
     replay: Callable[[], None]
 
 
-class Replay:
+class CudaGraphRunner:
     """A function of a batch, by recordings of a few fixed sizes, for each shape of items.
 
     A batch is padded to the next of them, and cut where it is larger than the largest. There are few, because a
@@ -37,7 +37,7 @@ class Replay:
     depends on nothing else, so that one run after the other gives the same digits.
     """
 
-    def __init__(self, function: Function, largest: int, capture: Callable[[Function, Tensor], Recorded]) -> None:
+    def __init__(self, function: Function, largest: int, capture: Callable[[Function, Tensor], CudaGraph]) -> None:
         """Prepare; each size is recorded when it is first met.
 
         Args:
@@ -46,7 +46,7 @@ class Replay:
             capture: Records the function, given an input to keep.
         """
         self._function, self._largest, self._capture = function, largest, capture
-        self._recorded: dict[tuple[int, ...], Recorded] = {}
+        self._recorded: dict[tuple[int, ...], CudaGraph] = {}
 
     def __call__(self, x: Tensor) -> list[Tensor]:
         """The function's outputs, in memory of their own."""
@@ -71,7 +71,7 @@ class Replay:
         return size
 
 
-def capture_on_cuda(function: Function, x: Tensor) -> Recorded:
+def capture_on_cuda(function: Function, x: Tensor) -> CudaGraph:
     """Record on the input's CUDA device; what other threads do there meanwhile is not recorded."""
     with torch.cuda.device(x.device):
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -83,4 +83,4 @@ def capture_on_cuda(function: Function, x: Tensor) -> Recorded:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = function(x)
-    return Recorded(x, outputs, graph.replay)
+    return CudaGraph(x, outputs, graph.replay)

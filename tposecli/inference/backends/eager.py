@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from tposecli.inference.backends.base import Encoded, joined, padded, pieces
+from tposecli.inference.backends.base import NetOutput, joined, padded, pieces
 from tposecli.inference.backends.matmul_precision import float32_products
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import UsageError
@@ -23,11 +23,11 @@ class Eager:
     def __init__(self, net: PoseNet) -> None:
         self.net = net
 
-    def __call__(self, crops: Tensor) -> Encoded:
+    def __call__(self, crops: Tensor) -> NetOutput:
         """See :class:`~tposecli.inference.backends.base.Engine`."""
         with float32_products(crops.device):
             heatmaps, inputs = self.net.encode(self.net.normalize(crops))
-        return Encoded(heatmaps.float(), inputs)
+        return NetOutput(heatmaps.float(), inputs)
 
 
 class Compiled:
@@ -49,16 +49,16 @@ class Compiled:
         option = "freezing" if net.device.type == "cpu" else "triton.cudagraphs"
         self._encode = torch.compile(_Core(net), dynamic=False, options={option: True})
 
-    def __call__(self, crops: Tensor) -> Encoded:
+    def __call__(self, crops: Tensor) -> NetOutput:
         """See :class:`~tposecli.inference.backends.base.Engine`."""
         return joined([self._piece(crops[piece]) for piece in pieces(len(crops), self._size)])
 
-    def _piece(self, crops: Tensor) -> Encoded:
+    def _piece(self, crops: Tensor) -> NetOutput:
         """At most so many crops as a forward takes."""
         with float32_products(crops.device):
             heatmaps, inputs = self._encode(padded(crops, self._size))
         # The compiler writes its next outputs over these.
-        return Encoded(heatmaps[: len(crops)].clone(), [stage[: len(crops)].clone() for stage in inputs])
+        return NetOutput(heatmaps[: len(crops)].clone(), [stage[: len(crops)].clone() for stage in inputs])
 
 
 class _Core(torch.nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tposecli import __version__
 from tposecli.hub.checkpoints.resolve import cache_dir
-from tposecli.inference.backends.base import Encoded, Engine
+from tposecli.inference.backends.base import Engine, NetOutput
 from tposecli.inference.backends.cuda_rewrites import fit
 from tposecli.inference.backends.eager import COMPILED_BATCH, Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportOptions, export
@@ -36,7 +36,7 @@ FileFormat = Literal["onnx", "openvino"]
 
 
 @dataclass(frozen=True, slots=True)
-class Exports:
+class ExportCache:
     """Files of one checkpoint in the cache, made when they are first wanted.
 
     Attributes:
@@ -80,7 +80,7 @@ class Exports:
         return path
 
 
-def choose(runtime: Runtime, exports: Exports) -> str:
+def choose(runtime: Runtime, exports: ExportCache) -> str:
     """What ``auto`` stands for: OpenVINO where it is installed and its file of this model has been made, else torch.
 
     Making the file takes as long as hundreds of crops, so it must be asked for: with ``--backend openvino``.
@@ -95,7 +95,7 @@ def choose(runtime: Runtime, exports: Exports) -> str:
         return "torch"
 
 
-def build_engine(net: PoseNet, runtime: Runtime, exports: Exports, device: torch.device) -> Engine:
+def build_engine(net: PoseNet, runtime: Runtime, exports: ExportCache, device: torch.device) -> Engine:
     """What runs the net on one of the runtime's devices.
 
     Args:
@@ -125,7 +125,7 @@ class _FileEngine:
     def __init__(self, run: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
         self._run = run
 
-    def __call__(self, crops: Tensor) -> Encoded:
+    def __call__(self, crops: Tensor) -> NetOutput:
         """See :class:`~tposecli.inference.backends.base.Engine`."""
         heatmaps, *inputs = self._run(crops)
-        return Encoded(heatmaps, inputs)
+        return NetOutput(heatmaps, inputs)

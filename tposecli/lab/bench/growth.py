@@ -7,7 +7,7 @@ from typing import Final
 
 import torch
 
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.hub.checkpoints.resolve import Checkpoint
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.lab.bench.clock import alternate
@@ -20,7 +20,7 @@ from tposecli.tracking import Tracker
 from tposecli.types import Boxes, Frame
 
 CROWDS: Final = (1, 2, 5, 10, 20, 50)
-LEAST: Final = 20
+MIN_FRAMES: Final = 20
 """People in a lap, in as many frames as that takes: a single one, after many others, would find cold caches."""
 LENGTHS: Final = (1, 4)
 SHORT: Final = 60
@@ -46,7 +46,7 @@ def people_table(job: BenchJob, device: torch.device, checkpoint: Checkpoint) ->
 
 def _frames(people: int) -> int:
     """How many frames of so many people make a lap."""
-    return -(-LEAST // people)
+    return -(-MIN_FRAMES // people)
 
 
 class _Work:
@@ -54,7 +54,7 @@ class _Work:
 
     def __init__(self, estimator: PoseEstimator, frame: Frame, boxes: Boxes) -> None:
         self._estimator, self._frame, self._boxes = estimator, frame, boxes
-        self._tracker, self._draw, self._time_s = Tracker(), Draw(), 0.0
+        self._tracker, self._draw, self._time_s = Tracker(), SkeletonDrawer(), 0.0
 
     def __call__(self) -> None:
         count = _frames(len(self._boxes))

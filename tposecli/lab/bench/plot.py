@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tposecli.lab.bench.clock import Spread
-from tposecli.lab.bench.report import Report, Table
+from tposecli.lab.bench.report import BenchReport, Table
 from tposecli.utils.errors import OutputError, UsageError
 from tposecli.utils.files import part_path, publish
 
@@ -20,7 +20,7 @@ BAR: Final = 0.32
 """Inches for each bar."""
 
 
-def plot(path: Path, report: Report) -> None:
+def plot(path: Path, report: BenchReport) -> None:
     """Draw people a second and what a frame costs, as far as they were measured.
 
     Raises:

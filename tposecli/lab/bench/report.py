@@ -50,7 +50,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchReport:
     """All tables of a run, and where they come from.
 
     Attributes:
@@ -90,7 +90,7 @@ def markdown(table: Table) -> str:
     return "\n".join([f"**{table.title}**", "", *lines, *notes])
 
 
-def save(path: Path, report: Report) -> None:
+def save(path: Path, report: BenchReport) -> None:
     """Write JSON.
 
     Raises:

@@ -11,11 +11,11 @@ from tposecli.inference.backends.cpu import tune
 from tposecli.inference.runtime import Runtime, resolve_device
 from tposecli.lab.bench import attention, ceilings, growth, nets, stages, whole
 from tposecli.lab.bench.job import BenchJob
-from tposecli.lab.bench.report import Report, Table, facts, heading, markdown
+from tposecli.lab.bench.report import BenchReport, Table, facts, heading, markdown
 from tposecli.lab.bench.scene import rendered_clip
 
 
-def run(job: BenchJob, say: Callable[[str], None], show: Callable[[str], None]) -> Report:
+def run(job: BenchJob, say: Callable[[str], None], show: Callable[[str], None]) -> BenchReport:
     """Measure what the job names.
 
     Args:
@@ -32,7 +32,7 @@ def run(job: BenchJob, say: Callable[[str], None], show: Callable[[str], None]) 
         tune()
     precisions = [Runtime.resolve(job.device, name).precision for name in job.precisions]
     job = replace(job, device=str(device), precisions=tuple(dict.fromkeys(precisions)))
-    report = Report(facts(job.command, device), [])
+    report = BenchReport(facts(job.command, device), [])
     show(heading(report.facts) + "\n")
     with tempfile.TemporaryDirectory(prefix="tpose-bench-") as folder:
         for table in _tables(job, Path(folder), say):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, build_detector
-from tposecli.drawing.skeleton_drawer import Draw
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.geometry import heatmaps
 from tposecli.hub.checkpoints.resolve import Checkpoint
 from tposecli.inference.backends.base import pieces
@@ -36,7 +36,7 @@ COLUMNS: Final = ("stage", "ms a frame", "CPU ms a frame", "share of CPU", "shar
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class StageInputs:
     """What the stages work on, each with the results of the one before.
 
     Attributes:
@@ -83,7 +83,7 @@ def _row(name: str, laps: Laps, count: int, total: float, ceilings: Ceilings, mo
     return name, laps.each(count), cpu, f"{cpu / total:.0%}", share
 
 
-def _material(video: Path, count: int, detector: Detector, estimator: PoseEstimator) -> Material:
+def _material(video: Path, count: int, detector: Detector, estimator: PoseEstimator) -> StageInputs:
     """Run the stages once, group by group as the pipeline does."""
     with open_video(video) as source:
         frames = list(islice(source, count))
@@ -92,15 +92,15 @@ def _material(video: Path, count: int, detector: Detector, estimator: PoseEstima
     crops = _crops(frames, boxes, estimator)
     heatmaps = _heatmaps(crops, estimator)
     results = estimator.estimate(frames, boxes)
-    return Material(video, info, frames, boxes, crops, heatmaps, results)
+    return StageInputs(video, info, frames, boxes, crops, heatmaps, results)
 
 
 def _ways(
-    material: Material, detector: Detector, estimator: PoseEstimator, folder: Path
+    material: StageInputs, detector: Detector, estimator: PoseEstimator, folder: Path
 ) -> dict[str, Callable[[], object]]:
     """The stages by name, in order."""
     frames, results = material.frames, material.results
-    draw = Draw()
+    draw = SkeletonDrawer()
 
     def decode() -> None:
         with open_video(material.path) as source:
@@ -128,7 +128,7 @@ def _ways(
     }
 
 
-def _inference(material: Material, estimator: PoseEstimator) -> dict[str, Callable[[], object]]:
+def _inference(material: StageInputs, estimator: PoseEstimator) -> dict[str, Callable[[], object]]:
     """From crops to keypoints: in two stages, or in one where that is recorded as one."""
     batch, lane = estimator.runtime.batch_size, estimator.lanes[0]
     if lane.replay is not None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tposecli.training.detector.dataset import Person, Photo
+from tposecli.training.detector.dataset import BoxedPerson, Photo
 from tposecli.types import Float32, Image
 
 CELL = 8
 """Pixels of the canvas for one cell of the weight map."""
-SMALLEST = 10.0
+MIN_PERSON_SIDE = 10.0
 """People whose longer side is below so many pixels are neither taught nor punished."""
 HIDDEN = 0.25
 """People of whom less than this part is left are neither taught nor punished."""
@@ -28,7 +28,7 @@ Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Sample:
+class ComposedScene:
     """One training picture.
 
     Attributes:
@@ -58,7 +58,7 @@ class Canvas:
         """Width and height in pixels."""
         return self.image.shape[1], self.image.shape[0]
 
-    def lay(self, photo: Photo, place: Place, window: Window) -> None:
+    def lay(self, photo: Photo, place: Placement, window: Window) -> None:
         """Lay a photo on the canvas where ``window`` lets it be seen."""
         picture, (x0, y0, x1, y1) = place.seen(photo.image, window)
         seen = (slice(y0, y1), slice(x0, x1))
@@ -72,7 +72,7 @@ class Canvas:
                 self._weigh(_grown(place.boxes(person.box[None])[0]), 1.0, (x0, y0, x1, y1))
             self._own(place.mask(person, self.size_wh), person, place, (x0, y0, x1, y1))
 
-    def paste(self, photo: Photo, person: Person, place: Place, soft: float) -> None:
+    def paste(self, photo: Photo, person: BoxedPerson, place: Placement, soft: float) -> None:
         """Paste one person, cut out along the outline, the edge blurred over ``soft`` pixels."""
         mask = place.mask(person, self.size_wh)
         picture, (x0, y0, x1, y1) = place.seen(photo.image, (0, 0, *self.size_wh))
@@ -84,7 +84,7 @@ class Canvas:
         self.image = (self.image * (1 - alpha) + full * alpha).astype(np.uint8)
         self._own(inside, person, place, (x0, y0, x1, y1))
 
-    def finish(self) -> Sample:
+    def finish(self) -> ComposedScene:
         """The picture with the boxes of those still visible."""
         boxes = []
         for number, whole in enumerate(self._area, start=1):
@@ -92,15 +92,15 @@ class Canvas:
             if not len(xs):
                 continue
             box = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float32)
-            if (box[2:] - box[:2]).max() < SMALLEST or len(xs) < HIDDEN * whole:
+            if (box[2:] - box[:2]).max() < MIN_PERSON_SIDE or len(xs) < HIDDEN * whole:
                 self._weigh(box, 0.0, (0, 0, *self.size_wh))
             else:
                 boxes.append(box)
         width, height = self.size_wh
         weight = cv2.resize(self.weight, (width // CELL, height // CELL), interpolation=cv2.INTER_AREA)
-        return Sample(self.image, np.array(boxes, np.float32).reshape(-1, 4), np.asarray(weight, np.float32))
+        return ComposedScene(self.image, np.array(boxes, np.float32).reshape(-1, 4), np.asarray(weight, np.float32))
 
-    def _own(self, mask: Image, person: Person, place: Place, window: Window) -> None:
+    def _own(self, mask: Image, person: BoxedPerson, place: Placement, window: Window) -> None:
         x0, y0, x1, y1 = window
         self._area.append(place.area(person))
         self._owner[y0:y1, x0:x1][mask[y0:y1, x0:x1] > 0] = len(self._area)
@@ -112,7 +112,7 @@ class Canvas:
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a photo lies on the canvas: mirrored, then scaled, then shifted.
 
     Attributes:
@@ -152,17 +152,17 @@ class Place:
         picture = cv2.resize(part, (int(right - left), int(bottom - top)), interpolation=shrink)
         return np.asarray(picture[y0 - top : y1 - top, x0 - left : x1 - left], np.uint8), (x0, y0, x1, y1)
 
-    def mask(self, person: Person, size_wh: tuple[int, int]) -> Image:
+    def mask(self, person: BoxedPerson, size_wh: tuple[int, int]) -> Image:
         """(H, W) uint8 1 where the person's outline covers the canvas."""
         mask = np.zeros((size_wh[1], size_wh[0]), np.uint8)
         for polygon in person.outline:
             cv2.fillPoly(mask, [np.round(self.points(polygon) - 0.5).astype(np.int32)], 1)
         return mask
 
-    def area(self, person: Person) -> float:
+    def area(self, person: BoxedPerson) -> float:
         """Canvas pixels that the whole person would cover, box included where the photo cuts it."""
         photo = np.array(self.size_wh, np.float32)
-        shift = Place(self.size_wh, self.scale, np.zeros(2, np.float32), self.mirror)
+        shift = Placement(self.size_wh, self.scale, np.zeros(2, np.float32), self.mirror)
         size = np.maximum(1, np.round(photo * self.scale)).astype(int)
         return float(shift.mask(person, (int(size[0]), int(size[1]))).sum())
 

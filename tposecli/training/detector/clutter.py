@@ -20,8 +20,8 @@ from tposecli.utils.errors import InputError
 from tposecli.utils.files import write_text
 
 SIZES: Final = ((360, 270), (270, 360), (320, 320))
-LONGEST_CUT_OUT: Final = 360
-SHORTEST_CUT_OUT: Final = 60
+MAX_CUT_OUT: Final = 360
+MIN_CUT_OUT: Final = 60
 UNWANTED: Final = ("cartoon", "mirror", "symbols", "seasonal", "clothes", "people", "flags", "roadsigns", "space")
 
 
@@ -71,7 +71,7 @@ def read_things(things: Path) -> tuple[list[Image], list[Image]]:
             continue
         if picture.shape[2] == 3:
             backgrounds.append(np.asarray(picture, np.uint8))
-        elif max((trimmed := _trimmed(np.asarray(picture, np.uint8))).shape[:2]) >= SHORTEST_CUT_OUT:
+        elif max((trimmed := _trimmed(np.asarray(picture, np.uint8))).shape[:2]) >= MIN_CUT_OUT:
             cut_outs.append(trimmed)
     if not cut_outs:
         raise InputError(f"{things}: no cut-outs (PNG with transparency) in it or in its folders")
@@ -96,7 +96,7 @@ def _trimmed(picture: Image) -> Image:
     inside = picture[top : top + height, left : left + width]
     if not inside.size:
         return inside
-    scale = min(1.0, LONGEST_CUT_OUT / max(inside.shape[:2]))
+    scale = min(1.0, MAX_CUT_OUT / max(inside.shape[:2]))
     return np.asarray(cv2.resize(inside, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 

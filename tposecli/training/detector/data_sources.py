@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tposecli.training.detector.clutter import paste_clutter
-from tposecli.training.detector.dataset import Photo, Source, describe_bad, read_photos
-from tposecli.training.detector.loop import LARGE, Check
+from tposecli.training.detector.dataset import Photo, PhotoSource, describe_bad, read_photos
+from tposecli.training.detector.loop import LARGE, DetectorCheck
 from tposecli.training.detector.rendered import render_crowds
 from tposecli.utils.errors import UsageError
 
@@ -18,7 +18,7 @@ CLUTTER = 700
 HALVES = ("", "even", "odd")
 
 
-def sources(specs: Sequence[str], rendered: Path, say: Callable[[str], None]) -> tuple[Source, ...]:
+def sources(specs: Sequence[str], rendered: Path, say: Callable[[str], None]) -> tuple[PhotoSource, ...]:
     """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``, ``rendered[:WEIGHT[:COUNT]]`` or ``clutter:FOLDER[:WEIGHT[:COUNT]]``.
 
     Bad annotations are said.
@@ -35,18 +35,18 @@ def sources(specs: Sequence[str], rendered: Path, say: Callable[[str], None]) ->
     return tuple(_source(spec, rendered, say) for spec in specs)
 
 
-def _source(spec: str, rendered: Path, say: Callable[[str], None]) -> Source:
+def _source(spec: str, rendered: Path, say: Callable[[str], None]) -> PhotoSource:
     if spec.split(":")[0] == "rendered":
         _, weight, count = [*spec.split(":"), "", ""][:3]
         crowds = render_crowds(rendered, int(_number(spec, count or CROWDS)), say)
-        return Source("rendered", _read(str(crowds), str(rendered), "", say), _number(spec, weight or 1))
+        return PhotoSource("rendered", _read(str(crowds), str(rendered), "", say), _number(spec, weight or 1))
     if spec.split(":")[0] == "clutter":
         _, things, weight, count = [*spec.split(":"), "", "", ""][:4]
         folder = rendered.with_name("clutter")
         pictures = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), say)
-        return Source("clutter", _read(str(pictures), str(folder), "", say), _number(spec, weight or 1))
+        return PhotoSource("clutter", _read(str(pictures), str(folder), "", say), _number(spec, weight or 1))
     annotations, images, weight, half = _parts(spec, 4)
-    return Source(annotations, _read(annotations, images, half, say), _number(spec, weight or 1))
+    return PhotoSource(annotations, _read(annotations, images, half, say), _number(spec, weight or 1))
 
 
 def _number(spec: str, text: str | float) -> float:
@@ -59,14 +59,14 @@ def _number(spec: str, text: str | float) -> float:
     return number
 
 
-def checks(specs: Sequence[str], say: Callable[[str], None]) -> tuple[Check, ...]:
+def checks(specs: Sequence[str], say: Callable[[str], None]) -> tuple[DetectorCheck, ...]:
     """Read ``ANN.json:IMAGES[:HALF]``; where everybody is annotated, only large people count."""
     made = []
     for spec in specs:
         annotations, images, half = _parts(spec, 3)
         photos = _read(annotations, images, half, say)
         everybody = all(photo.complete for photo in photos)
-        made.append(Check(f"{annotations} {half}".strip(), photos, LARGE if everybody else 0.0))
+        made.append(DetectorCheck(f"{annotations} {half}".strip(), photos, LARGE if everybody else 0.0))
     return tuple(made)
 
 

@@ -42,7 +42,7 @@ MIN_CUT = 60
 
 
 @dataclass(frozen=True)
-class Person:
+class BoxedPerson:
     """One annotated person.
 
     Attributes:
@@ -71,7 +71,7 @@ class Photo:
     """
 
     path: Path
-    people: tuple[Person, ...]
+    people: tuple[BoxedPerson, ...]
     crowds: Float32
     complete: bool
 
@@ -89,7 +89,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Source:
+class PhotoSource:
     """One ``--data`` of the command.
 
     Attributes:
@@ -167,29 +167,31 @@ def _box(given: Any, size_wh: tuple[float, float]) -> Float32:
     return np.array([x, y, x + width, y + height]).clip(0, [*size_wh, *size_wh]).astype(np.float32)
 
 
-def _person_of_segments(annotation: Json, box: Float32, bad: Counter[str]) -> Person:
+def _person_of_segments(annotation: Json, box: Float32, bad: Counter[str]) -> BoxedPerson:
     area, longest = float(annotation["area"]), float((box[2:] - box[:2]).max())
     segments = annotation.get("segmentation")
     if not isinstance(segments, list) or not segments:
         bad["no outline: box used"] += 1
-        return Person(box, (_corners(box),), False, box, area)
-    return Person(box, tuple(np.array(s, np.float32).reshape(-1, 2) for s in segments), longest >= MIN_CUT, box, area)
+        return BoxedPerson(box, (_corners(box),), False, box, area)
+    return BoxedPerson(
+        box, tuple(np.array(s, np.float32).reshape(-1, 2) for s in segments), longest >= MIN_CUT, box, area
+    )
 
 
-def _person_of_joints(annotation: Json, box: Float32, bad: Counter[str]) -> Person:
+def _person_of_joints(annotation: Json, box: Float32, bad: Counter[str]) -> BoxedPerson:
     joints = np.array(annotation["keypoints"], np.float32).reshape(-1, 3)
     known = joints[:, 2] > 0
     head, area = _head(annotation), float(annotation["area"])
     if known.sum() < MIN_JOINTS or head is None or not known[list(TORSO)].all():
         bad["joints missing: box used"] += 1
-        return Person(_grown(box), (_corners(_grown(box)),), False, box, area)
+        return BoxedPerson(_grown(box), (_corners(_grown(box)),), False, box, area)
     outline = body_outline(joints[:, :2], known, head, float((box[2:] - box[:2]).max()))
     corners = np.concatenate(outline)
     whole = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
     if np.abs(whole - box).max() > 0.5 * (box[2:] - box[:2]).max():
         bad["joints far from the box: box used"] += 1
-        return Person(_grown(box), (_corners(_grown(box)),), False, box, area)
-    return Person(whole, tuple(outline), bool(known[5:].all()), box, area)
+        return BoxedPerson(_grown(box), (_corners(_grown(box)),), False, box, area)
+    return BoxedPerson(whole, tuple(outline), bool(known[5:].all()), box, area)
 
 
 def _head(annotation: Json) -> Float32 | None:

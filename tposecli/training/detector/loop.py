@@ -20,7 +20,7 @@ from tposecli.detection.base import BoxFilter
 from tposecli.detection.movenet import BundledDetector
 from tposecli.models.person_detector import PersonDetector
 from tposecli.training.checkpoint import follow, read_checkpoint, write_checkpoint
-from tposecli.training.detector.dataset import Photo, Source
+from tposecli.training.detector.dataset import Photo, PhotoSource
 from tposecli.training.detector.loss import Targets, detector_loss
 from tposecli.training.detector.scenes import Composer, stack
 from tposecli.training.detector.validation import evaluate
@@ -50,7 +50,7 @@ LARGE = 96.0 * 96.0
 
 
 @dataclass(frozen=True)
-class Check:
+class DetectorCheck:
     """A set of photos on which the detector is measured while it trains."""
 
     name: str
@@ -76,8 +76,8 @@ class DetectorJob:
         resume: Go on from the checkpoint in ``out``.
     """
 
-    sources: tuple[Source, ...]
-    checks: tuple[Check, ...]
+    sources: tuple[PhotoSource, ...]
+    checks: tuple[DetectorCheck, ...]
     out: Path
     init: Path | None = None
     minutes: float = 100.0
@@ -226,7 +226,7 @@ def save_weights(net: nn.Module, path: Path) -> None:
     publish(path)
 
 
-def measure(weights: Path, checks: Sequence[Check], log: Path | None = None, step: int = 0) -> str:
+def measure(weights: Path, checks: Sequence[DetectorCheck], log: Path | None = None, step: int = 0) -> str:
     """Measure weights on every check; one line, also appended to the log as JSON."""
     detector = BundledDetector(weights, BoxFilter(min_score=0.02))
     parts = []

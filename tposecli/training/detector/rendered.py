@@ -16,7 +16,7 @@ from tposecli.types import Image
 from tposecli.utils.files import write_text
 
 SIZES = ((384, 288), (288, 384), (384, 224))
-LEAST_PIXELS = 60
+MIN_PIXELS = 60
 ANNOTATIONS = "annotations.json"
 
 
@@ -52,7 +52,7 @@ def person_masks(scene: Scene) -> list[Image]:
     masks = []
     for index in range(len(scene.people)):
         pixels = stage.hits.pixel[stage.owner == index]
-        if len(pixels) >= LEAST_PIXELS:
+        if len(pixels) >= MIN_PIXELS:
             mask = np.zeros(camera.size_wh[0] * camera.size_wh[1], np.uint8)
             mask[pixels] = 1
             masks.append(mask.reshape(camera.size_wh[1], camera.size_wh[0]))

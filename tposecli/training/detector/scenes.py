@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.training.detector.canvas import Canvas, Place, Sample
-from tposecli.training.detector.dataset import Person, Photo, Source
+from tposecli.training.detector.canvas import Canvas, ComposedScene, Placement
+from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource
 from tposecli.types import Float32, Image
 
 
 class Composer:
     """Makes training pictures out of sources; every one depends on the generator handed in alone."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[PhotoSource]) -> None:
         self._photos = [source.photos for source in sources]
         share = np.array([source.weight for source in sources], np.float64)
         self._share = share / share.sum()
@@ -26,7 +26,7 @@ class Composer:
             for photos in self._photos
         ]
 
-    def __call__(self, rng: np.random.Generator, size_wh: tuple[int, int]) -> Sample:
+    def __call__(self, rng: np.random.Generator, size_wh: tuple[int, int]) -> ComposedScene:
         """One picture of ``size_wh`` pixels, both multiples of 32."""
         canvas = Canvas(size_wh, rng.uniform(0, 255, 3).astype(np.float32))
         kinds: list[Callable[[np.random.Generator, Canvas], None]] = [
@@ -37,7 +37,7 @@ class Composer:
         ]
         kinds[rng.choice(4, p=(0.3, 0.2, 0.3, 0.2))](rng, canvas)
         sample = canvas.finish()
-        return Sample(disturb(rng, sample.image), sample.boxes, sample.weight)
+        return ComposedScene(disturb(rng, sample.image), sample.boxes, sample.weight)
 
     def _draw(self, rng: np.random.Generator) -> Photo:
         photos = self._photos[rng.choice(len(self._photos), p=self._share)]
@@ -61,7 +61,7 @@ class Composer:
             zoom = side / max(photo.image.shape[:2]) * float(np.exp(rng.uniform(np.log(0.8), np.log(2.5))))
             place = _over(rng, photo, (window[2] - window[0], window[3] - window[1]), zoom)
             corner = np.array(window[:2], np.float32)
-            canvas.lay(photo, Place(place.size_wh, place.scale, place.shift + corner, place.mirror), window)
+            canvas.lay(photo, Placement(place.size_wh, place.scale, place.shift + corner, place.mirror), window)
         self._paste(rng, canvas, int(rng.integers(2)))
 
     def _zoom(self, rng: np.random.Generator, canvas: Canvas) -> None:
@@ -103,26 +103,28 @@ def _scale(rng: np.random.Generator, zoom: float) -> Float32:
     return np.array([zoom * stretch, zoom / stretch], np.float32)
 
 
-def _over(rng: np.random.Generator, photo: Photo, size_wh: tuple[int, int], zoom: float) -> Place:
+def _over(rng: np.random.Generator, photo: Photo, size_wh: tuple[int, int], zoom: float) -> Placement:
     """A place that overlaps the canvas as far as it can; if the photo has people, one is likely to be seen."""
     photo_wh = (photo.image.shape[1], photo.image.shape[0])
-    place = Place(photo_wh, _scale(rng, min(zoom, 4.0)), np.zeros(2, np.float32), bool(rng.random() < 0.5))
+    place = Placement(photo_wh, _scale(rng, min(zoom, 4.0)), np.zeros(2, np.float32), bool(rng.random() < 0.5))
     slack = np.array(size_wh, np.float32) - np.array(photo_wh) * place.scale
     shift = rng.uniform(np.minimum(slack, 0), np.maximum(slack, 0))
     if photo.people and rng.random() < 0.7:
         box = place.boxes(photo.people[rng.integers(len(photo.people))].box[None])[0]
         seen_from = rng.uniform(-0.15, 0.15, 2) * (box[2:] - box[:2])
         shift = np.clip(shift, np.minimum(-box[:2] + seen_from, shift), np.array(size_wh) - box[2:] + seen_from)
-    return Place(photo_wh, place.scale, shift.astype(np.float32), place.mirror)
+    return Placement(photo_wh, place.scale, shift.astype(np.float32), place.mirror)
 
 
-def _at(rng: np.random.Generator, photo: Photo, person: Person, size_wh: tuple[int, int], zoom: float) -> Place:
+def _at(
+    rng: np.random.Generator, photo: Photo, person: BoxedPerson, size_wh: tuple[int, int], zoom: float
+) -> Placement:
     """A place that puts this person's centre anywhere on the canvas."""
     photo_wh = (photo.image.shape[1], photo.image.shape[0])
-    place = Place(photo_wh, _scale(rng, zoom), np.zeros(2, np.float32), bool(rng.random() < 0.5))
+    place = Placement(photo_wh, _scale(rng, zoom), np.zeros(2, np.float32), bool(rng.random() < 0.5))
     box = place.boxes(person.box[None])[0]
     shift = rng.uniform(0, 1, 2) * np.array(size_wh) - (box[:2] + box[2:]) / 2
-    return Place(photo_wh, place.scale, shift.astype(np.float32), place.mirror)
+    return Placement(photo_wh, place.scale, shift.astype(np.float32), place.mirror)
 
 
 def disturb(rng: np.random.Generator, image: Image) -> Image:
@@ -140,7 +142,7 @@ def disturb(rng: np.random.Generator, image: Image) -> Image:
     return np.asarray(np.clip(values, 0, 255), np.uint8)
 
 
-def stack(samples: Sequence[Sample]) -> tuple[Image, NDArray[np.float32], NDArray[np.bool_], Float32]:
+def stack(samples: Sequence[ComposedScene]) -> tuple[Image, NDArray[np.float32], NDArray[np.bool_], Float32]:
     """A batch: images (B, H, W, 3), boxes (B, M, 4) padded, which are real (B, M), weights (B, H / 8, W / 8)."""
     most = max(1, max(len(sample.boxes) for sample in samples))
     boxes = np.zeros((len(samples), most, 4), np.float32)

@@ -18,7 +18,7 @@ Scored = tuple[float, bool]
 
 
 @dataclass(frozen=True)
-class Figures:
+class DetectionMetrics:
     """What a detector reaches on a set of photos, IoU 0.5.
 
     Attributes:
@@ -34,7 +34,9 @@ class Figures:
     threshold: float
 
 
-def evaluate(detector: Detector, photos: Sequence[Photo], min_area: float = 0.0, precision: float = 0.7) -> Figures:
+def evaluate(
+    detector: Detector, photos: Sequence[Photo], min_area: float = 0.0, precision: float = 0.7
+) -> DetectionMetrics:
     """Measure a detector that returns its boxes down to low scores.
 
     Args:
@@ -78,7 +80,7 @@ def _part_inside(boxes: Float32, regions: Float32) -> Float32:
     return np.asarray(np.clip(right_bottom - left_top, 0, None).prod(axis=2) / np.maximum(area, 1e-9), np.float32)
 
 
-def figures(scored: Sequence[Scored], people: int, precision: float) -> Figures:
+def figures(scored: Sequence[Scored], people: int, precision: float) -> DetectionMetrics:
     """Sum up the judged boxes of all photos."""
     ordered = sorted(scored, key=lambda item: -item[0])
     hits = np.cumsum([hit for _, hit in ordered], dtype=np.float64)
@@ -90,7 +92,7 @@ def figures(scored: Sequence[Scored], people: int, precision: float) -> Figures:
     good = np.nonzero(exact >= precision)[0]
     last = int(good[-1]) if len(good) else -1
     reached = float(recall[last]) if last >= 0 else 0.0
-    return Figures(people, average, reached, ordered[last][0] if last >= 0 else 1.0)
+    return DetectionMetrics(people, average, reached, ordered[last][0] if last >= 0 else 1.0)
 
 
-Evaluation = Callable[[Detector], Figures]
+Evaluation = Callable[[Detector], DetectionMetrics]

@@ -16,7 +16,7 @@ import torch
 
 log = logging.getLogger("tposecli")
 
-LEAST_CAPABILITY: Final = (7, 0)
+MIN_CAPABILITY: Final = (7, 0)
 """Of CUDA devices, from which on they have tensor cores and Triton writes kernels for them."""
 
 
@@ -31,7 +31,7 @@ def has_kernels(device: torch.device) -> bool:
 
 def has_tensor_cores(device: torch.device) -> bool:
     """Whether it is a CUDA device that multiplies half precisions many times as fast as float32."""
-    return device.type == "cuda" and _capability(device) >= LEAST_CAPABILITY
+    return device.type == "cuda" and _capability(device) >= MIN_CAPABILITY
 
 
 def fuses_convolutions(device: torch.device) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 TILE: Final = 4096
 """Values that a program of a kernel works on."""
 NO_BOUND: Final = 3.0e38
-MOST_PARTS: Final = 3
+MAX_PARTS: Final = 3
 """Maps that :func:`merged` takes."""
 PACKED: Final = 16
 """Channels of a packed picture: three colours of 2x2 pixels, and zeros up to what tensor cores take."""
@@ -54,8 +54,8 @@ def _add_norm(
 
 def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float | None = None) -> Tensor:
     """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to fit the first."""
-    first, second, third = (*parts, *[parts[0]] * (MOST_PARTS - len(parts)))
-    factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MOST_PARTS - len(parts))
+    first, second, third = (*parts, *[parts[0]] * (MAX_PARTS - len(parts)))
+    factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MAX_PARTS - len(parts))
     batch, channels, height, map_width = first.shape
     out = torch.empty_like(first, memory_format=torch.channels_last)
     rows = batch * height * map_width
