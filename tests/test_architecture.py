@@ -1,4 +1,4 @@
-"""A module imports only from floors below its own, and nothing imports in a circle."""
+"""The packages have a strict order: each imports only from those before it, and nothing imports in a circle."""
 
 from __future__ import annotations
 
@@ -13,41 +13,18 @@ from tests import REPOSITORY
 
 PACKAGE = REPOSITORY / "tposecli"
 
-DRAWING = ("draw", "strokes", "trails", "veil", "plate")
-FLOORS = {
-    0: ["tposecli", "types", "errors", "skeleton", "prefetch", "files", "signals", "timings", "machine", "kernels"],
-    1: ["crop", "fetch", "heatmap", "similarity", "synth", "warp"],
-    2: ["models", "data", "lane"],
-    3: ["source", "detect", "pose", "track", "smooth", "repair", "explain", "overlay", *DRAWING],
-    4: ["sinks", "claim", "provenance", "figure"],
-    5: [
-        "pipeline",
-        "job",
-        "outputs",
-        "exports",
-        "follow",
-        "readers",
-        "replay",
-        "score",
-        "resume",
-        "runner",
-        "evaluate",
-        "bench",
-        "explainer",
-        "exporter",
-        "validate",
-        "doctor",
-    ],
-    6: ["api", "train"],
-    7: ["cli"],
-}
+ORDER = (
+    *("utils", "types", "geometry", "models", "hub", "sources", "tracking", "smoothing", "drawing"),
+    *("inference", "detection", "sinks", "attention", "formats"),
+    *("pipeline", "evaluation", "api", "lab", "training", "cli"),
+)
+"""From the ground up: what stands here may import only what stands before it, lazy imports included."""
+
+MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
     *("attention", "bench", "convert", "data", "doctor", "eval", "export", "images", "models"),
     *("render", "sample-media", "score", "train", "train-detector", "validate", "video", "weights"),
 ]
-FLOOR_OF = {
-    f"tposecli.{name}" if name != "tposecli" else name: floor for floor, names in FLOORS.items() for name in names
-}
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -55,14 +32,14 @@ MODULES = {
 
 
 def room(module: str) -> str:
-    """The module or package of the table above that this one belongs to."""
-    return ".".join(module.split(".")[:2])
+    """Return the package or loose module of ``tposecli`` that a module belongs to; "" for ``tposecli`` itself."""
+    return module.split(".")[1] if "." in module else ""
 
 
 def imports(module: str) -> set[str]:
-    """Modules of the package that this one imports when it is itself imported."""
+    """Return the modules of the package that this one imports anywhere, also inside functions."""
     found: set[str] = set()
-    for node in top_level(ast.parse(MODULES[module].read_text()).body):
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -71,28 +48,31 @@ def imports(module: str) -> set[str]:
     return {name for name in found if name in MODULES} - {module}
 
 
-def top_level(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Statements that run at import, those only for type checkers left out."""
-    found: list[ast.stmt] = []
-    for node in body:
-        if isinstance(node, ast.If):
-            if "TYPE_CHECKING" not in ast.unparse(node.test):
-                found += top_level(node.body) + top_level(node.orelse)
-        else:
-            found.append(node)
-    return found
+def arrows() -> set[tuple[str, str]]:
+    """Return who imports whom among the rooms, ``tposecli/__init__`` left out."""
+    pairs = {(room(module), room(target)) for module in MODULES for target in imports(module)}
+    return {(source, target) for source, target in pairs if source != target and source and target}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_arrows_point_down(module: str) -> None:
-    assert room(module) in FLOOR_OF, f"{module} has no floor; give it one"
-    for target in imports(module) - {"tposecli"}:
-        if room(target) != room(module):
-            assert FLOOR_OF[room(target)] <= FLOOR_OF[room(module)], f"{module} imports {target} from a floor above"
+def test_every_room_has_a_place_in_the_order() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert rooms - {"__init__"} == set(ORDER)
+    loose = [name for name in ORDER if (PACKAGE / f"{name}.py").exists()]
+    assert len(ORDER) <= MAX_ROOMS and len(loose) <= MAX_LOOSE
+
+
+def test_arrows_point_down() -> None:
+    up = [(source, target) for source, target in arrows() if ORDER.index(source) <= ORDER.index(target)]
+    assert not up
+    assert len(arrows()) <= MAX_ARROWS
 
 
 def test_no_circles() -> None:
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
+
+
+def test_nobody_below_needs_what_is_for_measuring_and_training() -> None:
+    assert {source for source, target in arrows() if target in ("lab", "training")} <= {"lab", "training", "cli"}
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

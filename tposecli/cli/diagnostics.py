@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Final, Literal
 
-from tposecli import __version__
 from tposecli.utils.errors import TposeError
 from tposecli.utils.system import cores, processor
+from tposecli.utils.version import __version__
 
 PACKAGES: Final = {
     "torch": "runs the nets",

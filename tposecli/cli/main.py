@@ -10,7 +10,6 @@ from typing import NoReturn
 
 import click
 
-from tposecli import __version__
 from tposecli.cli.commands.attention import attention
 from tposecli.cli.commands.bench import bench
 from tposecli.cli.commands.convert import convert
@@ -31,6 +30,7 @@ from tposecli.cli.commands.weights import weights
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
 from tposecli.utils.errors import TposeError, with_notes
 from tposecli.utils.signals import Stopped, stop_on_signals
+from tposecli.utils.version import __version__
 
 INTERRUPTED = 130
 TERMINATED = 143

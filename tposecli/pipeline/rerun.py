@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli import __version__
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, recorded
 from tposecli.formats.with_frames import frame_of, with_pixels
@@ -30,6 +29,7 @@ from tposecli.sinks.video import VideoOptions, VideoOut
 from tposecli.sources import ImageSource
 from tposecli.types import Image, Result, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
+from tposecli.utils.version import __version__
 
 log = logging.getLogger("tposecli")
 

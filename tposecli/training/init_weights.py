@@ -69,7 +69,7 @@ def _same(own: Tensor, other: Tensor) -> bool:
 
 
 def _published(spec: ModelSpec, downloads: Downloads) -> Path:
-    """torchvision's ImageNet weights of the net's backbone, in the cache."""
+    """Torchvision's ImageNet weights of the net's backbone, in the cache."""
     if spec.backbone not in PUBLISHED:
         raise UsageError(
             f"--init imagenet: torchvision has no {spec.backbone}; name HRNet's ImageNet checkpoint, which "

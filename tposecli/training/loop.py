@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tposecli import __version__
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.inference.backends.cpu import keep_memory
 from tposecli.inference.backends.matmul_precision import float32_products
@@ -30,6 +29,7 @@ from tposecli.training.log import Log
 from tposecli.training.state import State, save_weights
 from tposecli.training.validation import ValidationMetrics, measure
 from tposecli.utils.errors import UsageError
+from tposecli.utils.version import __version__
 
 Say = Callable[[str], None]
 WEIGHTS = "last.safetensors"

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tposecli import __version__
 from tposecli.evaluation.clips.keypoint_metrics import CLEARLY, OF_BOX, OF_TORSO
 from tposecli.evaluation.clips.matching import ALIKE
 from tposecli.evaluation.clips.run import Comparison, Part, Score
 from tposecli.evaluation.clips.tracking_metrics import EXTRA, installed
 from tposecli.utils.errors import OutputError
 from tposecli.utils.files import write_text
+from tposecli.utils.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console

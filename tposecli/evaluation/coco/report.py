@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tposecli import __version__
 from tposecli.evaluation.coco.coco_api import FIGURES, Scores
 from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
@@ -17,6 +16,7 @@ from tposecli.evaluation.coco.published import Figures, Published
 from tposecli.pipeline.job import Summary
 from tposecli.utils.errors import OutputError, UsageError
 from tposecli.utils.files import write_text
+from tposecli.utils.version import __version__
 
 SUFFIXES = (".json", ".md")
 Table = list[tuple[str, Sequence[str]]]

@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tposecli import __version__
 from tposecli.types import SourceInfo
+from tposecli.utils.version import __version__
 
 if TYPE_CHECKING:
     from tposecli.inference.estimator import PoseEstimator

@@ -68,7 +68,8 @@ class Tuning:
 @cache
 def tuning() -> Tuning:
     """As noted in ``tuning.json`` of the cache by the first run on this machine; a cache that cannot be written is no
-    obstacle, but then every process measures anew."""
+    obstacle, but then every process measures anew.
+    """
     file, key = cache_dir() / FILE, _machine()
     try:
         with locked(file):

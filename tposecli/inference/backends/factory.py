@@ -13,7 +13,6 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from tposecli import __version__
 from tposecli.hub.checkpoints.resolve import cache_dir
 from tposecli.inference.backends.base import Engine, NetOutput
 from tposecli.inference.backends.cuda_rewrites import fit
@@ -26,6 +25,7 @@ from tposecli.inference.runtime import PACKAGES, Runtime
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import OutputError
 from tposecli.utils.locks import locked
+from tposecli.utils.version import __version__
 
 log = logging.getLogger("tposecli")
 

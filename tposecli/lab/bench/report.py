@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import torch
 
-from tposecli import __version__
 from tposecli.lab.bench.clock import Spread
 from tposecli.utils.files import write_text
 from tposecli.utils.system import cores, processor
+from tposecli.utils.version import __version__
 
 Cell = str | int | float | Spread | None
 

@@ -172,7 +172,7 @@ class Gait:
         return self.cadence * _stride_length(Gait(swing=self.swing, stride=self.stride, running=self.running), shape)
 
     def place(self, time_s: float, shape: Shape) -> tuple[float, float]:
-        """x and z in metres at a time."""
+        """X and z in metres at a time."""
         ahead, yaw = self.speed(shape) * time_s, np.radians(self.heading)
         return self.x + ahead * float(np.sin(yaw)), self.z + ahead * float(np.cos(yaw))
 

@@ -52,7 +52,7 @@ def random_light(rng: np.random.Generator) -> Light:
 
 
 def linear(colour: Any) -> Floats:
-    """sRGB 0..1 to linear light."""
+    """SRGB 0..1 to linear light."""
     return np.asarray(np.clip(np.asarray(colour, np.float32), 0, None) ** 2.2, np.float32)
 
 
