@@ -1,9 +1,9 @@
-"""The words of the program: frozen, batched, checked at birth.
+"""The data types of the program: frozen, batched, validated on construction.
 
 Letters used for shapes throughout the package:
 
 - ``H, W``: height and width in pixels; ``h, w``: of a heatmap or attention grid
-- ``N``: people in the frame; ``K``: keypoints (17 for COCO); ``L``: attention layers; ``B``: batch
+- ``N``: people in the frame; ``K``: keypoints (17 for COCO); ``L``: attention layers; ``B``: batch size
 
 Coordinates are pixels of the frame, x to the right and y down, with the centre of the first pixel at (0, 0).
 """
@@ -21,13 +21,13 @@ from numpy.typing import DTypeLike, NDArray
 Float32 = NDArray[np.float32]
 Image = NDArray[np.uint8]
 Index = Any
-"""Whatever numpy accepts as an index of a column: a mask, integers, a slice."""
+"""Anything that numpy accepts as an index of a column: a mask, integers, a slice."""
 
 UNTRACKED = -1
 
 
 class Flag(IntFlag):
-    """What happened to a keypoint after the network measured it; 0 means measured and left alone."""
+    """What happened to a keypoint after the network estimated it; 0 means untouched."""
 
     MEASURED = 0
     FILLED = 1
@@ -39,7 +39,7 @@ def as_column(what: str, value: Any, shape: tuple[int | None, ...], dtype: DType
     """Return ``value`` as an array of ``dtype``; ``None`` in ``shape`` matches any length.
 
     Raises:
-        ValueError: The shape is another one; the message says which was expected.
+        ValueError: The shape does not match; the message gives the expected and the actual one.
     """
     array = np.asarray(value, dtype=dtype)
     if array.ndim == len(shape):
@@ -54,14 +54,14 @@ def as_column(what: str, value: Any, shape: tuple[int | None, ...], dtype: DType
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
-    """One picture of a source.
+    """One frame of a video, or one image.
 
     Attributes:
         image: (H, W, 3) uint8, RGB.
-        index: Position in the source's own order, from 0; with ``--stride`` it jumps.
-        time_s: Presentation time in seconds from the source's own zero; 0 for stills.
-        name: File name of the still, or of the video it belongs to.
-        pts: Presentation timestamp in the source's time base, None where there is none.
+        index: Position in the source, from 0; with ``--stride`` some numbers are skipped.
+        time_s: Presentation time in seconds on the source's own clock; 0 for images.
+        name: File name of the image, or of the video that the frame belongs to.
+        pts: Presentation timestamp in units of the source's time base, or None.
     """
 
     image: Image
@@ -83,13 +83,13 @@ class Frame:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Boxes:
-    """People found in one frame.
+    """Person boxes of one frame.
 
     Attributes:
-        xyxy: (N, 4) float32: left, top, right, bottom, frame pixels.
+        xyxy: (N, 4) float32: left, top, right, bottom, in frame pixels.
         score: (N,) float32 in 0..1.
-        exact: ``xyxy`` in double precision, where its source is as exact as that; None elsewhere. Crops are cut by
-            it: rounding a box of an annotation to float32 can move a pixel of the crop by a grey level.
+        exact: ``xyxy`` in double precision if its source is that precise, otherwise None. Crops are cut from it:
+            rounding an annotated box to float32 can change a pixel of the crop by one grey level.
     """
 
     xyxy: Float32
@@ -110,12 +110,12 @@ class Boxes:
 
     @property
     def corners(self) -> NDArray[np.floating]:
-        """(N, 4) left, top, right, bottom, as exactly as they are known."""
+        """(N, 4) left, top, right, bottom, in the highest precision available."""
         return self.xyxy if self.exact is None else self.exact
 
     @classmethod
     def empty(cls) -> Self:
-        """No one at all."""
+        """Return zero boxes."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
@@ -127,7 +127,7 @@ class Poses:
         boxes: N boxes.
         xy: (N, K, 2) float32, frame pixels.
         score: (N, K) float32, peak of each keypoint's heatmap.
-        track_id: (N,) int64, from 1; ``UNTRACKED`` (-1) where nobody assigned one.
+        track_id: (N,) int64, from 1; ``UNTRACKED`` (-1) if no tracker has assigned one.
         flags: (N, K) uint8, bits of :class:`Flag`.
     """
 
@@ -156,7 +156,7 @@ class Poses:
 
     @classmethod
     def empty(cls, keypoints: int = 17) -> Self:
-        """No one at all."""
+        """Return zero poses."""
         return cls(Boxes.empty(), np.zeros((0, keypoints, 2), np.float32), np.zeros((0, keypoints), np.float32))
 
     @property
@@ -170,14 +170,15 @@ class Poses:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Result:
-    """Everything known of one frame once every stage has seen it.
+    """The complete result for one frame.
 
     Attributes:
-        poses: As measured, with track ids.
-        smoothed: The same people in the same order after repair and smoothing, then those who were missed in this frame
-            and put in, every joint flagged; None where neither ran.
-        attention: (N, L, K, h, w) float32 attention scores; None unless asked for.
-        matrices: (N, 2, 3) maps from the frame to each person's crop; None unless attention was asked for.
+        frame: The frame.
+        poses: As estimated by the network, with track ids.
+        smoothed: The same people in the same order after repair and smoothing, followed by people missed in this frame
+            and filled in, with every joint flagged; None if neither ran.
+        attention: (N, L, K, h, w) float32 attention scores; None unless requested.
+        matrices: (N, 2, 3) affine maps from the frame to each person's crop; None unless attention was requested.
     """
 
     frame: Frame
@@ -186,37 +187,36 @@ class Result:
     attention: Float32 | None = None
     matrices: NDArray[np.float64] | None = None
 
-    def some(self, index: Index) -> Self:
-        """The same with some of its measured people only, in this order; nothing is smoothed yet."""
+    def select(self, index: Index) -> Self:
+        """Return this result with only the indexed people; to be called before smoothing."""
         attention = None if self.attention is None else self.attention[index]
         matrices = None if self.matrices is None else self.matrices[index]
         return replace(self, poses=self.poses[index], attention=attention, matrices=matrices)
 
     @property
-    def shown(self) -> Poses:
-        """The smoothed poses where smoothing ran, else the measured ones."""
+    def final(self) -> Poses:
+        """The smoothed poses if smoothing ran, otherwise the estimated ones."""
         return self.poses if self.smoothed is None else self.smoothed
 
     @property
     def raw_xy(self) -> Float32:
-        """(N, K, 2) float32 where the people of ``shown`` were measured; NaN for those who were put in."""
-        raw = np.full_like(self.shown.xy, np.nan)
+        """(N, K, 2) float32 keypoints of the people in ``final`` as estimated; NaN for people who were filled in."""
+        raw = np.full_like(self.final.xy, np.nan)
         raw[: len(self.poses)] = self.poses.xy
         return raw
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a source says of itself before its first frame.
+    """Metadata of a source, available before its first frame.
 
     Attributes:
-        name: File name or address, without credentials.
-        size_wh: Width and height after rotation; None for stills, which may differ.
-        fps: Average frame rate, exact; None for stills.
-        time_base: Seconds per tick of ``Frame.pts``; None for stills.
-        frames: Number of frames as the container claims it: a hint, never a loop bound.
-        rotation: Degrees (counter-clockwise) by which the pixels were turned to stand upright.
-        audio_streams: How many audio streams the container has.
+        name: File name or URL, without credentials.
+        size_wh: Width and height after rotation; None for images, which may differ in size.
+        fps: Average frame rate, exact; None for images.
+        time_base: Seconds per tick of ``Frame.pts``; None for images.
+        frames: Number of frames according to the container: a hint, never a loop bound.
+        rotation: Counter-clockwise rotation in degrees that was applied to make the pixels upright.
     """
 
     name: str
@@ -225,4 +225,3 @@ class SourceInfo:
     time_base: Fraction | None = None
     frames: int | None = None
     rotation: int = 0
-    audio_streams: int = 0

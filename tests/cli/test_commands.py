@@ -236,7 +236,7 @@ def test_python_api_gives_what_the_readme_says(media: Path) -> None:
     with open_video(media / "walk.mp4", end_s=0.2) as video:
         results = list(run(video, PoseEstimator()))
     assert len(results) == 6
-    assert all(result.shown.xy.shape[1:] == (17, 2) for result in results)
+    assert all(result.final.xy.shape[1:] == (17, 2) for result in results)
 
 
 def test_log_lines_stay_whole() -> None:

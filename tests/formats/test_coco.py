@@ -144,7 +144,7 @@ def test_results_carry_the_shown_pose_and_its_scores(tmp_path: Path) -> None:
     assert [entry["image_id"] for entry in entries] == [8, 8]
     for person, entry in enumerate(entries):
         keypoints = np.reshape(entry["keypoints"], (17, 3))
-        np.testing.assert_allclose(keypoints[:, :2], one.shown.xy[person], atol=0.01)
+        np.testing.assert_allclose(keypoints[:, :2], one.final.xy[person], atol=0.01)
         np.testing.assert_allclose(keypoints[:, 2], one.poses.score[person], atol=1e-5)
         assert entry["score"] == pytest.approx(float(one.poses.person_score[person]), abs=1e-5)
 

@@ -137,7 +137,7 @@ class TestTables:
         with (tmp_path / "o.csv").open(newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
         assert list(rows[0]) == COLUMNS
-        last, shown = results[-1], results[-1].shown
+        last, shown = results[-1], results[-1].final
         for row in rows[-17 * len(shown) :]:
             person, joint = int(row["person"]), KEYPOINTS.index(row["joint"])
             assert (int(row["frame"]), float(row["time_s"])) == (last.frame.index, last.frame.time_s)
@@ -208,7 +208,7 @@ class TestOpenpose:
         assert strict(tmp_path / "op" / names[1]) == {"version": 1.3, "people": []}
         content = strict(tmp_path / "op" / names[2])
         assert content["version"] == 1.3
-        shown = results[2].shown
+        shown = results[2].final
         for person, entry in enumerate(content["people"]):
             assert entry["person_id"] == [shown.track_id[person]]
             numbers = np.reshape(entry["pose_keypoints_2d"], (18, 3))
@@ -224,7 +224,7 @@ class TestOpenpose:
         write(OpenposeSink(tmp_path / "op", min_score=0.0, layout="coco17"), [result])
         entry = strict(next((tmp_path / "op").iterdir()))["people"][0]
         numbers = np.reshape(entry["pose_keypoints_2d"], (17, 3))
-        np.testing.assert_allclose(numbers[:, :2], result.shown.xy[0], atol=0.006)
+        np.testing.assert_allclose(numbers[:, :2], result.final.xy[0], atol=0.006)
 
     def test_untracked_people_are_minus_one_as_in_openpose(self, tmp_path: Path) -> None:
         write(OpenposeSink(tmp_path / "op"), measured(1, stills=True))
@@ -247,7 +247,7 @@ def test_mmpose_has_an_entry_for_every_frame(tmp_path: Path) -> None:
     content = strict(tmp_path / "o.json")
     assert [entry["frame_id"] for entry in content] == list(range(12))
     assert content[1]["instances"] == []
-    person, shown = content[2]["instances"][1], results[2].shown
+    person, shown = content[2]["instances"][1], results[2].final
     np.testing.assert_allclose(person["keypoints"], shown.xy[1], atol=0.006)
     np.testing.assert_allclose(person["keypoint_scores"], shown.score[1], atol=1e-5)
     np.testing.assert_allclose(person["bbox"], shown.boxes.xyxy[1:2], atol=0.006)
@@ -265,13 +265,13 @@ def test_npz_gives_back_the_very_numbers(tmp_path: Path) -> None:
         assert arrays["frames_wh"].tolist() == [[640, 480]] * 12
         assert arrays["frame"].tolist() == [r.frame.index for r in results for _ in range(len(r.poses))]
         for name, column in {
-            "track": [r.shown.track_id for r in results],
-            "box": [r.shown.boxes.xyxy for r in results],
-            "box_score": [r.shown.boxes.score for r in results],
-            "xy": [r.shown.xy for r in results],
+            "track": [r.final.track_id for r in results],
+            "box": [r.final.boxes.xyxy for r in results],
+            "box_score": [r.final.boxes.score for r in results],
+            "xy": [r.final.xy for r in results],
             "raw_xy": [r.poses.xy for r in results],
-            "score": [r.shown.score for r in results],
-            "flags": [r.shown.flags for r in results],
+            "score": [r.final.score for r in results],
+            "flags": [r.final.flags for r in results],
         }.items():
             expected = np.concatenate(column)
             assert arrays[name].dtype == expected.dtype

@@ -412,8 +412,8 @@ def test_two_processes_download_once(web: Server, cache: Path) -> None:
 
 def test_lock_of_a_dead_process_is_free(web: Server, cache: Path) -> None:
     program = (
-        "import os, pathlib, sys; from tposecli.utils.locks import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])): os._exit(1)"
+        "import os, pathlib, sys; from tposecli.utils.locks import file_lock\n"
+        "with file_lock(pathlib.Path(sys.argv[1])): os._exit(1)"
     )
     subprocess.run([sys.executable, "-c", program, str(cache / NAME)], check=False)
     assert (cache / "locks" / NAME).exists()

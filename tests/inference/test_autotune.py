@@ -13,7 +13,7 @@ import torch
 
 from tposecli.inference.backends import autotune as module
 from tposecli.inference.backends.autotune import FILE, Tuning, fewest_threads, tuning
-from tposecli.utils.system import cores, processor, quota
+from tposecli.utils.system import cores, cpu_quota, processor
 
 CHOICES = [Tuning(1, True), Tuning(2, False)]
 """What a machine that does much else might find pays, one time and the next."""
@@ -86,8 +86,8 @@ def test_a_container_s_share_of_the_cpus(tmp_path: Path) -> None:
     file = tmp_path / "cpu.max"
     for text, expected in (("150000 100000\n", 2), ("max 100000\n", None), ("50000 100000\n", 1)):
         file.write_text(text)
-        assert quota(file) == expected
-    assert quota(tmp_path / "none") is None
+        assert cpu_quota(file) == expected
+    assert cpu_quota(tmp_path / "none") is None
 
 
 def test_the_processor_has_a_name_and_cores() -> None:

@@ -53,7 +53,7 @@ def test_every_frame_comes_once_with_its_picture(results: list[Result]) -> None:
         assert after.smoothed is not None
         assert len(after.smoothed) == 1
         assert np.isnan(after.raw_xy).all() == (after.frame.index in MISSED)
-    flags = np.stack([result.shown.flags[0] for result in done])
+    flags = np.stack([result.final.flags[0] for result in done])
     for flag in Flag:
         assert ((flags & flag) > 0).any(), flag
     assert (flags[list(MISSED)] & Flag.FILLED > 0).all()
@@ -93,7 +93,7 @@ def test_flags_and_people_put_in_reach_every_output(tmp_path: Path, results: lis
         for result in done:
             sink.write(result)
         sink.close(complete=True)
-    flags = [result.shown.flags[0].tolist() for result in done]
+    flags = [result.final.flags[0].tolist() for result in done]
     people = json.loads((tmp_path / "o.json").read_text())["annotations"]
     assert [person["keypoint_flags"] for person in people] == flags
     assert [person["raw_keypoints"] is None for person in people] == [index in MISSED for index in range(45)]

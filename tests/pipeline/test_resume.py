@@ -247,7 +247,7 @@ def test_a_foreign_output_is_not_replaced(launcher: Launcher, clip: list[str], u
     mine.write_bytes(b"mine")
     run = launcher.start(*clip, *outputs(unfinished), "--npz", mine, "--resume")
     assert run.wait() == 2
-    assert "mine.npz exists already" in run.said()
+    assert "mine.npz already exists" in run.said()
     assert mine.read_bytes() == b"mine"
 
 
@@ -354,10 +354,10 @@ def test_a_full_disk(launcher: Launcher, clip: list[str], small_disk: Path, undi
 
 
 def test_two_runs_on_one_output(launcher: Launcher, clip: list[str], tmp_path: Path) -> None:
-    from tposecli.utils.locks import claimed
+    from tposecli.utils.locks import output_locks
 
     for held in ("out.mp4", "out.json"):
-        with claimed([tmp_path / held]):
+        with output_locks([tmp_path / held]):
             run = launcher.start(*clip, *outputs(tmp_path))
             assert run.wait() == 2
         assert f"{held}: another run (process {os.getpid()}) is writing it" in run.said()

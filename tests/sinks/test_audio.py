@@ -18,6 +18,11 @@ from tposecli.sources import VideoSource
 from tposecli.utils.errors import InputError
 
 
+def audio_streams(source: VideoSource) -> int:
+    with av.open(str(source.path)) as container:
+        return len(container.streams.audio)
+
+
 @pytest.mark.parametrize(
     ("codecs", "made", "out"),
     [
@@ -34,7 +39,7 @@ from tposecli.utils.errors import InputError
 def test_sound_is_copied_byte_for_byte(tmp_path: Path, codecs: tuple[str, ...], made: str, out: str) -> None:
     source = VideoSource(Film(sound=codecs).write(tmp_path / made))
     copied = copy(source, tmp_path / out, VideoOptions(audio_from=source.path))
-    assert copied.info.audio_streams == source.info.audio_streams == len(codecs)
+    assert audio_streams(copied) == audio_streams(source) == len(codecs)
     assert times(copied) == pytest.approx(times(source), abs=0.001)
     for track in range(len(codecs)):
         before, after = sound_packets(source.path, track), sound_packets(copied.path, track)
@@ -90,12 +95,12 @@ def test_sound_that_fits_nowhere_is_told(
     source = VideoSource(Film(sound=("aac",)).write(tmp_path / "in.mp4"))
     with caplog.at_level(logging.WARNING, "tposecli"):
         copied = copy(source, tmp_path / "out.webm", VideoOptions(audio_from=source.path))
-    assert copied.info.audio_streams == 0 and "left out" in caplog.text
+    assert audio_streams(copied) == 0 and "left out" in caplog.text
 
 
 def test_no_sound_to_carry(tmp_path: Path) -> None:
     source = VideoSource(Film().write(tmp_path / "in.mp4"))
-    assert copy(source, tmp_path / "out.mp4", VideoOptions(audio_from=source.path)).info.audio_streams == 0
+    assert audio_streams(copy(source, tmp_path / "out.mp4", VideoOptions(audio_from=source.path))) == 0
     with pytest.raises(InputError, match="no such file"):
         VideoSink(tmp_path / "out2.mp4", source.info, VideoOptions(audio_from=tmp_path / "missing.mp4"))
 

@@ -48,7 +48,7 @@ def followed(journal: Path) -> list[Result]:
 
 def strip(done: list[Result]) -> Image:
     """Frames of the clip as measured, and below as smoothed."""
-    poses = {result.frame.index: (result.poses, result.shown) for result in done}
+    poses = {result.frame.index: (result.poses, result.final) for result in done}
     rows: list[list[Image]] = [[], []]
     with open_video(MEDIA / "portrait.mp4") as video:
         for frame in video:
@@ -65,7 +65,7 @@ def wrist(done: list[Result], axes: Any) -> None:
     times = [result.frame.time_s for result in done]
     who = [int(result.poses.boxes.score.argmax()) for result in done]
     raw = [result.poses.xy[i, joint, 0] for result, i in zip(done, who, strict=True)]
-    calm = [result.shown.xy[i, joint, 0] for result, i in zip(done, who, strict=True)]
+    calm = [result.final.xy[i, joint, 0] for result, i in zip(done, who, strict=True)]
     true = json.loads((MEDIA / "portrait.json").read_text())
     at = {image["id"]: image["time_s"] for image in true["images"]}
     axes.plot([at[p["image_id"]] for p in true["annotations"]],

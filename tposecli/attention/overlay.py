@@ -132,7 +132,7 @@ class AttentionPainter:
             return self._lines(result, layer, keypoints)
         picture = blend(result.frame.image, self._strength(result, layer, keypoints), self.style.alpha)
         if keypoints == "strongest" or len(keypoints) <= MARKED:
-            for person, xy in enumerate(result.shown.xy[: len(result.poses)]):
+            for person, xy in enumerate(result.final.xy[: len(result.poses)]):
                 for keypoint in _chosen(result.poses, person, keypoints):
                     _mark(picture, xy[keypoint])
         return picture
@@ -157,7 +157,7 @@ class AttentionPainter:
             return picture
         summary = summarise(result, self.stride, layer)
         strongest = summary.strongest(LEANS)
-        for person, xy in enumerate(result.shown.xy[: len(result.poses)]):
+        for person, xy in enumerate(result.final.xy[: len(result.poses)]):
             colour = id_colour(int(result.poses.track_id[person]))
             for keypoint in _chosen(result.poses, person, keypoints):
                 leans = strongest[person, keypoint]

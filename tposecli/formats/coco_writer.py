@@ -14,7 +14,7 @@ import numpy as np
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.types import UNTRACKED, Float32, Frame, Result
 from tposecli.utils.files import NamedFile, PartFile
-from tposecli.utils.strict_json import Records, as_json, pixels, scores
+from tposecli.utils.strict_json import JsonArrayWriter, as_json, pixels, scores
 
 PERSON: Final = 1
 """COCO's category of people."""
@@ -52,13 +52,13 @@ class CocoResultsSink:
         self._ids = ids
         self._frames = 0
         self._part = PartFile(path)
-        self._lines = Records(self._part.file, "[")
+        self._lines = JsonArrayWriter(self._part.file, "[")
 
     def write(self, result: Result) -> None:
         """Add the people of a frame."""
         self._frames += 1
         image_id = self._frames if self._ids is None else self._ids[result.frame.index]
-        poses = result.shown
+        poses = result.final
         numbers = zip(_triples(poses.xy, scores(poses.score.ravel())), scores(poses.person_score), strict=True)
         same = {"image_id": image_id, "category_id": PERSON}
         self._lines.add(*({**same, "keypoints": keypoints, "score": score} for keypoints, score in numbers))
@@ -105,10 +105,10 @@ class CocoDatasetSink:
         category = as_json(_category(KeypointLayout.of_facts(info)))
         head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{category}],\n"images":['
         self._part = PartFile(path)
-        self._images = Records(self._part.file, head)
+        self._images = JsonArrayWriter(self._part.file, head)
         self._rest = path.with_name(path.name + ".annotations.part")
         self._rest_file = NamedFile(self._rest)
-        self._annotations = Records(self._rest_file)
+        self._annotations = JsonArrayWriter(self._rest_file)
 
     def write(self, result: Result) -> None:
         """Add a frame, people or not."""
@@ -143,7 +143,7 @@ class CocoDatasetSink:
 
     def _people(self, result: Result) -> list[dict[str, Any]]:
         """An annotation for each person, without its ids."""
-        poses, raw = result.shown, result.poses
+        poses, raw = result.final, result.poses
         marked = self._marked(np.concatenate([poses.xy, raw.xy]), np.concatenate([poses.score, raw.score]))
         corners = poses.boxes.xyxy.astype(np.float64)
         sides = corners[:, 2:] - corners[:, :2]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tposecli.types import UNTRACKED, Result
 from tposecli.utils.files import PartFile
-from tposecli.utils.strict_json import Records, pixels, scores
+from tposecli.utils.strict_json import JsonArrayWriter, pixels, scores
 
 
 class MmposeSink:
@@ -29,7 +29,7 @@ class MmposeSink:
     def __init__(self, path: Path, stills: bool = False) -> None:
         self._stills = stills
         self._part = PartFile(path)
-        self._records = Records(self._part.file, "[")
+        self._records = JsonArrayWriter(self._part.file, "[")
 
     def write(self, result: Result) -> None:
         """Add a frame, people or not."""
@@ -42,7 +42,7 @@ class MmposeSink:
 
 
 def _instances(result: Result) -> list[dict[str, Any]]:
-    poses = result.shown
+    poses = result.final
     columns = (
         pixels(poses.xy),
         scores(poses.score),

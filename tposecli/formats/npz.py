@@ -46,7 +46,7 @@ class NpzSink:
     def write(self, result: Result) -> None:
         """Add a frame and its people."""
         frame = result.frame
-        self._archive.append(_people(result.shown, result.raw_xy, frame.index, frame.time_s))
+        self._archive.append(_people(result.final, result.raw_xy, frame.index, frame.time_s))
         self._archive.append(_frames([frame.index], [frame.time_s], [frame.size_wh]))
         if self._names is not None:
             self._names.append(frame.name)

@@ -79,11 +79,11 @@ class OpenposeSink:
         name = f"{PurePath(frame.name).stem}_{frame.index:012d}{SUFFIX}"
         people = [
             {"person_id": [track], "pose_keypoints_2d": numbers, **_UNUSED}
-            for track, numbers in zip(result.shown.track_id.tolist(), self._numbers(result.shown), strict=True)
+            for track, numbers in zip(result.final.track_id.tolist(), self._numbers(result.final), strict=True)
         ]
         if result.smoothed is not None:
             raw = [*self._numbers(result.poses), *[[]] * (len(people) - len(result.poses))]
-            for person, numbers, flags in zip(people, raw, result.shown.flags.tolist(), strict=True):
+            for person, numbers, flags in zip(people, raw, result.final.flags.tolist(), strict=True):
                 person |= {"raw_pose_keypoints_2d": numbers, "coco_keypoint_flags": flags}
         write_text(self._part / name, as_json({"version": VERSION, "people": people}), durable=False)
 

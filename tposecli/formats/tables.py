@@ -36,7 +36,7 @@ def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tup
     Raises:
         ValueError: A number is not finite.
     """
-    frame, poses, raw = result.frame, result.shown, result.poses
+    frame, poses, raw = result.frame, result.final, result.poses
     _check_finite(result)
     if not len(poses):
         yield (frame.index, frame.time_s, *[None] * (len(COLUMNS) - 2))
@@ -51,7 +51,7 @@ def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tup
 
 def _check_finite(result: Result) -> None:
     """Raise ValueError where a number is not finite."""
-    for column in (result.shown.xy, result.shown.score, result.poses.xy):
+    for column in (result.final.xy, result.final.score, result.poses.xy):
         if not np.isfinite(column).all():
             raise ValueError(
                 f"frame {result.frame.index}: a number of a pose is not finite; tables hold finite numbers only"
@@ -69,7 +69,7 @@ def _csv_rows(result: Result, joints: Sequence[str], name: str) -> str:
     Raises:
         ValueError: A number is not finite.
     """
-    frame, poses, raw = result.frame, result.shown, result.poses
+    frame, poses, raw = result.frame, result.final, result.poses
     _check_finite(result)
     start = f"{frame.index},{frame.time_s},"
     if not len(poses):

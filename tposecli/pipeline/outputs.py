@@ -30,7 +30,7 @@ from tposecli.sources import ImageList
 from tposecli.types import Result
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import check_output
-from tposecli.utils.locks import claimed
+from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
 from tposecli.utils.timings import Timings
 
@@ -124,7 +124,7 @@ def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: b
         raise UsageError("only one output can go to standard output; give the others a file name")
     if STDOUT in (outputs.parquet, outputs.openpose, outputs.mmpose, outputs.npz):
         raise UsageError("only videos, --json and --csv can go to standard output; give the others a file name")
-    with claimed(outputs.files):
+    with output_locks(outputs.files):
         replaceable = may_replace(outputs, settings) if journal else frozenset()
         for path in outputs.files:
             _check_output(path, outputs, stills, settings.overwrite or path.resolve() in replaceable)

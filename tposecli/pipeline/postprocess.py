@@ -84,7 +84,7 @@ class PostProcessor:
                     poses = self.tracker.update(result.poses, result.frame.time_s)
                 result = replace(result, poses=poses)
             stray = (result.poses.track_id == UNTRACKED) & (result.poses.boxes.score < self.stray_score)
-            yield result.some(~stray) if stray.any() else result
+            yield result.select(~stray) if stray.any() else result
 
     def _smooth(self, results: Iterable[Result]) -> Iterator[Result]:
         """Add the smoothed poses, which may come some frames later than the measured ones went in."""

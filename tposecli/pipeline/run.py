@@ -36,7 +36,7 @@ from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageSource, Source, find_images, open_moving
 from tposecli.sources.locations import camera_number, is_address, is_once, label, reason_of, shown
 from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
-from tposecli.utils.locks import claimed
+from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
 
 log = logging.getLogger("tposecli")
@@ -226,7 +226,7 @@ def _carry_out(plan: OpenedInput, workshop: RunContext, watcher: Watcher, summar
         refuse_another(before, head)
         log.info("%s: finished already", summary.name)
         return
-    with claimed(outputs.files), ExitStack() as stack:
+    with output_locks(outputs.files), ExitStack() as stack:
         stages, ledger = workshop.stages(plan), None
         if outputs.files:
             ledger = stack.enter_context(ResumableJournal(outputs, head, stages.group_frames, before))

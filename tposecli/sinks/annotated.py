@@ -24,7 +24,7 @@ def painted(result: Result, draw: SkeletonDrawer, side_by_side: bool = False, ke
         keep: Leave the frame's own pixels as they are; off for the last one who needs them.
     """
     source = result.frame.image
-    image = draw.draw(source.copy() if keep or side_by_side else source, result.shown, result.frame.time_s)
+    image = draw.draw(source.copy() if keep or side_by_side else source, result.final, result.frame.time_s)
     return np.hstack([source, image]) if side_by_side else image
 
 
@@ -69,7 +69,7 @@ class HiddenHeads:
 
     def write(self, result: Result) -> None:
         """Blur the heads of one frame."""
-        blur_heads(result.frame.image, result.shown)
+        blur_heads(result.frame.image, result.final)
 
     def close(self, complete: bool) -> None:
         """Nothing is kept."""

@@ -25,7 +25,7 @@ class CropsSink:
 
     def write(self, result: Result) -> None:
         """Write a picture for each person who is in the frame at all."""
-        frame, poses = result.frame, result.shown
+        frame, poses = result.frame, result.final
         if not len(poses):
             return
         image = self._draw.draw(frame.image.copy(), poses, frame.time_s)

@@ -122,7 +122,6 @@ class VideoSource:
             time_base=self._time_base,
             frames=stream.frames or None,
             rotation=self._pixels.upright.rotation,
-            audio_streams=len(container.streams.audio),
         )
         length_s = duration_s(container, stream)
         origin = origin_s(container)

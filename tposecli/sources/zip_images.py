@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import inner_name
+from tposecli.utils.files import safe_relative_name
 
 SUFFIX: Final = ".zip"
 MAX_BYTES: Final = 1 << 30
@@ -52,7 +52,7 @@ def members(archive: Path) -> list[Path]:
 
 def _is_inner(name: str) -> bool:
     try:
-        return bool(inner_name(name))
+        return bool(safe_relative_name(name))
     except ValueError:
         return False
 

@@ -19,7 +19,7 @@ from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.training.keypoint_layout import layout_of
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import inner_name, write_text
+from tposecli.utils.files import safe_relative_name, write_text
 
 Json = dict[str, Any]
 
@@ -101,7 +101,7 @@ def _images(photos: Photos, entries: Sequence[Any], problems: Problems) -> dict[
     for number, entry in enumerate(entries, start=1):
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
-            images[int(entry["id"])] = (photos.images / inner_name(str(entry["file_name"])), *size)
+            images[int(entry["id"])] = (photos.images / safe_relative_name(str(entry["file_name"])), *size)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(BROKEN, f"{photos.annotations.name}: image {number}")
     part = {"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[photos.half]

@@ -1,1 +1,1 @@
-"""What every package may use: files, locks, threads, signals, errors."""
+"""Helpers that any package may use: files, locks, threads, signals, errors, JSON."""

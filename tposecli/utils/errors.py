@@ -1,10 +1,10 @@
-"""The one root error; the command line turns it into an exit status in one place."""
+"""The exception hierarchy; the command line turns a :class:`TposeError` into an exit status in one place."""
 
 from __future__ import annotations
 
 
 class TposeError(Exception):
-    """Anything the user can do something about.
+    """Base class of all errors that a user can act on.
 
     The message says what happened, to which file, and what to do about it.
     """
@@ -13,7 +13,7 @@ class TposeError(Exception):
 
 
 class UsageError(TposeError):
-    """The request itself cannot be carried out as it was made (exit status 2)."""
+    """The command, as given, cannot be carried out (exit status 2)."""
 
     exit_status = 2
 
@@ -31,9 +31,9 @@ class WeightsError(TposeError):
 
 
 class DownloadError(TposeError):
-    """A published file cannot be fetched, or what comes is not it."""
+    """A published file cannot be downloaded, or the downloaded file is not the published one."""
 
 
 def with_notes(what: str, error: BaseException) -> str:
-    """``what``, and what was noted on the error's way: how to go on, for example."""
+    """Return ``what`` followed by the notes attached to ``error``, for example how to resume."""
     return "; ".join([what, *getattr(error, "__notes__", ())])

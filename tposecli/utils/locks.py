@@ -1,6 +1,7 @@
-"""Locks between processes, which the system releases when their holder dies: there are no stale ones.
+"""Locks between processes. The operating system releases the lock of a process that dies, so none can go stale.
 
-``locked`` waits for a shared file, such as one in the cache; ``claimed`` reserves the outputs of a run, or refuses.
+:func:`file_lock` waits for a shared file, such as one in the cache; :func:`output_locks` reserves the outputs of a run,
+or fails at once.
 """
 
 from __future__ import annotations
@@ -28,33 +29,33 @@ FOLDER: Final = "locks"
 
 
 @contextmanager
-def locked(path: Path, label: str = "") -> Iterator[None]:
-    """Hold the lock of a file, which need not exist, waiting for it as long as another process has it.
+def file_lock(path: Path, label: str = "") -> Iterator[None]:
+    """Hold the lock of a file, which need not exist; wait while another process holds it.
 
-    The lock is an empty file in the folder ``locks`` beside it; it stays there, since removing it would open a race.
+    The lock is an empty file in the folder ``locks`` beside it. It is never removed: removing it would open a race.
 
     Args:
-        path: The file.
-        label: What the user calls it, for the log line that says that it is waited for.
+        path: The file to lock.
+        label: Name of the file in the log line that says that it is being waited for.
 
     Raises:
-        OSError: The lock's file cannot be made.
+        OSError: The lock file cannot be created.
     """
     lock = path.parent / FOLDER / path.name
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("ab") as file:
-        told = False
-        while not taken(file.fileno()):
-            if not told:
-                log.info("%s: another process is getting it; waiting", label or path.name)
-                told = True
+        announced = False
+        while not try_lock(file.fileno()):
+            if not announced:
+                log.info("%s: another process is working on it; waiting", label or path.name)
+                announced = True
             time.sleep(POLL_S)
-        # Closing the file gives the lock back.
+        # Closing the file releases the lock.
         yield
 
 
-def taken(descriptor: int) -> bool:
-    """Try to lock an open file, without waiting; a file system without locks counts as locked."""
+def try_lock(descriptor: int) -> bool:
+    """Try to lock an open file without waiting; on a file system without locks this always succeeds."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -63,35 +64,36 @@ def taken(descriptor: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
-        log.debug("the file system has no locks (%s)", error)
+        log.debug("the file system does not support locks (%s)", error)
     return True
 
 
 @contextmanager
-def claimed(outputs: Iterable[Path]) -> Iterator[None]:
-    """Hold outputs, which need not exist, against other runs, also on other machines where the file system can lock.
+def output_locks(outputs: Iterable[Path]) -> Iterator[None]:
+    """Reserve output files, which need not exist, against other runs, also on other machines.
 
-    The claim on ``out.mp4`` is a lock on the file ``out.mp4.lock`` beside it, which goes at the end. The system gives
-    the lock of a run that died back; its file is then taken over by the next one.
+    Reserving ``out.mp4`` locks the file ``out.mp4.lock`` beside it, which is removed at the end. The operating system
+    releases the lock of a run that died; the next run takes over its lock file. Other machines are only kept out if the
+    file system supports locks.
 
     Raises:
-        UsageError: Another run has one of them.
-        OutputError: The folder cannot be written.
+        UsageError: Another run has reserved one of them.
+        OutputError: The folder is not writable.
     """
     with ExitStack() as stack:
         for output in outputs:
-            stack.enter_context(_claim(output))
+            stack.enter_context(_output_lock(output))
         yield
 
 
 @contextmanager
-def _claim(output: Path) -> Iterator[None]:
+def _output_lock(output: Path) -> Iterator[None]:
     lock = output.with_name(output.name + ".lock")
-    file = _locked(output, lock)
+    file = _open_locked(output, lock)
     try:
         yield
     finally:
-        # On Windows an open file cannot be removed; elsewhere it must go before the lock does.
+        # Windows cannot remove an open file; elsewhere it must be removed while it is still locked.
         with suppress(OSError):
             if os.name == "nt":
                 file.close()
@@ -99,40 +101,40 @@ def _claim(output: Path) -> Iterator[None]:
         file.close()
 
 
-def _locked(output: Path, lock: Path) -> BinaryIO:
-    """The file of the lock, locked, with our process's number in it."""
+def _open_locked(output: Path, lock: Path) -> BinaryIO:
+    """Open and lock the lock file, and write our process id into it."""
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
             file = lock.open("a+b", buffering=0)
         except OSError as error:
             raise OutputError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
-        file.seek(0)  # Windows locks bytes, from the position on.
-        if not taken(file.fileno()):
-            process = _holder(file)
+        file.seek(0)  # Windows locks bytes from the current position on.
+        if not try_lock(file.fileno()):
+            process = _holder_hint(file)
             file.close()
             raise UsageError(
                 f"{output}: another run{process} is writing it; wait until it has ended, or choose another output"
             )
-        if _is_there(file, lock):
+        if _is_linked(file, lock):
             break
-        file.close()  # Its holder ended, and removed it, between our opening and locking it.
+        file.close()  # Its holder ended and removed it after we opened it and before we locked it.
     with suppress(OSError):
         file.truncate(0)
         file.write(str(os.getpid()).encode())
     return file
 
 
-def _is_there(file: BinaryIO, path: Path) -> bool:
-    """Whether the open file still has its name."""
+def _is_linked(file: BinaryIO, path: Path) -> bool:
+    """Return whether ``path`` still refers to the open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
         return False
 
 
-def _holder(file: BinaryIO) -> str:
-    """Which process holds the lock, as far as it can be read."""
+def _holder_hint(file: BinaryIO) -> str:
+    """Return `` (process N)`` for the holder of the lock; empty if the lock file does not say."""
     with suppress(OSError):
         file.seek(0)
         number = file.read(20).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends a run in order, a second one at once."""
+"""Ctrl-C and SIGTERM: the first signal shuts down in order, a second one exits immediately."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Handler = Callable[[int, FrameType | None], object]
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 SHOW_CURSOR: Final = b"\x1b[?25h"
-"""A progress line hides the cursor."""
+"""ANSI sequence; progress bars hide the cursor."""
 
 
 class Stopped(BaseException):
-    """A signal asks the program to end: raised in the main thread, wherever that is, but not in ``deferred`` blocks.
+    """Raised in the main thread when a signal asks the program to end, except inside ``deferred`` blocks.
 
     Attributes:
-        status: Exit status by convention: 128 and the signal's number.
+        status: Conventional exit status: 128 plus the signal number.
     """
 
     def __init__(self, number: int) -> None:
@@ -31,52 +31,52 @@ class Stopped(BaseException):
 
 
 def stop_on_signals() -> None:
-    """Turn signals into :class:`Stopped` from now on; one that our parent wants ignored stays ignored."""
+    """Turn SIGINT and SIGTERM into :class:`Stopped`; a signal that the parent process ignores stays ignored."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _first)
+            signal.signal(number, _raise_stopped)
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Signals that arrive in the block take effect at its end: what it does is done whole; a second one is not kept.
+    """Delay a signal that arrives inside the ``with`` block until its end; a second one exits immediately.
 
-    Does nothing in other threads, which never get signals.
+    Has no effect outside the main thread: other threads never receive signals.
     """
     arrived: list[int] = []
 
-    def keep(number: int, frame: FrameType | None) -> None:
+    def remember(number: int, frame: FrameType | None) -> None:
         if arrived:
-            _at_once(number, frame)
+            _exit_now(number, frame)
         arrived.append(number)
 
     before: dict[int, Handler] = {}
     try:
         for number in SIGNALS:
             handler = signal.getsignal(number)
-            if callable(handler) and handler is not _at_once:
-                signal.signal(number, keep)
+            if callable(handler) and handler is not _exit_now:
+                signal.signal(number, remember)
                 before[number] = handler
-    except ValueError:
+    except ValueError:  # Handlers can be set in the main thread only.
         pass
     try:
         yield
     finally:
-        for held, handler in before.items():
-            signal.signal(held, handler)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
         if arrived:
             before[arrived[0]](arrived[0], None)
 
 
-def _first(number: int, frame: FrameType | None) -> NoReturn:
-    """Unwind: everything on the way out is closed, and nothing but a second signal disturbs that."""
+def _raise_stopped(number: int, frame: FrameType | None) -> NoReturn:
+    """Unwind the stack so that everything is closed; only a second signal interrupts that."""
     for other in SIGNALS:
-        signal.signal(other, _at_once)
+        signal.signal(other, _exit_now)
     raise Stopped(number)
 
 
-def _at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """No waiting for threads, no closing of files; what is on the disk by now stays."""
+def _exit_now(number: int, frame: FrameType | None) -> NoReturn:
+    """Exit without joining threads or closing files; whatever is on disk by now stays."""
     if sys.stderr is not None and sys.stderr.isatty():
         os.write(sys.stderr.fileno(), SHOW_CURSOR)
     os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""What the sinks of text share: rounding, strict JSON, and arrays of records written one at a time."""
+"""Helpers of the text writers: rounding, strict JSON, and JSON arrays written record by record."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ SCORE_DECIMALS: Final = 5
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
-class Records:
-    """The records of a JSON array, one per line, and the file that they are written to.
+class JsonArrayWriter:
+    """A JSON array that is written to an open file, one record per line.
 
     Args:
-        file: Written to, never closed here.
-        start: What stands before the first record.
+        file: Open binary file; it is not closed here.
+        start: Text to write before the first record, such as ``[``.
     """
 
     def __init__(self, file: BinaryIO, start: str = "") -> None:
@@ -28,7 +28,7 @@ class Records:
         file.write(start.encode())
 
     def add(self, *records: Mapping[str, Any]) -> None:
-        """Write some records.
+        """Append records to the array.
 
         Raises:
             ValueError: A number is not finite.
@@ -41,20 +41,20 @@ class Records:
 
 
 def as_json(value: Any) -> str:
-    """Compact and strict; ValueError where a number is not finite."""
+    """Return compact JSON; raise ValueError if a number is not finite."""
     return _ENCODER.encode(value)
 
 
 def pixels(values: Any) -> list[Any]:
-    """Coordinates rounded as far as anyone can see, as lists."""
-    return _listed(values, PIXEL_DECIMALS)
+    """Return pixel coordinates as nested lists, rounded to ``PIXEL_DECIMALS``."""
+    return _rounded(values, PIXEL_DECIMALS)
 
 
 def scores(values: Any) -> list[Any]:
-    """Scores rounded far below their own error, as lists."""
-    return _listed(values, SCORE_DECIMALS)
+    """Return scores as nested lists, rounded to ``SCORE_DECIMALS``, far below their own error."""
+    return _rounded(values, SCORE_DECIMALS)
 
 
-def _listed(values: Any, decimals: int) -> list[Any]:
+def _rounded(values: Any, decimals: int) -> list[Any]:
     rounded: list[Any] = np.asarray(values, np.float64).round(decimals).tolist()
     return rounded

@@ -1,4 +1,4 @@
-"""What processor this is, and how much of it there is for this process. No torch here."""
+"""The processor, and how many CPUs this process may use. Does not import torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import platform
 from pathlib import Path
 from typing import Final
 
-CGROUP: Final = Path("/sys/fs/cgroup/cpu.max")
+CGROUP_CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 def processor() -> str:
-    """What the processor calls itself."""
+    """Return the name of the processor model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -22,12 +22,12 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Return how many CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def quota(file: Path = CGROUP) -> int | None:
-    """CPUs that the container may use at once, rounded up; None where nothing limits it."""
+def cpu_quota(file: Path = CGROUP_CPU_MAX) -> int | None:
+    """Return the container's CPU limit (cgroup v2), rounded up; None if there is no limit."""
     try:
         granted, period = file.read_text().split()
         return max(1, math.ceil(int(granted) / int(period)))

@@ -1,4 +1,4 @@
-"""The one place with threads: generators run ahead of their readers, work lags behind its givers."""
+"""All threads of the package: generators that run ahead of their readers, and background workers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 POLL_S: Final = 0.1
-"""How soon a reader that waits in another thread notices that it is stopped."""
+"""How often a waiting reader checks whether it was stopped, in seconds."""
 
 
 class Stop(threading.Event):
-    """Ends, once set, what was given it, from any thread."""
+    """Event that ends a prefetch from any thread."""
 
 
 class AbandonedError(Exception):
-    """The reader was told to stop while it waited."""
+    """The prefetch was stopped while its reader waited."""
 
 
 class _End:
-    """Says that the source is exhausted, or why it stopped."""
+    """Sentinel: the source is exhausted, or failed with ``error``."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -32,25 +32,25 @@ class _End:
 def prefetch(
     source: Iterable[T], depth: int, name: str = "prefetch", stop: Stop | None = None, patience_s: float | None = None
 ) -> Generator[T]:
-    """Yield the items of ``source`` in order while a thread makes up to ``depth`` of them ahead.
+    """Yield the items of ``source`` in order while a thread produces up to ``depth`` of them ahead.
 
-    An exception of the source is raised here, after the items before it. When the reader stops early, for whatever
-    reason (``close``, an exception, Ctrl-C), the thread is told, the source is closed in its own thread, and the thread
-    is joined: nothing is left running.
+    An exception in the source is raised here, after the items before it. When the reader stops early for any reason
+    (``close``, an exception, Ctrl-C), the source is closed in its own thread and the thread is joined, so that nothing
+    keeps running.
 
     Args:
-        source: Anything iterable; it is consumed in the other thread only.
-        depth: How many items may wait or be in the making, at least 1: with 1, the next one is made while the reader
-            works on the last.
-        name: Name of the thread, for debuggers.
-        stop: Ends it from outside, also while the reader waits for an item.
-        patience_s: How long to wait for the thread at the end where it may hang in a read that never returns; it is
-            then left to end by itself, or with the process. None: as long as it takes.
+        source: Any iterable; it is consumed only in the other thread.
+        depth: How many items may be waiting or in production, at least 1; with 1, the next item is produced while the
+            reader works on the previous one.
+        name: Thread name, for debuggers.
+        stop: Ends the iteration from outside, also while the reader waits for an item.
+        patience_s: How long to wait for the thread at the end if it may hang in a blocking read; it is then left to end
+            by itself, or with the process. None waits as long as it takes.
 
     Raises:
-        Abandoned: ``stop`` was set.
+        AbandonedError: ``stop`` was set.
     """
-    ahead: _Ahead[T] = _Ahead(max(1, depth))
+    ahead: _Buffer[T] = _Buffer(max(1, depth))
     thread = threading.Thread(target=_produce, args=(source, ahead), name=name, daemon=True)
     thread.start()
     try:
@@ -71,23 +71,23 @@ def prefetch(
 
 
 def in_background(work: Callable[[], object], name: str) -> None:
-    """Do something short in a thread that ends by itself; the process does not end before."""
+    """Run a short task in a thread of its own; the process waits for it before it exits."""
     threading.Thread(target=work, name=name).start()
 
 
 class BackgroundWorker(Generic[T]):
-    """Does with each item, in order and in a thread of its own, what is to be done, while the giver goes on.
+    """Processes items in order on a background thread.
 
-    What goes wrong there is raised where the next item is given, or at the end; items after it are dropped.
+    An exception there is raised by the next ``put``, or by ``finish``; items after it are dropped.
     """
 
     def __init__(self, work: Callable[[T], object], depth: int, name: str) -> None:
-        """Begin.
+        """Start the thread.
 
         Args:
-            work: What is to be done with an item.
-            depth: How many items may wait, at least 1; the giver waits then.
-            name: Name of the thread, for debuggers.
+            work: Called with each item.
+            depth: Queue size, at least 1; ``put`` blocks while the queue is full.
+            name: Thread name, for debuggers.
         """
         self._work = work
         self._waiting: queue.Queue[T | _End] = queue.Queue(depth)
@@ -96,18 +96,18 @@ class BackgroundWorker(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> None:
-        """Give an item."""
-        self._complain()
+        """Queue an item."""
+        self._raise_failure()
         self._waiting.put(item)
 
     def finish(self) -> None:
-        """Wait until all is done; nothing may be given after it."""
+        """Wait until all items are processed; nothing may be put afterwards."""
         self._waiting.put(_End())
         self._thread.join()
-        self._complain()
+        self._raise_failure()
 
-    def _complain(self) -> None:
-        """Raise what went wrong, once."""
+    def _raise_failure(self) -> None:
+        """Raise the exception of the worker, once."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -119,17 +119,17 @@ class BackgroundWorker(Generic[T]):
                 continue
             try:
                 self._work(item)
-            except BaseException as failure:  # noqa: BLE001 - carried to the giver, where it is raised
+            except BaseException as failure:  # noqa: BLE001 - raised again by put or finish
                 self._error, failed = failure, True
 
 
-class _Ahead(Generic[T]):
-    """What the two threads share.
+class _Buffer(Generic[T]):
+    """State shared by the two threads of a prefetch.
 
     Attributes:
-        waiting: Finished items; ``room`` bounds them, so that putting one here never blocks.
-        room: A place for each item that may be made ahead, taken before it is begun.
-        stopped: Nobody reads any more.
+        waiting: Finished items; bounded by ``room``, so that adding one never blocks.
+        room: One permit per item that may be produced ahead, acquired before it is produced.
+        stopped: Set when the reader has gone.
     """
 
     def __init__(self, depth: int) -> None:
@@ -139,7 +139,7 @@ class _Ahead(Generic[T]):
 
 
 def _get(waiting: queue.SimpleQueue[T | _End], stop: Stop) -> T | _End:
-    """The next item, or ``AbandonedError``."""
+    """Return the next item; raise :class:`AbandonedError` when ``stop`` is set."""
     while not stop.is_set():
         try:
             return waiting.get(timeout=POLL_S)
@@ -148,8 +148,8 @@ def _get(waiting: queue.SimpleQueue[T | _End], stop: Stop) -> T | _End:
     raise AbandonedError
 
 
-def _produce(source: Iterable[T], ahead: _Ahead[T]) -> None:
-    """Make items, as many as there is room for, until the source ends, fails, or nobody reads any more."""
+def _produce(source: Iterable[T], ahead: _Buffer[T]) -> None:
+    """Produce items, as far as there is room, until the source ends or fails, or the reader has gone."""
     items = iter(source)
     error: BaseException | None = None
     try:
@@ -157,7 +157,7 @@ def _produce(source: Iterable[T], ahead: _Ahead[T]) -> None:
             ahead.waiting.put(next(items))
     except StopIteration:
         pass
-    except BaseException as failure:  # noqa: BLE001 - carried to the reader, which raises it
+    except BaseException as failure:  # noqa: BLE001 - raised again by the reader
         error = failure
     finally:
         close = getattr(items, "close", None)

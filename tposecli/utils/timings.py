@@ -1,4 +1,4 @@
-"""How long each stage takes."""
+"""Wall time spent in each pipeline stage."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds of wall time spent in each stage; stages that overlap count in full, each for itself."""
+    """Wall time in seconds per stage; overlapping stages each count in full."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to ``stage``."""
+        """Add the time spent in the ``with`` block to ``stage``."""
         start = time.perf_counter()
         try:
             yield

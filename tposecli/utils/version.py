@@ -1,3 +1,3 @@
-"""The version of the program, here because every package may name it."""
+"""The version of the package; kept here so that every module may import it."""
 
 __version__ = "0.1.0"

@@ -18,7 +18,7 @@ from tposecli.evaluation.coco.problems import SENSELESS, Problems
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.hub.datasets.coco import annotation_file, how_to_get, images_folder
 from tposecli.utils.errors import InputError, UsageError
-from tposecli.utils.files import inner_name
+from tposecli.utils.files import safe_relative_name
 
 Float64 = NDArray[np.float64]
 Record = dict[str, Any]
@@ -193,7 +193,7 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[Set
     for number, entry in enumerate(entries):
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
-            image = SetImage(int(entry["id"]), inner_name(str(entry["file_name"])), size)
+            image = SetImage(int(entry["id"]), safe_relative_name(str(entry["file_name"])), size)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(SENSELESS, f"image {number} of {path.name}")
             continue

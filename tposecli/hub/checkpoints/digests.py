@@ -9,7 +9,7 @@ from typing import Final
 
 from tposecli.utils.errors import WeightsError
 from tposecli.utils.files import write_text
-from tposecli.utils.locks import locked
+from tposecli.utils.locks import file_lock
 
 log = logging.getLogger("tposecli")
 
@@ -44,7 +44,7 @@ def record(path: Path, digest: str) -> None:
     """Remember the digest of a file; a folder that cannot be written is left as it is."""
     file = path.parent / FILE
     try:
-        with locked(file):
+        with file_lock(file):
             digests = read_digests(path.parent) | {path.name: digest}
             write_text(file, json.dumps(digests, indent=1, sort_keys=True) + "\n")
     except OSError as error:

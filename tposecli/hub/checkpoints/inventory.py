@@ -14,7 +14,7 @@ from tposecli.hub.download.download import Downloads, RemoteFile, flaw
 from tposecli.models.catalog import CATALOG
 from tposecli.utils.errors import UsageError, WeightsError
 from tposecli.utils.files import part_path, publish, sha256_of
-from tposecli.utils.locks import locked
+from tposecli.utils.locks import file_lock
 
 SUFFIXES: Final = (".pth", ".pt", ".safetensors")
 DIGEST_IN_NAME: Final = re.compile(r"-([0-9a-f]{8,64})\.pth")
@@ -129,7 +129,7 @@ def add_file(file: Path, remote: RemoteFile, replace: bool = False) -> Path:
             f"{file}: {path.name} has SHA-256 {known} so far, this one {digest}; add --replace to trust this one"
         )
     try:
-        with locked(path):
+        with file_lock(path):
             if path.is_file() and path.samefile(file):
                 record(path, digest)
                 return path

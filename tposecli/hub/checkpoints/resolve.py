@@ -19,7 +19,7 @@ from tposecli.hub.download.request import RetryPolicy
 from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, ModelSpec, find_spec
 from tposecli.utils.errors import DownloadError, UsageError, WeightsError
 from tposecli.utils.files import sha256_of
-from tposecli.utils.locks import locked
+from tposecli.utils.locks import file_lock
 
 log = logging.getLogger("tposecli")
 
@@ -126,7 +126,7 @@ def fetch(remote: RemoteFile, downloads: Downloads | None = None, anew: bool = F
             f"{remote.label}: --offline or TPOSE_OFFLINE forbids to get its weights; {by_hand(remote, path)}"
         )
     try:
-        with locked(path):
+        with file_lock(path):
             if anew or not path.is_file():
                 known = "" if anew else recorded(path)
                 expected = remote.sha256 if len(remote.sha256) == DIGEST_DIGITS else known or remote.sha256
@@ -188,7 +188,7 @@ def _choose(downloads: Downloads) -> tuple[str, str]:
         return AUTO_BUNDLED, "bundled; offline"
     stamp = cache_dir() / AUTO_STAMP
     try:
-        with locked(stamp, spec.name):
+        with file_lock(stamp, spec.name):
             return _try_official(spec, stamp, downloads)
     except OSError as error:
         return AUTO_BUNDLED, f"bundled; the cache {stamp.parent} cannot be written: {error.strerror}"

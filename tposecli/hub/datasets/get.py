@@ -15,7 +15,7 @@ from tposecli.hub.download.download import Bar, Downloads, by_hand, check_space,
 from tposecli.hub.download.request import RetryPolicy
 from tposecli.utils.errors import DownloadError, InputError, OutputError
 from tposecli.utils.files import part_path
-from tposecli.utils.locks import locked
+from tposecli.utils.locks import file_lock
 
 log = logging.getLogger("tposecli")
 
@@ -103,7 +103,7 @@ def get(job: DataJob, steps: Sequence[Step]) -> None:
         (job.folder / ARCHIVES).mkdir(parents=True, exist_ok=True)
         check_space(job.folder, peak(steps, job.keep_archives), ELSEWHERE)
         for step in steps:
-            with locked(job.archive(step.archive), step.archive.file):
+            with file_lock(job.archive(step.archive), step.archive.file):
                 _carry_out(job, step)
     except OSError as error:
         raise OutputError(f"{job.folder}: cannot be written ({error.strerror}); {ELSEWHERE}") from error

@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from tposecli.hub.checkpoints.resolve import cache_dir
 from tposecli.utils.files import write_text
-from tposecli.utils.locks import locked
-from tposecli.utils.system import processor, quota
+from tposecli.utils.locks import file_lock
+from tposecli.utils.system import cpu_quota, processor
 
 log = logging.getLogger("tposecli")
 
@@ -51,7 +51,7 @@ class Tuning:
     @classmethod
     def measured(cls) -> Self:
         """What pays now."""
-        candidates = _candidates(torch.get_num_threads(), quota())
+        candidates = _candidates(torch.get_num_threads(), cpu_quota())
         rounds = [[_time_convolution(threads) for threads in candidates] for _ in range(ROUNDS)]
         best = dict(zip(candidates, map(min, zip(*rounds, strict=True)), strict=True))
         return cls(fewest_threads(best), onednn_pays())
@@ -72,7 +72,7 @@ def tuning() -> Tuning:
     """
     file, key = cache_dir() / FILE, _machine()
     try:
-        with locked(file):
+        with file_lock(file):
             notes = _notes(file)
             found = Tuning.of(notes.get(key))
             if found is None:
@@ -96,7 +96,7 @@ def _notes(file: Path) -> dict[str, Any]:
 def _machine() -> str:
     """All that what pays may depend on, as far as it is known."""
     threads = f"{torch.get_num_threads()} threads, {os.environ.get('OMP_NUM_THREADS') or 'none'} asked for"
-    granted = f"{quota() or 'all'} CPUs granted"
+    granted = f"{cpu_quota() or 'all'} CPUs granted"
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{processor()}, {capability}, {threads}, {granted}, torch {torch.__version__}"
 

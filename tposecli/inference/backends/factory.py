@@ -24,7 +24,7 @@ from tposecli.inference.backends.openvino import OpenVinoModel
 from tposecli.inference.runtime import PACKAGES, Runtime
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import OutputError
-from tposecli.utils.locks import locked
+from tposecli.utils.locks import file_lock
 from tposecli.utils.version import __version__
 
 log = logging.getLogger("tposecli")
@@ -67,7 +67,7 @@ class ExportCache:
         if path.is_file():
             return path
         try:
-            with locked(path):
+            with file_lock(path):
                 if not path.is_file():
                     log.info("%s: making the %s file %s, once", self.name, form, path)
                     error = export(net, form, path, ExportOptions(self.attention))

@@ -123,7 +123,7 @@ def _ways(
         "crop": lambda: _crops(frames, material.boxes, estimator),
         **_inference(material, estimator),
         "track and smooth": track,
-        "draw": lambda: [draw.draw(result.frame.image, result.shown) for result in results],
+        "draw": lambda: [draw.draw(result.frame.image, result.final) for result in results],
         "encode": encode,
     }
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tposecli.evaluation.coco.keypoint_set import numbers
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import inner_name
+from tposecli.utils.files import safe_relative_name
 
 Polygon = Float32
 """(P, 2) corners, pixels."""
@@ -117,7 +117,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
     try:
         data: Json = json.loads(annotations.read_text(encoding="utf-8"))
         rows = sorted(data["images"], key=lambda row: row["id"])
-        by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows if inner_name(row["file_name"])}
+        by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows if safe_relative_name(row["file_name"])}
         for annotation in data["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
     except (OSError, *SENSELESS, RecursionError) as error:
