@@ -28,8 +28,8 @@ from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import load_set
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.sources import VideoSource, find_images, open_video
-from tposecli.sources.container import CHECKS_PIECES
-from tposecli.sources.locations import SCHEMES, access_to, label
+from tposecli.sources.container import VERIFIES_SEGMENTS
+from tposecli.sources.locations import SCHEMES, open_params, short_name
 from tposecli.training.dataset import Photos, read_people
 from tposecli.training.detector.dataset import read_photos
 from tposecli.utils.errors import InputError, UsageError, WeightsError
@@ -218,7 +218,7 @@ def test_protocols() -> None:
     for scheme, protocols in SCHEMES.items():
         assert not {"file", "concat", "subfile", "pipe", "fd", "unix"} & set(protocols.split(",")), scheme
     assert "http" not in SCHEMES["https"].split(",")
-    assert access_to("https://h/x").options["tls_verify"] == "1" == access_to("rtsps://h/x").options["tls_verify"]
+    assert open_params("https://h/x").options["tls_verify"] == "1" == open_params("rtsps://h/x").options["tls_verify"]
 
 
 def test_certificates_of_video_servers_are_checked(
@@ -243,7 +243,7 @@ def test_certificates_of_pieces_are_checked_or_that_is_told(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with server.running(certificate) as web, caplog.at_level(logging.WARNING, "tposecli"):
         web.files |= {"film.ts": film.read_bytes(), "list.m3u8": HLS.format("film.ts").encode()}
-        if CHECKS_PIECES:
+        if VERIFIES_SEGMENTS:
             with pytest.raises(InputError, match="certificate"):
                 open_video(f"{web.url}/list.m3u8")
             assert {path for path, _ in web.requests} == {"/list.m3u8"}
@@ -264,8 +264,8 @@ def test_provenance_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("address", ["http://me:sec/ret@host/x", "http://me:se#cret@h/x", "http://[secret/x"])
 def test_an_address_that_cannot_be_taken_apart_is_not_repeated(address: str) -> None:
-    for use in (label, access_to, open_video):
-        with pytest.raises(UsageError, match="not an address") as raised:
+    for use in (short_name, open_params, open_video):
+        with pytest.raises(UsageError, match="not a valid URL") as raised:
             use(address)  # type: ignore[operator]
         assert "ret" not in str(raised.value) and "me" not in str(raised.value).split()[0]
 
@@ -283,7 +283,7 @@ def test_errors_on_the_way_hold_no_password(tmp_path: Path, monkeypatch: pytest.
     class Settled:
         settings = type("Settings", (), {"max_pixels": 1})
 
-    monkeypatch.setattr(run, "open_moving", broken)
+    monkeypatch.setattr(run, "open_video_input", broken)
     summary = run._run_video(VideoJob(address, Outputs(tmp_path / "o.mp4")), Settled(), QuietWatcher())  # type: ignore[arg-type]
     assert summary.failed == [("http://host/film.mp4", "Input/output error")]
 

@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 
 from tests.support.media import Film, colours_of, number_of, numbered, write_image
-from tposecli.sources import ImageSource, VideoInput, VideoSource, Window, find_images, open_moving, open_video
+from tposecli.sources import ImageSource, VideoInput, VideoSource, Window, find_images, open_video, open_video_input
 from tposecli.sources.camera import CameraSource
 from tposecli.sources.filters import ToneMap
 from tposecli.sources.hdr import HLG, PQ, nits_to_pq, pq_to_nits, to_sdr
 from tposecli.sources.image_sequence import is_sequence, numbered_path
-from tposecli.sources.locations import access_to, camera_number, label, stem
+from tposecli.sources.locations import camera_number, open_params, output_stem, short_name
 from tposecli.sources.webp import AnimationSource
 from tposecli.utils.errors import InputError, UsageError
 
@@ -81,11 +81,11 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_http(tmp_path: Path, server: str, name: str) -> None:
     streamed(tmp_path, name, sound=("aac",))
     with open_video(f"{server}/{name}", start_s=0.2, end_s=0.6) as video:
-        beside = video.beside()
-        assert beside is not None
+        side = video.side_streams()
+        assert side is not None
         assert [number_of(frame.image) for frame in video] == list(range(5, 15))
-        sound = [stream.index for stream in beside.container.streams.audio]
-        assert beside.take(sound) is not None
+        sound = [stream.index for stream in side.container.streams.audio]
+        assert side.take(sound) is not None
         assert [number_of(frame.image) for frame in video] == list(range(5, 15))
     assert video.info.name == f"{server}/{name}" and video.files == ()
 
@@ -149,14 +149,14 @@ def test_file_address(tmp_path: Path) -> None:
     ],
 )
 def test_names(medium: Path | str, name: str, short: str) -> None:
-    assert (label(medium), stem(medium)) == (name, short)
+    assert (short_name(medium), output_stem(medium)) == (name, short)
 
 
 def test_protocols_are_those_of_the_source(tmp_path: Path) -> None:
     path = Film(pts=(0,)).write(tmp_path / "film.mp4")
-    assert access_to(path).options["protocol_whitelist"] == "file,crypto,data"
+    assert open_params(path).options["protocol_whitelist"] == "file,crypto,data"
     for address in ("http://h/x", "https://h/x", "rtsp://h/x", "udp://h:1", "rtmp://h/x"):
-        assert "file" not in access_to(address).options["protocol_whitelist"].split(",")
+        assert "file" not in open_params(address).options["protocol_whitelist"].split(",")
 
 
 # ---- standard input
@@ -166,9 +166,9 @@ def read_stdin(path: Path, redirected: bool) -> str:
     """Frames, times and sound packets of a film that another process reads from its standard input."""
     script = (
         "from tposecli.sources import open_video\n"
-        "from tests.media import number_of\n"
+        "from tests.support.media import number_of\n"
         "with open_video('-') as v:\n"
-        "    b = v.beside()\n"
+        "    b = v.side_streams()\n"
         "    n = [number_of(f.image) for f in v]\n"
         "    s = [s.index for s in b.container.streams.audio]\n"
         "    print(n == list(range(20)), v.info.size_wh, sum(1 for _ in iter(lambda: b.take(s), None)) > 20)\n"
@@ -504,4 +504,4 @@ def test_numbers_are_cameras_unless_they_are_files(tmp_path: Path, monkeypatch: 
     assert camera_number("0") == 0
     Film(pts=range(2)).write(tmp_path / "film.mp4").rename(tmp_path / "0")
     assert camera_number("0") is None and camera_number(Path("1")) is None
-    assert numbers(open_moving("0")) == [0, 1]
+    assert numbers(open_video_input("0")) == [0, 1]

@@ -18,7 +18,7 @@ from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import describe_source
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.geometry.keypoints import COCO, KeypointLayout
-from tposecli.sources import IMAGE_SUFFIXES, ImageList, ImageSource, VideoInput, find_images, open_moving
+from tposecli.sources import IMAGE_SUFFIXES, ImageList, ImageSource, VideoInput, find_images, open_video_input
 from tposecli.sources.image_sequence import is_sequence
 from tposecli.sources.timestamps import timestamps
 from tposecli.sources.video import VideoSource
@@ -149,7 +149,7 @@ def open_source(given: PoseInput) -> VideoInput | ImageList:
     """The pictures, if the inputs are pictures or folders of them; else the video."""
     paths = [Path(name) for name in given.inputs]
     if len(paths) == 1 and not _is_picture(paths[0]):
-        return open_moving(paths[0])
+        return open_video_input(paths[0])
     return find_images(given.inputs, given.recursive)
 
 

@@ -25,7 +25,7 @@ from tposecli.formats.base import PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import fingerprint
 from tposecli.formats.journal.records import JournalFrame
-from tposecli.sources import WHOLE, ImageList, ImageSource, VideoInput, Window, find_images, open_moving
+from tposecli.sources import WHOLE, ImageList, ImageSource, VideoInput, Window, find_images, open_video_input
 from tposecli.types import Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.threads import prefetch
@@ -136,7 +136,7 @@ def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInp
     facts, path = recording.header, Path(given.inputs[0])
     window = WHOLE if facts.get("window") is None else Window(**facts["window"])
     rate = None if facts.get("rate") is None else Fraction(facts["rate"])
-    source = open_moving(path, window, facts.get("stream"), rate)
+    source = open_video_input(path, window, facts.get("stream"), rate)
     made_of = facts.get("source_sha256")
     if not another and made_of is not None and fingerprint(source.files) != made_of:
         raise InputError(

@@ -33,8 +33,8 @@ from tposecli.sinks.base import opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
 from tposecli.sinks.video import VideoOut
-from tposecli.sources import ImageSource, Source, find_images, open_moving
-from tposecli.sources.locations import camera_number, is_address, is_once, label, reason_of, shown
+from tposecli.sources import ImageSource, Source, find_images, open_video_input
+from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted, short_name
 from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
 from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
@@ -155,8 +155,10 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
 def _check(job: VideoJob, settings: Settings) -> None:
     """Refuse what cannot be done, before any work."""
     outputs = job.outputs
-    if settings.resume and (is_once(job.input) or camera_number(job.input) is not None):
-        raise UsageError(f"{shown(job.input)}: what can be read only once cannot be resumed; save it to a file first")
+    if settings.resume and (is_read_once(job.input) or camera_number(job.input) is not None):
+        raise UsageError(
+            f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"
+        )
     if outputs.wanted or not settings.view.show:
         check_outputs(outputs, False, settings)
     if outputs.picture is not None:
@@ -180,7 +182,7 @@ def _opened(job: VideoJob, workshop: RunContext) -> Iterator[OpenedInput]:
         return open_output(path, source, job.encoding)
 
     most = workshop.settings.max_pixels
-    with open_moving(job.input, job.window, job.stream, job.rate, most) as source:
+    with open_video_input(job.input, job.window, job.stream, job.rate, most) as source:
         maker = SinkFactory(job.outputs, workshop.settings, workshop.painter, video)
         rate = None if job.rate is None else str(job.rate)
         facts = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
@@ -189,7 +191,7 @@ def _opened(job: VideoJob, workshop: RunContext) -> Iterator[OpenedInput]:
 
 def _run_video(job: VideoJob, workshop: RunContext, watcher: Watcher) -> Summary:
     """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
-    summary = Summary(label(job.input))
+    summary = Summary(short_name(job.input))
     try:
         with _opened(job, workshop) as plan:
             try:
@@ -199,11 +201,11 @@ def _run_video(job: VideoJob, workshop: RunContext, watcher: Watcher) -> Summary
     except BrokenPipeError:
         raise
     except TposeError as error:
-        summary.failed.append((shown(job.input), with_notes(str(error), error)))
+        summary.failed.append((redacted(job.input), with_notes(str(error), error)))
     except OSError as error:
         # FFmpeg's errors repeat the address, user and password included.
-        reason = reason_of(error) if is_address(job.input) else str(error)
-        summary.failed.append((shown(job.input), with_notes(reason, error)))
+        reason = reason_of(error) if is_url(job.input) else str(error)
+        summary.failed.append((redacted(job.input), with_notes(reason, error)))
     finally:
         watcher.end(summary)
     return summary

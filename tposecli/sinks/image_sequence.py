@@ -9,7 +9,7 @@ import numpy as np
 
 from tposecli.sinks.images import write_image
 from tposecli.sinks.scale import Scale
-from tposecli.sources.image_sequence import matching, numbered_path
+from tposecli.sources.image_sequence import matching_files, numbered_path
 from tposecli.types import Image
 from tposecli.utils.errors import UsageError
 
@@ -46,6 +46,6 @@ def check_numbered(pattern: Path, overwrite: bool) -> None:
     Raises:
         UsageError: One of them exists and ``overwrite`` is off.
     """
-    there = matching(pattern) if pattern.parent.is_dir() and not overwrite else []
+    there = matching_files(pattern) if pattern.parent.is_dir() and not overwrite else []
     if there:
         raise UsageError(f"{there[0]} exists already; add --overwrite to replace it, or choose another folder")

@@ -44,7 +44,7 @@ def _unpaced(path: Path, source: VideoInput, info: SourceInfo, options: VideoOpt
     """What writes every frame that it is given."""
     if is_numbered(path):
         return ImageSequenceSink(path, options.scale)
-    beside = None if muxer_of(path) == "gif" else source.beside()
+    beside = None if muxer_of(path) == "gif" else source.side_streams()
     carried = replace(options, audio_from=beside, start_s=source.start_s, end_s=source.end_s)
     return VideoSink(path, info, carried)
 

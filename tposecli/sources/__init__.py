@@ -1,4 +1,4 @@
-"""Where frames come from: videos through PyAV, stills through OpenCV; all are read the same way."""
+"""Sources of frames: videos are read with PyAV, images with OpenCV, both through the same interface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, expand, find
 from tposecli.sources.image_sequence import SequenceSource, is_sequence
 from tposecli.sources.images import ImageSource
 from tposecli.sources.limits import MAX_PIXELS
-from tposecli.sources.locations import InputLocation, camera_number, is_address, is_stdin, local_path, readable
+from tposecli.sources.locations import InputLocation, camera_number, is_stdin, is_url, local_path, read_errors
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.sources.video import VideoSource
 from tposecli.sources.webp import SUFFIX, AnimationSource
@@ -32,21 +32,21 @@ __all__ = [
     "Window",
     "expand",
     "find_images",
-    "open_moving",
     "open_video",
+    "open_video_input",
 ]
 
 
 class Source(Protocol):
-    """What every source offers; each ``iter`` starts again from the beginning."""
+    """Interface of all sources; each ``iter`` starts again from the beginning."""
 
     @property
     def info(self) -> SourceInfo:
-        """What the source says of itself before its first frame."""
+        """Metadata, available before the first frame."""
 
     @property
     def expected(self) -> int | None:
-        """About how many frames an iteration will give, for progress bars; None where nobody knows."""
+        """Approximate number of frames of an iteration, for progress bars; None if unknown."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -59,9 +59,9 @@ class VideoInput(Source, Protocol):
     """A source whose frames follow one another in time.
 
     Attributes:
-        start_s: Beginning of the window on the source's own clock.
-        end_s: End of the window on the same clock, None without one.
-        live: It goes on for ever.
+        start_s: Start of the time window, in seconds on the source's own clock.
+        end_s: End of the window on the same clock, or None.
+        live: The source is endless.
         corrupt: Frames lost in the latest iteration.
     """
 
@@ -72,10 +72,10 @@ class VideoInput(Source, Protocol):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that are read, for fingerprints; none for what cannot be read twice."""
+        """The files that are read, for fingerprints; empty for a source that cannot be read twice."""
 
-    def beside(self) -> SideStreams | None:
-        """Sound and subtitles, for outputs that carry them over; ask before iterating."""
+    def side_streams(self) -> SideStreams | None:
+        """Return the audio and subtitle streams, for outputs that copy them; call it before iterating."""
 
 
 def open_video(
@@ -87,40 +87,42 @@ def open_video(
     stream: int | None = None,
     rate: Fraction | None = None,
 ) -> VideoInput:
-    """Open a video for reading, as ``with open_video("in.mp4") as video: for frame in video: ...``.
+    """Open a video for reading.
+
+    Use it as ``with open_video("in.mp4") as video: for frame in video: ...``.
 
     Args:
-        path: A file, an address that FFmpeg understands, ``"-"`` for standard input, ``"0"`` for the first camera, a
-            pattern of stills (``%06d.png``) or a zip file of them.
-        start_s: Seconds from the beginning; earlier frames are left out.
-        end_s: Seconds from the beginning; frames from there on are left out. None: to the end.
-        stride: Give every n-th frame only.
-        stream: Which of several video streams, from 0; None: the one that players choose.
-        rate: Pictures a second of stills, 25 if None.
+        path: A file, a URL that FFmpeg supports, ``"-"`` for standard input, ``"0"`` for the first camera, a pattern of
+            images (``%06d.png``) or a zip file of images.
+        start_s: Start time in seconds; earlier frames are skipped.
+        end_s: End time in seconds; the frame at this time and later ones are skipped. None reads to the end.
+        stride: Yield only every n-th frame.
+        stream: Index of the video stream, from 0; None selects the default one, as players do.
+        rate: Frame rate of an image sequence; None means 25.
 
     Raises:
-        InputError: The file is missing, or no video.
-        UsageError: A time, the stride or the address makes no sense.
+        InputError: The file is missing or not a video.
+        UsageError: A time, the stride or the URL is invalid.
     """
-    return open_moving(path, Window(start_s, end_s, stride), stream, rate)
+    return open_video_input(path, Window(start_s, end_s, stride), stream, rate)
 
 
-def open_moving(
-    medium: InputLocation,
+def open_video_input(
+    location: InputLocation,
     window: Window = WHOLE,
     stream: int | None = None,
     rate: Fraction | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> VideoInput:
-    """Open whatever ``medium`` names, as :func:`open_video` does; frames of more than ``max_pixels`` are refused."""
-    with readable(medium):
-        number = camera_number(medium)
+    """Open any video input, as :func:`open_video` does; frames of more than ``max_pixels`` are refused."""
+    with read_errors(location):
+        number = camera_number(location)
         if number is not None:
             return CameraSource(number, window)
-        if not is_stdin(medium) and not is_address(medium):
-            path = local_path(medium)
+        if not is_stdin(location) and not is_url(location):
+            path = local_path(location)
             if is_sequence(path):
                 return SequenceSource(path, window, rate, max_pixels)
             if path.suffix.lower() == SUFFIX:
                 return AnimationSource(path, window, max_pixels)
-        return VideoSource(medium, window, stream, max_pixels)
+        return VideoSource(location, window, stream, max_pixels)

@@ -1,4 +1,4 @@
-"""Moving pictures that do not come out of a container: sequences of stills, animated pictures, cameras."""
+"""Base class of video inputs that are not container files: image sequences, animated WebP, cameras."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tposecli.types import Frame, Image, SourceInfo
 
 log = logging.getLogger("tposecli")
 
-Picture: TypeAlias = tuple[int, str, Callable[[], Image | None]]
-"""Timestamp, name, and what makes the pixels when they are wanted: None where they are damaged."""
+LazyImage: TypeAlias = tuple[int, str, Callable[[], Image | None]]
+"""Timestamp, name, and a function that decodes the pixels; it returns None for a damaged image."""
 
 _EPSILON_S = 1e-6
 
 
 class BaseSequence(ABC):
-    """What such sources have in common: a window, one size for all frames, counted losses.
+    """Common behaviour: a time window, one size for all frames, and a count of lost frames.
 
     Attributes:
-        info: Its ``time_base`` is that of the timestamps.
-        start_s: Beginning of the window, seconds.
-        end_s: End of the window, None without one.
-        live: It goes on for ever.
+        info: Metadata; ``time_base`` is that of the timestamps.
+        start_s: Start of the time window, in seconds.
+        end_s: End of the window, or None.
+        live: The source is endless.
         files: The files that are read, for fingerprints.
         corrupt: Frames lost inside the window in the latest iteration.
-        resized: Frames that had another size than the first and were scaled to it.
+        resized: Frames whose size differed from the first one's and that were scaled to it.
     """
 
     info: SourceInfo
@@ -47,38 +47,38 @@ class BaseSequence(ABC):
         self.corrupt, self.resized = 0, 0
 
     @abstractmethod
-    def _pictures(self) -> Generator[Picture, None, None]:
-        """All pictures from the beginning on."""
+    def _lazy_images(self) -> Generator[LazyImage, None, None]:
+        """Yield all images from the beginning."""
 
     @property
     def expected(self) -> int | None:
-        """About how many frames an iteration gives."""
+        """Approximate number of frames of an iteration; None if unknown."""
         frames, fps = self.info.frames, self.info.fps
         return None if not frames or not fps else self.window.expected(frames, fps, float(frames / fps))
 
-    def beside(self) -> SideStreams | None:
-        """There is no sound."""
+    def side_streams(self) -> SideStreams | None:
+        """Return None: these sources have neither audio nor subtitles."""
         return None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing stays open but what a subclass says."""
+        """Do nothing; subclasses that hold a resource release it here."""
         return None
 
     def __iter__(self) -> Iterator[Frame]:
         self.corrupt, self.resized = 0, 0
         time_base, wanted = self.info.time_base or 1, 0
-        with closing(self._pictures()) as pictures:
-            for index, (pts, name, make) in enumerate(pictures):
+        with closing(self._lazy_images()) as lazy_images:
+            for index, (pts, name, decode) in enumerate(lazy_images):
                 time_s = float(pts * time_base)
                 if self.end_s is not None and time_s >= self.end_s - _EPSILON_S:
                     break
                 if time_s < self.start_s - _EPSILON_S:
                     continue
                 if wanted % self.window.stride == 0:
-                    image = make()
+                    image = decode()
                     self.corrupt += image is None
                     if image is not None:
                         yield Frame(self._fitted(image), index, time_s, name, pts)
@@ -87,7 +87,7 @@ class BaseSequence(ABC):
             log.warning("%s: %d frames changed size and were scaled to the first one's", self.info.name, self.resized)
 
     def _fitted(self, image: Image) -> Image:
-        """(H, W, 3) pixels in the size of the first."""
+        """Return (H, W, 3) pixels scaled to the size of the first frame."""
         if self.info.size_wh in (None, (image.shape[1], image.shape[0])):
             return image
         self.resized += 1

@@ -1,4 +1,4 @@
-"""Cameras of this computer, by number."""
+"""Local cameras, by number."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import Any, Final, Protocol
 import cv2
 import numpy as np
 
-from tposecli.sources.base import BaseSequence, Picture
+from tposecli.sources.base import BaseSequence, LazyImage
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.types import Image, SourceInfo
 from tposecli.utils.errors import InputError
 
 RATE: Final = Fraction(30)
-"""Nominal rate where the camera does not say."""
+"""Nominal frame rate if the camera does not report one."""
 
 _TIME_BASE = Fraction(1, 90_000)
 
 
 class Capture(Protocol):
-    """What is used of ``cv2.VideoCapture``."""
+    """The part of the interface of ``cv2.VideoCapture`` that is used here."""
 
     def read(self) -> tuple[bool, Any]:
-        """Whether there was a picture, and the picture: (H, W, 3) uint8 BGR."""
+        """Return whether an image was captured, and the image: (H, W, 3) uint8 BGR."""
         ...
 
     def get(self, prop: int, /) -> float:
-        """A property."""
+        """Return a property."""
         ...
 
     def release(self) -> None:
-        """Close."""
+        """Close the camera."""
         ...
 
 
 class CameraSource(BaseSequence):
-    """A camera as frames with the times at which they arrived, from 0; endless, and given once."""
+    """A camera as an endless source, to be iterated once; frames are stamped with their arrival times, from 0."""
 
     live = True
 
@@ -49,23 +49,25 @@ class CameraSource(BaseSequence):
         connect: Callable[[int], Capture] = cv2.VideoCapture,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open the camera and take the first picture.
+        """Open the camera and capture the first image.
 
         Args:
-            number: Of the camera, from 0.
-            window: Which part of what it gives, in seconds from its first picture.
-            connect: Opens it.
-            clock: Seconds.
+            number: Camera number, from 0.
+            window: Time window, in seconds from the first image.
+            connect: Function that opens the camera.
+            clock: Function that returns the time in seconds.
 
         Raises:
-            InputError: There is no such camera, or it gives no picture.
+            InputError: There is no such camera, or it delivers no image.
         """
         super().__init__(window)
         self._capture, self._clock = connect(number), clock
-        done, self._first = self._capture.read()
-        if not done:
+        success, self._first = self._capture.read()
+        if not success:
             self._capture.release()
-            raise InputError(f"camera {number}: gives no picture; check that it is connected and not in use elsewhere")
+            raise InputError(
+                f"camera {number}: no image received; check that it is connected and not in use by another program"
+            )
         rate = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or 0).limit_denominator(1001)
         size_wh = self._first.shape[1], self._first.shape[0]
         self.info = SourceInfo(f"camera {number}", size_wh, rate if rate > 0 else RATE, _TIME_BASE)
@@ -74,16 +76,16 @@ class CameraSource(BaseSequence):
         """Close the camera."""
         self._capture.release()
 
-    def _pictures(self) -> Generator[Picture, None, None]:
-        """Pictures as they come, until the camera is gone."""
-        start, picture, done, latest = self._clock(), self._first, True, -1
-        while done:
+    def _lazy_images(self) -> Generator[LazyImage, None, None]:
+        """Yield images as they arrive, until the camera is disconnected."""
+        start, image, success, latest = self._clock(), self._first, True, -1
+        while success:
             ticks = max(latest + 1, round((self._clock() - start) / _TIME_BASE))
             latest = ticks
-            yield ticks, self.info.name, lambda picture=picture: _rgb(picture)  # type: ignore[misc]
-            done, picture = self._capture.read()
+            yield ticks, self.info.name, lambda image=image: _rgb(image)  # type: ignore[misc]
+            success, image = self._capture.read()
 
 
-def _rgb(picture: Any) -> Image:
-    """(H, W, 3) uint8 RGB."""
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+def _rgb(image: Any) -> Image:
+    """Convert BGR pixels to (H, W, 3) uint8 RGB."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -1,4 +1,4 @@
-"""A container that is being read: what was read ahead to look at it is not lost, and its sound can be listened to."""
+"""A container that is being demuxed: packets read ahead to inspect it are kept, and audio can be tapped."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ from av.packet import Packet
 from tposecli.sources.container import (
     UNDECODABLE,
     UNSEEKABLE,
-    has_own_zero,
     limit_pixels,
     open_media,
     pick_video,
     set_discard,
+    starts_at_zero,
 )
 from tposecli.sources.limits import MAX_PIXELS
-from tposecli.sources.locations import InputLocation, is_once, is_stdin, shown
+from tposecli.sources.locations import InputLocation, is_read_once, is_stdin, redacted
 from tposecli.utils.errors import InputError
 
 AnyPacket: TypeAlias = "Packet[av.stream.Stream]"
 VideoPacket: TypeAlias = "Packet[av.video.stream.VideoStream]"
 
-BESIDE = ("audio", "subtitle")
-"""Types of the streams that may be carried over unseen."""
+SIDE_TYPES = ("audio", "subtitle")
+"""Types of the streams that outputs may copy without decoding."""
 
 MAX_PACKETS_AHEAD = 4096
-"""Packets without one good frame after which a source that can be read only once is given up."""
+"""Packets without a decodable frame after which a source that can only be read once is given up."""
 
 
 @runtime_checkable
 class SideStreams(Protocol):
-    """The streams of a source beside its picture, which a video output carries over.
+    """The audio and subtitle streams of a source, which a video output copies.
 
     Attributes:
-        name: Of the source, for messages.
-        container: It lives as long as somebody takes packets.
+        name: Name of the source, for messages.
+        container: The open container; it stays open as long as packets are taken.
     """
 
     name: str
     container: av.container.InputContainer
 
     def take(self, indices: Sequence[int]) -> AnyPacket | None:
-        """The next packet of these streams; None where there is none, or none yet."""
+        """Return the next packet of these streams; None if there is none, or none yet."""
         ...
 
     def skip_to(self, time_s: float) -> None:
-        """Go to about this time, if that saves reading."""
+        """Seek to about this time if that saves reading."""
         ...
 
     def close(self) -> None:
-        """No more packets will be taken."""
+        """Release the streams; no more packets will be taken."""
         ...
 
 
 class FileSideStreams:
-    """Sound and subtitles of a source that can be opened a second time: read for themselves."""
+    """Side streams of a source that can be opened a second time: demuxed independently."""
 
-    def __init__(self, medium: InputLocation) -> None:
-        self.name = shown(medium)
-        self.container = open_media(medium)
-        set_discard(self.container, BESIDE)
+    def __init__(self, location: InputLocation) -> None:
+        self.name = redacted(location)
+        self.container = open_media(location)
+        set_discard(self.container, SIDE_TYPES)
         self._packets: Iterator[AnyPacket] | None = None
 
     def take(self, indices: Sequence[int]) -> AnyPacket | None:
-        """The next packet of these streams.
+        """Return the next packet of these streams.
 
         Raises:
-            av.FFmpegError: The file is damaged here.
+            av.FFmpegError: The file is damaged at this point.
         """
         if not indices:
             return None
@@ -86,8 +86,8 @@ class FileSideStreams:
         return next(self._packets, None)
 
     def skip_to(self, time_s: float) -> None:
-        """Seek, where time 0 is the file's beginning."""
-        if has_own_zero(self.container):
+        """Seek, if time 0 is the beginning of the file."""
+        if starts_at_zero(self.container):
             self.container.seek(int(time_s * 1_000_000))
 
     def close(self) -> None:
@@ -96,18 +96,18 @@ class FileSideStreams:
 
 
 class LiveSideStreams:
-    """Sound and subtitles of a source that is read but once: what its one reader comes across."""
+    """Side streams of a source that can only be read once: the packets that its demuxer passes on."""
 
     def __init__(self, name: str, container: av.container.InputContainer) -> None:
         self.name, self.container = name, container
         self._packets: deque[AnyPacket] = deque()
 
     def put(self, packet: AnyPacket) -> None:
-        """Called by the reader, in its own thread."""
+        """Queue a packet; called by the demuxer, in its own thread."""
         self._packets.append(packet)
 
     def take(self, indices: Sequence[int]) -> AnyPacket | None:
-        """The next packet of these streams that was read so far."""
+        """Return the next packet of these streams that has been read so far."""
         while self._packets:
             packet = self._packets.popleft()
             if packet.stream_index in indices:
@@ -115,50 +115,50 @@ class LiveSideStreams:
         return None
 
     def skip_to(self, time_s: float) -> None:
-        """Nothing can be skipped."""
+        """Do nothing: a live source cannot seek."""
 
     def close(self) -> None:
-        """The container belongs to its reader."""
+        """Do nothing: the container belongs to the demuxer."""
 
 
 class Demuxer:
-    """An open container and its picture's stream.
+    """An open container and its video stream.
 
     Attributes:
-        container: Of PyAV.
-        stream: The one that is decoded.
-        listeners: Take sound and subtitles as they are read.
-        lead: Ticks by which frames come too late, once the first frame was seen: AVI stores no presentation times, and
-            FFmpeg adds the decoder's delay to those that it counts.
+        container: The PyAV container.
+        stream: The video stream that is decoded.
+        listeners: Receive audio and subtitle packets as they are read.
+        lead: Ticks by which timestamps are late, known after the first frame: AVI stores no presentation times, and
+            FFmpeg adds the decoder delay to the timestamps that it generates.
     """
 
     def __init__(
-        self, medium: InputLocation, wanted: int | None = None, threads: str = "AUTO", max_pixels: int = MAX_PIXELS
+        self, location: InputLocation, wanted: int | None = None, threads: str = "AUTO", max_pixels: int = MAX_PIXELS
     ) -> None:
-        """Open ``medium``.
+        """Open ``location``.
 
         Args:
-            medium: What to read.
-            wanted: Which of several video streams, from 0; None: the best.
-            threads: FFmpeg's kind of decoder threads: ``AUTO``, or ``SLICE``, which holds no frames back.
+            location: What to read.
+            wanted: Index of the video stream, from 0; None selects the best one.
+            threads: FFmpeg's decoder threading: ``AUTO``, or ``SLICE``, which does not delay frames.
             max_pixels: Larger frames are not decoded.
 
         Raises:
-            InputError: It cannot be opened, is no video, or has larger frames.
+            InputError: It cannot be opened, is not a video, or has larger frames.
         """
-        self._name, self._medium = shown(medium), medium
-        self._once = is_once(medium)
+        self._name, self._location = redacted(location), location
+        self._read_once = is_read_once(location)
         self._ahead: list[AnyPacket] = []
         self.listeners: list[LiveSideStreams] = []
         self.lead = 0
-        self.container = open_media(medium)
+        self.container = open_media(location)
         try:
             self.stream = pick_video(self.container, self._name, wanted)
             limit_pixels(self.stream, self._name, max_pixels)
         except BaseException:
             self.container.close()
             raise
-        set_discard(self.container, ("video", *BESIDE) if self._once else ("video",))
+        set_discard(self.container, ("video", *SIDE_TYPES) if self._read_once else ("video",))
         self.stream.thread_type = threads
 
     def __enter__(self) -> Self:
@@ -172,20 +172,22 @@ class Demuxer:
         self.container.close()
 
     def listen(self) -> LiveSideStreams:
-        """From here on, keep what stands beside the picture for somebody who takes it."""
+        """Queue audio and subtitle packets from now on, and return the queue."""
         listener = LiveSideStreams(self._name, self.container)
         self.listeners.append(listener)
         return listener
 
     def first_frame(self) -> av.video.frame.VideoFrame:
-        """The first frame that can be decoded; :meth:`packets` still begins at the beginning if read only once.
+        """Return the first decodable frame.
+
+        If the source can only be read once, :meth:`packets` still starts at the beginning.
 
         Raises:
-            InputError: None can.
+            InputError: No frame can be decoded.
         """
         try:
             for packet in chain(self._demux(), [None]):
-                if self._once and packet is not None:
+                if self._read_once and packet is not None:
                     self._ahead.append(packet)
                     if len(self._ahead) > MAX_PACKETS_AHEAD:
                         break
@@ -194,33 +196,33 @@ class Demuxer:
                     return frame
         except av.FFmpegError:
             pass
-        advice = UNSEEKABLE if is_stdin(self._medium) else "it may be cut off or damaged: check that it plays"
-        raise InputError(f"{self._name}: not one frame of it can be decoded; {advice}")
+        advice = UNSEEKABLE if is_stdin(self._location) else "it may be cut off or damaged: check that it plays"
+        raise InputError(f"{self._name}: no frame can be decoded; {advice}")
 
     def packets(self) -> Iterator[VideoPacket]:
-        """The packets of the picture, in decoding order.
+        """Yield the video packets in decoding order.
 
         Raises:
-            av.FFmpegError: The container is damaged here.
+            av.FFmpegError: The container is damaged at this point.
         """
         if self._ahead:
             self.stream.codec_context.flush_buffers()
         while self._ahead:
-            yield from self._sorted(self._ahead.pop(0))
+            yield from self._dispatch(self._ahead.pop(0))
         for packet in self._demux():
-            yield from self._sorted(packet)
+            yield from self._dispatch(packet)
 
     def _demux(self) -> Iterator[AnyPacket]:
-        """Packets of the picture and, where the source is read only once, of what stands beside it."""
+        """Yield video packets and, if the source can only be read once, those of the side streams."""
         streams: list[av.stream.Stream] = [self.stream]
-        if self._once:
-            streams += [stream for stream in self.container.streams if stream.type in BESIDE]
+        if self._read_once:
+            streams += [stream for stream in self.container.streams if stream.type in SIDE_TYPES]
         for packet in self.container.demux(*streams):
             if packet.size:
                 yield packet
 
-    def _sorted(self, packet: AnyPacket) -> Iterator[VideoPacket]:
-        """Pass the picture's packets on, put the others aside."""
+    def _dispatch(self, packet: AnyPacket) -> Iterator[VideoPacket]:
+        """Yield video packets, and pass the others to the listeners."""
         if packet.stream_index == self.stream.index:
             yield cast(VideoPacket, packet)
         else:
@@ -228,7 +230,7 @@ class Demuxer:
                 listener.put(packet)
 
     def _good_frame(self, packet: AnyPacket | None) -> av.video.frame.VideoFrame | None:
-        """The first whole frame that a packet gives, or the decoder when it is emptied."""
+        """Return the first intact frame that a packet yields; None flushes the decoder."""
         if packet is not None and packet.stream_index != self.stream.index:
             return None
         if packet is not None and packet.dts == 0 and self.container.format.name == "avi":

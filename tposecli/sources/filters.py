@@ -1,4 +1,4 @@
-"""What is done to decoded frames before they become RGB: lines woven apart, high dynamic range mapped to 8 bit."""
+"""Filters applied to decoded frames before the conversion to RGB: deinterlacing and tone mapping of HDR."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tposecli.sources.container import as_fraction
 from tposecli.sources.hdr import HLG, PQ, to_sdr
 from tposecli.types import Float32
 
-Timed: TypeAlias = "tuple[av.video.frame.VideoFrame, int]"
+TimedFrame: TypeAlias = "tuple[av.video.frame.VideoFrame, int]"
 """A decoded frame and its timestamp in the stream's time base."""
 
 GRID: Final = 33
-"""Steps of the colour table along each axis."""
+"""Grid points of the colour table along each axis."""
 
 MIN_SIDE: Final = 8
-"""Frames with a shorter side have no fields that the filter takes; only damaged files have such."""
+"""The deinterlacing filter rejects frames with a shorter side; only damaged files have such frames."""
 
 _TICK: Final = Fraction(1, 1000)
 
 
 class Deinterlacer:
-    """Frames whose two fields were taken at different times, as one picture each; others pass unchanged.
+    """Deinterlaces interlaced frames; progressive frames pass unchanged until the first interlaced one.
 
-    Begins with the first interlaced frame. One frame in gives one frame out, with its own timestamp.
+    Each input frame yields one output frame with its own timestamp.
 
     Attributes:
         used: Whether there was an interlaced frame.
@@ -44,8 +44,8 @@ class Deinterlacer:
         self._shape: tuple[int, int, str] = (0, 0, "")
         self.used = False
 
-    def push(self, frame: av.video.frame.VideoFrame, pts: int) -> Iterator[Timed]:
-        """Take one frame, give those that are ready: one frame's delay."""
+    def push(self, frame: av.video.frame.VideoFrame, pts: int) -> Iterator[TimedFrame]:
+        """Feed one frame and yield those that are ready; the filter delays by one frame."""
         if min(frame.width, frame.height) < MIN_SIDE or (self._graph is None and not frame.interlaced_frame):
             yield frame, pts
             return
@@ -57,40 +57,40 @@ class Deinterlacer:
         self._graph.push(frame)
         yield from self._ready(self._graph)
 
-    def flush(self) -> Iterator[Timed]:
-        """Give what is held back."""
+    def flush(self) -> Iterator[TimedFrame]:
+        """Yield the frames that are held back."""
         graph, self._graph = self._graph, None
         if graph is not None:
             graph.push(None)
             yield from self._ready(graph)
 
     def _make(self, frame: av.video.frame.VideoFrame) -> av.filter.Graph:
-        """A filter for frames of this size and format."""
+        """Build the filter for frames of this size and format."""
         return _graph(frame, self._time_base, [("bwdif", "mode=send_frame:parity=auto:deint=interlaced")])
 
-    def _ready(self, graph: av.filter.Graph) -> Iterator[Timed]:
-        """Finished frames; the filter counts in finer ticks."""
+    def _ready(self, graph: av.filter.Graph) -> Iterator[TimedFrame]:
+        """Yield finished frames, converting the filter's finer ticks to the stream's time base."""
         for frame in _pulled(graph):
             ticks = (frame.pts or 0) * (as_fraction(frame.time_base) or self._time_base) / self._time_base
             yield frame, round(ticks)
 
 
 class ToneMap:
-    """High dynamic range (PQ or HLG, BT.2020) to 8-bit RGB, by a table of colours that FFmpeg interpolates."""
+    """Converts HDR frames (PQ or HLG, BT.2020) to 8-bit RGB with a colour table that FFmpeg interpolates."""
 
     def __init__(self, transfer: int) -> None:
-        """Make the table for frames with this transfer characteristic (16: PQ, 18: HLG)."""
+        """Build the table for frames with this transfer characteristic (16: PQ, 18: HLG)."""
         self._table = colour_table(transfer)
         self._graph: av.filter.Graph | None = None
         self._shape: tuple[int, int, str] = (0, 0, "")
 
     @staticmethod
     def needed(frame: av.video.frame.VideoFrame) -> bool:
-        """Whether the frame says that it is of high dynamic range."""
+        """Return whether a frame is marked as HDR."""
         return int(frame.color_trc) in (PQ, HLG)
 
     def map(self, frame: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
-        """The frame as rgb24 of the same size."""
+        """Return the frame converted to rgb24, in the same size."""
         shape = (frame.width, frame.height, frame.format.name)
         if self._graph is None or shape != self._shape:
             self._graph, self._shape = self._make(frame), shape
@@ -101,7 +101,7 @@ class ToneMap:
         return mapped
 
     def _make(self, frame: av.video.frame.VideoFrame) -> av.filter.Graph:
-        """A filter for frames of this size and format; it reads the table when it is made."""
+        """Build the filter for frames of this size and format; it reads the table file on construction."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "table.cube")
             file.write_text(self._table, encoding="ascii")
@@ -111,7 +111,7 @@ class ToneMap:
 
 
 def colour_table(transfer: int) -> str:
-    """A colour table in the Cube format, red changing fastest, ``GRID`` steps along each axis."""
+    """Return a 3D LUT in the Cube format, red changing fastest, with ``GRID`` points along each axis."""
     axis = np.linspace(0, 1, GRID, dtype=np.float32)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
     signal: Float32 = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
@@ -120,7 +120,7 @@ def colour_table(transfer: int) -> str:
 
 
 def _graph(frame: av.video.frame.VideoFrame, time_base: Fraction, filters: list[tuple[str, str]]) -> av.filter.Graph:
-    """A chain of filters (name, arguments) for frames like this one."""
+    """Build a filter chain from (name, arguments) pairs for frames like this one."""
     graph = av.filter.Graph()
     source = (
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base={time_base}"
@@ -136,7 +136,7 @@ def _graph(frame: av.video.frame.VideoFrame, time_base: Fraction, filters: list[
 
 
 def _pulled(graph: av.filter.Graph) -> Iterator[av.video.frame.VideoFrame]:
-    """What the filter has ready."""
+    """Yield the frames that the filter has ready."""
     while True:
         try:
             frame = graph.pull()
@@ -147,8 +147,8 @@ def _pulled(graph: av.filter.Graph) -> Iterator[av.video.frame.VideoFrame]:
 
 
 def _escaped(path: Path) -> str:
-    """A file name as an argument of a filter."""
+    """Escape a file name for use as a filter argument."""
     text = path.as_posix()
-    for sign in "\\':":
-        text = text.replace(sign, "\\" + sign)
+    for char in "\\':":
+        text = text.replace(char, "\\" + char)
     return text

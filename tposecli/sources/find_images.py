@@ -1,4 +1,4 @@
-"""Which files the user means: names, folders, patterns and lists of them."""
+"""Resolve the image files that the user named: files, folders, glob patterns and lists of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tposecli.sources.locations import readable
+from tposecli.sources.locations import read_errors
 from tposecli.sources.zip_images import archive_of, is_archive, members
 from tposecli.utils.errors import InputError
 
@@ -21,13 +21,13 @@ LIST_SUFFIX = ".txt"
 
 @dataclass(frozen=True, slots=True)
 class ImageList:
-    """Stills in natural order (2 before 10), each once.
+    """Images in natural order (2 before 10), without duplicates.
 
     Attributes:
         paths: N files.
-        names: N unique names with forward slashes: relative to the folder the user named or, where two would be equal,
-            to the folder common to all.
-        skipped: How many files were passed over because they are no images.
+        names: N unique names with forward slashes: relative to the folder that the user named or, if two would be
+            equal, to the folder common to all.
+        skipped: Number of files that were skipped because they are not images.
     """
 
     paths: tuple[Path, ...]
@@ -36,32 +36,32 @@ class ImageList:
 
     def __post_init__(self) -> None:
         if len(self.paths) != len(self.names) or len(set(self.names)) != len(self.names):
-            raise ValueError(f"names: expected {len(self.paths)} different ones, got {self.names}")
+            raise ValueError(f"names: expected {len(self.paths)} unique ones, got {self.names}")
 
     def __len__(self) -> int:
         return len(self.paths)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files on the disk that hold them, each once: an archive stands for all its pictures."""
+        """The files on disk that contain the images, each once; a zip file stands for all images in it."""
         return tuple(dict.fromkeys(archive_of(path) or path for path in self.paths))
 
 
 def find_images(inputs: Sequence[Path | str], recursive: bool = False) -> ImageList:
-    """Find the stills that ``inputs`` name.
+    """Find the images that ``inputs`` name.
 
     Args:
         inputs: Files, folders, zip files, patterns (``*``, ``?``, ``[..]``, ``**``) and ``.txt`` lists of these, in any
-            mixture.
-        recursive: Look into the folders of the folders, too.
+            combination.
+        recursive: Recurse into subfolders.
 
     Raises:
-        InputError: Something named does not exist, or none of it is an image.
+        InputError: A named input does not exist, or there is no image among them.
     """
     found: dict[str, tuple[Path, Path]] = {}
     skipped: set[str] = set()
     for start in expand(inputs):
-        with readable(start):
+        with read_errors(start):
             files = _files(start, recursive)
         for path in files:
             if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
@@ -76,10 +76,10 @@ def find_images(inputs: Sequence[Path | str], recursive: bool = False) -> ImageL
 
 
 def expand(inputs: Iterable[Path | str]) -> list[Path]:
-    """Turn patterns and lists into the files and folders they stand for, each once, in the order given.
+    """Expand patterns and lists to the files and folders they stand for, without duplicates, in the order given.
 
-    A name that exists is taken as it is, even with brackets in it. A ``.txt`` file holds one name or pattern per line,
-    relative to the file's own folder; empty lines and lines that begin with ``#`` are ignored.
+    A name that exists is used literally, even if it contains brackets. A ``.txt`` file holds one name or pattern per
+    line, relative to the file's own folder; empty lines and lines that start with ``#`` are ignored.
 
     Raises:
         InputError: A name does not exist, a pattern matches nothing, or a list cannot be read.
@@ -87,7 +87,7 @@ def expand(inputs: Iterable[Path | str]) -> list[Path]:
     expanded: dict[Path, None] = {}
     for item in inputs:
         path = Path(item)
-        with readable(path):
+        with read_errors(path):
             is_list, exists = path.suffix.lower() == LIST_SUFFIX and path.is_file(), path.exists()
         if is_list:
             expanded.update(dict.fromkeys(expand(_read_list(path))))
@@ -99,24 +99,24 @@ def expand(inputs: Iterable[Path | str]) -> list[Path]:
 
 
 def natural_key(text: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorting key that reads digits as numbers: ``frame2`` before ``frame10``."""
+    """Return a sorting key that compares digits as numbers: ``frame2`` before ``frame10``."""
     parts = re.split(r"0*([0-9]+)", text.casefold())
     return [(0, len(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part], text
 
 
 def _matches(path: Path) -> list[Path]:
-    """The files that a pattern matches, in natural order."""
+    """Return the files that match a pattern, in natural order."""
     pattern = str(path)
     if not glob.has_magic(pattern):
         raise InputError(f"{path}: no such file or folder; check the name")
     found = sorted(glob.glob(pattern, recursive=True), key=natural_key)
     if not found:
-        raise InputError(f"{path}: no file matches this pattern; check the folder and the ending")
+        raise InputError(f"{path}: no file matches this pattern; check the folder and the suffix")
     return [Path(name) for name in found]
 
 
 def _read_list(path: Path) -> list[Path]:
-    """The names in a list file, relative to its folder."""
+    """Return the names in a list file, relative to its folder."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -129,7 +129,7 @@ def _read_list(path: Path) -> list[Path]:
 
 
 def _files(start: Path, recursive: bool) -> list[Path]:
-    """The files at, under or inside ``start``."""
+    """Return the files at, under or inside ``start``."""
     if is_archive(start):
         return members(start)
     if not start.is_dir():
@@ -140,20 +140,20 @@ def _files(start: Path, recursive: bool) -> list[Path]:
 
 
 def _names(found: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
-    """Unique names for (path, root) pairs."""
+    """Return unique names for (path, root) pairs."""
     names = tuple(path.relative_to(root).as_posix() for path, root in found)
     if len(set(names)) == len(names):
         return names
     absolute = [path.absolute() for path, _ in found]
     try:
         common = Path(os.path.commonpath([path.parent for path in absolute]))
-    except ValueError:  # different drives
+    except ValueError:  # The files are on different drives.
         return tuple(path.as_posix().replace(":", "") for path in absolute)
     return tuple(path.relative_to(common).as_posix() for path in absolute)
 
 
 def _none_found(inputs: Sequence[Path | str], recursive: bool) -> str:
-    """The sentence for inputs without a single image."""
+    """Return the error message for inputs without a single image."""
     named = ", ".join(str(item) for item in inputs) or "no input"
-    deeper = "" if recursive else ", or add --recursive to look into sub-folders"
-    return f"{named}: no image in it; name JPEG, PNG, WebP, BMP, TIFF or GIF files, or a zip of them{deeper}"
+    deeper = "" if recursive else ", or add --recursive to search subfolders"
+    return f"{named}: no images found; expected JPEG, PNG, WebP, BMP, TIFF or GIF files, or a zip file of them{deeper}"

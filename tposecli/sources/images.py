@@ -1,4 +1,4 @@
-"""Stills, one by one, whatever their depth and orientation."""
+"""Still images as frames, whatever their bit depth and EXIF orientation."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.sources.find_images import ImageList
-from tposecli.sources.limits import MAX_PIXELS, check_pixels, claimed_wh
+from tposecli.sources.limits import MAX_PIXELS, check_pixels, declared_wh
 from tposecli.sources.zip_images import ZipReader
 from tposecli.types import Frame, Image, SourceInfo
 from tposecli.utils.errors import InputError
 
-KNOWN: Final = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, JPEG 2000 or AVIF"
+FORMATS: Final = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, JPEG 2000 or AVIF"
 
 
 class ImageSource:
-    """Stills as frames, decoded when their turn comes.
+    """Images as frames, decoded one at a time.
 
-    A file that cannot be decoded is no reason to stop: it is recorded and passed over, and its index stays unused.
+    A file that cannot be decoded does not stop the iteration: it is recorded and skipped, and its index stays unused.
 
     Attributes:
-        info: Name of the folder or of the first file; ``frames`` is how many stills were named.
-        failed: (name, reason) of each still that could not be read, of the latest iteration.
+        info: Metadata; named after the folder or the first file, ``frames`` is the number of images.
+        failed: (name, reason) of each image that could not be read in the latest iteration.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class ImageSource:
         honour_exif: bool = True,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        """Take the stills to read.
+        """Set the images to read.
 
         Args:
-            images: What :func:`find_images` found, or plain paths, which are then named by their file names.
-            honour_exif: Turn each picture upright as its EXIF orientation says; off for evaluation.
-            max_pixels: Larger ones are not unpacked.
+            images: A result of :func:`find_images`, or plain paths, which are then named by their file names.
+            honour_exif: Apply the EXIF orientation; off for evaluation.
+            max_pixels: Larger images are not decoded.
         """
         if isinstance(images, ImageList):
             self._paths, self._names = images.paths, images.names
@@ -54,7 +54,7 @@ class ImageSource:
 
     @property
     def expected(self) -> int:
-        """How many stills there are, readable or not."""
+        """Number of images, readable or not."""
         return len(self._paths)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -72,51 +72,51 @@ class ImageSource:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing stays open between two stills."""
+        """Do nothing: no file stays open between two images."""
 
 
 def read_image(path: Path, honour_exif: bool = True, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode one still as (H, W, 3) uint8 RGB.
+    """Decode an image file as (H, W, 3) uint8 RGB.
 
-    Grey becomes three equal channels, transparency is left out, 16 bits are reduced to the upper 8.
+    Grey becomes three equal channels, transparency is dropped, 16 bits are reduced to the upper 8.
 
     Raises:
-        InputError: The file is missing, empty, damaged, too large, or no image.
+        InputError: The file is missing, empty, damaged, too large, or not an image.
     """
     with ZipReader() as reader:
         return decode_image(reader.read(path), str(path), honour_exif, max_pixels)
 
 
 def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decode the bytes of one still, as :func:`read_image` does; ``title`` names it in messages.
+    """Decode the bytes of an image, as :func:`read_image` does; ``title`` names it in messages.
 
     Raises:
-        InputError: There are no bytes, they are no image, or one of more than ``max_pixels``.
+        InputError: The data is empty, not an image, or an image of more than ``max_pixels`` pixels.
     """
-    check_still(data, title, max_pixels)
+    check_encoded(data, title, max_pixels)
     flags = cv2.IMREAD_COLOR if honour_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    reason = "no image that OpenCV can decode"
+    reason = "OpenCV cannot decode it"
     try:
         decoded = cv2.imdecode(data, flags)
     except cv2.error as error:
         decoded, reason = None, str(error.err)
     if decoded is None:
-        raise InputError(f"{title}: cannot be decoded ({reason}); it may be damaged or of another kind")
+        raise InputError(f"{title}: cannot be decoded ({reason}); it may be damaged or in another format")
     image: Image = np.ascontiguousarray(decoded)
     cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return image
 
 
-def check_still(data: NDArray[np.uint8], title: str, max_pixels: int) -> tuple[int, int]:
-    """Width and height that an encoded still claims, before EXIF turns it, if they are acceptable.
+def check_encoded(data: NDArray[np.uint8], title: str, max_pixels: int) -> tuple[int, int]:
+    """Return the width and height that an encoded image declares, before EXIF rotation, if they are acceptable.
 
     Raises:
-        InputError: There are no bytes, they are no image, or one of more than ``max_pixels``.
+        InputError: The data is empty, not an image, or an image of more than ``max_pixels`` pixels.
     """
     if not data.size:
         raise InputError(f"{title}: the file is empty; copy or download it again")
-    size_wh = claimed_wh(data)
+    size_wh = declared_wh(data)
     if size_wh is None:
-        raise InputError(f"{title}: cannot be decoded (no {KNOWN} picture); it may be damaged or of another kind")
+        raise InputError(f"{title}: cannot be decoded (not a {FORMATS} image); it may be damaged or in another format")
     check_pixels(title, size_wh, max_pixels)
     return size_wh

@@ -1,4 +1,4 @@
-"""How large a picture may be, and how large it claims to be before anybody unpacks it."""
+"""Limits on image sizes, and the size that an encoded image declares, read before it is decoded."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from PIL import Image as Pillow
 from tposecli.utils.errors import InputError
 
 MAX_PIXELS: Final = 16384 * 16384
-"""Larger pictures and frames are refused: a file of a few kilobytes can claim any size, and its pixels need memory."""
+"""Larger images are refused: a file of a few kilobytes can declare any size, and its pixels would need memory."""
 
-RARE: Final = ("BMP", "DIB", "PPM", "JPEG2000", "AVIF")
-"""What Pillow looks at. Its readers of the other kinds look at more than the size, warn of what they find there, or
-have limits of their own."""
+PILLOW_FORMATS: Final = ("BMP", "DIB", "PPM", "JPEG2000", "AVIF")
+"""Formats whose size is read by Pillow. For the other formats, Pillow's readers parse more than the size, emit warnings
+about what they find, or apply limits of their own."""
 
-_HEAD = 32
+_HEAD_BYTES = 32
 _DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, struct.error, Pillow.DecompressionBombError),
 )
-"""What reading a damaged header raises, depending on where."""
+"""What reading a damaged header raises, depending on where it breaks."""
 
 Wh: TypeAlias = tuple[int, int]
 
 
-def check_pixels(title: str, size_wh: Wh, most: int) -> None:
-    """Refuse a picture of more than ``most`` pixels.
+def check_pixels(title: str, size_wh: Wh, max_pixels: int) -> None:
+    """Refuse an image of more than ``max_pixels`` pixels.
 
     Raises:
-        InputError: It is one.
+        InputError: The image is too large.
     """
     width, height = size_wh
-    if width * height > most:
+    if width * height > max_pixels:
         raise InputError(
-            f"{title}: {width}x{height} pixels are too many; add --max-pixels {width * height} if it can be trusted"
+            f"{title}: {width}x{height} pixels are too many; if you trust the file, add --max-pixels {width * height}"
         )
 
 
-def claimed_wh(data: NDArray[np.uint8]) -> Wh | None:
-    """Width and height that an encoded picture claims; None for what is no picture of a known kind, or damaged."""
-    head = data[:_HEAD].tobytes().ljust(_HEAD, b"\0")
+def declared_wh(data: NDArray[np.uint8]) -> Wh | None:
+    """Return the width and height that an encoded image declares; None if it is damaged or of an unknown format."""
+    head = data[:_HEAD_BYTES].tobytes().ljust(_HEAD_BYTES, b"\0")
     try:
         for start, read in _READERS:
             if head.startswith(start):
                 return read(data.data)
-        return _rare_wh(head, data)
+        return _pillow_wh(head, data)
     except _DAMAGE:
         return None
 
 
-def _rare_wh(head: bytes, data: NDArray[np.uint8]) -> Wh | None:
-    """Asks Pillow's readers directly: ``Image.open`` would warn of large pictures, by a limit of its own."""
+def _pillow_wh(head: bytes, data: NDArray[np.uint8]) -> Wh | None:
+    """Read the size with Pillow's plugins, bypassing ``Image.open``, which warns about large images."""
     Pillow.init()
-    for name in RARE:
+    for name in PILLOW_FORMATS:
         make, accepts = Pillow.OPEN.get(name, (None, None))
         if make is not None and accepts is not None and accepts(head) is True:
-            with make(io.BytesIO(data.data), "") as picture:
-                width, height = picture.size
+            with make(io.BytesIO(data.data), "") as image:
+                width, height = image.size
                 return int(width), int(height)
     return None
 
 
 def _jpeg_wh(data: memoryview) -> Wh:
-    """Size in the first frame header, ITU T.81, B.2.2."""
+    """Read the size from the first frame header (ITU T.81, B.2.2)."""
     at = 2
     while True:
         while data[at] != 0xFF or data[at + 1] in (0x00, 0xFF):
@@ -77,12 +77,12 @@ def _jpeg_wh(data: memoryview) -> Wh:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, at + 5)
             return width, height
-        alone = marker == 0x01 or 0xD0 <= marker <= 0xD8
-        at += 2 if alone else 2 + struct.unpack_from(">H", data, at + 2)[0]
+        no_payload = marker == 0x01 or 0xD0 <= marker <= 0xD8
+        at += 2 if no_payload else 2 + struct.unpack_from(">H", data, at + 2)[0]
 
 
 def _png_wh(data: memoryview) -> Wh:
-    """Size in the first chunk, which must be ``IHDR``."""
+    """Read the size from the first chunk, which must be ``IHDR``."""
     kind, width, height = struct.unpack_from(">4sII", data, 12)
     if kind != b"IHDR":
         raise ValueError("no IHDR")
@@ -90,13 +90,13 @@ def _png_wh(data: memoryview) -> Wh:
 
 
 def _gif_wh(data: memoryview) -> Wh:
-    """Size of the whole picture, in which its frames lie."""
+    """Read the size of the logical screen, which contains all frames."""
     width, height = struct.unpack_from("<HH", data, 6)
     return width, height
 
 
 def _webp_wh(data: memoryview) -> Wh:
-    """Size of a WebP, https://developers.google.com/speed/webp/docs/riff_container."""
+    """Read the size of a WebP, https://developers.google.com/speed/webp/docs/riff_container."""
     form, kind = struct.unpack_from("<4s4s", data, 8)
     if form != b"WEBP":
         raise ValueError("another RIFF file")
@@ -111,7 +111,7 @@ def _webp_wh(data: memoryview) -> Wh:
 
 
 def _tiff_wh(data: memoryview) -> Wh:
-    """Size in the first directory of a TIFF (6.0, section 2) or BigTIFF."""
+    """Read the size from the first directory of a TIFF (6.0, section 2) or BigTIFF."""
     order = "<" if data[0] == ord("I") else ">"
     big = 43 in (data[2], data[3])
     (directory,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
@@ -134,4 +134,4 @@ _READERS: Final[tuple[tuple[tuple[bytes, ...], Callable[[memoryview], Wh]], ...]
     ((b"RIFF",), _webp_wh),
     ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff_wh),
 )
-"""What a file begins with, and who reads its size."""
+"""Magic numbers, and the function that reads the size."""

@@ -1,4 +1,4 @@
-"""How an input is named, and what FFmpeg may open on its behalf."""
+"""Input locations (paths, URLs, cameras, standard input), and what FFmpeg may open on their behalf."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from urllib.request import url2pathname
 from tposecli.utils.errors import InputError, UsageError
 
 InputLocation: TypeAlias = "Path | str"
-"""A file; or, only as text, an address with a scheme, the number of a camera, or ``-`` for standard input."""
+"""A file path or, as a string only, a URL, a camera number, or ``-`` for standard input."""
 
 STDIN: Final = "-"
 
 PLAYLISTS: Final = frozenset({".m3u8", ".m3u", ".mpd", ".ffconcat", ".sdp"})
-"""Endings of files that name others; whatever they are called, FFmpeg follows none on this machine."""
+"""Suffixes of files that refer to other files; FFmpeg follows no such references on this machine, under any suffix."""
 
 NETWORK_TIMEOUT_S: Final = 30.0
 
@@ -34,21 +34,21 @@ SCHEMES: Final = {
     **dict.fromkeys(("rtmp", "rtmps", "rtmpt", "rtmpts"), _RTMP),
     "ftp": "ftp,tcp",
 }
-"""Scheme of an address to the protocols that FFmpeg may use for it: a playlist on a server opens no local file, and
-what begins with https stays there."""
+"""URL scheme to the protocols that FFmpeg may use for it: a playlist on a server cannot open local files, and what
+starts with https stays on https."""
 
 LIVE_SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtp", "srtp", "udp", "tcp", "tls"})
-"""Addresses that give what happens now: opened once, endless."""
+"""URL schemes of live streams: opened once, endless."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenParams:
-    """What FFmpeg is told in order to open an input.
+    """Arguments with which FFmpeg opens an input.
 
     Attributes:
-        name: FFmpeg's own address of it, with its protocol.
-        options: Of the protocol and the demuxer; the protocols that may be used are among them.
-        timeout_s: Give up after so long without data; None: never.
+        name: FFmpeg's own URL of the input, with its protocol.
+        options: Protocol and demuxer options, including the protocol whitelist.
+        timeout_s: Give up after this long without data; None waits forever.
     """
 
     name: str
@@ -56,145 +56,147 @@ class OpenParams:
     timeout_s: float | None = None
 
 
-def is_address(medium: InputLocation) -> bool:
-    """Whether ``medium`` names something on a network rather than a file."""
-    return isinstance(medium, str) and "://" in medium and _scheme(medium) != "file"
+def is_url(location: InputLocation) -> bool:
+    """Return whether ``location`` is a URL rather than a file."""
+    return isinstance(location, str) and "://" in location and _scheme(location) != "file"
 
 
-def is_stdin(medium: InputLocation) -> bool:
-    """Whether ``medium`` is standard input."""
-    return isinstance(medium, str) and medium == STDIN
+def is_stdin(location: InputLocation) -> bool:
+    """Return whether ``location`` is standard input."""
+    return isinstance(location, str) and location == STDIN
 
 
-def is_once(medium: InputLocation) -> bool:
-    """Whether ``medium`` should be opened but once, because what was read is gone or was costly."""
-    return is_stdin(medium) or is_address(medium)
+def is_read_once(location: InputLocation) -> bool:
+    """Return whether ``location`` must be opened only once, because what was read is gone or was expensive."""
+    return is_stdin(location) or is_url(location)
 
 
-def is_live(medium: InputLocation) -> bool:
-    """Whether ``medium`` is known to be endless by its name alone."""
-    if camera_number(medium) is not None:
+def is_live(location: InputLocation) -> bool:
+    """Return whether ``location`` is known to be endless from its name alone."""
+    if camera_number(location) is not None:
         return True
-    return is_address(medium) and _scheme(str(medium)) in LIVE_SCHEMES
+    return is_url(location) and _scheme(str(location)) in LIVE_SCHEMES
 
 
-def camera_number(medium: InputLocation) -> int | None:
-    """The camera that ``medium`` means; None where it is something else, such as a file called ``0``."""
-    if not isinstance(medium, str) or not medium.isdecimal() or Path(medium).exists():
+def camera_number(location: InputLocation) -> int | None:
+    """Return the camera number that ``location`` stands for; None for anything else, such as a file called ``0``."""
+    if not isinstance(location, str) or not location.isdecimal() or Path(location).exists():
         return None
-    return int(medium)
+    return int(location)
 
 
-def local_path(medium: InputLocation) -> Path:
-    """The file that a path, or an address of the form ``file:///...``, names."""
-    text = str(medium)
-    return Path(url2pathname(urlsplit(text).path)) if text.lower().startswith("file://") else Path(medium)
+def local_path(location: InputLocation) -> Path:
+    """Return the file that a path, or a URL of the form ``file:///...``, names."""
+    text = str(location)
+    return Path(url2pathname(urlsplit(text).path)) if text.lower().startswith("file://") else Path(location)
 
 
-def label(medium: InputLocation) -> str:
-    """File name, or the address without user, password and query.
+def short_name(location: InputLocation) -> str:
+    """Return the file name, or the URL without user, password and query.
 
     Raises:
-        UsageError: An address that cannot be taken apart, so that nobody knows where its password ends.
+        UsageError: The URL cannot be parsed, so that the extent of its password is unknown.
     """
-    if is_stdin(medium):
+    if is_stdin(location):
         return "stdin"
-    if not is_address(medium):
-        return local_path(medium).name
-    parts = _parts(str(medium))
+    if not is_url(location):
+        return local_path(location).name
+    parts = _parts(str(location))
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def stem(medium: InputLocation) -> str:
-    """What outputs of ``medium`` are called where they take its name: the last part of it, without the ending."""
-    if camera_number(medium) is not None:
-        return f"camera{medium}"
-    if is_stdin(medium):
+def output_stem(location: InputLocation) -> str:
+    """Return the stem of output names derived from ``location``."""
+    if camera_number(location) is not None:
+        return f"camera{location}"
+    if is_stdin(location):
         return "stdin"
-    path = Path(_parts(str(medium)).path) if is_address(medium) else local_path(medium)
+    path = Path(_parts(str(location)).path) if is_url(location) else local_path(location)
     return path.stem.replace("%", "") or "video"
 
 
-def shown(medium: InputLocation) -> str:
-    """``medium`` as messages name it."""
-    return label(medium) if is_stdin(medium) or is_address(medium) else str(medium)
+def redacted(location: InputLocation) -> str:
+    """Return ``location`` for use in messages: a path in full, a URL without credentials."""
+    return short_name(location) if is_stdin(location) or is_url(location) else str(location)
 
 
-def access_to(medium: InputLocation) -> OpenParams:
-    """How to open ``medium``.
+def open_params(location: InputLocation) -> OpenParams:
+    """Return the arguments to open ``location`` with.
 
     Raises:
-        InputError: It is no file, a folder, or empty.
-        UsageError: Its scheme is not one of ``SCHEMES``, or it cannot be taken apart.
+        InputError: It does not exist, is a folder, or is empty.
+        UsageError: Its scheme is not one of ``SCHEMES``, or the URL cannot be parsed.
     """
-    if is_stdin(medium):
+    if is_stdin(location):
         return OpenParams("fd:", {"fd": "0", "protocol_whitelist": "fd,crypto,data"})
-    if not is_address(medium):
-        path = local_path(medium)
-        with readable(medium):
+    if not is_url(location):
+        path = local_path(location)
+        with read_errors(location):
             _check_file(path)
         return OpenParams(f"file:{path}", {"protocol_whitelist": "file,crypto,data"})
-    scheme = _scheme(str(medium))
-    _parts(str(medium))
+    scheme = _scheme(str(location))
+    _parts(str(location))
     if scheme not in SCHEMES:
-        raise UsageError(f"{shown(medium)}: no address of a video; use one of {', '.join(SCHEMES)} or a file name")
+        raise UsageError(f"{redacted(location)}: not a supported URL; use one of {', '.join(SCHEMES)} or a file name")
     options = {"protocol_whitelist": SCHEMES[scheme], **_tls()}
     if scheme in ("rtsp", "rtsps"):
         options["rtsp_flags"] = "prefer_tcp"
-    return OpenParams(str(medium), options, NETWORK_TIMEOUT_S)
+    return OpenParams(str(location), options, NETWORK_TIMEOUT_S)
 
 
-def _scheme(address: str) -> str:
-    return address.partition("://")[0].lower()
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
 
 
-def _parts(address: str) -> SplitResult:
-    """The parts of an address.
+def _parts(url: str) -> SplitResult:
+    """Split a URL into its parts.
 
     Raises:
-        UsageError: It has none; the message does not repeat it.
+        UsageError: It cannot be parsed; the message does not repeat it.
     """
     try:
-        parts = urlsplit(address)
+        parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
         raise UsageError(
-            f"{_scheme(address)}://...: not an address; write / ? # @ : in a user or password as %2F %3F %23 %40 %3A"
+            f"{_scheme(url)}://...: not a valid URL; write / ? # @ : in a user name or password as %2F %3F %23 %40 %3A"
         ) from error
     return parts
 
 
 @contextmanager
-def readable(medium: InputLocation) -> Iterator[None]:
-    """Turn what the system says against a file into words.
+def read_errors(location: InputLocation) -> Iterator[None]:
+    """Turn an OSError in the ``with`` block into an InputError that names the input.
 
     Raises:
-        InputError: It may not be read, or cannot be.
+        InputError: The input is missing or may not be read.
     """
     try:
         yield
     except OSError as error:
-        raise InputError(f"{shown(medium)}: cannot be read ({reason_of(error)}); check its name and rights") from error
+        raise InputError(
+            f"{redacted(location)}: cannot be read ({reason_of(error)}); check its name and permissions"
+        ) from error
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong; of FFmpeg's errors without the address, which may hold a password."""
+    """Return the reason for an error; for FFmpeg errors without the URL, which may contain a password."""
     return str(getattr(error, "strerror", None) or (type(error).__name__ if isinstance(error, OSError) else error))
 
 
 def _tls() -> dict[str, str]:
-    """Have FFmpeg check certificates, which it does not of itself, against those that Python trusts."""
+    """Return options that make FFmpeg verify certificates (off by default) against the CA bundle that Python uses."""
     authorities = ssl.get_default_verify_paths().cafile
     return {"tls_verify": "1"} | ({"ca_file": authorities} if authorities else {})
 
 
 def _check_file(path: Path) -> None:
-    """Tell the plain mistakes before FFmpeg words them."""
+    """Report common mistakes in plain words, before FFmpeg reports them in its own."""
     if not path.exists():
         raise InputError(f"{path}: no such file; check the name")
     if path.is_dir():
-        raise InputError(f"{path}: this is a folder, not a video; name the files in it")
+        raise InputError(f"{path}: this is a folder, not a video; name a file in it")
     if path.suffix.lower() in PLAYLISTS:
-        raise InputError(f"{path}: a list of other files, which are not opened on its behalf; name or join the files")
+        raise InputError(f"{path}: a playlist of other files, which are not opened; name those files, or join them")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; copy or download it again")

@@ -1,4 +1,4 @@
-"""From decoded frames to upright RGB with square pixels."""
+"""Conversion of decoded frames to upright RGB with square pixels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tposecli.sources.filters import ToneMap
 from tposecli.types import Image
 
 MAX_STRETCH: Final = 8
-"""A greater ratio of a pixel's sides is taken for a mistake of the file."""
+"""A larger pixel aspect ratio is treated as an error in the file."""
 
 
 def square_wh(frame: av.video.frame.VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height with square pixels: the shorter side of the pixels is stretched, so that no line is lost.
+    """Return width and height with square pixels; one side is stretched, so that no pixel row or column is lost.
 
     Args:
-        frame: As decoded.
-        aspect: Width of a pixel by its height; None or 0 where nobody says.
+        frame: The decoded frame.
+        aspect: Width of a pixel divided by its height; None or 0 if unknown.
     """
     width, height = frame.width, frame.height
     if not aspect or not Fraction(1, MAX_STRETCH) <= aspect <= MAX_STRETCH:
@@ -30,18 +30,18 @@ def square_wh(frame: av.video.frame.VideoFrame, aspect: Fraction | None) -> tupl
     return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
 
 
-class Pixels:
-    """Makes (H, W, 3) uint8 RGB of frames, all of one size: that of the first.
+class FrameConverter:
+    """Converts frames to (H, W, 3) uint8 RGB, all in the size of the first one.
 
     Attributes:
-        upright: How the first frame must be turned, and all are.
-        size_wh: Width and height of what comes out.
-        stretched: The pixels were not square.
-        mapped: Some frame was of high dynamic range.
+        upright: Rotation of the first frame, applied to all.
+        size_wh: Width and height of the converted frames.
+        stretched: Whether the pixels were not square.
+        mapped: Whether a frame was HDR.
     """
 
     def __init__(self, first: av.video.frame.VideoFrame, square: tuple[int, int]) -> None:
-        """Fix the size.
+        """Fix the output size.
 
         Args:
             first: The first frame.
@@ -57,11 +57,11 @@ class Pixels:
         self._reformatter = av.video.reformatter.VideoReformatter()
 
     def fits(self, frame: av.video.frame.VideoFrame) -> bool:
-        """Whether a frame has the first one's size."""
+        """Return whether a frame has the size of the first one."""
         return (frame.width, frame.height) == self._coded_wh
 
-    def of(self, frame: av.video.frame.VideoFrame) -> Image:
-        """(H, W, 3) uint8 RGB, upright and contiguous, owned by nobody else."""
+    def to_rgb(self, frame: av.video.frame.VideoFrame) -> Image:
+        """Return (H, W, 3) uint8 RGB pixels, upright, contiguous and not shared with the decoder."""
         if ToneMap.needed(frame):
             self.mapped = True
             transfer = int(frame.color_trc)
@@ -71,6 +71,6 @@ class Pixels:
         width, height = self._square_wh
         rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
         image = np.asarray(rgb.to_ndarray(), np.uint8)
-        if rgb is frame:  # the decoder may still refer to these pixels
+        if rgb is frame:  # The decoder may still refer to these pixels.
             image = image.copy()
         return self.upright.apply(image)

@@ -1,4 +1,4 @@
-"""Videos as upright RGB frames with their true times, however damaged the file is."""
+"""Videos as upright RGB frames with their true timestamps, tolerating damaged files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import av.video.stream
 
 from tposecli.sources.container import UNDECODABLE, as_fraction, claimed_end_s, duration_s, origin_s
 from tposecli.sources.demuxer import Demuxer, FileSideStreams, SideStreams, VideoPacket
-from tposecli.sources.filters import Deinterlacer, Timed
+from tposecli.sources.filters import Deinterlacer, TimedFrame
 from tposecli.sources.limits import MAX_PIXELS, check_pixels
-from tposecli.sources.locations import InputLocation, is_live, is_once, is_stdin, label, local_path
-from tposecli.sources.pixels import Pixels, square_wh
+from tposecli.sources.locations import InputLocation, is_live, is_read_once, is_stdin, local_path, short_name
+from tposecli.sources.pixels import FrameConverter, square_wh
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.types import Frame, SourceInfo
 from tposecli.utils.errors import InputError
@@ -28,23 +28,23 @@ from tposecli.utils.errors import InputError
 log = logging.getLogger("tposecli")
 
 MAX_NAMED_LOSSES = 100
-"""How many times of lost frames are kept for the summary; all are counted."""
+"""How many times of lost frames are kept for the summary; all of them are counted."""
 
 _FALLBACK_RATE = Fraction(25)
 _EPSILON_S = 1e-6
-_EARLY_S = 1.0
+_EARLY_S = 1.0  # A file that ends this much before its declared end was truncated.
 
 
 @dataclass(slots=True)
 class _Pass:
-    """One way through the file: what went into the decoder and what came out.
+    """State of one pass through the file: what went into the decoder and what came out.
 
     Attributes:
-        threads: FFmpeg's kind of decoder threads: ``AUTO``, or ``SLICE``, which holds no frames back.
-        after: Only frames with a later timestamp count; None: all.
+        threads: FFmpeg's decoder threading: ``AUTO``, or ``SLICE``, which does not delay frames.
+        after: Only frames with a later timestamp are wanted; None means all.
         last: Timestamp of the latest frame.
-        guessed: Some timestamp was missing.
-        waiting: Timestamps of the packets sent whose frames are still to come.
+        guessed: Whether a timestamp was missing.
+        waiting: Timestamps of packets sent to the decoder whose frames have not come out yet.
     """
 
     threads: str = "AUTO"
@@ -55,88 +55,87 @@ class _Pass:
 
 
 class VideoSource:
-    """A video as frames; each iteration opens it anew and closes it when it ends, however it ends.
+    """A video file or stream as frames; each iteration opens it anew and closes it when it ends, for whatever reason.
 
-    What can be read but once (standard input, an address) is opened once, for looking at its beginning and for the
-    first iteration. Frames are decoded from the beginning even when they are not wanted, so that ``Frame.index`` is the
-    true count of decoded frames; unwanted ones are never converted to RGB. A damaged packet costs its frame, which is
-    counted; a file that is cut off gives the frames it has. Interlaced frames are made whole, high dynamic range is
-    mapped to 8 bit, pixels that are not square are stretched until they are.
+    Sources that can only be read once (standard input, URLs) are opened once, for inspection and the first iteration.
+    Skipped frames are still decoded, so that ``Frame.index`` counts all frames of the file, but they are not converted
+    to RGB. A damaged packet costs its frame, which is counted; a truncated file yields the frames it has. Interlaced
+    frames are deinterlaced, HDR is mapped to 8 bit, and non-square pixels are stretched to square.
 
     Attributes:
-        info: Size and rotation are those of the first frame that can be decoded.
-        start_s: Beginning of the window on the source's own clock, as in ``Frame.time_s``.
-        end_s: End of the window on the same clock, None without one.
-        expected: Estimate of how many frames the window gives; None where the file does not say.
-        live: It goes on for ever: to be ended by whoever reads it.
+        info: Metadata; size and rotation are those of the first decodable frame.
+        start_s: Start of the time window on the source's own clock, as in ``Frame.time_s``.
+        end_s: End of the window on the same clock, or None.
+        expected: Estimated number of frames in the window; None if the file does not say.
+        live: The source is endless; the reader has to stop it.
         corrupt: Frames (or packets) lost inside the window in the latest iteration.
-        corrupt_at: Times of the first ``MAX_NAMED_LOSSES`` of them, in seconds; if frames are stored out of order, they
-            may be a few frames off.
-        resized: Frames that had another size than the first and were scaled to it.
+        corrupt_at: Times in seconds of the first ``MAX_NAMED_LOSSES`` of them; they may be a few frames off if frames
+            are stored out of order.
+        resized: Frames whose size differed from the first one's and that were scaled to it.
     """
 
     def __init__(
         self, path: InputLocation, window: Window = WHOLE, stream: int | None = None, max_pixels: int = MAX_PIXELS
     ) -> None:
-        """Look at the beginning of the video.
+        """Open the video and inspect its beginning.
 
         Args:
-            path: A file, an address, or ``-`` for standard input.
-            window: Which part of it.
-            stream: Which of several video streams, from 0; None: the one that players choose.
-            max_pixels: Of a frame; larger ones are refused.
+            path: A file, a URL, or ``-`` for standard input.
+            window: Time window.
+            stream: Index of the video stream, from 0; None selects the default one, as players do.
+            max_pixels: Larger frames are refused.
 
         Raises:
-            InputError: The file is missing, a folder, empty, no video, one of larger frames, or not one frame of it can
-                be decoded.
-            UsageError: The address is of an unknown kind, or there are not so many streams.
+            InputError: The file is missing, a folder, empty, not a video, has larger frames, or no frame can be
+                decoded.
+            UsageError: The URL scheme is not supported, or there are not that many streams.
         """
         self.path, self.window = path, window
         self.corrupt, self.resized = 0, 0
         self.corrupt_at: list[float] = []
-        self._name, self._wanted, self._max_pixels = label(path), stream, max_pixels
-        session = Demuxer(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
+        self._name, self._wanted, self._max_pixels = short_name(path), stream, max_pixels
+        demuxer = Demuxer(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
         try:
-            self._look(session)
+            self._inspect(demuxer)
         except BaseException:
-            session.close()
+            demuxer.close()
             raise
-        self._kept: Demuxer | None = session if is_once(path) else None
+        self._kept: Demuxer | None = demuxer if is_read_once(path) else None
         self._used = self._reading = False
         if self._kept is None:
-            session.close()
+            demuxer.close()
 
-    def _look(self, session: Demuxer) -> None:
-        """What the beginning tells."""
-        container, stream = session.container, session.stream
-        first = session.first_frame()
-        self._lead = session.lead
-        self._pixels = Pixels(first, square_wh(first, as_fraction(stream.sample_aspect_ratio)))
-        check_pixels(self._name, self._pixels.size_wh, self._max_pixels)
+    def _inspect(self, demuxer: Demuxer) -> None:
+        """Read the metadata from the container and its first frame."""
+        container, stream = demuxer.container, demuxer.stream
+        first = demuxer.first_frame()
+        self._lead = demuxer.lead
+        self._converter = FrameConverter(first, square_wh(first, as_fraction(stream.sample_aspect_ratio)))
+        check_pixels(self._name, self._converter.size_wh, self._max_pixels)
         self._time_base = as_fraction(stream.time_base) or Fraction(1, 90_000)
         rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or as_fraction(stream.base_rate)
         self.info = SourceInfo(
             name=self._name,
-            size_wh=self._pixels.size_wh,
+            size_wh=self._converter.size_wh,
             fps=rate,
             time_base=self._time_base,
             frames=stream.frames or None,
-            rotation=self._pixels.upright.rotation,
+            rotation=self._converter.upright.rotation,
         )
         length_s = duration_s(container, stream)
         origin = origin_s(container)
         self.start_s = origin + self.window.start_s
         self.end_s = None if self.window.end_s is None else origin + self.window.end_s
         self.expected = self.window.expected(self.info.frames, self.info.fps, length_s)
-        self.live = is_live(self.path) or (is_once(self.path) and not length_s)
+        self.live = is_live(self.path) or (is_read_once(self.path) and not length_s)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that are read, for fingerprints."""
-        return () if is_once(self.path) else (local_path(self.path),)
+        """The files that are read, for fingerprints; empty for a source that can only be read once."""
+        return () if is_read_once(self.path) else (local_path(self.path),)
 
-    def beside(self) -> SideStreams:
-        """Sound and subtitles, for an output that carries them over; ask before iterating.
+    def side_streams(self) -> SideStreams:
+        """Return the audio and subtitle streams, for an output that copies them; call it before iterating.
 
         Raises:
             InputError: The file cannot be opened again.
@@ -147,7 +146,7 @@ class VideoSource:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Close what is read once, unless a thread hangs in it; an iteration closes what else is open."""
+        """Close a source that is read once, unless a thread hangs in it; an iteration closes everything else."""
         if self._kept is not None and not self._reading:
             self._kept.close()
 
@@ -155,58 +154,60 @@ class VideoSource:
         self.corrupt, self.resized, self.corrupt_at = 0, 0, []
         wanted = 0
         deinterlacer = Deinterlacer(self._time_base)
-        with closing(self._whole_frames(deinterlacer)) as frames:
+        with closing(self._deinterlaced_frames(deinterlacer)) as frames:
             for index, (frame, pts) in enumerate(frames):
                 time_s = float(pts * self._time_base)
                 if self.end_s is not None and time_s >= self.end_s - _EPSILON_S:
                     break
                 if frame.is_corrupt:
-                    self._lose(time_s)
+                    self._count_loss(time_s)
                 elif time_s >= self.start_s - _EPSILON_S:
                     if wanted % self.window.stride == 0:
-                        self.resized += not self._pixels.fits(frame)
+                        self.resized += not self._converter.fits(frame)
                         try:
-                            image = self._pixels.of(frame)
-                        except av.FFmpegError:  # a damaged file may claim a form that has no colours
-                            self._lose(time_s)
+                            image = self._converter.to_rgb(frame)
+                        except (
+                            av.FFmpegError
+                        ):  # A damaged file may declare a pixel format that cannot be converted to RGB.
+                            self._count_loss(time_s)
                             continue
                         yield Frame(image, index, time_s, self._name, pts)
                     wanted += 1
-        self._tell(deinterlacer)
+        self._log_conversions(deinterlacer)
 
-    def _tell(self, deinterlacer: Deinterlacer) -> None:
-        """Say what was done to the pixels."""
+    def _log_conversions(self, deinterlacer: Deinterlacer) -> None:
+        """Log what was done to the pixels."""
         done = {
             f"{self.resized} frames changed size and were scaled to the first one's": self.resized,
-            "interlaced, deinterlaced": deinterlacer.used,
-            "pixels were not square, stretched to {}x{}".format(*self._pixels.size_wh): self._pixels.stretched,
-            "high dynamic range, mapped to 8 bit": self._pixels.mapped,
+            "interlaced, was deinterlaced": deinterlacer.used,
+            "pixels were not square, stretched to {}x{}".format(*self._converter.size_wh): self._converter.stretched,
+            "high dynamic range, mapped to 8 bits": self._converter.mapped,
         }
         for what, happened in done.items():
             if happened:
                 log.warning("%s: %s", self._name, what)
 
-    def _whole_frames(self, deinterlacer: Deinterlacer) -> Generator[Timed, None, None]:
-        """Every frame with its timestamp, fields woven apart."""
+    def _deinterlaced_frames(self, deinterlacer: Deinterlacer) -> Generator[TimedFrame, None, None]:
+        """Yield every frame with its timestamp, deinterlaced."""
         with closing(self._all_frames()) as frames:
             for frame, pts in frames:
                 yield from deinterlacer.push(frame, pts)
             yield from deinterlacer.flush()
 
-    def _all_frames(self) -> Generator[Timed, None, None]:
-        """Every frame of the file with its timestamp.
+    def _all_frames(self) -> Generator[TimedFrame, None, None]:
+        """Yield every frame of the file with its timestamp.
 
-        PyAV drops the frames behind a damaged one when it empties a decoder with several threads; those at the very end
-        are then read again without threads.
+        When PyAV flushes a multi-threaded decoder, it drops the frames after a damaged one; frames lost in this way at
+        the very end are read again without threads.
         """
         first = _Pass()
         yield from self._read(first)
-        if first.waiting and not first.guessed and not is_once(self.path):
+        if first.waiting and not first.guessed and not is_read_once(self.path):
             yield from self._read(_Pass("SLICE", after=first.last))
 
     @contextmanager
-    def _session(self, threads: str) -> Iterator[Demuxer]:
-        """The session that looked at the beginning, the first time, if it was kept; else a new one."""
+    def _demuxer(self, threads: str) -> Iterator[Demuxer]:
+        """Yield the demuxer that inspected the beginning, on first use and if it was kept; otherwise a new one."""
         if self._kept is not None and not self._used:
             self._used = self._reading = True
             try:
@@ -215,43 +216,43 @@ class VideoSource:
                 self._reading = False
             return
         if is_stdin(self.path):
-            raise InputError("standard input can be read only once; write it to a file first")
-        with Demuxer(self.path, self._wanted, threads, self._max_pixels) as session:
-            yield session
+            raise InputError("standard input can only be read once; write it to a file first")
+        with Demuxer(self.path, self._wanted, threads, self._max_pixels) as demuxer:
+            yield demuxer
 
-    def _read(self, run: _Pass) -> Generator[Timed, None, None]:
+    def _read(self, run: _Pass) -> Generator[TimedFrame, None, None]:
         """Decode the file once, packet by packet."""
-        with self._session(run.threads) as session:
+        with self._demuxer(run.threads) as demuxer:
             if run.after is not None:
-                with suppress(av.FFmpegError):  # Damaged files may not be seekable: they are read from their start.
-                    session.container.seek(run.after + self._lead, stream=session.stream)
-            for packet in self._packets(session, run):
-                for frame in self._decode(session.stream, packet, run):
+                with suppress(av.FFmpegError):  # Damaged files may not be seekable; they are read from the start.
+                    demuxer.container.seek(run.after + self._lead, stream=demuxer.stream)
+            for packet in self._packets(demuxer, run):
+                for frame in self._decode(demuxer.stream, packet, run):
                     pts = self._timestamp(frame, run)
                     run.waiting = [later for later in run.waiting if later > pts]
                     if run.after is None or pts > run.after:
                         run.last = pts
                         yield frame, pts
 
-    def _packets(self, session: Demuxer, run: _Pass) -> Iterator[VideoPacket | None]:
-        """The packets of the stream, then None to empty the decoder; a demuxer that fails has come to its end."""
+    def _packets(self, demuxer: Demuxer, run: _Pass) -> Iterator[VideoPacket | None]:
+        """Yield the packets of the stream, then None to flush the decoder; a demuxer error ends the file."""
         end_s, reason = 0.0, "cut off"
-        claimed_s = claimed_end_s(session.container, session.stream)
+        claimed_s = claimed_end_s(demuxer.container, demuxer.stream)
         try:
-            for packet in session.packets():
+            for packet in demuxer.packets():
                 end_s = max(end_s, self._seconds(packet.pts))
                 yield packet
         except av.FFmpegError as error:
             reason, claimed_s = str(error.strerror), math.inf
         if run.after is None and claimed_s > end_s + _EARLY_S:
-            self._lose(end_s)
+            self._count_loss(end_s)
             log.warning("%s: the file ends early (%s)", self._name, reason)
         yield None
 
     def _decode(
         self, stream: av.video.stream.VideoStream, packet: VideoPacket | None, run: _Pass
     ) -> list[av.video.frame.VideoFrame]:
-        """What one packet gives; nothing, and one frame counted as lost, where it is damaged."""
+        """Decode one packet; if it is damaged, return nothing and count one lost frame."""
         if packet is not None and packet.pts is not None:
             run.waiting.append(packet.pts - self._lead)
         try:
@@ -261,11 +262,11 @@ class VideoSource:
                 lost = min(run.waiting, default=run.last)
                 run.waiting = [later for later in run.waiting if later != lost]
                 if run.after is None or (lost is not None and lost > run.after):
-                    self._lose(self._seconds(lost))
+                    self._count_loss(self._seconds(lost))
             return []
 
     def _timestamp(self, frame: av.video.frame.VideoFrame, run: _Pass) -> int:
-        """The frame's own timestamp; where it has none, one frame after the previous one."""
+        """Return the frame's own timestamp; if it has none, one frame interval after the previous one."""
         if frame.pts is not None:
             return frame.pts - self._lead
         run.guessed = True
@@ -275,8 +276,8 @@ class VideoSource:
     def _seconds(self, pts: int | None) -> float:
         return self.start_s if pts is None else float(pts * self._time_base)
 
-    def _lose(self, time_s: float) -> None:
-        """Count one lost frame if it lies in the window."""
+    def _count_loss(self, time_s: float) -> None:
+        """Count a lost frame if it lies in the window."""
         if time_s < self.start_s - _EPSILON_S or (self.end_s is not None and time_s >= self.end_s):
             return
         self.corrupt += 1

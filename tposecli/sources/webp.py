@@ -1,4 +1,4 @@
-"""Animated WebP, which FFmpeg does not decode."""
+"""Animated WebP, which FFmpeg cannot decode."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from tposecli.sources.base import BaseSequence, Picture
-from tposecli.sources.images import check_still
+from tposecli.sources.base import BaseSequence, LazyImage
+from tposecli.sources.images import check_encoded
 from tposecli.sources.limits import MAX_PIXELS
-from tposecli.sources.locations import access_to
+from tposecli.sources.locations import open_params
 from tposecli.sources.time_window import WHOLE, Window
 from tposecli.types import Image, SourceInfo
 from tposecli.utils.errors import InputError
 
 SUFFIX: Final = ".webp"
 BLOCK_PIXELS: Final = 1 << 26
-"""Pixels decoded at a time: what is held in memory; at least one picture, at most ``MAX_BLOCK``."""
+"""Pixels decoded at a time, which bounds memory; at least one image and at most ``MAX_BLOCK`` images."""
 MAX_BLOCK: Final = 1024
 MIN_DURATION_MS: Final = 100
-"""What browsers take for a duration of 10 ms or less."""
+"""Browsers use this for durations of 10 ms or less."""
 
 _TIME_BASE = Fraction(1, 1000)
 
 
 class AnimationSource(BaseSequence):
-    """The pictures of an animated WebP with their times; transparency is left out. A plain one is one frame."""
+    """The images of an animated WebP with their times; transparency is dropped. A still WebP is one frame."""
 
     def __init__(self, path: Path, window: Window = WHOLE, max_pixels: int = MAX_PIXELS) -> None:
-        """Look at all durations and the first picture.
+        """Read all durations and the first image.
 
         Raises:
-            InputError: The file is missing or damaged, or has more than ``max_pixels``.
+            InputError: The file is missing or damaged, or has more than ``max_pixels`` pixels.
         """
         super().__init__(window)
-        access_to(path)
+        open_params(path)
         self._path, self.files = path, (path,)
         self._data = np.fromfile(path, np.uint8)
-        width, height = check_still(self._data, str(path), max_pixels)
+        width, height = check_encoded(self._data, str(path), max_pixels)
         self._count = min(MAX_BLOCK, max(1, BLOCK_PIXELS // (width * height or 1)))
         first, durations = self._block(0)
         total = durations if len(first) < self._count else self._durations(durations)
@@ -49,8 +49,8 @@ class AnimationSource(BaseSequence):
         size_wh = first[0].shape[1], first[0].shape[0]
         self.info = SourceInfo(path.name, size_wh, Fraction(len(total) * 1000, length_ms), _TIME_BASE, len(total))
 
-    def _pictures(self) -> Generator[Picture, None, None]:
-        """Every picture, a block at a time."""
+    def _lazy_images(self) -> Generator[LazyImage, None, None]:
+        """Yield every image, decoding a block at a time."""
         time_ms = start = 0
         while True:
             images, durations = self._block(start) if start < (self.info.frames or 0) else ([], [])
@@ -62,7 +62,7 @@ class AnimationSource(BaseSequence):
                 return
 
     def _durations(self, known: list[int]) -> list[int]:
-        """Milliseconds of all pictures, given those of the first block."""
+        """Return the durations of all images in milliseconds, given those of the first block."""
         durations, latest = list(known), known
         while len(latest) == self._count:
             latest = self._block(len(durations))[1]
@@ -70,19 +70,19 @@ class AnimationSource(BaseSequence):
         return durations
 
     def _block(self, start: int) -> tuple[Sequence[Any], list[int]]:
-        """Pictures as decoded, and their durations in milliseconds, from number ``start`` on."""
+        """Decode the images from number ``start`` on, with their durations in milliseconds."""
         try:
-            done, animation = cv2.imdecodeanimation(self._data, start=start, count=self._count)
+            success, animation = cv2.imdecodeanimation(self._data, start=start, count=self._count)
         except cv2.error:
-            done, animation = False, cv2.Animation()
-        if not (done and animation.frames):
+            success, animation = False, cv2.Animation()
+        if not (success and animation.frames):
             if start:
                 return [], []
-            raise InputError(f"{self._path}: cannot be decoded as WebP; it may be damaged or of another kind")
+            raise InputError(f"{self._path}: cannot be decoded as WebP; it may be damaged or in another format")
         return animation.frames, [ms if ms > 10 else MIN_DURATION_MS for ms in np.ravel(animation.durations).tolist()]
 
 
 def _rgb(image: Any) -> Image:
-    """(H, W, 3) uint8 RGB of what OpenCV decoded."""
+    """Convert an image decoded by OpenCV to (H, W, 3) uint8 RGB."""
     code = cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(image, code), np.uint8)

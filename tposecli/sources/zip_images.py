@@ -1,4 +1,4 @@
-"""Pictures inside a zip file, addressed as ``photos.zip/inner/name.jpg``."""
+"""Images inside a zip file, addressed as ``photos.zip/inner/name.jpg``."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ from tposecli.utils.files import safe_relative_name
 
 SUFFIX: Final = ".zip"
 MAX_BYTES: Final = 1 << 30
-"""A larger picture in an archive is taken for an attack."""
+"""A larger zip member is refused as a decompression bomb."""
 
 DAMAGE: Final = (
     *(OSError, EOFError, LookupError, MemoryError, OverflowError, RuntimeError, UnicodeError, ValueError),
     *(zipfile.BadZipFile, lzma.LZMAError, struct.error, zlib.error),
 )
-"""What reading a damaged zip file raises; RuntimeError where it is encrypted."""
+"""What reading a damaged zip file raises; RuntimeError if it is encrypted."""
 
 
 def is_archive(path: Path) -> bool:
-    """Whether ``path`` is a zip file."""
+    """Return whether ``path`` is a zip file."""
     return path.suffix.lower() == SUFFIX and path.is_file()
 
 
 def archive_of(path: Path) -> Path | None:
-    """The zip file in which ``path`` lies; None for plain files."""
+    """Return the zip file that contains ``path``; None for plain files."""
     return next((folder for folder in path.parents if is_archive(folder)), None)
 
 
 def members(archive: Path) -> list[Path]:
-    """The files in a zip file; those whose names lead out of it are left out.
+    """Return the files in a zip file, without those whose names lead out of it.
 
     Raises:
-        InputError: It is no zip file, or damaged.
+        InputError: It is not a zip file, or damaged.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
     except DAMAGE as error:
-        raise InputError(f"{archive}: cannot be read as a zip file ({error}); it may be cut off or damaged") from error
+        raise InputError(
+            f"{archive}: cannot be read as a zip file ({error}); it may be truncated or damaged"
+        ) from error
     return [archive / name for name in names if _is_inner(name)]
 
 
@@ -58,7 +60,7 @@ def _is_inner(name: str) -> bool:
 
 
 class ZipReader:
-    """Reads files, in archives or not; the latest archive stays open."""
+    """Reads files, inside zip files or not; the latest zip file stays open."""
 
     def __init__(self) -> None:
         self._archive: Path | None = None
@@ -72,7 +74,7 @@ class ZipReader:
             self._opened.close()
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """(bytes,) uint8: the whole file.
+        """Return the whole file as (bytes,) uint8.
 
         Raises:
             InputError: It is missing, damaged or encrypted.
@@ -84,17 +86,17 @@ class ZipReader:
             return np.frombuffer(self._member(archive, path), np.uint8)
         except DAMAGE as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(f"{path}: cannot be read ({reason}); check the name and its rights") from error
+            raise InputError(f"{path}: cannot be read ({reason}); check the name and the permissions") from error
 
     def _member(self, archive: Path, path: Path) -> bytes:
-        """The bytes of a file in an archive."""
+        """Return the bytes of a file in a zip file."""
         if self._opened is None or archive != self._archive:
             self.__exit__()
             self._archive, self._opened = archive, zipfile.ZipFile(archive)
         try:
             entry = self._opened.getinfo(path.relative_to(archive).as_posix())
         except KeyError as error:
-            raise InputError(f"{path}: no such file in the archive; check the name") from error
+            raise InputError(f"{path}: no such file in the zip file; check the name") from error
         if entry.file_size > MAX_BYTES:
-            raise InputError(f"{path}: {entry.file_size} bytes are too many for a picture")
+            raise InputError(f"{path}: {entry.file_size} bytes are too many for an image")
         return self._opened.read(entry)

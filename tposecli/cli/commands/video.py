@@ -72,7 +72,7 @@ def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any)
 def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[VideoJob]:
     """One job for each input; several share folders, in which each file takes its input's name."""
     from tposecli.pipeline.job import Outputs, VideoJob
-    from tposecli.sources.locations import stem
+    from tposecli.sources.locations import output_stem
 
     window, encoding = shared.window_of(options), encoding_of(options)
     several = len(inputs) > 1
@@ -82,7 +82,7 @@ def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[Video
         if several and given == Path("-"):
             raise click.UsageError(f"--{option} -: standard output takes one input; run them one at a time")
         shared_folder = several or (extension and given is not None and given.is_dir())
-        return given / f"{stem(path)}{extension}" if given is not None and shared_folder else given
+        return given / f"{output_stem(path)}{extension}" if given is not None and shared_folder else given
 
     def outputs(path: Path | str) -> Outputs:
         files = {name: place(name, path, extension) for name, extension in shared.EXPORTS.items()}
