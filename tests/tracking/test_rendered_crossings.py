@@ -1,4 +1,4 @@
-"""Who is who in rendered crossings; the ten clips are those of ``tracking_study.py``."""
+"""Ids persist in rendered crossings; the ten clips are those of ``tests/studies/tracking_study.py``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_true_poses_of_a_crossing_keep_their_ids() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_ten_crossings_from_truth() -> None:
+def test_ids_from_noisy_true_poses_beat_iou_and_byte_track_on_ten_crossings() -> None:
     pytest.importorskip("trackers")
     ours, others = [], []
     for seed in study.SEEDS:
@@ -34,8 +34,7 @@ def test_ten_crossings_from_truth() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_crossings_from_the_bundled_nets() -> None:
-    """Better than boxes alone and than ByteTrack on the same detections."""
+def test_ids_from_the_bundled_nets_beat_iou_and_byte_track() -> None:
     pytest.importorskip("trackers")
     figures = []
     for seed in (101, 104):

@@ -1,4 +1,4 @@
-"""How people are followed is up to the user, in a run and once more from its journal."""
+"""The tracking options take effect in a run, and when its journal is converted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AWAY_S = 1.0
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Somebody for half a second, nobody for a second, the same person again; the score of the box is 0.6."""
+    """One person for half a second, no one for a second, then the same person again; the box score is 0.6."""
     path = tmp_path / "out.mp4.poses.jsonl"
     header = {"time_base": "1/25", "fps": "25", "size_wh": [640, 480], "keypoint_names": list(KEYPOINTS)}
     writer = JournalWriter(path, {**header, "options": {"track": {"lost_s": 9.0}}})
@@ -37,7 +37,7 @@ def journal(tmp_path: Path) -> Path:
 
 
 def convert(journal: Path, *options: str) -> dict[str, Any]:
-    """The dataset that ``tpose convert`` makes of it."""
+    """Return the dataset that ``tpose convert`` makes of a journal."""
     out = journal.with_name("out.json")
     ran = tpose("convert", str(journal), "--json", str(out), "--overwrite", "--quiet", *options)
     assert ran.exit_code == 0, ran.output
@@ -63,15 +63,15 @@ def test_a_journal_is_tracked_as_the_options_say(
     journal: Path, options: tuple[str, ...], ids: set[int | None] | None
 ) -> None:
     given = [person["track_id"] for person in convert(journal, "--smooth", "none", *options)["annotations"]]
-    assert len(given) == 25, "everybody is exported, with or without id"
+    assert len(given) == 25, "people are exported with or without an id"
     if ids is None:
-        assert len(set(given)) == len(given), "nobody resembles anybody in full"
+        assert len(set(given)) == len(given), "no affinity reaches 1, so every detection starts a track"
     else:
         assert set(given) == ids
 
 
-def test_who_was_looked_for_only_to_continue_a_track_goes_if_there_is_none(journal: Path) -> None:
-    """The journal says up to which score that is so; without tracking it is all the same."""
+def test_weak_detections_that_continue_no_track_are_dropped(journal: Path) -> None:
+    """The journal names the score below which a detection is weak; it applies without tracking, too."""
     text = journal.read_text().replace('"options":', '"stray_score":0.65,"options":')
     journal.write_text(text)
     assert len(convert(journal, "--smooth", "none")["annotations"]) == 25
@@ -87,15 +87,23 @@ def test_provenance_names_the_options(journal: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--track-activation=1.5", "--track-lost=-1", "--track-gate=nan", "--track-lost=inf"]
+    ("option", "message"),
+    [
+        ("--track-activation=1.5", "'--track-activation': 1.5 is not in the range"),
+        ("--track-lost=-1", "'--track-lost': -1.0 is not in the range"),
+        ("--track-lost=inf", "'--track-lost': inf is not in the range"),
+        ("--track-gate=nan", "gate: expected 0..1, got nan"),
+    ],
 )
-def test_nonsense_is_a_usage_error(journal: Path, option: str) -> None:
-    ran = tpose("convert", str(journal), "--csv", str(journal.with_name("out.csv")), option)
+def test_values_out_of_range_are_usage_errors_that_name_the_option(journal: Path, option: str, message: str) -> None:
+    out = journal.with_name("out.csv")
+    ran = tpose("convert", str(journal), "--csv", str(out), option)
     assert ran.exit_code == 2
-    assert option.split("=")[0] in ran.output or "--track" in ran.output
+    assert message in ran.output
+    assert not out.exists()
 
 
-def test_defaults_of_the_command_line_are_those_of_the_tracker() -> None:
+def test_defaults_of_the_command_line_equal_those_of_the_options() -> None:
     options = {parameter.name: parameter.default for parameter in cli.get_command(None, "convert").params}
     assert track_of(options) == TrackOptions()
-    assert track_of({}) is None, "pictures are not tracked"
+    assert track_of({}) is None, "commands without tracking options do not track"

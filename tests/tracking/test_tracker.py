@@ -1,4 +1,4 @@
-"""Ids stay with people."""
+"""Ids persist from frame to frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BODY = np.random.default_rng(3).uniform((0, 0), (80, 200), (17, 2))
 
 
 def people(*at: tuple[float, float], score: float = 0.9, box_score: float = 1.0) -> Poses:
-    """The same body at several places (left, top), 80 x 200 pixels."""
+    """Return the same body at several positions (left, top), 80 x 200 pixels."""
     corners = np.array(at, np.float32).reshape(-1, 2)
     boxes = Boxes(np.concatenate([corners, corners + np.array([80, 200])], axis=1), np.full(len(at), box_score))
     return Poses(boxes, corners[:, None] + BODY.astype(np.float32), np.full((len(at), 17), score))
@@ -27,7 +27,7 @@ def ids(tracker: Tracker, poses: Poses, time_s: float) -> list[int]:
     return [int(track) for track in tracker.update(poses, time_s).track_id]
 
 
-def test_ids_start_at_one_and_follow_people_in_any_order() -> None:
+def test_ids_start_at_one_and_do_not_depend_on_the_order_of_people() -> None:
     tracker = Tracker()
     assert ids(tracker, people((0, 0), (300, 0)), 0.0) == [1, 2]
     assert ids(tracker, people((302, 0), (4, 0)), 0.04) == [2, 1]
@@ -43,7 +43,7 @@ def test_only_the_ids_change() -> None:
     assert (poses.track_id == -1).all()
 
 
-def test_instances_count_apart() -> None:
+def test_each_tracker_counts_its_own_ids() -> None:
     assert ids(Tracker(), people((0, 0)), 0.0) == ids(Tracker(), people((0, 0)), 0.0) == [1]
 
 
@@ -57,7 +57,7 @@ def test_people_who_cross_keep_their_ids(fps: int) -> None:
 
 
 @pytest.mark.parametrize("hidden_s", [0.3, 1.0])
-def test_people_who_hide_each_other_come_out_as_who_they_were(hidden_s: float) -> None:
+def test_people_who_occlude_each_other_keep_their_ids(hidden_s: float) -> None:
     tracker = Tracker()
     for frame in range(101):
         time_s = frame / 25
@@ -67,7 +67,7 @@ def test_people_who_hide_each_other_come_out_as_who_they_were(hidden_s: float) -
         assert got == [1, 2][: len(got)], f"frame {frame}"
 
 
-def test_variable_frame_rate_is_followed() -> None:
+def test_ids_persist_at_a_variable_frame_rate() -> None:
     tracker = Tracker()
     time_s = 0.0
     for step in [0.02, 0.02, 0.02, 0.15, 0.02, 0.2, 0.02, 0.1]:
@@ -77,7 +77,7 @@ def test_variable_frame_rate_is_followed() -> None:
 
 @pytest.mark.parametrize(("away_s", "same"), [(0.5, True), (1.5, False)])
 @pytest.mark.parametrize("frames", [0, 3, 30])
-def test_being_lost_is_measured_in_seconds(away_s: float, same: bool, frames: int) -> None:
+def test_lost_s_is_measured_in_seconds_whatever_the_frame_rate(away_s: float, same: bool, frames: int) -> None:
     tracker = Tracker(TrackOptions(lost_s=1.0))
     ids(tracker, people((0, 0)), 0.0)
     ids(tracker, people((0, 0)), 0.2)
@@ -87,7 +87,7 @@ def test_being_lost_is_measured_in_seconds(away_s: float, same: bool, frames: in
 
 
 @pytest.mark.parametrize(("seen_s", "same"), [(0.04, False), (0.2, True)])
-def test_who_was_hardly_there_is_not_waited_for(seen_s: float, same: bool) -> None:
+def test_tracks_shorter_than_birth_s_are_dropped_when_out_of_sight(seen_s: float, same: bool) -> None:
     tracker = Tracker(TrackOptions(birth_s=0.1))
     ids(tracker, people((0, 0)), 0.0)
     ids(tracker, people((0, 0)), seen_s)
@@ -95,12 +95,12 @@ def test_who_was_hardly_there_is_not_waited_for(seen_s: float, same: bool) -> No
     assert ids(tracker, people((0, 0)), seen_s + 0.6) == ([1] if same else [2])
 
 
-def test_ids_are_never_used_again() -> None:
+def test_ids_are_never_reused() -> None:
     tracker = Tracker(TrackOptions(lost_s=0.1))
     assert [ids(tracker, people((0, 0)), float(second)) for second in range(4)] == [[1], [2], [3], [4]]
 
 
-def test_the_occluded_person_is_guessed_along_their_way() -> None:
+def test_an_occluded_person_is_predicted_along_their_motion() -> None:
     tracker = Tracker()
     for frame in range(26):
         ids(tracker, people((300 * frame / 25, 0)), frame / 25)
@@ -108,14 +108,14 @@ def test_the_occluded_person_is_guessed_along_their_way() -> None:
     assert ids(tracker, people((280, 0), (390, 0)), 1.3) == [2, 1]
 
 
-def test_someone_elsewhere_is_someone_new() -> None:
+def test_a_person_far_from_all_tracks_gets_a_new_id() -> None:
     tracker = Tracker()
     ids(tracker, people((0, 0)), 0.0)
     assert ids(tracker, people((400, 0)), 0.04) == [2]
 
 
-def test_who_returns_is_known_by_pose() -> None:
-    """Two come out where one went in: the one with the pose of before has the id."""
+def test_a_returning_person_is_recognised_by_pose() -> None:
+    """Two people appear where one vanished: the one with the same pose keeps the id."""
     tracker = Tracker()
     for frame in range(26):
         ids(tracker, people((100, 0)), frame / 25)
@@ -127,7 +127,7 @@ def test_who_returns_is_known_by_pose() -> None:
     assert ids(tracker, Poses(other.boxes, turned, other.score), 1.8) == [1, 2]
 
 
-def test_who_returns_is_known_by_size() -> None:
+def test_a_returning_person_is_recognised_by_size() -> None:
     tracker = Tracker()
     for frame in range(26):
         ids(tracker, people((100, 0)), frame / 25)
@@ -140,14 +140,14 @@ def test_who_returns_is_known_by_size() -> None:
     assert ids(tracker, Poses(Boxes(xyxy, both.boxes.score), xy, both.score), 1.8) == [2, 1]
 
 
-def test_weak_people_continue_tracks_but_begin_none() -> None:
+def test_weak_detections_continue_tracks_but_start_none() -> None:
     tracker = Tracker(TrackOptions(activation=0.5))
     assert ids(tracker, people((0, 0), box_score=0.3), 0.0) == [-1]
     assert ids(tracker, people((0, 0), box_score=0.6), 0.04) == [1]
     assert ids(tracker, people((2, 0), (300, 0), box_score=0.3), 0.08) == [1, -1]
 
 
-def test_confident_people_choose_first() -> None:
+def test_strong_detections_are_assigned_before_weak_ones() -> None:
     tracker = Tracker()
     for frame in range(5):
         ids(tracker, people((0, 0)), frame / 25)
@@ -157,7 +157,7 @@ def test_confident_people_choose_first() -> None:
     assert ids(tracker, both, 0.2) == [-1, 1]
 
 
-def test_who_is_weak_does_not_come_back_from_long_ago() -> None:
+def test_weak_detections_do_not_revive_tracks_lost_for_long() -> None:
     tracker = Tracker()
     for frame in range(10):
         ids(tracker, people((0, 0)), frame / 25)
@@ -166,7 +166,7 @@ def test_who_is_weak_does_not_come_back_from_long_ago() -> None:
     assert ids(tracker, people((0, 0)), 1.04) == [1]
 
 
-def test_a_stricter_gate_makes_more_people() -> None:
+def test_a_higher_gate_makes_more_ids() -> None:
     def numbers(gate: float) -> int:
         tracker = Tracker(TrackOptions(gate=gate))
         rng = np.random.default_rng(1)
@@ -179,7 +179,7 @@ def test_a_stricter_gate_makes_more_people() -> None:
     assert counts[0] < counts[-1]
 
 
-def test_weak_keypoints_do_not_speak() -> None:
+def test_keypoints_below_the_minimum_score_are_ignored() -> None:
     tracker = Tracker()
     first = people((0, 0), (60, 0))
     ids(tracker, first, 0.0)
@@ -196,7 +196,7 @@ def test_without_keypoints_the_boxes_decide() -> None:
     assert ids(tracker, people((305, 0), (5, 0), score=0.0), 0.04) == [2, 1]
 
 
-def test_stills_and_time_running_back_are_harmless() -> None:
+def test_ids_persist_if_time_stands_still_or_runs_backwards() -> None:
     tracker = Tracker()
     assert ids(tracker, people((0, 0)), 5.0) == [1]
     assert ids(tracker, people((1, 0)), 5.0) == [1]

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame."""
+"""Track people from frame to frame: assign each a persistent id."""
 
 from tposecli.tracking.options import TrackOptions
 from tposecli.tracking.tracker import Tracker

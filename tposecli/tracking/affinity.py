@@ -1,4 +1,4 @@
-"""How much a person who is seen now resembles one who is known."""
+"""Affinity between tracks and the people detected in the current frame."""
 
 from __future__ import annotations
 
@@ -9,89 +9,96 @@ import numpy as np
 from tposecli.geometry.similarity import Float64
 from tposecli.tracking.bodies import CORNERS, Anatomy, Bodies
 from tposecli.tracking.options import TrackOptions
-from tposecli.tracking.similarity_transform import Moments, place_variance
-from tposecli.tracking.tracks import Expected, Tracks
+from tposecli.tracking.similarity_transform import Moments, position_variance
+from tposecli.tracking.tracks import PredictedBodies, Tracks
 
-ENOUGH: Final = 5.0
-"""Summed trust in shared keypoints from which on they have their full say."""
+FULL_KEYPOINT_CONFIDENCE: Final = 5.0
+"""Summed confidence of shared keypoints from which OKS gets its full weight against the IoU of the boxes."""
 
-LOOSE_PER_S: Final = 0.6
-"""How fast a limb's tolerance grows while a person is out of sight, body sizes per second."""
+TOLERANCE_GROWTH_PER_S: Final = 0.6
+"""Growth of a limb keypoint's tolerance while a person is out of sight, body sizes per second."""
 
-LOOSE_FOR_S: Final = 0.35
-"""Tolerances stop growing after this time."""
+MAX_TOLERANCE_GROWTH_S: Final = 0.35
+"""Time out of sight, seconds, after which tolerances stop growing."""
 
-TAIL: Final = 4.0
-"""Squared deviations from the expected place at which the likeness has halved."""
+HALVING_SQUARED_DISTANCE: Final = 4.0
+"""Squared Mahalanobis distance from the predicted position at which the affinity is halved."""
 
-SURE: Final = 0.08
-"""Deviation of the place, body sizes, up to which a track is preferred to one whose place is less known."""
+CERTAIN_DEVIATION: Final = 0.08
+"""Standard deviation of a track's position, body sizes, at which its certainty begins to drop noticeably."""
 
-AREA: Final = 0.35
-"""Area of a body by the square of its size: what OKS measures distances by."""
+AREA_RATIO: Final = 0.35
+"""Area of a body relative to its squared size; OKS normalises distances by the area."""
 
 
-def likeness(
-    tracks: Tracks, expected: Expected, pairs: Moments, bodies: Bodies, time_s: float, options: TrackOptions
+def affinity_matrix(
+    tracks: Tracks, predicted: PredictedBodies, pairs: Moments, bodies: Bodies, time_s: float, options: TrackOptions
 ) -> Float64:
-    """(T, N) in 0..1; 0 for those who are too far apart to come up to the gate.
+    """Return the (T, N) affinities of tracks and people, in 0..1; 0 where the positions alone rule a match out.
 
-    A mean of the similarity of keypoints (OKS, as COCO defines it, weighted by scores) and of the overlap of the boxes,
-    both after the predicted body was moved to where the Kalman filter would then see it; less the further that is,
-    measured by how well the place is known.
+    The affinity is a weighted mean of keypoint similarity (OKS as defined by COCO, weighted by scores) and box IoU.
+    Both are measured after the predicted body has been moved to where the Kalman filter would correct it to, and the
+    mean is multiplied by the affinity of that shift, which depends on how certain the position is.
     """
-    shift, place = _shift(expected, pairs)
-    rows, people = near = (place >= options.gate).nonzero()
-    result = np.zeros(place.shape)
+    shift, position = _position_affinity(predicted, pairs)
+    # The other factor is at most 1, so pairs that fail on position alone need no keypoint comparison.
+    rows, people = near = (position >= options.gate).nonzero()
+    result = np.zeros(position.shape)
     if not len(rows):
         return result
     seen = bodies.points[people]
-    moved = seen - expected.points[rows] - shift[:, rows, people].T[:, :, None]
-    trust = (tracks.trust[rows] * bodies.trust[people])[:, :-CORNERS]
-    say = trust.sum(axis=1)
-    away = np.minimum(np.maximum(time_s - tracks.seen_s, 0), LOOSE_FOR_S)
-    alike = _alike(moved[:, :, :-CORNERS], _tolerance(expected.size, away, bodies.anatomy)[rows])
-    oks = (alike * trust).sum(axis=1) / np.maximum(say, 1e-9)
+    moved = seen - predicted.points[rows] - shift[:, rows, people].T[:, :, None]
+    confidence = (tracks.confidence[rows] * bodies.confidence[people])[:, :-CORNERS]
+    shared = confidence.sum(axis=1)
+    away = np.minimum(np.maximum(time_s - tracks.last_seen_s, 0), MAX_TOLERANCE_GROWTH_S)
+    similarity = _keypoint_similarity(moved[:, :, :-CORNERS], _tolerance(predicted.size, away, bodies.anatomy)[rows])
+    oks = (similarity * confidence).sum(axis=1) / np.maximum(shared, 1e-9)
     boxes = seen[:, :, -CORNERS:]
     iou = _overlap(boxes - moved[:, :, -CORNERS:], boxes)
-    share = options.oks_weight * np.minimum(say / ENOUGH, 1)
-    result[near] = place[near] * (share * oks + (1 - share) * iou)
+    share = options.oks_weight * np.minimum(shared / FULL_KEYPOINT_CONFIDENCE, 1)
+    result[near] = position[near] * (share * oks + (1 - share) * iou)
     return result
 
 
-def _shift(expected: Expected, pairs: Moments) -> tuple[Float64, Float64]:
-    """How far a Kalman filter would move each of T bodies to be each of N, and the likeness of that movement.
+def _position_affinity(predicted: PredictedBodies, pairs: Moments) -> tuple[Float64, Float64]:
+    """Return the Kalman corrections that would move each of T bodies onto each of N people, and their affinities.
 
     Returns:
-        (2, T, N) pixels and (T, N) in 0..1, which falls off with a long tail: people do turn.
+        (2, T, N) shifts in pixels, and (T, N) affinities in 0..1. These have a long tail, because people change
+        direction abruptly.
     """
-    known = expected.variance[:, None]
-    spread = known + place_variance(pairs.scatter, expected.size[:, None])
-    squared = (pairs.moved * pairs.moved).sum(axis=0)
-    return pairs.moved * (known / spread), 1 / (1 + squared / spread / TAIL)
+    known = predicted.variance[:, None]
+    spread = known + position_variance(pairs.scatter, predicted.size[:, None])
+    squared = (pairs.shift * pairs.shift).sum(axis=0)
+    return pairs.shift * (known / spread), 1 / (1 + squared / spread / HALVING_SQUARED_DISTANCE)
 
 
 def _tolerance(size: Float64, away_s: Float64, anatomy: Anatomy) -> Float64:
-    """(T, K) square pixels that keypoints may be off, of bodies that were last seen some time ago."""
-    loose = ((LOOSE_PER_S * away_s) ** 2)[:, None] * anatomy.loose
-    tolerance: Float64 = (2 * AREA * size**2)[:, None] * (anatomy.tolerance + loose)
+    """Return the (T, K) squared OKS tolerances, square pixels, of bodies unseen for ``away_s`` seconds."""
+    tolerance_growth = ((TOLERANCE_GROWTH_PER_S * away_s) ** 2)[:, None] * anatomy.tolerance_growth
+    tolerance: Float64 = (2 * AREA_RATIO * size**2)[:, None] * (anatomy.tolerance + tolerance_growth)
     return tolerance
 
 
-def _alike(moved: Float64, tolerance: Float64) -> Float64:
-    """(M, K) in 0..1: similarity of keypoints that are (M, 2, K) pixels apart."""
-    alike: Float64 = np.exp(-(moved[:, 0] ** 2 + moved[:, 1] ** 2) / tolerance)
-    return alike
+def _keypoint_similarity(moved: Float64, tolerance: Float64) -> Float64:
+    """Return the (M, K) similarities, in 0..1, of keypoints that are (M, 2, K) pixels apart."""
+    similarity: Float64 = np.exp(-(moved[:, 0] ** 2 + moved[:, 1] ** 2) / tolerance)
+    return similarity
 
 
-def certainty(expected: Expected) -> Float64:
-    """(T,) in 0..1: how well the place of each is known."""
-    sure: Float64 = (1 + expected.variance / (SURE * expected.size) ** 2) ** -0.2
-    return sure
+def certainty(predicted: PredictedBodies) -> Float64:
+    """Return how well the position of each track is known, (T,) in 0..1."""
+    certain: Float64 = (1 + predicted.variance / (CERTAIN_DEVIATION * predicted.size) ** 2) ** -0.2
+    return certain
 
 
 def _overlap(first: Float64, second: Float64) -> Float64:
-    """(M,) intersection over union of M pairs of boxes, (M, 2, 2): x, then y, of left-top and right-bottom."""
+    """Return the (M,) intersections over union of M pairs of boxes.
+
+    Args:
+        first: (M, 2, 2): x then y, each of the top-left and of the bottom-right corner.
+        second: Likewise.
+    """
     sides = np.minimum(first[:, :, 1], second[:, :, 1]) - np.maximum(first[:, :, 0], second[:, :, 0])
     common = np.maximum(sides, 0).prod(axis=1)
     both = (first[:, :, 1] - first[:, :, 0]).prod(axis=1) + (second[:, :, 1] - second[:, :, 0]).prod(axis=1)

@@ -1,4 +1,4 @@
-"""Constant-velocity Kalman filters, many at once, whose time is seconds."""
+"""Batched constant-velocity Kalman filters over time in seconds."""
 
 from __future__ import annotations
 
@@ -12,67 +12,68 @@ from tposecli.types import Index
 
 VALUE, RATE, VARIANCE, COVARIANCE, RATE_VARIANCE = range(5)
 
-GAINS, LEARNT_FROM = np.array([0, 1, 1]), np.array([VARIANCE, VARIANCE, COVARIANCE])
-"""Which gain times which old number each of the three variances loses by a measurement."""
+GAIN_COLUMNS, PRIOR_COLUMNS = np.array([0, 1, 1]), np.array([VARIANCE, VARIANCE, COVARIANCE])
+"""A measurement lowers each of the three (co)variances by this gain times this prior (co)variance."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class KalmanState:
-    """One filter for each of D numbers (x, y and the logarithm of the size) of each of T bodies.
+    """Independent filters for D quantities (x, y and log size) of each of T bodies.
 
-    A number moves on evenly, pushed about by white noise in its acceleration (Bar-Shalom, Li, Kirubarajan, Estimation
-    with Applications to Tracking and Navigation, 2001, section 6.2.2), so any step of time is as good as another.
+    The model is constant velocity with continuous white-noise acceleration (Bar-Shalom, Li, Kirubarajan, Estimation
+    with Applications to Tracking and Navigation, 2001, section 6.2.2), so the time steps may have any length.
 
     Attributes:
-        state: (T, D, 5) value, rate per second, variance of the value, covariance of both, variance of the rate.
+        state: (T, D, 5): value, rate per second, variance of the value, covariance of both, variance of the rate.
     """
 
     state: Float64
 
     @classmethod
-    def begun(cls, value: Float64, deviation: Float64, rate_deviation: Float64) -> KalmanState:
-        """At rest, with (T, D) values and deviations."""
+    def at_rest(cls, value: Float64, deviation: Float64, rate_deviation: Float64) -> KalmanState:
+        """Return filters at rest, with (T, D) values and standard deviations."""
         state = np.zeros((*value.shape, 5))
         state[..., VALUE], state[..., VARIANCE], state[..., RATE_VARIANCE] = value, deviation**2, rate_deviation**2
         return cls(state)
 
     @property
     def value(self) -> Float64:
-        """(T, D)."""
+        """The (T, D) values."""
         return self.state[..., VALUE]
 
     @property
     def variance(self) -> Float64:
-        """(T, D) of the value."""
+        """The (T, D) variances of the values."""
         return self.state[..., VARIANCE]
 
-    def after(self, elapsed_s: float, push: Float64) -> KalmanState:
-        """The filters ``elapsed_s`` later.
+    def predicted(self, elapsed_s: float, noise_density: Float64) -> KalmanState:
+        """Return the filters ``elapsed_s`` later, without a measurement.
 
         Args:
-            push: (T, D) spectral density of the acceleration's noise: units squared per second cubed.
+            elapsed_s: Seconds since the last step.
+            noise_density: (T, D) spectral density of the acceleration noise, units squared per second cubed.
         """
-        step, noise = _step(elapsed_s)
-        return KalmanState(self.state @ step + push[..., None] * noise)
+        transition, unit_noise = _transition(elapsed_s)
+        return KalmanState(self.state @ transition + noise_density[..., None] * unit_noise)
 
-    def corrected(self, rows: Index, innovation: Float64, variance: Float64) -> KalmanState:
-        """The filters once some were measured.
+    def updated(self, rows: Index, innovation: Float64, variance: Float64) -> KalmanState:
+        """Return the filters after measurements of some of the bodies.
 
         Args:
-            rows: Which, R of them.
-            innovation: (R, D) how far from its value each was measured.
-            variance: (R, D) of the measurement.
+            rows: The R bodies that were measured.
+            innovation: (R, D) measurements minus current values.
+            variance: (R, D) variances of the measurements.
         """
         before = self.state[rows]
         gain = before[..., VARIANCE:RATE_VARIANCE] / (before[..., VARIANCE] + variance)[..., None]
-        after = before.copy()
-        after[..., VALUE:VARIANCE] += gain * innovation[..., None]
-        after[..., VARIANCE:] -= gain.take(GAINS, axis=2) * before.take(LEARNT_FROM, axis=2)
-        return KalmanState(changed(self.state, rows, after))
+        predicted = before.copy()
+        predicted[..., VALUE:VARIANCE] += gain * innovation[..., None]
+        predicted[..., VARIANCE:] -= gain.take(GAIN_COLUMNS, axis=2) * before.take(PRIOR_COLUMNS, axis=2)
+        return KalmanState(with_rows(self.state, rows, predicted))
 
 
-def changed(column: Float64, rows: Index, new: Float64) -> Float64:
-    """A copy of a column with other values in some rows; a slice stands for all of them."""
+def with_rows(column: Float64, rows: Index, new: Float64) -> Float64:
+    """Return a copy of a column with some rows replaced; a slice stands for all rows."""
     if isinstance(rows, slice):
         return new
     column = column.copy()
@@ -81,10 +82,10 @@ def changed(column: Float64, rows: Index, new: Float64) -> Float64:
 
 
 @lru_cache(maxsize=256)
-def _step(elapsed_s: float) -> tuple[Float64, Float64]:
-    """What ``elapsed_s`` without news does: (5, 5) to states that are rows, (5,) added by unit noise."""
+def _transition(elapsed_s: float) -> tuple[Float64, Float64]:
+    """Return the (5, 5) transition of states as row vectors, and the (5,) variances that unit noise adds."""
     t = elapsed_s
-    step = np.eye(5)
-    step[RATE, VALUE] = step[RATE_VARIANCE, COVARIANCE] = t
-    step[COVARIANCE, VARIANCE], step[RATE_VARIANCE, VARIANCE] = 2 * t, t * t
-    return step, np.array([0, 0, t**3 / 3, t**2 / 2, t])
+    transition = np.eye(5)
+    transition[RATE, VALUE] = transition[RATE_VARIANCE, COVARIANCE] = t
+    transition[COVARIANCE, VARIANCE], transition[RATE_VARIANCE, VARIANCE] = 2 * t, t * t
+    return transition, np.array([0, 0, t**3 / 3, t**2 / 2, t])

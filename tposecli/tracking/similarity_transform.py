@@ -1,4 +1,4 @@
-"""From points to the body as a whole: how far it has moved and grown."""
+"""Fit the shift and the growth of a whole body to the movements of its points."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from tposecli.geometry.similarity import Float64
 from tposecli.tracking.bodies import Bodies
 from tposecli.types import Index
 
-COMMON: Final = 0.06
-"""Deviation of a measured place that is left however well the points agree, sizes."""
+MIN_POSITION_DEVIATION: Final = 0.06
+"""Standard deviation of a measured position, body sizes, that remains however well the points agree."""
 
-SIZE_NOISE: Final = 0.2
-"""The same for the logarithm of the size."""
+MIN_LOG_SIZE_DEVIATION: Final = 0.2
+"""Likewise for the logarithm of the size."""
 
 MAX_GROWTH: Final = 0.5
-"""Nobody grows or shrinks by more than this share from one look to the next."""
+"""Largest relative change of size from one observation to the next."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Moments:
-    """Pairs of bodies, one as it was thought and one as it was seen, by weighted means over their points, in pixels.
+    """Weighted first and second moments of pairs of a predicted and an observed body, in pixels.
 
     Attributes:
-        centre: (2, ...) of the points that were thought.
-        moved: (2, ...) how far from there the centre of those that were seen is.
-        inertia: (...) mean squared distance of the points that were thought from their centre.
-        stretch: (...) covariance of those with the points' movements.
-        scatter: (...) mean squared distance of the points' movements from the body's.
+        centre: (2, ...) mean of the predicted points.
+        shift: (2, ...) mean of the observed points minus that of the predicted ones.
+        inertia: (...) mean squared distance of the predicted points from their mean.
+        stretch: (...) covariance of the predicted points with their movements.
+        scatter: (...) mean squared deviation of the points' movements from ``shift``.
     """
 
     centre: Float64
-    moved: Float64
+    shift: Float64
     inertia: Float64
     stretch: Float64
     scatter: Float64
 
     @classmethod
-    def of(cls, points: Float64, trust: Float64, bodies: Bodies) -> Moments:
-        """All (T, N) pairs of T bodies that were thought and N that were seen.
+    def between(cls, points: Float64, confidence: Float64, bodies: Bodies) -> Moments:
+        """Return the moments of all (T, N) pairs of T predicted and N observed bodies.
 
-        A point weighs as much in a pair as the two trusts in it allow together, which is a product, and so are the sums
-        of its coordinates' products: one product of matrices gives those of all pairs.
+        The weight of a point in a pair is a product of one factor per body, and so is every term of the sums, so a
+        single matrix product gives the sums of all pairs.
 
         Args:
-            points: (T, 2, P) that were thought.
-            trust: (T, P) in them.
-            bodies: N that were seen.
+            points: (T, 2, P) predicted points, pixels.
+            confidence: (T, P) confidence in them.
+            bodies: The N observed bodies.
         """
-        thought = _powers(points, np.sqrt(trust) * bodies.anatomy.weight)
-        seen = _powers(bodies.points, np.sqrt(bodies.trust))
-        sums = (thought @ seen.T).reshape(4, len(points), 4, len(bodies.points)).swapaxes(1, 2)
+        predicted = _weighted_monomials(points, np.sqrt(confidence) * bodies.anatomy.weight)
+        observed = _weighted_monomials(bodies.points, np.sqrt(bodies.confidence))
+        sums = (predicted @ observed.T).reshape(4, len(points), 4, len(bodies.points)).swapaxes(1, 2)
         means = sums / sums[0, 0]
         old, new = means[1:3, 0], means[0, 1:3]
         inertia = means[3, 0] - (old * old).sum(axis=0)
@@ -66,48 +66,49 @@ class Moments:
         return Moments(*columns)
 
 
-def _powers(points: Float64, weight: Float64) -> Float64:
-    """(4 M, P) of M bodies: the weight of each point, times 1, x, y, and the square of its distance from 0."""
-    powers = np.empty((4, *weight.shape))
+def _weighted_monomials(points: Float64, weight: Float64) -> Float64:
+    """Return 1, x, y and x² + y² of every point, times its weight: (4 M, P) for M bodies."""
+    monomials = np.empty((4, *weight.shape))
     x, y = points[:, 0], points[:, 1]
-    powers[0] = weight
-    np.multiply(x, weight, out=powers[1])
-    np.multiply(y, weight, out=powers[2])
-    np.multiply(x * x + y * y, weight, out=powers[3])
-    return powers.reshape(4 * len(points), weight.shape[1])
+    monomials[0] = weight
+    np.multiply(x, weight, out=monomials[1])
+    np.multiply(y, weight, out=monomials[2])
+    np.multiply(x * x + y * y, weight, out=monomials[3])
+    return monomials.reshape(4 * len(points), weight.shape[1])
 
 
-def place_variance(scatter: Float64, size: Float64) -> Float64:
-    """Square pixels by which places may be off, in x and y each.
+def position_variance(scatter: Float64, size: Float64) -> Float64:
+    """Return the variances of measured positions, in x and y each, square pixels.
 
-    The points of a body do not err independently: they count as one, which errs as they do about their mean.
+    The errors of a body's points are correlated, so averaging does not reduce them: the points count as a single
+    measurement whose error is their scatter.
 
     Args:
-        scatter: (R,) mean squared distance of the points' movements from the body's, square pixels.
-        size: (R,) of the bodies, pixels.
+        scatter: (R,) as in :class:`Moments`, square pixels.
+        size: (R,) sizes of the bodies, pixels.
     """
-    return (COMMON * size) ** 2 + np.maximum(scatter, 0) / 2
+    return (MIN_POSITION_DEVIATION * size) ** 2 + np.maximum(scatter, 0) / 2
 
 
-def fit(pairs: Moments, place: Float64, size: Float64) -> tuple[Float64, Float64]:
-    """How far R bodies are from where they were thought to be, and how much larger, with the variances of both.
+def fit_similarity(pairs: Moments, position: Float64, size: Float64) -> tuple[Float64, Float64]:
+    """Return how much R bodies moved and grew relative to their predictions, with variances.
 
-    The similarity without rotation that best brings the points which were thought to those which were seen, by weighted
+    Fits the similarity transform without rotation that maps the predicted points onto the observed ones, by weighted
     least squares.
 
     Args:
-        pairs: R of them.
-        place: (R, 2) that was thought, pixels.
-        size: (R,) pixels.
+        pairs: Moments of R pairs.
+        position: (R, 2) predicted positions, pixels.
+        size: (R,) predicted sizes, pixels.
 
     Returns:
-        (R, 3) pixels in x and y, and the logarithm of the growth; (R, 3) variances.
+        (R, 3) movements in x and y, pixels, and logarithms of the growth; (R, 3) variances of these.
     """
     inertia = np.maximum(pairs.inertia, 1e-9)
     growth = np.minimum(np.maximum(pairs.stretch / inertia, -MAX_GROWTH), MAX_GROWTH)
     change, variance = np.empty((2, len(size), 3))
-    change[:, :2] = (pairs.moved - growth * (pairs.centre - place.T)).T
+    change[:, :2] = (pairs.shift - growth * (pairs.centre - position.T)).T
     change[:, 2] = np.log1p(growth)
-    variance[:, :2] = place_variance(pairs.scatter, size)[:, None]
-    variance[:, 2] = np.maximum(pairs.scatter, 0) / inertia + SIZE_NOISE**2
+    variance[:, :2] = position_variance(pairs.scatter, size)[:, None]
+    variance[:, 2] = np.maximum(pairs.scatter, 0) / inertia + MIN_LOG_SIZE_DEVIATION**2
     return change, variance

@@ -1,4 +1,4 @@
-"""The people known so far: where they are, how they move, what their bodies look like."""
+"""The people tracked so far: position, motion and shape of their bodies."""
 
 from __future__ import annotations
 
@@ -10,58 +10,65 @@ from numpy.typing import NDArray
 
 from tposecli.geometry.similarity import Float64, Indices
 from tposecli.tracking.bodies import Bodies
-from tposecli.tracking.kalman import KalmanState, changed
-from tposecli.tracking.similarity_transform import Moments, fit
+from tposecli.tracking.kalman import KalmanState, with_rows
+from tposecli.tracking.similarity_transform import Moments, fit_similarity
 from tposecli.types import Index
 
-PUSH: Final = np.array([0.2, 0.2, 0.05])
-"""How hard x and y (in sizes) and the logarithm of the size are pushed about: per second to the power of 3/2."""
+ACCELERATION_NOISE: Final = np.array([0.2, 0.2, 0.05])
+"""Square roots of the acceleration noise densities of x and y (body sizes) and of the log size, per second^1.5."""
 
-FIRST: Final = (0.05, 0.05, 0.05)
-"""Deviations of x and y (in sizes) and of the logarithm of the size at first sight."""
+INITIAL_DEVIATION: Final = (0.05, 0.05, 0.05)
+"""Standard deviations of x and y (body sizes) and of the log size at the first observation."""
 
-FIRST_RATE: Final = (1.2, 1.2, 0.1)
-"""Deviations of their rates per second, before a second look."""
+INITIAL_RATE_DEVIATION: Final = (1.2, 1.2, 0.1)
+"""Standard deviations of their rates per second at the first observation."""
 
-SHAPE_S: Final = 0.3
-"""Time constant with which the remembered shape of a body follows the measured one."""
+SHAPE_TIME_CONSTANT_S: Final = 0.3
+"""Time constant, seconds, with which the stored shape of a body follows the observed one."""
 
-LEARNT: Final = 0.3
-"""Share of a new score in the trust in a point, at least."""
+MIN_CONFIDENCE_GAIN: Final = 0.3
+"""Minimum weight of a new score in the running confidence of a point."""
 
-FADED: Final = 0.02
-"""Share of the trust in a point that goes with each look at the body that does not find it."""
+CONFIDENCE_DECAY: Final = 0.02
+"""Share of the confidence in a point that is lost with each observation of the body in which the point is missing."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Tracks:
-    """T people as they are thought to be now.
+    """The current state of T tracks.
 
     Attributes:
         track_id: (T,) int64.
-        born_s: (T,) seconds, when each was first seen.
-        seen_s: (T,) seconds, when each was last seen.
-        motion: Of x and y in pixels and of the logarithm of the size.
-        shape: (T, 2, P) points of the body from its place, sizes.
-        trust: (T, P) in 0..1: how well each point is known.
+        first_seen_s: (T,) time of the first observation, seconds.
+        last_seen_s: (T,) time of the latest observation, seconds.
+        motion: Filters of x and y in pixels and of the logarithm of the size.
+        shape: (T, 2, P) points of the body relative to its position, body sizes.
+        confidence: (T, P) in 0..1: how well each point is known.
     """
 
     track_id: NDArray[np.int64]
-    born_s: Float64
-    seen_s: Float64
+    first_seen_s: Float64
+    last_seen_s: Float64
     motion: KalmanState
     shape: Float64
-    trust: Float64
+    confidence: Float64
 
     @classmethod
-    def born(cls, track_id: NDArray[np.int64], bodies: Bodies, time_s: float) -> Tracks:
-        """People seen for the first time."""
+    def create(cls, track_id: NDArray[np.int64], bodies: Bodies, time_s: float) -> Tracks:
+        """Return tracks of people observed for the first time."""
         centre, size = bodies.centre, bodies.size
         unit = _units(size)
-        motion = KalmanState.begun(np.column_stack([centre, np.log(size)]), unit * FIRST, unit * FIRST_RATE)
+        motion = KalmanState.at_rest(
+            np.column_stack([centre, np.log(size)]), unit * INITIAL_DEVIATION, unit * INITIAL_RATE_DEVIATION
+        )
         shape = (bodies.points - centre[:, :, None]) / size[:, None, None]
         now = np.full(len(size), time_s)
-        return cls(track_id, now, now, motion, shape, bodies.trust)
+        return cls(track_id, now, now, motion, shape, bodies.confidence)
+
+    @classmethod
+    def empty(cls, bodies: Bodies) -> Tracks:
+        """Return zero tracks whose arrays are shaped for such bodies."""
+        return cls.create(np.zeros(0, np.int64), bodies[:0], 0.0)
 
     def __len__(self) -> int:
         return len(self.track_id)
@@ -69,80 +76,89 @@ class Tracks:
     def __getitem__(self, index: Any) -> Tracks:
         motion = KalmanState(self.motion.state[index])
         return Tracks(
-            self.track_id[index], self.born_s[index], self.seen_s[index], motion, self.shape[index], self.trust[index]
+            self.track_id[index],
+            self.first_seen_s[index],
+            self.last_seen_s[index],
+            motion,
+            self.shape[index],
+            self.confidence[index],
         )
 
     def __add__(self, other: Tracks) -> Tracks:
         return Tracks(
             np.concatenate([self.track_id, other.track_id]),
-            np.concatenate([self.born_s, other.born_s]),
-            np.concatenate([self.seen_s, other.seen_s]),
+            np.concatenate([self.first_seen_s, other.first_seen_s]),
+            np.concatenate([self.last_seen_s, other.last_seen_s]),
             KalmanState(np.concatenate([self.motion.state, other.motion.state])),
             np.concatenate([self.shape, other.shape]),
-            np.concatenate([self.trust, other.trust]),
+            np.concatenate([self.confidence, other.confidence]),
         )
 
-    def expected(self) -> Expected:
-        """Where and how they are thought to be."""
-        place, size = self.motion.value[:, :2], np.exp(self.motion.value[:, 2])
-        points = place[:, :, None] + self.shape * size[:, None, None]
-        return Expected(place, size, self.motion.variance[:, 0], points)
+    def predicted_bodies(self) -> PredictedBodies:
+        """Return the bodies where the filters place them now."""
+        position, size = self.motion.value[:, :2], np.exp(self.motion.value[:, 2])
+        points = position[:, :, None] + self.shape * size[:, None, None]
+        return PredictedBodies(position, size, self.motion.variance[:, 0], points)
 
-    def after(self, elapsed_s: float) -> Tracks:
-        """The same people a moment later."""
-        push = _units(np.exp(self.motion.value[:, 2])) * PUSH
-        motion = self.motion.after(elapsed_s, push * push)
-        return Tracks(self.track_id, self.born_s, self.seen_s, motion, self.shape, self.trust)
+    def predicted(self, elapsed_s: float) -> Tracks:
+        """Return the tracks predicted ``elapsed_s`` seconds ahead."""
+        noise = _units(np.exp(self.motion.value[:, 2])) * ACCELERATION_NOISE
+        motion = self.motion.predicted(elapsed_s, noise * noise)
+        return Tracks(self.track_id, self.first_seen_s, self.last_seen_s, motion, self.shape, self.confidence)
 
-    def met(self, found: Indices, pairs: Moments, bodies: Bodies, time_s: float) -> Tracks:
-        """What is known once some, the rising rows ``found``, were seen as ``bodies``, which makes ``pairs``."""
+    def update(self, found: Indices, pairs: Moments, bodies: Bodies, time_s: float) -> Tracks:
+        """Return the tracks after some of them were observed.
+
+        Args:
+            found: Rows of the R tracks that were observed, ascending.
+            pairs: Moments of their predicted and observed bodies.
+            bodies: The R observed bodies.
+            time_s: Time of the observation, seconds.
+        """
         if not len(found):
             return self
-        rows: Index = slice(None) if len(found) == len(self) else found  # everybody: views instead of copies
-        old_shape, old_trust = self.shape[rows], self.trust[rows]
-        thought = self.motion.value[rows]
-        motion = self.motion.corrected(rows, *fit(pairs, thought[:, :2], np.exp(thought[:, 2])))
+        rows: Index = slice(None) if len(found) == len(self) else found  # a slice gives views, not copies
+        old_shape, old_confidence = self.shape[rows], self.confidence[rows]
+        before = self.motion.value[rows]
+        motion = self.motion.updated(rows, *fit_similarity(pairs, before[:, :2], np.exp(before[:, 2])))
         after = motion.value[rows]
         new_shape = (bodies.points - after[:, :2, None]) / np.exp(after[:, 2])[:, None, None]
-        fresh = 1 - np.exp(-np.maximum(time_s - self.seen_s[rows], 0) / SHAPE_S)
-        seen = bodies.trust > 0
-        share = seen * np.where(old_trust > 0, fresh[:, None], 1)
+        fresh = 1 - np.exp(-np.maximum(time_s - self.last_seen_s[rows], 0) / SHAPE_TIME_CONSTANT_S)
+        seen = bodies.confidence > 0
+        share = seen * np.where(old_confidence > 0, fresh[:, None], 1)
         new_shape = old_shape + share[:, None] * (new_shape - old_shape)
-        new_trust = old_trust + np.where(seen, np.maximum(share, LEARNT), FADED) * (bodies.trust - old_trust)
+        new_confidence = old_confidence + np.where(seen, np.maximum(share, MIN_CONFIDENCE_GAIN), CONFIDENCE_DECAY) * (
+            bodies.confidence - old_confidence
+        )
         return Tracks(
             self.track_id,
-            self.born_s,
-            changed(self.seen_s, rows, np.full(len(found), time_s)),
+            self.first_seen_s,
+            with_rows(self.last_seen_s, rows, np.full(len(found), time_s)),
             motion,
-            changed(self.shape, rows, new_shape),
-            changed(self.trust, rows, new_trust),
+            with_rows(self.shape, rows, new_shape),
+            with_rows(self.confidence, rows, new_confidence),
         )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Expected:
-    """What T people who are known should look like now.
+class PredictedBodies:
+    """Predicted bodies of T tracks.
 
     Attributes:
-        place: (T, 2) pixels.
+        position: (T, 2) pixels.
         size: (T,) pixels.
-        variance: (T,) of the place, in x and y each, square pixels.
-        points: (T, 2, P) of the bodies, pixels.
+        variance: (T,) variance of the position, in x and y each, square pixels.
+        points: (T, 2, P) points of the bodies, pixels.
     """
 
-    place: Float64
+    position: Float64
     size: Float64
     variance: Float64
     points: Float64
 
 
-def nobody(bodies: Bodies) -> Tracks:
-    """No tracks, of such bodies."""
-    return Tracks.born(np.zeros(0, np.int64), bodies[:0], 0.0)
-
-
 def _units(size: Float64) -> Float64:
-    """(T, 3) pixels for x and y of bodies of a size, 1 for the logarithm."""
+    """Return the (T, 3) units of the motion filters: the body size, pixels, for x and y; 1 for the log size."""
     units = np.ones((len(size), 3))
     units[:, :2] = size[:, None]
     return units
