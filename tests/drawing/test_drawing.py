@@ -1,4 +1,4 @@
-"""Skeletons: the right colour in the right place, and nothing anywhere else."""
+"""Skeletons are drawn in the right colour in the right place, and nothing is drawn anywhere else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tposecli.drawing.labels import plate
+from tposecli.drawing.labels import render_label
 from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.types import Boxes, Image, Poses
@@ -78,13 +78,13 @@ def test_a_dark_rim_sets_limbs_off() -> None:
     assert image[y, x - 10 : x + 10].sum(axis=1).min() < 250
 
 
-def test_it_draws_on_the_picture_given() -> None:
+def test_it_draws_on_the_given_image_itself() -> None:
     image = canvas()
     assert SkeletonDrawer().draw(image, person(150, 20, 440)) is image
     assert changed(image).any()
 
 
-def test_nothing_is_drawn_of_nobody() -> None:
+def test_nothing_is_drawn_without_people() -> None:
     assert not changed(SkeletonDrawer(DrawStyle(boxes=True, ids=True)).draw(canvas(), Poses.empty())).any()
 
 
@@ -111,7 +111,7 @@ def test_weak_joints_and_their_limbs_are_hidden() -> None:
     assert at(image, middle(poses, "right_hip", "right_knee")) == list(STYLE.right)
 
 
-def test_doubt_shows_as_transparency() -> None:
+def test_low_scores_are_drawn_transparently() -> None:
     away = []
     for score in (0.2, 0.4, 0.9):
         poses = person(150, 20, 440)
@@ -122,7 +122,7 @@ def test_doubt_shows_as_transparency() -> None:
     assert away[0] > away[1] > away[2] == 0
 
 
-def test_a_doubtful_part_does_not_touch_the_rest() -> None:
+def test_a_transparent_limb_leaves_the_rest_of_the_figure_unchanged() -> None:
     sure, poses = canvas(), person(150, 20, 440)
     SkeletonDrawer().draw(sure, poses)
     poses.score[0, KEYPOINTS.index("left_ankle")] = 0.3
@@ -132,7 +132,7 @@ def test_a_doubtful_part_does_not_touch_the_rest() -> None:
     assert (changed(image) <= changed(sure)).all()
 
 
-def test_larger_people_are_in_front_in_whatever_order_they_come() -> None:
+def test_larger_people_are_drawn_in_front_in_any_order() -> None:
     near, far = person(100, 20, 440), person(0, 0, 220)
     spot = middle(near, "left_hip", "right_hip")
     ankle = KEYPOINTS.index("left_ankle")
@@ -154,14 +154,14 @@ def test_thickness_follows_person_and_picture() -> None:
     assert thick(480, 60) >= 3
 
 
-def test_movement_of_a_fraction_of_a_pixel_is_seen() -> None:
+def test_positions_are_drawn_with_subpixel_precision() -> None:
     first, second = (SkeletonDrawer().draw(canvas(), person(150 + shift, 20, 440)) for shift in (0.0, 0.3))
     assert (first != second).any()
     brighter = second.astype(int) - first
     assert abs(brighter).mean() < 2
 
 
-def test_boxes_and_ids_come_on_request() -> None:
+def test_boxes_and_ids_are_drawn_only_on_request() -> None:
     poses = person(250, 100, 300, track=7)
     plain = SkeletonDrawer().draw(canvas(), poses)
     boxed = SkeletonDrawer(DrawStyle(boxes=True)).draw(canvas(), poses)
@@ -175,12 +175,12 @@ def test_boxes_and_ids_come_on_request() -> None:
 
 
 @pytest.mark.parametrize("corner", [(-100.0, -150.0), (600.0, 400.0), (-5000.0, 0.0)])
-def test_people_half_outside_are_no_trouble(corner: tuple[float, float]) -> None:
+def test_people_partly_outside_the_image_are_drawn_without_error(corner: tuple[float, float]) -> None:
     for boxes in (False, True):
         SkeletonDrawer(DrawStyle(boxes=boxes, ids=True)).draw(canvas(), person(*corner, 300, score=0.4, track=12))
 
 
-def test_what_is_no_number_is_not_drawn() -> None:
+def test_joints_with_nan_or_huge_coordinates_are_not_drawn() -> None:
     poses = person(150, 20, 440)
     poses.xy[0, 9] = np.nan
     poses.xy[0, 10] = 1e9
@@ -190,7 +190,7 @@ def test_what_is_no_number_is_not_drawn() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
-def test_any_pose_on_any_picture(height: int, width: int, seed: int) -> None:
+def test_any_pose_is_drawn_on_an_image_of_any_size(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     corners = rng.uniform(-60, 60, (3, 4))
     xy = rng.uniform(-60, 110, (3, 17, 2))
@@ -201,8 +201,8 @@ def test_any_pose_on_any_picture(height: int, width: int, seed: int) -> None:
 
 @pytest.mark.parametrize("text", ["1", "48", "1234"])
 @pytest.mark.parametrize("height", [15, 24, 60])
-def test_plates_hold_their_text_in_the_middle(text: str, height: int) -> None:
-    picture, weight = plate(text, height, (240, 228, 66))
+def test_label_text_is_centred(text: str, height: int) -> None:
+    picture, weight = render_label(text, height, (240, 228, 66))
     assert picture.shape[0] == height
     assert picture.shape[:2] == weight.shape[:2]
     ink = (picture.sum(axis=2) < 420) & (weight[:, :, 0] == 1)
@@ -212,7 +212,7 @@ def test_plates_hold_their_text_in_the_middle(text: str, height: int) -> None:
     assert abs((xs.min() + xs.max()) / 2 + rim - (picture.shape[1] - 1) / 2) <= 2
 
 
-def test_pictures_that_cannot_be_drawn_on_are_refused() -> None:
+def test_read_only_or_non_contiguous_images_are_refused() -> None:
     frozen = canvas()
     frozen.flags.writeable = False
     for image in (frozen, canvas()[:, ::-1]):

@@ -15,7 +15,7 @@ from click.testing import Result as Ran
 from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.drawing.labels import PALETTE, id_colour
-from tposecli.drawing.privacy import blur_heads, heads
+from tposecli.drawing.privacy import blur_heads, head_circles
 from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import KEYPOINTS
@@ -199,7 +199,7 @@ class TestHeads:
     def test_a_head_is_found_whatever_is_seen_of_it(self, hidden: tuple[int, ...]) -> None:
         poses = person()
         poses.score[0, list(hidden)] = 0.01
-        centres, radii = heads(poses)
+        centres, radii = head_circles(poses)
         face = poses.xy[0, :5]
         assert (np.linalg.norm(face - centres[0], axis=1) < radii[0]).all()
         assert radii[0] < 0.2 * 440
@@ -208,7 +208,7 @@ class TestHeads:
         picture, poses = noise(), person()
         image = picture.copy()
         blur_heads(image, poses)
-        (centre,), (radius,) = heads(poses)
+        (centre,), (radius,) = head_circles(poses)
         rows, columns = np.indices(image.shape[:2])
         away = np.hypot(columns - centre[0], rows - centre[1])
         np.testing.assert_array_equal(image[away > radius + 1.5], picture[away > radius + 1.5])

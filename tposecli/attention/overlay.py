@@ -1,4 +1,4 @@
-"""Attention laid over the picture it explains."""
+"""Paint attention over the frame it explains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from tposecli.attention.stats import summarise
-from tposecli.drawing.labels import id_colour, lay, plate
+from tposecli.drawing.labels import id_colour, paste, render_label
 from tposecli.geometry.crop import Matrices
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Float32, Image, Poses, Result
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 COLOURS: Final = cv2.COLORMAP_INFERNO
 PANEL: Final = 480
-"""Longer side, pixels, of a panel of the grid view."""
-MARKED: Final = 3
-"""At most so many keypoints are ringed; more would hide what they explain."""
-LEANS: Final = 3
-"""Joints that the lines of a keypoint lead to."""
+"""Longer side of a panel in the grid views, pixels."""
+MAX_MARKED: Final = 3
+"""Keypoints are ringed only if at most this many are shown; more rings would hide the attention."""
+LINES: Final = 3
+"""Number of lines drawn from each keypoint."""
 
 Style = Literal["heat", "lines"]
 View = Literal["overlay", "layers", "keypoints"]
@@ -37,14 +37,14 @@ class AttentionStyle:
     """Which attention is shown, and how.
 
     Attributes:
-        keypoints: Indices; or ``strongest``: each person's surest keypoint.
-        layers: As :class:`Attention`, or ``all``; only ``view="layers"`` shows more than one.
-        mode: As :class:`Attention`.
+        keypoints: Indices, or ``strongest`` for each person's highest-scoring keypoint.
+        layers: As in :class:`Attention`, or ``all``; only ``view="layers"`` shows more than one.
+        mode: As in :class:`Attention`.
         threshold: Absolute attention score below which nothing is shown.
-        percentile: Instead: of each map, what lies below this percentile of it is not shown.
-        style: ``heat``: colours; ``lines``: from the keypoint to the joints it leans on most.
+        percentile: Use this percentile of each map as its threshold instead.
+        style: ``heat``: a heat map; ``lines``: lines from the keypoint to the joints it attends to most.
         alpha: Opacity where the attention is highest, 0..1.
-        view: One picture; or a grid with one panel for each layer or keypoint.
+        view: ``overlay``: one image; ``layers`` or ``keypoints``: a grid with a panel for each of them.
     """
 
     keypoints: tuple[int, ...] | Literal["strongest"] = "strongest"
@@ -57,10 +57,10 @@ class AttentionStyle:
     view: View = "overlay"
 
     def resolved(self, count: int) -> AttentionStyle:
-        """The same for a net with so many layers: ``all`` spelled out, and those that are not there refused.
+        """Return the style for a net of ``count`` layers, with ``all`` expanded.
 
         Raises:
-            UsageError: A layer that the net does not have.
+            UsageError: The net does not have one of the layers.
         """
         if self.layers == "all":
             return replace(self, layers=tuple(range(count)))
@@ -70,34 +70,34 @@ class AttentionStyle:
 
     @property
     def request(self) -> Attention:
-        """What must be read from the net for it: of every keypoint, as the surest one is not known before."""
+        """The attention to read from the net: of every keypoint, since the strongest is not known in advance."""
         assert self.layers != "all", "resolve the style first"
         from tposecli.models.attention_readout import Attention
 
         return Attention(self.layers, mode=self.mode)
 
-    def shown(self, scores: Float32) -> Float32:
-        """(h, w): a map with what is not to be shown set to 0."""
-        least = self.threshold if self.percentile is None else float(np.percentile(scores, self.percentile))
-        return np.where(scores >= least, scores, np.float32(0))
+    def above_threshold(self, scores: Float32) -> Float32:
+        """Return an (h, w) map with the scores below the threshold set to 0."""
+        min_score = self.threshold if self.percentile is None else float(np.percentile(scores, self.percentile))
+        return np.where(scores >= min_score, scores, np.float32(0))
 
     @property
     def bound(self) -> str:
-        """Which scores are shown, in words; empty if all are."""
+        """A description of the threshold for titles; empty if everything is shown."""
         if self.percentile is not None:
             return f"scores from p{self.percentile:g}"
         return f"scores from {self.threshold:g}" if self.threshold else ""
 
     @property
     def layer_names(self) -> list[str]:
-        """A name for each layer that is read."""
+        """A title for each layer that is read."""
         if isinstance(self.layers, str):
             return [f"{self.layers} of layers"]
         return ["last layer" if layer == -1 else f"layer {layer}" for layer in self.layers]
 
 
 class AttentionPainter:
-    """Turns results with attention into pictures.
+    """Turns results with attention into images.
 
     Args:
         style: What to show.
@@ -109,36 +109,36 @@ class AttentionPainter:
         self.stride = stride
 
     def paint(self, result: Result) -> Image:
-        """A new picture of the frame under its attention; all frames of one size give pictures of one size."""
+        """Return a new image of the frame with its attention; frames of equal size give images of equal size."""
         style = self.style
         if style.view == "overlay":
             picture = self._panel(result, -1, style.keypoints)
-            return self._named(picture, self._legend(style.layer_names[-1], style.keypoints))
+            return self._with_label(picture, self._legend(style.layer_names[-1], style.keypoints))
         if style.view == "layers":
             return _grid([self._titled(result, layer, style.keypoints) for layer in range(len(style.layer_names))])
-        shown = tuple(range(len(KEYPOINTS))) if style.keypoints == "strongest" else style.keypoints
-        return _grid([self._titled(result, -1, (keypoint,)) for keypoint in shown])
+        chosen = tuple(range(len(KEYPOINTS))) if style.keypoints == "strongest" else style.keypoints
+        return _grid([self._titled(result, -1, (keypoint,)) for keypoint in chosen])
 
     def _titled(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
-        """A small panel with its name."""
+        """Return a small panel with its label, for the grid views."""
         picture = self._panel(result, layer, keypoints)
         scale = min(1.0, PANEL / max(picture.shape[:2]))
         small: Image = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-        return self._named(small, self._legend(self.style.layer_names[layer], keypoints))
+        return self._with_label(small, self._legend(self.style.layer_names[layer], keypoints))
 
     def _panel(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
-        """(H, W, 3): the frame with one layer's attention."""
+        """Return the (H, W, 3) frame with the attention of one layer."""
         if self.style.style == "lines":
             return self._lines(result, layer, keypoints)
         picture = blend(result.frame.image, self._strength(result, layer, keypoints), self.style.alpha)
-        if keypoints == "strongest" or len(keypoints) <= MARKED:
+        if keypoints == "strongest" or len(keypoints) <= MAX_MARKED:
             for person, xy in enumerate(result.final.xy[: len(result.poses)]):
                 for keypoint in _chosen(result.poses, person, keypoints):
                     _mark(picture, xy[keypoint])
         return picture
 
     def _strength(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Float32:
-        """(H, W) float32 in 0..1; every map is scaled to its own maximum, the highest value of all wins."""
+        """Return (H, W) float32 in 0..1: the maximum of all maps, each scaled to its own maximum."""
         style = self.style
         width, height = result.frame.size_wh
         total = np.zeros((height, width), np.float32)
@@ -146,29 +146,29 @@ class AttentionPainter:
             return total
         for person, matrix in enumerate(result.matrices):
             for keypoint in _chosen(result.poses, person, keypoints):
-                shown = style.shown(result.attention[person, layer, keypoint])
-                _lighten(total, shown / max(float(shown.max()), 1e-12), matrix, self.stride)
+                scores = style.above_threshold(result.attention[person, layer, keypoint])
+                _merge_max(total, scores / max(float(scores.max()), 1e-12), matrix, self.stride)
         return total
 
     def _lines(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
-        """The frame, paler, with lines from each keypoint to the joints that it leans on most."""
+        """Return the darkened frame with lines from each keypoint to the joints that it attends to most."""
         picture: Image = (result.frame.image * (1 - 0.4 * self.style.alpha)).astype(np.uint8)
         if result.attention is None or not len(result.poses):
             return picture
         summary = summarise(result, self.stride, layer)
-        strongest = summary.strongest(LEANS)
+        strongest = summary.strongest(LINES)
         for person, xy in enumerate(result.final.xy[: len(result.poses)]):
             colour = id_colour(int(result.poses.track_id[person]))
             for keypoint in _chosen(result.poses, person, keypoints):
-                leans = strongest[person, keypoint]
-                weights = summary.joints[person, keypoint, leans]
-                _draw_leans(picture, xy[keypoint], xy[leans], weights / max(float(weights.max()), 1e-12), colour)
+                joints = strongest[person, keypoint]
+                weights = summary.joints[person, keypoint, joints]
+                _draw_lines(picture, xy[keypoint], xy[joints], weights / max(float(weights.max()), 1e-12), colour)
         return picture
 
     def _legend(self, layer: str, keypoints: tuple[int, ...] | Literal["strongest"]) -> str:
-        """What is to be seen, in a few words."""
+        """Return the text of the label: keypoints, layer, mode and threshold."""
         if keypoints == "strongest":
-            what = "surest keypoint"
+            what = "strongest keypoint"
         elif len(keypoints) == len(KEYPOINTS):
             what = "all keypoints"
         else:
@@ -176,20 +176,24 @@ class AttentionPainter:
         bound = self.style.bound if self.style.style == "heat" else ""
         return " - ".join(part for part in (what, layer, self.style.mode, bound) if part)
 
-    def _named(self, picture: Image, text: str) -> Image:
-        """The picture with a plate in its lower left corner."""
+    def _with_label(self, picture: Image, text: str) -> Image:
+        """Draw a label in the lower left corner of an image itself, and return it."""
         height = max(16, round(0.035 * max(picture.shape[:2])))
-        lay(picture, *plate(text, height, (244, 244, 238)), (height // 2, picture.shape[0] - height - height // 2))
+        paste(
+            picture,
+            *render_label(text, height, (244, 244, 238)),
+            (height // 2, picture.shape[0] - height - height // 2),
+        )
         return picture
 
 
 def _chosen(poses: Poses, person: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Sequence[int]:
-    """The keypoints that are meant of one person."""
+    """Return the keypoints to show of one person."""
     return (int(poses.score[person].argmax()),) if keypoints == "strongest" else keypoints
 
 
-def _lighten(total: Float32, scores: Float32, matrix: Matrices, stride: int) -> None:
-    """Raise ``total`` to a map's values where the map lies; only the crop's own part of the frame is touched."""
+def _merge_max(total: Float32, scores: Float32, matrix: Matrices, stride: int) -> None:
+    """Raise ``total`` to a map's values where the map is larger; only the crop's part of the frame is processed."""
     height, width = scores.shape
     scale, shift = matrix[0, 0], matrix[:, 2]
     left, top = np.maximum(np.floor((-stride - shift) / scale), 0).astype(int)
@@ -202,11 +206,12 @@ def _lighten(total: Float32, scores: Float32, matrix: Matrices, stride: int) -> 
 
 
 def onto_frame(grid: Float32, crop_matrix: Matrices, stride: int, size_wh: tuple[int, int]) -> Float32:
-    """(H, W) float32: a map of the attention grid, moved to where its crop lies in the frame; 0 elsewhere.
+    """Warp a map of the attention grid onto the frame: (H, W) float32, 0 outside the crop.
 
     Args:
-        grid: (h, w) scores; cell (row, column) covers crop pixels from ``stride * column`` on, ``stride`` of them.
-        crop_matrix: (2, 3) map from frame to crop pixels.
+        grid: (h, w) scores; a cell covers the ``stride`` x ``stride`` crop pixels from (``stride * column``,
+            ``stride * row``).
+        crop_matrix: (2, 3) matrix from frame to crop pixels.
         stride: Crop pixels per cell.
         size_wh: Width and height of the frame.
     """
@@ -217,12 +222,15 @@ def onto_frame(grid: Float32, crop_matrix: Matrices, stride: int, size_wh: tuple
 
 
 def blend(image: Image, strength: Float32, alpha: float) -> Image:
-    """(H, W, 3) uint8 RGB: the picture under perceptually uniform colours, the more opaque the stronger.
+    """Return the image under a perceptually uniform heat map that is more opaque the stronger the attention.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         strength: (H, W) float32 in 0..1.
-        alpha: Opacity at 1.
+        alpha: Opacity at strength 1.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     colours = cv2.cvtColor(cv2.applyColorMap((strength * 255).astype(np.uint8), COLOURS), cv2.COLOR_BGR2RGB)
     opacity = (strength**0.6)[:, :, None] * np.float32(alpha)
@@ -230,8 +238,8 @@ def blend(image: Image, strength: Float32, alpha: float) -> Image:
     return mixed
 
 
-def _draw_leans(picture: Image, start: Float32, ends: Float32, weights: Float32, colour: tuple[int, int, int]) -> None:
-    """Lines from one joint to others, the thicker the stronger."""
+def _draw_lines(picture: Image, start: Float32, ends: Float32, weights: Float32, colour: tuple[int, int, int]) -> None:
+    """Draw lines from one joint to others, thicker the larger their weight."""
     unit = max(picture.shape[:2]) / 480
     at = tuple(np.rint(start * 16).astype(int).tolist())
     for end, weight in zip(ends, weights, strict=True):
@@ -242,7 +250,7 @@ def _draw_leans(picture: Image, start: Float32, ends: Float32, weights: Float32,
 
 
 def _mark(picture: Image, xy: Float32) -> None:
-    """A ring round the keypoint that is explained."""
+    """Draw a ring around the keypoint whose attention is shown."""
     unit = max(picture.shape[:2]) / 480
     at = tuple(np.rint(xy * 16).astype(int).tolist())
     for colour, width in (((14, 17, 23), 3.0), ((255, 255, 255), 1.5)):
@@ -250,7 +258,7 @@ def _mark(picture: Image, xy: Float32) -> None:
 
 
 def _grid(panels: list[Image]) -> Image:
-    """Panels of one size side by side and below one another, about as wide as high in all."""
+    """Arrange panels of equal size in a grid whose aspect ratio is about 16:9."""
     height, width = panels[0].shape[:2]
     columns = max(1, min(len(panels), round(math.sqrt(len(panels) * height / width * 16 / 9))))
     rows = -(-len(panels) // columns)

@@ -1,1 +1,1 @@
-"""Drawing of poses on pixels."""
+"""Draw poses on images."""

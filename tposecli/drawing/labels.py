@@ -1,4 +1,4 @@
-"""Boxes and the small plates that name them, in the colours of ids."""
+"""Boxes and text labels in the colours of track ids."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tposecli.types import UNTRACKED, Float32, Image
 Colour = tuple[int, int, int]
 Float64 = NDArray[np.float64]
 
-FRACTION: Final = 4
-"""Bits of a pixel's fraction that OpenCV draws with: movements of a sixteenth of a pixel are seen, nothing jitters."""
+SUBPIXEL_BITS: Final = 4
+"""Fractional bits of the coordinates passed to OpenCV: positions are drawn to 1/16 of a pixel, so nothing jitters."""
 
-INK: Final[Colour] = (14, 17, 23)
+OUTLINE_COLOUR: Final[Colour] = (14, 17, 23)
 PALETTE: Final[tuple[Colour, ...]] = (
     (86, 180, 233),
     (230, 159, 0),
@@ -28,19 +28,23 @@ PALETTE: Final[tuple[Colour, ...]] = (
     (120, 140, 255),
     (187, 187, 187),
 )
-"""Colours of ids: those of Okabe and Ito (2008), told apart by the colour-blind, brightened to carry dark text."""
+"""Track colours: the colour-blind safe palette of Okabe and Ito (2008), brightened so that dark text is legible."""
 
 
 def id_colour(track: int) -> Colour:
-    """The colour of a track wherever it appears; white without id."""
+    """Return the colour of a track; white without an id."""
     return (255, 255, 255) if track == UNTRACKED else PALETTE[(int(track) - 1) % len(PALETTE)]
 
 
 @lru_cache(maxsize=512)
-def plate(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
-    """(height, w, 3) picture and (height, w, 1) opacity of a plate with rounded ends, text in ink on ``colour``.
+def render_label(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
+    """Render a text label with rounded ends, dark text on ``colour``.
 
-    Drawn four times too large, from the ink of the letters alone, so that every OpenCV font sits in its middle.
+    The label is drawn at four times its size and scaled down. The text is placed by the bounding box of its pixels
+    rather than by the font's metrics, so that it is centred whatever the font.
+
+    Returns:
+        (height, w, 3) pixels and (height, w, 1) opacity in 0..1.
     """
     fine = 4 * height
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, fine / 40
@@ -49,8 +53,8 @@ def plate(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
     cv2.putText(page, text, (fine // 2, above + fine // 2), font, scale, 255, fine // 11, cv2.LINE_AA)
     x, y, width, above = cv2.boundingRect(page)
     rows = round(0.52 * fine)
-    if any(letter.islower() for letter in text):  # words of one size, whichever letters they have
-        y, above, rows = *_line(font, scale, fine), round(0.68 * fine)
+    if any(letter.islower() for letter in text):  # one letter size for all words, with or without ascenders
+        y, above, rows = *_text_rows(font, scale, fine), round(0.68 * fine)
     letters = cv2.resize(page[y : y + above, x : x + width], (max(1, width * rows // above), rows))
     wide = max(fine, letters.shape[1] + round(0.62 * fine))
     wide += -wide % 4
@@ -64,12 +68,12 @@ def plate(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
     size = (wide // 4, height)
     mask, middle = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA)[:, :, None] / 255 for layer in (mask, middle))
     covered = np.divide(middle, mask, out=np.zeros_like(mask), where=mask > 0)
-    picture = np.array(INK) + (np.array(colour) - np.array(INK)) * covered
+    picture = np.array(OUTLINE_COLOUR) + (np.array(colour) - np.array(OUTLINE_COLOUR)) * covered
     return picture.astype(np.uint8), mask
 
 
-def _line(font: int, scale: float, fine: int) -> tuple[int, int]:
-    """First row and number of rows of a line of words, on a page as in ``plate``."""
+def _text_rows(font: int, scale: float, fine: int) -> tuple[int, int]:
+    """Return the first row and the number of rows of a line of text, on a page as in ``render_label``."""
     (width, above), below = cv2.getTextSize("bp", font, scale, fine // 11)
     page = np.zeros((above + below + fine, width + fine), np.uint8)
     cv2.putText(page, "bp", (fine // 2, above + fine // 2), font, scale, 255, fine // 11, cv2.LINE_AA)
@@ -77,22 +81,29 @@ def _line(font: int, scale: float, fine: int) -> tuple[int, int]:
     return y, rows
 
 
-def outline(image: Image, xyxy: Float32, colour: Colour) -> None:
-    """A frame with a dark rim; (4,) ``xyxy`` in pixels."""
+def draw_box(image: Image, xyxy: Float32, colour: Colour) -> None:
+    """Draw a rectangle with a dark rim on ``image`` itself; (4,) ``xyxy`` in pixels."""
     if not np.isfinite(xyxy).all():
         return
-    left, top, right, bottom = np.rint(np.clip(xyxy, -9999, 29999) * (1 << FRACTION)).astype(int).tolist()
+    left, top, right, bottom = np.rint(np.clip(xyxy, -9999, 29999) * (1 << SUBPIXEL_BITS)).astype(int).tolist()
     thickness = max(2, round(0.0022 * min(image.shape[:2])))
-    for ink, line in ((INK, thickness + 2), (colour, thickness)):
-        cv2.rectangle(image, (left, top), (right, bottom), ink, line, cv2.LINE_AA, FRACTION)
+    for line_colour, line in ((OUTLINE_COLOUR, thickness + 2), (colour, thickness)):
+        cv2.rectangle(image, (left, top), (right, bottom), line_colour, line, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def lay(image: Image, picture: Image, weight: Float64, corner: tuple[int, int]) -> None:
-    """Lay a plate over the picture, moved inside it where it would stick out."""
-    height, width = picture.shape[:2]
+def paste(image: Image, label: Image, opacity: Float64, corner: tuple[int, int]) -> None:
+    """Blend a label into ``image`` itself, moved so that it lies inside; one larger than the image is left out.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label: (h, w, 3) uint8 RGB.
+        opacity: (h, w, 1) in 0..1.
+        corner: Left and top, pixels.
+    """
+    height, width = label.shape[:2]
     if height > image.shape[0] or width > image.shape[1]:
         return
     left = min(max(corner[0], 0), image.shape[1] - width)
     top = min(max(corner[1], 0), image.shape[0] - height)
     below = image[top : top + height, left : left + width]
-    below[:] = np.rint(below + (picture.astype(np.float64) - below) * weight).astype(np.uint8)
+    below[:] = np.rint(below + (label.astype(np.float64) - below) * opacity).astype(np.uint8)

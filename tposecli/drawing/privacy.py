@@ -1,4 +1,4 @@
-"""What is hidden of the picture: its background, and heads."""
+"""Hide the background of a frame, and blur heads."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tposecli.types import Image, Poses
 
 Background = Literal["keep", "blur", "black"]
 
-BLURRED: Final = 36
-"""Pixels of the shorter side that a blurred picture still has: too few for a face, enough for a room."""
+BLUR_SIDE: Final = 36
+"""Shorter side, pixels, to which a blurred background is reduced: too few for a face, enough to recognise a room."""
 
-CELLS: Final = 5
-"""Pixels of each side that a blurred head still has."""
+HEAD_CELLS: Final = 5
+"""Side, pixels, to which a blurred head is reduced."""
 
-SURE: Final = 0.1
-"""Keypoints scored lower say nothing of where a head is."""
+MIN_SCORE: Final = 0.1
+"""Keypoints scored lower are not used to locate a head."""
 
 HEAD: Final = slice(0, 5)
 SHOULDERS: Final = [KEYPOINTS.index("left_shoulder"), KEYPOINTS.index("right_shoulder")]
 HIPS: Final = [KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_hip")]
 
 
-def cover(image: Image, background: Background) -> None:
-    """Blur or blacken (H, W, 3) ``image`` itself."""
+def hide_background(image: Image, background: Background) -> None:
+    """Blur or black out (H, W, 3) ``image`` itself."""
     if background == "black":
         image[:] = 0
     elif background == "blur":
         height, width = image.shape[:2]
-        scale = min(1.0, BLURRED / min(height, width))
+        scale = min(1.0, BLUR_SIDE / min(height, width))
         small = cv2.resize(
             image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
         )
@@ -43,19 +43,19 @@ def cover(image: Image, background: Background) -> None:
 
 
 def blur_heads(image: Image, poses: Poses) -> None:
-    """Make the head of each person unrecognisable in (H, W, 3) ``image`` itself; what was there cannot be restored.
+    """Make the heads of all people unrecognisable in (H, W, 3) ``image`` itself; this cannot be undone.
 
-    A head that sticks out of the picture, or that the net is not sure of, is hidden, too: the box, the shoulders and
-    the trunk say where it must be.
+    Heads that are cut off by the image border, or whose keypoints score low, are hidden too: the box, the shoulders and
+    the trunk say where they must be.
     """
-    for centre, radius in zip(*heads(poses), strict=True):
+    for centre, radius in zip(*head_circles(poses), strict=True):
         _blur(image, centre, float(radius))
 
 
-def heads(poses: Poses) -> tuple[Float64, Float64]:
-    """(N, 2) centres and (N,) radii, in pixels, of circles that hold the heads."""
+def head_circles(poses: Poses) -> tuple[Float64, Float64]:
+    """Return (N, 2) centres and (N,) radii, in pixels, of circles that contain the heads."""
     xy = poses.xy.astype(np.float64)
-    sure: NDArray[np.bool_] = np.asarray(poses.score >= SURE)
+    sure: NDArray[np.bool_] = np.asarray(poses.score >= MIN_SCORE)
     corners = poses.boxes.xyxy.astype(np.float64)
     sides = np.maximum(corners[:, 2:] - corners[:, :2], 1)
     shoulders, hips = xy[:, SHOULDERS].mean(axis=1), xy[:, HIPS].mean(axis=1)
@@ -74,7 +74,7 @@ def heads(poses: Poses) -> tuple[Float64, Float64]:
 
 
 def _face(xy: Float64, sure: NDArray[np.bool_]) -> Float64:
-    """(N,) radius that the keypoints of the head ask for: as far as the two are apart that are farthest."""
+    """Return (N,) radii derived from the head's keypoints: the largest distance between any two of them."""
     points = np.where(sure[:, HEAD, None], xy[:, HEAD], np.nan)
     apart = np.linalg.norm(points[:, :, None] - points[:, None], axis=3)
     farthest: Float64 = 1.05 * np.fmax.reduce(apart, axis=(1, 2), initial=0.0)
@@ -82,12 +82,12 @@ def _face(xy: Float64, sure: NDArray[np.bool_]) -> Float64:
 
 
 def _top(corners: Float64, radius: Float64) -> Float64:
-    """(N, 2) where the head is if only the box is known."""
+    """Return (N, 2) positions of the heads where only the boxes are known."""
     return np.stack([corners[:, [0, 2]].mean(axis=1), corners[:, 1] + radius], axis=1)
 
 
 def _blur(image: Image, centre: Float64, radius: float) -> None:
-    """Replace a disc by so few cells that nothing is left of it."""
+    """Replace a disc by ``HEAD_CELLS`` x ``HEAD_CELLS`` averaged cells."""
     if not np.isfinite(centre).all():
         return
     low = np.clip(np.floor(centre - radius), 0, image.shape[1::-1]).astype(int)
@@ -96,9 +96,9 @@ def _blur(image: Image, centre: Float64, radius: float) -> None:
         return
     part = image[low[1] : high[1], low[0] : high[0]]
     size = part.shape[1::-1]
-    cells = cv2.resize(part, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
-    veil = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
+    cells = cv2.resize(part, (HEAD_CELLS, HEAD_CELLS), interpolation=cv2.INTER_AREA)
+    blurred = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
     disc = np.zeros(part.shape[:2], np.uint8)
     middle = np.rint(centre - low).astype(int).tolist()
     cv2.circle(disc, middle, round(radius), 255, -1)
-    cv2.copyTo(veil, disc, part)
+    cv2.copyTo(blurred, disc, part)

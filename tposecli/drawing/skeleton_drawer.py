@@ -1,4 +1,4 @@
-"""Skeletons on a picture."""
+"""Draw skeletons on an image."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import Final, Literal
 import cv2
 import numpy as np
 
-from tposecli.drawing.labels import FRACTION, INK, Colour, id_colour, lay, outline, plate
-from tposecli.drawing.privacy import Background, cover
-from tposecli.drawing.shapes import STEPS, Int32, Shapes, Strokes, origin_of, size_of
+from tposecli.drawing.labels import OUTLINE_COLOUR, SUBPIXEL_BITS, Colour, draw_box, id_colour, paste, render_label
+from tposecli.drawing.privacy import Background, hide_background
+from tposecli.drawing.shapes import OPACITY_STEPS, Int32, Shapes, StrokeStyle, person_size, window_origin
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.types import UNTRACKED, Image, Poses
 
 MIN_CORE: Final = 36
-"""Radius of a joint, in fractions of a pixel, up to which its lighter core would only be a blot."""
+"""Radius of a joint, in subpixels, up to which it has no lighter core: it would only be a blot."""
 
 FACE: Final = ("nose", "eye", "ear", "mouth", "chin")
-"""Joints that lie close together: their names take their places last."""
+"""Joints that lie close together: their names are placed last."""
 
-Inks = tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Colour, ...]]
+FigureColours = tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Colour, ...]]
 """Colours of the joints, of their cores, and of the limbs."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawStyle:
-    """How people are shown; colours are RGB.
+    """How people are drawn; colours are RGB.
 
     Attributes:
         min_score: Joints scored lower, and the limbs that end in them, are hidden.
-        sure_score: Joints scored at least this are opaque; below it they fade.
+        opaque_score: Joints scored at least this are opaque; below it they fade.
         boxes: Whether to draw the box of each person.
         ids: Whether to write the id of each tracked person.
-        width: Thickness relative to what suits the size of the person and of the picture.
-        left: Limbs and joints of the left side of the body.
-        right: Those of the right side.
-        centre: Nose, shoulder line and hip line.
-        limbs: Whether to draw limbs, and not joints alone.
-        colour_by: ``side`` of the body; or ``track``: each person in the colour of the id, left sides lighter.
-        background: What lies under it: the picture, the picture blurred beyond recognition, or black.
+        width: Thickness relative to the default for the size of the person and of the image.
+        left: Colour of the limbs and joints of the left side of the body.
+        right: Likewise for the right side.
+        centre: Colour of the nose, the shoulder line and the hip line.
+        limbs: Whether to draw limbs; otherwise only joints.
+        colour_by: ``side``: by side of the body; ``track``: by id, with the left side lighter.
+        background: ``keep`` the image, ``blur`` it beyond recognition, or make it ``black``.
         scores: Whether to write the score of each person.
         names: Whether to write the name of each joint, where there is room.
-        trails: Keypoints (indices) of tracked people that leave a trail behind them.
-        trail_s: How long it is, seconds.
+        trails: Indices of the keypoints of tracked people that leave a trail.
+        trail_s: Length of the trails, seconds.
     """
 
     min_score: float = 0.2
-    sure_score: float = 0.6
+    opaque_score: float = 0.6
     boxes: bool = False
     ids: bool = False
     width: float = 1.0
@@ -65,7 +65,7 @@ class DrawStyle:
     trail_s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("min_score", "sure_score"):
+        for name in ("min_score", "opaque_score"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}: expected 0..1, got {value}")
@@ -74,142 +74,142 @@ class DrawStyle:
             if not value > 0:
                 raise ValueError(f"{name}: expected more than 0, got {value}")
 
-    def inks(self, who: int, layout: KeypointLayout = COCO) -> Inks:
-        """What a person is drawn with, ``who`` being the number that chooses the colour of a track."""
+    def figure_colours(self, who: int, layout: KeypointLayout = COCO) -> FigureColours:
+        """Return the colours of a person, where ``who`` selects the colour of the track."""
         if self.colour_by == "side":
-            return _inks(layout, self.left, self.right, self.centre)
+            return _figure_colours(layout, self.left, self.right, self.centre)
         colour = id_colour(who)
-        return _inks(layout, _mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
+        return _figure_colours(layout, _mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
 
 
 class SkeletonDrawer:
-    """Draws poses in the manner of a broadcast graphic: tapering limbs coloured by side of the body, on a dark rim.
+    """Draws poses in the style of a broadcast graphic: tapering limbs coloured by side of the body, with a dark rim.
 
-    Thickness follows the person and the picture, so 480p and 4K look alike; joints the network doubts fade; positions
-    are sub-pixel; larger (nearer) people cover smaller ones. It remembers trails: use one ``SkeletonDrawer`` per video.
+    Thickness scales with the person and the image, so 480p and 4K look alike; low-scoring joints fade; positions are
+    sub-pixel; larger (nearer) people cover smaller ones. Trails make it stateful: use one ``SkeletonDrawer`` per video.
     """
 
     def __init__(self, style: DrawStyle | None = None, layout: KeypointLayout = COCO) -> None:
         self._style = style = style or DrawStyle()
         self._layout = layout
-        self._strokes = Strokes(style.min_score, style.sure_score, style.width, style.limbs, layout)
+        self._strokes = StrokeStyle(style.min_score, style.opaque_score, style.width, style.limbs, layout)
         self._trails = Trails(style.trails, style.trail_s, style.min_score) if style.trails else None
 
     def draw(self, image: Image, poses: Poses, time_s: float | None = None) -> Image:
-        """Draw on ``image`` itself and return it; copy it first where the clean picture is still needed.
+        """Draw on ``image`` itself and return it; copy it first if the original is still needed.
 
         Args:
             image: (H, W, 3) uint8 RGB, writable, rows contiguous.
             poses: N people with the keypoints of the layout.
-            time_s: Time of the frame, seconds; without it there are no trails.
+            time_s: Time of the frame, seconds; without it no trails are drawn.
 
         Raises:
-            ValueError: The image cannot be drawn on, or the keypoints are others.
+            ValueError: The image cannot be drawn on, or the number of keypoints is not that of the layout.
         """
         if not image.flags.writeable or not image.flags.c_contiguous:
             raise ValueError("image: expected a writable, contiguous array; draw on a copy")
         if poses.xy.shape[1] != len(self._layout):
             raise ValueError(f"poses: expected {len(self._layout)} keypoints, got {poses.xy.shape[1]}")
-        cover(image, self._style.background)
+        hide_background(image, self._style.background)
         if self._trails is not None and time_s is not None:
             self._trails.update(poses, time_s)
-            self._trails.draw(image, lambda who: self._style.inks(who, self._layout)[0], self._style.width)
-        self._people(image, poses)
+            self._trails.draw(image, lambda who: self._style.figure_colours(who, self._layout)[0], self._style.width)
+        self._draw_people(image, poses)
         return image
 
-    def _people(self, image: Image, poses: Poses) -> None:
-        """Everybody, then what is written about them."""
-        order = np.argsort(size_of(poses), kind="stable")
+    def _draw_people(self, image: Image, poses: Poses) -> None:
+        """Draw all figures, smallest first, then all text, so that no figure covers a label."""
+        order = np.argsort(person_size(poses), kind="stable")
         ordered = poses[order]
         who = np.where(ordered.track_id == UNTRACKED, order + 1, ordered.track_id).tolist()
-        plates = who if self._style.colour_by == "track" else ordered.track_id.tolist()
+        box_ids = who if self._style.colour_by == "track" else ordered.track_id.tolist()
         shapes = Shapes.of(ordered, image.shape, self._strokes)
         for person in range(len(poses)):
             if self._style.boxes:
-                outline(image, ordered.boxes.xyxy[person], id_colour(plates[person]))
-            self._person(image, shapes, person, self._style.inks(who[person], self._layout))
+                draw_box(image, ordered.boxes.xyxy[person], id_colour(box_ids[person]))
+            self._draw_person(image, shapes, person, self._style.figure_colours(who[person], self._layout))
         if self._style.names:
             _write_names(image, shapes, self._layout)
         for person, text in enumerate(self._labels(ordered)):
             if text:
-                self._label(image, ordered[person : person + 1], shapes, person, text)
+                self._draw_label(image, ordered[person : person + 1], shapes, person, text)
 
-    def _person(self, image: Image, shapes: Shapes, person: int, inks: Inks) -> None:
-        """One person, drawn within the smallest window that holds the figure; only doubtful parts are blended."""
+    def _draw_person(self, image: Image, shapes: Shapes, person: int, colours: FigureColours) -> None:
+        """Draw one person within the smallest window that holds the figure; only translucent parts are blended."""
         window = shapes.window(person, shapes.shown[person], image.shape)
         if window is None:
             return
-        doubt = shapes.window(person, shapes.doubtful(person), image.shape)
-        if doubt is None:
-            _figure(image[window], shapes, person, origin_of(window), inks)
+        faded = shapes.window(person, shapes.translucent(person), image.shape)
+        if faded is None:
+            _draw_figure(image[window], shapes, person, window_origin(window), colours)
             return
-        part = image[doubt]
+        part = image[faded]
         before = part.copy()
-        _figure(image[window], shapes, person, origin_of(window), inks)
-        figure, steps = part.copy(), shapes.opacity_map(person, part.shape, origin_of(doubt))
+        _draw_figure(image[window], shapes, person, window_origin(window), colours)
+        figure, steps = part.copy(), shapes.opacity_map(person, part.shape, window_origin(faded))
         for step in np.unique(shapes.opacity[person][shapes.shown[person]]).tolist():
-            if step < STEPS:
-                mixed = cv2.addWeighted(figure, step / STEPS, before, 1 - step / STEPS, 0)
+            if step < OPACITY_STEPS:
+                mixed = cv2.addWeighted(figure, step / OPACITY_STEPS, before, 1 - step / OPACITY_STEPS, 0)
                 cv2.copyTo(mixed, (steps == step).view(np.uint8), part)
 
     def _labels(self, poses: Poses) -> list[str]:
-        """What is written about each person: id and score, as far as wanted and known."""
+        """Return the text of each person's label: id and score, as far as the style asks for them; may be empty."""
         style = self._style
         ids = [str(track) if style.ids and track != UNTRACKED else "" for track in poses.track_id.tolist()]
         scores = [f"{score:.2f}" if style.scores else "" for score in poses.person_score.tolist()]
         return [" ".join(filter(None, pair)) for pair in zip(ids, scores, strict=True)]
 
-    def _label(self, image: Image, someone: Poses, shapes: Shapes, person: int, text: str) -> None:
-        """A small plate: on the corner of the box where boxes are drawn, else above the head."""
+    def _draw_label(self, image: Image, pose: Poses, shapes: Shapes, person: int, text: str) -> None:
+        """Draw one person's label: at the corner of the box if boxes are drawn, else above the head."""
         short = min(image.shape[:2])
-        height = round(np.clip(0.09 * size_of(someone)[0], max(15, 0.024 * short), 0.042 * short + 6))
-        picture, weight = plate(text, height, id_colour(int(someone.track_id[0])))
-        box, joints = someone.boxes.xyxy[0], shapes.xy[person][shapes.shown[person]]
+        height = round(np.clip(0.09 * person_size(pose)[0], max(15, 0.024 * short), 0.042 * short + 6))
+        label, opacity = render_label(text, height, id_colour(int(pose.track_id[0])))
+        box, joints = pose.boxes.xyxy[0], shapes.xy[person][shapes.shown[person]]
         if self._style.boxes or not len(joints):
             left, bottom = box[0] - 1, box[1] + 1
         else:
             head = joints[joints[:, 1].argmin()]
-            left, bottom = head[0] - picture.shape[1] / 2, head[1] - 0.6 * height
-        lay(image, picture, weight, (round(float(left)), round(float(bottom)) - picture.shape[0]))
+            left, bottom = head[0] - label.shape[1] / 2, head[1] - 0.6 * height
+        paste(image, label, opacity, (round(float(left)), round(float(bottom)) - label.shape[0]))
 
 
-def _figure(canvas: Image, shapes: Shapes, person: int, origin: Int32, inks: Inks) -> None:
-    """Rims first, so that no part of a figure is cut by the rim of another of its parts."""
-    joints, cores, colours = inks
+def _draw_figure(canvas: Image, shapes: Shapes, person: int, origin: Int32, colours: FigureColours) -> None:
+    """Draw one person, all rims first, so that no part of the figure is cut by the rim of another of its parts."""
+    joint_colours, core_colours, limb_colours = colours
     limbs = shapes.limbs_of(person)
-    edges, fills = shapes.edges[person] - origin, shapes.limbs[person] - origin
+    rim_quads, fills = shapes.rim_quads[person] - origin, shapes.limbs[person] - origin
     rim = int(shapes.rim[person])
     discs = list(shapes.discs(person, origin))
     for limb in limbs:
-        cv2.fillConvexPoly(canvas, edges[limb], INK, cv2.LINE_AA, FRACTION)
+        cv2.fillConvexPoly(canvas, rim_quads[limb], OUTLINE_COLOUR, cv2.LINE_AA, SUBPIXEL_BITS)
     for _, centre, radius in discs:
-        cv2.circle(canvas, centre, radius + rim, INK, -1, cv2.LINE_AA, FRACTION)
+        cv2.circle(canvas, centre, radius + rim, OUTLINE_COLOUR, -1, cv2.LINE_AA, SUBPIXEL_BITS)
     for limb in limbs:
-        cv2.fillConvexPoly(canvas, fills[limb], colours[limb], cv2.LINE_AA, FRACTION)
+        cv2.fillConvexPoly(canvas, fills[limb], limb_colours[limb], cv2.LINE_AA, SUBPIXEL_BITS)
     for joint, centre, radius in discs:
-        cv2.circle(canvas, centre, radius, joints[joint], -1, cv2.LINE_AA, FRACTION)
+        cv2.circle(canvas, centre, radius, joint_colours[joint], -1, cv2.LINE_AA, SUBPIXEL_BITS)
         if radius > MIN_CORE:
-            cv2.circle(canvas, centre, radius * 5 // 9, cores[joint], -1, cv2.LINE_AA, FRACTION)
+            cv2.circle(canvas, centre, radius * 5 // 9, core_colours[joint], -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _write_names(image: Image, shapes: Shapes, layout: KeypointLayout) -> None:
-    """Names of joints, each beside its own; one that would cover another is left out."""
+    """Write the joints' names beside them; a name that would overlap another one is left out."""
     height = round(max(11, 0.02 * min(image.shape[:2])))
     taken = np.zeros((0, 4))
     for joint in sorted(range(len(layout)), key=lambda joint: layout.part(joint) in FACE):
-        picture, weight = plate(layout.names[joint].replace("_", " "), height, (244, 244, 238))
+        label, opacity = render_label(layout.names[joint].replace("_", " "), height, (244, 244, 238))
         for person in np.flatnonzero(shapes.shown[:, joint]).tolist():
-            left, middle = shapes.xy[person, joint] + (shapes.radius[person, joint] / (1 << FRACTION) + 4, 0)
+            left, middle = shapes.xy[person, joint] + (shapes.radius[person, joint] / (1 << SUBPIXEL_BITS) + 4, 0)
             corner = round(float(left)), round(float(middle)) - height // 2
-            area = np.array([corner[0], corner[1], corner[0] + picture.shape[1], corner[1] + height])
+            area = np.array([corner[0], corner[1], corner[0] + label.shape[1], corner[1] + height])
             apart = (area[:2] >= taken[:, 2:]).any(axis=1) | (area[2:] <= taken[:, :2]).any(axis=1)
             if apart.all():
-                lay(image, picture, weight, corner)
+                paste(image, label, opacity, corner)
                 taken = np.concatenate([taken, area[None]])
 
 
 @lru_cache(maxsize=64)
-def _inks(layout: KeypointLayout, left: Colour, right: Colour, centre: Colour) -> Inks:
+def _figure_colours(layout: KeypointLayout, left: Colour, right: Colour, centre: Colour) -> FigureColours:
     sides = {"left": left, "right": right, "centre": centre}
     joints = tuple(sides[layout.side(joint)] for joint in range(len(layout)))
     cores = tuple(_mix(colour, (255, 255, 255), 0.72) for colour in joints)
@@ -217,7 +217,7 @@ def _inks(layout: KeypointLayout, left: Colour, right: Colour, centre: Colour) -
 
 
 def _limb_side(layout: KeypointLayout, first: int, second: int) -> str:
-    """The side both ends share; a limb from the nose belongs to the side of its other end."""
+    """Return the side that both ends share; a limb from a central joint belongs to the side of its other end."""
     sides = {layout.side(first), layout.side(second)} - {"centre"}
     return sides.pop() if len(sides) == 1 else "centre"
 

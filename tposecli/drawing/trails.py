@@ -1,4 +1,4 @@
-"""Where joints were a moment ago: trails that fade."""
+"""Fading trails of where joints were a moment ago."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.drawing.labels import FRACTION, Colour, Float64
+from tposecli.drawing.labels import SUBPIXEL_BITS, Colour, Float64
 from tposecli.types import UNTRACKED, Image, Poses
 
 MAX_POINTS: Final = 1024
-"""Points of a trail that are kept at most, whatever the frame rate."""
+"""Maximum number of points of a trail, whatever the frame rate."""
 
-Point = tuple[float, Float64, NDArray[np.bool_]]
+TrailPoints = tuple[float, Float64, NDArray[np.bool_]]
 """Seconds; (J, 2) pixels; (J,) which of the joints are shown."""
 
-Spot = tuple[float, Float64, bool]
-"""The same of one joint."""
+TrailPoint = tuple[float, Float64, bool]
+"""Likewise for one joint."""
 
 
 class Trails:
-    """Remembers some joints of every tracked person for a while.
+    """The recent positions of some joints of every tracked person.
 
     Args:
-        joints: J keypoints.
-        keep_s: Length of the trail, seconds.
-        min_score: Where a joint is scored lower, its trail has a gap.
+        joints: Indices of the J keypoints.
+        keep_s: Length of the trails, seconds.
+        min_score: A trail has a gap where its joint scores lower.
     """
 
     def __init__(self, joints: Sequence[int], keep_s: float, min_score: float) -> None:
         self._joints = list(joints)
         self._keep_s = keep_s
         self._min_score = min_score
-        self._points: dict[int, deque[Point]] = {}
+        self._points: dict[int, deque[TrailPoints]] = {}
         self._now_s = 0.0
 
     def update(self, poses: Poses, time_s: float) -> None:
-        """Take the next frame; forget what is too long ago, and everything where time runs back."""
+        """Add the next frame; drop points older than the trail, and all points if time runs backwards."""
         if time_s < self._now_s:
             self._points.clear()
         self._now_s = time_s
@@ -59,17 +59,18 @@ class Trails:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            colours: Of each of the K keypoints, given a track.
-            width: Thickness relative to what suits the picture.
+            colours: Maps a track id to the colours of the K keypoints.
+            width: Thickness relative to the default for the size of the image.
         """
         thickness = max(2.0, 0.0075 * min(image.shape[:2]) * width)
         for track, points in self._points.items():
-            inks = colours(track)
+            joint_colours = colours(track)
             for place, joint in enumerate(self._joints):
-                self._trail(image, [(at, xy[place], bool(ok[place])) for at, xy, ok in points], inks[joint], thickness)
+                trail = [(time_s, xy[place], bool(shown[place])) for time_s, xy, shown in points]
+                self._draw_trail(image, trail, joint_colours[joint], thickness)
 
-    def _trail(self, image: Image, points: list[Spot], colour: Colour, thickness: float) -> None:
-        """One line, blended within the smallest window that holds it."""
+    def _draw_trail(self, image: Image, points: list[TrailPoint], colour: Colour, thickness: float) -> None:
+        """Draw one trail, blended within the smallest window that holds it."""
         far = 4 * max(image.shape)
         pairs = [pair for pair in pairwise(points) if all(shown and (np.abs(xy) < far).all() for _, xy, shown in pair)]
         if not pairs:
@@ -80,11 +81,11 @@ class Trails:
         if (low >= high).any():
             return
         mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        spots = np.rint((ends - low) * (1 << FRACTION)).astype(int).tolist()
-        for (before, now), (_, (time_s, _, _)) in zip(spots, pairs, strict=True):
-            young = 1 - min((self._now_s - time_s) / self._keep_s, 1)
-            strength, pen = round(40 + 200 * young), max(1, round(thickness * (0.25 + 0.75 * young)))
-            cv2.line(mask, before, now, strength, pen, cv2.LINE_AA, FRACTION)
+        subpixels = np.rint((ends - low) * (1 << SUBPIXEL_BITS)).astype(int).tolist()
+        for (before, now), (_, (time_s, _, _)) in zip(subpixels, pairs, strict=True):
+            freshness = 1 - min((self._now_s - time_s) / self._keep_s, 1)
+            opacity, width = round(40 + 200 * freshness), max(1, round(thickness * (0.25 + 0.75 * freshness)))
+            cv2.line(mask, before, now, opacity, width, cv2.LINE_AA, SUBPIXEL_BITS)
         part = image[low[1] : high[1], low[0] : high[0]]
         share = mask[:, :, None].astype(np.float32) / 255
         part[:] = np.rint(part + (np.array(colour, np.float32) - part) * share).astype(np.uint8)
