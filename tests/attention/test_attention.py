@@ -1,4 +1,4 @@
-"""Attention on the frame, in numbers, in files and in the figure."""
+"""Attention as overlays, statistics, files and the figure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ WHOLE = Boxes([[100, 40, 180, 200]], [1])
 OUTSIDE = Boxes([[-60, 100, 60, 300]], [1])
 
 
-def explained(boxes: Boxes, xy: np.ndarray, maps: np.ndarray) -> PoseResult:
-    """One person whose attention maps (L, K, h, w) are given."""
+def with_attention(boxes: Boxes, xy: np.ndarray, maps: np.ndarray) -> PoseResult:
+    """Return a result of one person with the given attention maps (L, K, h, w)."""
     region = crop.crop_regions(boxes.xyxy, GRID[1] / GRID[0])
     matrices = crop.frame_to_crop(*region, (GRID[1] * STRIDE, GRID[0] * STRIDE))
     poses = Poses(boxes, xy[None], np.linspace(0.9, 0.1, 17)[None])
@@ -40,20 +40,20 @@ def explained(boxes: Boxes, xy: np.ndarray, maps: np.ndarray) -> PoseResult:
 
 
 def one_hot(boxes: Boxes, point: tuple[float, float]) -> PoseResult:
-    """Every keypoint's map has all its attention in the cell under one point of the frame, where the nose is."""
+    """Return a result in which all attention of every keypoint lies in the cell under one point of the frame."""
     xy = np.tile(np.array(point), (17, 1))
-    empty = explained(boxes, xy, np.zeros((1, 17, *GRID)))
+    empty = with_attention(boxes, xy, np.zeros((1, 17, *GRID)))
     assert empty.matrices is not None
     row, column = crop.grid_cells(xy[None], empty.matrices, STRIDE, GRID)[0, 0]
     maps = np.zeros((1, 17, *GRID))
     maps[:, :, row, column] = 1
-    return explained(boxes, xy, maps)
+    return with_attention(boxes, xy, maps)
 
 
 @pytest.mark.parametrize(
     ("boxes", "point"), [(WHOLE, (131.0, 77.0)), (OUTSIDE, (25.0, 190.0)), (OUTSIDE, (3.0, 170.0))]
 )
-def test_a_hot_cell_lands_on_its_keypoint(boxes: Boxes, point: tuple[float, float]) -> None:
+def test_attention_is_painted_where_its_cell_lies_in_the_frame(boxes: Boxes, point: tuple[float, float]) -> None:
     result = one_hot(boxes, point)
     assert result.attention is not None and result.matrices is not None
     placed = onto_frame(result.attention[0, 0, 0], result.matrices[0], STRIDE, SIZE_WH)
@@ -67,7 +67,7 @@ def test_a_hot_cell_lands_on_its_keypoint(boxes: Boxes, point: tuple[float, floa
     assert np.hypot(columns - point[0], rows - point[1]).max() < 2 * cell + 15
 
 
-def test_maps_outside_the_frame_are_no_trouble() -> None:
+def test_maps_outside_the_frame_leave_the_image_unchanged() -> None:
     far = Boxes([[-500, -500, -400, -400]], [1])
     result = one_hot(far, (-450.0, -450.0))
     picture = AttentionPainter(AttentionStyle(), STRIDE).paint(result)
@@ -77,7 +77,7 @@ def test_maps_outside_the_frame_are_no_trouble() -> None:
 def test_threshold_hides_low_scores() -> None:
     maps = np.full((1, 17, *GRID), 0.002)
     maps[:, :, 5, 5] = 0.5
-    result = explained(WHOLE, np.full((17, 2), 120.0), maps)
+    result = with_attention(WHOLE, np.full((17, 2), 120.0), maps)
     shown, hidden = (
         (AttentionPainter(AttentionStyle(threshold=threshold), STRIDE).paint(result)[:200] != 90).sum()
         for threshold in (0.0, 0.01)
@@ -85,8 +85,8 @@ def test_threshold_hides_low_scores() -> None:
     assert hidden < shown / 3
 
 
-def test_numbers_of_known_maps() -> None:
-    flat = explained(WHOLE, np.full((17, 2), 120.0), np.full((1, 17, *GRID), 1 / math.prod(GRID)))
+def test_statistics_of_uniform_and_one_hot_maps() -> None:
+    flat = with_attention(WHOLE, np.full((17, 2), 120.0), np.full((1, 17, *GRID), 1 / math.prod(GRID)))
     peak = one_hot(WHOLE, (131.0, 77.0))
     assert np.allclose(summarise(flat, STRIDE).entropy, math.log(math.prod(GRID)), atol=1e-5)
     assert np.allclose(summarise(peak, STRIDE).entropy, 0, atol=1e-6)
@@ -94,27 +94,27 @@ def test_numbers_of_known_maps() -> None:
     assert 0.1 < summarise(flat, STRIDE).inside[0, 0] < 0.9
 
 
-def test_strongest_joint_is_where_the_attention_is() -> None:
+def test_strongest_joint_is_the_one_under_the_attention() -> None:
     xy = np.stack((105 + 22 * (np.arange(17) % 4), 45 + 35 * (np.arange(17) // 4)), axis=1).astype(float)
-    empty = explained(WHOLE, xy, np.zeros((1, 17, *GRID)))
+    empty = with_attention(WHOLE, xy, np.zeros((1, 17, *GRID)))
     assert empty.matrices is not None
     cells = crop.grid_cells(xy[None], empty.matrices, STRIDE, GRID)[0]
     maps = np.full((1, 17, *GRID), 1e-4)
     maps[0, 9, cells[2, 0], cells[2, 1]] = 0.9
-    summary = summarise(explained(WHOLE, xy, maps), STRIDE)
+    summary = summarise(with_attention(WHOLE, xy, maps), STRIDE)
     assert summary.strongest(1)[0, 9, 0] == 2
 
 
 @pytest.mark.parametrize("view", ["overlay", "layers", "keypoints"])
 @pytest.mark.parametrize("style", ["heat", "lines"])
-def test_pictures_have_one_size_with_and_without_people(view: str, style: str) -> None:
+def test_images_have_the_same_size_with_and_without_people(view: str, style: str) -> None:
     painter = AttentionPainter(AttentionStyle(layers=(0, 1), style=style, view=view), STRIDE)  # type: ignore[arg-type]
-    somebody = explained(WHOLE, np.full((17, 2), 120.0), np.random.default_rng(0).random((2, 17, *GRID)))
+    somebody = with_attention(WHOLE, np.full((17, 2), 120.0), np.random.default_rng(0).random((2, 17, *GRID)))
     nobody = PoseResult(somebody.frame, Poses.empty(), attention=np.zeros((0, 2, 17, *GRID), np.float32))
     assert painter.paint(somebody).shape == painter.paint(nobody).shape
 
 
-def test_growing_archive_reads_back(tmp_path: Path) -> None:
+def test_archive_written_in_parts_reads_back(tmp_path: Path) -> None:
     archive = NpzArchive(tmp_path / "a.npz")
     archive.put({"names": np.array(["x", "y"])})
     parts = [
@@ -131,7 +131,7 @@ def test_growing_archive_reads_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_unfinished_archive_leaves_nothing(tmp_path: Path) -> None:
+def test_incomplete_archive_leaves_no_file(tmp_path: Path) -> None:
     archive = NpzArchive(tmp_path / "a.npz")
     archive.append({"x": np.zeros(3)})
     archive.close(complete=False)
@@ -155,12 +155,12 @@ def test_attention_as_video_keeps_frames_and_times(tmp_path: Path, media: Path) 
 
 
 def readme_example(word: str) -> str:
-    """The Python example of the README in which this word stands."""
+    """Return the Python example of the README that contains this word."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     return str(next(block for block in blocks if word in block))
 
 
-def test_attention_as_arrays_goes_back_onto_the_frame(
+def test_readme_example_maps_attention_arrays_back_onto_the_frame(
     tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "why.npz"
@@ -182,14 +182,14 @@ def test_attention_as_arrays_goes_back_onto_the_frame(
     assert heat.shape == (480, 640) and heat.max() > 0
 
 
-def test_images_give_attention_too(tmp_path: Path, media: Path) -> None:
+def test_images_command_writes_attention_images(tmp_path: Path, media: Path) -> None:
     still = sorted((media / "stills").glob("*.jpg"))[0]
     result = tpose("images", still, "--attention", tmp_path / "why", "--detector", "full-frame", "-q")
     assert result.exit_code == 0, result.output
     assert [path.name for path in (tmp_path / "why").iterdir()] == [f"{still.name}.jpg"]
 
 
-def test_figure_has_text_for_its_text(tmp_path: Path, media: Path) -> None:
+def test_svg_figure_keeps_text_as_text(tmp_path: Path, media: Path) -> None:
     still = sorted((media / "stills").glob("*.jpg"))[0]
     figure = tmp_path / "why.svg"
     arguments = [

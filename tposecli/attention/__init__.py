@@ -1,1 +1,1 @@
-"""Attention as statistics, overlay, figure and files."""
+"""Attention maps as statistics, overlays, figures and files."""

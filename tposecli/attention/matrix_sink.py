@@ -1,4 +1,4 @@
-"""Which joint leans on which, averaged over all people of a run: a table and a plot of it."""
+"""Write which joints attend to which, averaged over all people of a run: a table and a plot."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tposecli.utils.files import discard, part_path, publish, write_text
 
 
 class AttentionMatrix:
-    """Writes ``NAME.csv``, keypoints by the joints they lean on, and ``NAME.png``, the same as a picture.
+    """Writes ``NAME.csv``, a matrix of keypoints by the joints they attend to, and ``NAME.png``, a plot of it.
 
-    Each value is the share of the row's attention, in the last layer that was read, within 3 x 3 cells round the
-    column's joint; the mean over all people and frames.
+    Each value is the share of the row keypoint's attention, in the last layer that was read, in the 3 x 3 cells around
+    the column's joint, averaged over all people and frames.
 
     Args:
-        path: The ``.csv`` file; the picture lies beside it.
+        path: The ``.csv`` file; the plot is written beside it.
         stride: Crop pixels per cell of the attention grid.
     """
 
@@ -39,7 +39,7 @@ class AttentionMatrix:
             self.people += len(result.poses)
 
     def close(self, complete: bool) -> None:
-        """Write both files, or none."""
+        """Write both files, or neither if the run is not complete."""
         if complete:
             mean = self.total / max(self.people, 1)
             write_text(self.path, _table(mean))
@@ -47,7 +47,7 @@ class AttentionMatrix:
 
 
 def _table(mean: np.ndarray[Any, Any]) -> str:
-    """CSV with the names of the keypoints on both sides."""
+    """Return the matrix as CSV, with keypoint names as the header and the first column."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(["keypoint", *KEYPOINTS])
@@ -56,7 +56,7 @@ def _table(mean: np.ndarray[Any, Any]) -> str:
 
 
 def _plot(path: Path, mean: np.ndarray[Any, Any], people: int) -> None:
-    """The table as colours."""
+    """Plot the matrix as a heat map."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -67,7 +67,7 @@ def _plot(path: Path, mean: np.ndarray[Any, Any], people: int) -> None:
     drawing = axes.imshow(mean, cmap="inferno", vmin=0)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("leans on")
+    axes.set_xlabel("attends to")
     axes.set_title(f"share of attention, mean of {people} people")
     figure.colorbar(drawing)
     try:

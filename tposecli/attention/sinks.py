@@ -1,4 +1,4 @@
-"""Attention as pictures, as a video, and as arrays for analysis."""
+"""Write attention as images, as a video, and as arrays for analysis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tposecli.types import Result
 
 
 class AttentionImages:
-    """A picture for every n-th frame; frames of a video are numbered, stills keep their names; all are JPEG."""
+    """A JPEG image for every n-th frame; frames of a video are numbered, still images keep their names."""
 
     def __init__(self, folder: Path, painter: AttentionPainter, every: int = 1) -> None:
         self.folder = folder
@@ -24,18 +24,18 @@ class AttentionImages:
         self.every = every
 
     def write(self, result: Result) -> None:
-        """Paint and write one picture."""
+        """Paint and write one image, if the frame is due."""
         frame = result.frame
         if frame.index % self.every == 0:
             name = f"{frame.index:06d}.jpg" if frame.pts is not None else f"{frame.name}.jpg"
             write_image(self.folder / name, self.painter.paint(result))
 
     def close(self, complete: bool) -> None:
-        """Nothing waits: every picture was written whole."""
+        """Do nothing: every image has already been written."""
 
 
 class AttentionVideo:
-    """A video with the times of the source."""
+    """A video with the timestamps of the source."""
 
     def __init__(self, video: VideoOut, painter: AttentionPainter) -> None:
         self.video = video
@@ -46,21 +46,21 @@ class AttentionVideo:
         self.video.write(self.painter.paint(result), result.frame.pts, result.frame.time_s)
 
     def close(self, complete: bool) -> None:
-        """End the video under its own name, or leave what there is as ``NAME.partial.EXT``."""
+        """Finish the video under its own name, or as ``NAME.partial.EXT`` if it is not complete."""
         self.video.close(complete)
 
 
 class AttentionArchive:
-    """An ``.npz`` with one row for each person in each n-th frame, P in all.
+    """An ``.npz`` file with one row for each person in each n-th frame, P rows in all.
 
-    ``maps`` (P, L, K, h, w) float16 scores; ``frame``, ``person`` (position in the frame) and ``track`` (P,) int64;
-    ``time_s`` (P,) float64; ``crop_matrix`` (P, 2, 3) float64, from frame pixels to crop pixels; and once for all:
-    ``keypoints`` (K,) and ``layers`` (L,) names, ``stride`` (crop pixels per cell), ``threshold``.
+    ``maps`` (P, L, K, h, w) float16 scores; ``frame``, ``person`` (index in the frame) and ``track`` (P,) int64;
+    ``time_s`` (P,) float64; ``crop_matrix`` (P, 2, 3) float64, from frame pixels to crop pixels; and, once per file,
+    ``keypoints`` (K,) and ``layers`` (L,) names, ``stride`` (crop pixels per cell) and ``threshold``.
 
     Args:
         path: The file to write.
-        painter: Its style says which keypoints and layers.
-        every: Only every so many frames.
+        painter: Its style selects the keypoints and layers.
+        every: Write only every n-th frame.
     """
 
     def __init__(self, path: Path, painter: AttentionPainter, every: int = 1) -> None:
@@ -78,7 +78,7 @@ class AttentionArchive:
         )
 
     def write(self, result: Result) -> None:
-        """Add the people of one frame."""
+        """Append the people of one frame."""
         if result.attention is None or result.matrices is None or result.frame.index % self.every:
             return
         people = len(result.poses)
@@ -94,5 +94,5 @@ class AttentionArchive:
         )
 
     def close(self, complete: bool) -> None:
-        """Put the file together, or leave nothing."""
+        """Assemble the file, or remove all traces of it."""
         self.archive.close(complete)

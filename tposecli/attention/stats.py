@@ -1,6 +1,6 @@
-"""What attention maps say, in numbers: where they lie, how sharp they are, which joints lean on which.
+"""Statistics of attention maps: how sharp they are, where they lie, and which joints they attend to.
 
-All functions take one frame's :class:`Result` with attention maps of all keypoints, in the measured poses' own order.
+All functions take one frame's :class:`Result` with attention maps of all keypoints, in the order of the raw poses.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class AttentionSummary:
     """Attention of N people and K keypoints in one layer.
 
     Attributes:
-        entropy: (N, K) nats, from 0 (one cell) to log(h w) (everywhere alike).
-        inside: (N, K) share of the attention that lies in the person's box.
-        joints: (N, K, K) share of keypoint k's attention that lies around joint j, in 3 x 3 cells.
+        entropy: (N, K) nats, from 0 (a single cell) to log(h w) (uniform).
+        inside: (N, K) share of the attention inside the person's box.
+        joints: (N, K, K) share of keypoint k's attention in the 3 x 3 cells around joint j.
     """
 
     entropy: Float32
@@ -34,7 +34,7 @@ class AttentionSummary:
     joints: Float32
 
     def strongest(self, count: int = 3) -> Cells:
-        """(N, K, count) the joints, other than itself, that each keypoint leans on most, strongest first."""
+        """Return the (N, K, count) joints, other than itself, that each keypoint attends to most, strongest first."""
         others = self.joints.copy()
         keypoints = np.arange(others.shape[2])
         others[:, keypoints, keypoints] = -1
@@ -42,12 +42,12 @@ class AttentionSummary:
 
 
 def summarise(result: Result, stride: int, layer: int = -1) -> AttentionSummary:
-    """Entropy, share inside the box, and the joints leaned on, of one layer.
+    """Return the statistics of one layer.
 
     Args:
-        result: With attention of every keypoint.
+        result: A result with attention maps of every keypoint.
         stride: Crop pixels per cell of the attention grid.
-        layer: Position among the layers that were read.
+        layer: Index among the layers that were read.
     """
     assert result.attention is not None
     maps = result.attention[:, layer].astype(np.float64)
@@ -61,26 +61,27 @@ def summarise(result: Result, stride: int, layer: int = -1) -> AttentionSummary:
 
 
 def describe(result: Result, stride: int) -> list[dict[str, Any]]:
-    """For each person, ready for JSON: entropy and share inside the box of each keypoint, and what it leans on.
+    """Return the statistics of each person in the last layer that was read, ready for JSON.
 
-    Of the last layer that was read; ``leans_on`` are three names a keypoint, strongest first.
+    ``entropy`` and ``inside_box`` hold a number per keypoint, ``leans_on`` the names of the three joints that it
+    attends to most, strongest first.
     """
     if result.attention is None or not len(result.poses):
         return [{} for _ in range(len(result.poses))]
     summary = summarise(result, stride)
-    leans = summary.strongest()
+    strongest = summary.strongest()
     return [
         {
             "entropy": [round(float(value), 4) for value in summary.entropy[person]],
             "inside_box": [round(float(value), 4) for value in summary.inside[person]],
-            "leans_on": [[KEYPOINTS[joint] for joint in joints] for joints in leans[person]],
+            "leans_on": [[KEYPOINTS[joint] for joint in joints] for joints in strongest[person]],
         }
         for person in range(len(result.poses))
     ]
 
 
 def _around_joints(result: Result, share: NDArray[np.float64], stride: int) -> NDArray[np.float64]:
-    """(N, K, K) sums over the 3 x 3 cells round each joint."""
+    """Return the (N, K, K) sums over the 3 x 3 cells around each joint."""
     assert result.matrices is not None
     height, width = share.shape[2:]
     cells = grid_cells(result.poses.xy, result.matrices, stride, (height, width))
@@ -93,7 +94,7 @@ def _around_joints(result: Result, share: NDArray[np.float64], stride: int) -> N
 
 
 def _box_masks(result: Result, stride: int, grid_hw: Sequence[int]) -> NDArray[np.bool_]:
-    """(N, h, w) which cells have their centre in the person's box."""
+    """Return the (N, h, w) mask of cells whose centre lies in the person's box."""
     assert result.matrices is not None
     rows, columns = np.mgrid[: grid_hw[0], : grid_hw[1]]
     corners = result.poses.boxes.xyxy.reshape(-1, 2, 2)

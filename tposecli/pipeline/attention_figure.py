@@ -60,7 +60,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
             + [f"({x:g}, {y:g})" for x, y in job.points],
             layers=style.layer_names,
             stride=estimator.spec.stride,
-            shown=style.shown,
+            above_threshold=style.above_threshold,
             title=", ".join(part for part in (estimator.spec.name, style.mode, style.bound) if part),
         ),
     )
