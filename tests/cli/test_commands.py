@@ -22,6 +22,7 @@ from rich.console import Console
 
 from tests import REPOSITORY
 from tposecli.cli.main import cli
+from tposecli.cli.options.common import command_line
 from tposecli.cli.terminal import LineHandler
 from tposecli.formats.journal.journal import read_journal
 from tposecli.utils.errors import TposeError
@@ -110,7 +111,7 @@ def test_json_says_where_it_came_from_and_is_strict(walk: tuple[Path, Result]) -
     info = content["info"]
     assert info["model"] == "transpose-m-a3"
     assert len(info["weights_sha256"]) == 64
-    assert "tpose video" in info["command"] or "command" in info
+    assert info["command"] == command_line()
     assert [image["frame_index"] for image in content["images"]] == list(range(135))
 
 

@@ -1,9 +1,9 @@
-"""Draws the pictures of the README about smoothing, and prints its tables.
+"""Draw the README's images about smoothing, and print its tables.
 
     tpose video sample_media/portrait.mp4 --json portrait.json --smooth none --offline
-    python tests/draw_smoothing.py portrait.json.poses.jsonl sample_media
+    python -m tests.studies.draw_smoothing portrait.json.poses.jsonl sample_media
 
-writes ``smoothing.png`` and ``smoothing.jpg`` there.
+writes ``smoothing.png`` and ``smoothing.jpg`` into the folder ``sample_media``.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from tposecli.types import Flag, Frame, Image, Result
 
 MEDIA = REPOSITORY / "sample_media"
 SHOWN = (50, 55, 56, 57, 63, 64)
-"""Frames that are shown before and after."""
+"""Indices of the frames shown before and after smoothing."""
 
 GREY, BLUE, RED = "0.55", "#1f77d0", "#d0452a"
 
 
 def followed(journal: Path) -> list[Result]:
-    """The portrait clip, tracked and smoothed, without its pixels."""
+    """Return the portrait clip, tracked and smoothed, without its pixels."""
     entries = [entry for entry in read_journal(journal) if len(entry.poses)]
     results = [Result(Frame(blank(e.size_wh), e.index, e.time_s, e.name, e.pts), e.poses) for e in entries]
     return list(PostProcessor.of(Settings(), tracked=True).follow(results))
 
 
-def strip(done: list[Result]) -> Image:
-    """Frames of the clip as measured, and below as smoothed."""
+def film_strip(done: list[Result]) -> Image:
+    """Return an image with frames of the clip as measured above the same frames as smoothed."""
     poses = {result.frame.index: (result.poses, result.final) for result in done}
     rows: list[list[Image]] = [[], []]
     with open_video(MEDIA / "portrait.mp4") as video:
@@ -60,41 +60,43 @@ def strip(done: list[Result]) -> Image:
 
 
 def wrist(done: list[Result], axes: Any) -> None:
-    """The left wrist of the portrait clip, sideways."""
+    """Plot the x coordinate of the left wrist in the portrait clip."""
     joint = KEYPOINTS.index("left_wrist")
     times = [result.frame.time_s for result in done]
     who = [int(result.poses.boxes.score.argmax()) for result in done]
     raw = [result.poses.xy[i, joint, 0] for result, i in zip(done, who, strict=True)]
-    calm = [result.final.xy[i, joint, 0] for result, i in zip(done, who, strict=True)]
+    smoothed = [result.final.xy[i, joint, 0] for result, i in zip(done, who, strict=True)]
     true = json.loads((MEDIA / "portrait.json").read_text())
     at = {image["id"]: image["time_s"] for image in true["images"]}
     axes.plot([at[p["image_id"]] for p in true["annotations"]],
               [p["keypoints"][3 * joint] for p in true["annotations"]], color=GREY, lw=3, label="truth")  # fmt: skip
     axes.plot(times, raw, color=RED, lw=0.9, marker=".", ms=3, label="measured")
-    axes.plot(times, calm, color=BLUE, lw=1.6, label="smoothed (auto)")
+    axes.plot(times, smoothed, color=BLUE, lw=1.6, label="smoothed (auto)")
     axes.set_title("left wrist of portrait.mp4, bundled model")
     axes.set_ylabel("x, pixels")
 
 
 def ankle(axes: Any) -> None:
-    """An ankle of somebody who walks past, with all faults."""
+    """Plot an ankle of a person who walks past, with noise, missing joints, outliers and swaps."""
     times = np.arange(75) / 30
     clip = measured(truth(motions()["walk 45.0"], times), times, 3, part="legs")
     done = run(SmoothOptions(), clip, live=False)
     flags = np.stack([poses.flags[0, 15] for poses in done])
-    calm = np.stack([poses.xy[0, 15, 0] for poses in done])
+    smoothed = np.stack([poses.xy[0, 15, 0] for poses in done])
     axes.plot(times, clip.truth[:, 15, 0], color=GREY, lw=3, label="truth")
     axes.plot(times, clip.xy[:, 15, 0], color=RED, lw=0.9, marker=".", ms=3, label="measured")
-    axes.plot(times, calm, color=BLUE, lw=1.6, label="smoothed (auto)")
+    axes.plot(times, smoothed, color=BLUE, lw=1.6, label="smoothed (auto)")
     for flag, mark in ((Flag.REPAIRED, "s"), (Flag.FILLED, "o"), (Flag.OUTLIER, "^")):
         chosen = (flags & flag) > 0
         if chosen.any():
-            axes.plot(times[chosen], calm[chosen], mark, color=BLUE, mfc="white", ms=5, label=str(flag.name).lower())
-    axes.set_title("left ankle: 1 % noise, missing, outliers, legs exchanged")
+            axes.plot(
+                times[chosen], smoothed[chosen], mark, color=BLUE, mfc="white", ms=5, label=str(flag.name).lower()
+            )
+    axes.set_title("left ankle: 1 % noise, missing, outliers, legs swapped")
 
 
 def run(options: SmoothOptions, clip: Any, live: bool) -> list[Any]:
-    """The clip's frames, smoothed."""
+    """Return the frames of a clip, smoothed."""
     smoother = smoother_of(options, live)
     assert smoother is not None
     frames = zip(clip.poses(), clip.times.tolist(), strict=True)
@@ -102,8 +104,8 @@ def run(options: SmoothOptions, clip: Any, live: bool) -> list[Any]:
     return [*done, *smoother.flush()]
 
 
-def table() -> None:
-    """What One-Euro costs in lag and gains in calm: wrists that clap, and shoulders that rest."""
+def print_one_euro_table() -> None:
+    """Print jitter, lag and error of several One-Euro settings, on clapping hands."""
     times = np.arange(240) / 30
     clip = measured(truth(clap(1.5), times), times, 1, faults=0)
     print("| setting | jitter left | lag, ms | error |\n|---|---|---|---|")  # noqa: T201
@@ -111,14 +113,14 @@ def table() -> None:
             for cutoff, beta in ((0.3, 5), (1, 5), (1, 20), (1, 60), (3, 20))]  # fmt: skip
     for name, options in [*rows, ("rts (files)", SmoothOptions())]:
         done = run(options, clip, live=name != "rts (files)")
-        calm = np.stack([poses.xy[0] for poses in done]).astype(np.float64)
-        left = jolt(calm - clip.truth) / jolt(clip.xy - clip.truth)
-        error = mean_error(calm - clip.truth) / mean_error(clip.xy - clip.truth)
-        print(f"| {name} | {100 * left:.0f} % | {1000 * lag(calm, clip.truth, times):.0f} | {100 * error:.0f} % |")  # noqa: T201
+        smoothed = np.stack([poses.xy[0] for poses in done]).astype(np.float64)
+        left = acceleration_error(smoothed - clip.truth) / acceleration_error(clip.xy - clip.truth)
+        error = mean_error(smoothed - clip.truth) / mean_error(clip.xy - clip.truth)
+        print(f"| {name} | {100 * left:.0f} % | {1000 * lag(smoothed, clip.truth, times):.0f} | {100 * error:.0f} % |")  # noqa: T201
 
 
-def ways() -> None:
-    """How much less error and acceleration error than measured there is: median and worst of all ways of moving."""
+def print_method_table() -> None:
+    """Print how much each method reduces the error and the acceleration error: median and worst of all motions."""
     times = np.arange(150) / 30
     head = "| | error, faults | acceleration, faults | error, noise alone | acceleration, noise alone |"
     print(f"\n{head}\n|---|---|---|---|---|")  # noqa: T201
@@ -135,33 +137,33 @@ def ways() -> None:
 
 
 def gains(method: Method, clip: Clip) -> list[float]:
-    """How much less mean error and acceleration error is left than was measured, shares."""
-    calm = np.stack([poses.xy[0] for poses in run(SmoothOptions(method), clip, live=False)])
-    return [1 - of(calm - clip.truth) / of(clip.xy - clip.truth) for of in (mean_error, jolt)]
+    """Return by which share a method reduces the mean error and the acceleration error."""
+    smoothed = np.stack([poses.xy[0] for poses in run(SmoothOptions(method), clip, live=False)])
+    return [1 - of(smoothed - clip.truth) / of(clip.xy - clip.truth) for of in (mean_error, acceleration_error)]
 
 
 def mean_error(off: Float64) -> float:
-    """Mean distance of an error."""
+    """Return the mean length of an error."""
     return float(np.linalg.norm(off, axis=2).mean())
 
 
-def jolt(off: Float64) -> float:
-    """Mean acceleration of an error."""
+def acceleration_error(off: Float64) -> float:
+    """Return the mean length of an error's second difference, relative to the person's height."""
     return float(np.linalg.norm(np.diff(off, n=2, axis=0), axis=2).mean()) / HEIGHT
 
 
-def lag(calm: Float64, true: Float64, times: Float64) -> float:
-    """Seconds by which the wrists come late: where the true path, moved, fits best."""
+def lag(smoothed: Float64, true: Float64, times: Float64) -> float:
+    """Return the delay of the wrists, seconds, at which the delayed true path fits best."""
     lags = np.arange(-60, 200) / 1000
     misfit = []
     for late in lags:
         moved = np.stack([np.interp(times - late, times, true[:, j, c]) for j in (9, 10) for c in (0, 1)], axis=1)
-        misfit.append(((calm[30:-30, 9:11].reshape(-1, 4) - moved[30:-30]) ** 2).sum())
+        misfit.append(((smoothed[30:-30, 9:11].reshape(-1, 4) - moved[30:-30]) ** 2).sum())
     return float(lags[int(np.argmin(misfit))])
 
 
 def main(journal: Path, folder: Path) -> None:
-    """Draw and print."""
+    """Draw the images and print the tables."""
     done = followed(journal)
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -173,9 +175,9 @@ def main(journal: Path, folder: Path) -> None:
         axes.legend(fontsize=7, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(folder / "smoothing.png", dpi=100)
-    write_image(folder / "smoothing.jpg", strip(done))
-    table()
-    ways()
+    write_image(folder / "smoothing.jpg", film_strip(done))
+    print_one_euro_table()
+    print_method_table()
 
 
 if __name__ == "__main__":

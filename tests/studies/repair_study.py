@@ -1,8 +1,9 @@
-"""How many exchanges of left and right are undone: run with seeds of your own, ``python repair_study.py 700 708``.
+"""Count how many left-right swaps are repaired, for a range of seeds: ``python -m tests.studies.repair_study 700 708``.
 
-Twelve ways of moving, five seconds each at 30 frames a second, as joints without pixels. With each seed three times:
-exchanged legs of 2 to 10 frames among 1 % of noise, 5 % of joints missing and 1 % outliers; the same exchanges without
-missing joints and outliers; and four clean clips, of 0.2, 0.5, 1 and 2 % of noise, every other one with both.
+Uses twelve motions of five seconds at 30 frames a second, as joints without pixels. Each is measured three times per
+seed: with legs swapped for 2 to 10 frames amid 1 % noise, 5 % missing joints and 1 % outliers; with the same swaps but
+no missing joints or outliers; and as four clips without swaps, with 0.2, 0.5, 1 and 2 % noise, every other one with
+missing joints and outliers.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ SECONDS = 5.0
 CLEAN = ((0.002, 0.0), (0.005, 1.0), (0.01, 0.0), (0.02, 1.0))
 
 
-def exchanged(true: Float64, times: Float64, seed: int, faults: float) -> tuple[int, int, int, int]:
-    """Exchanges, those undone to the last joint and frame, frames, those of them that were wrongly changed."""
+def swap_counts(true: Float64, times: Float64, seed: int, faults: float) -> tuple[int, int, int, int]:
+    """Return the numbers of swaps, of completely repaired swaps, of frames, and of frames wrongly changed."""
     clip = measured(true, times, seed, faults=faults, part="legs")
     flagged = repaired(run(clip))
     undone = sum(bool(flagged[start:end, 11:].all()) for start, end, _ in clip.events)
@@ -27,14 +28,14 @@ def exchanged(true: Float64, times: Float64, seed: int, faults: float) -> tuple[
 
 
 def main(first: int, last: int) -> None:
-    """Print the figures of some seeds."""
+    """Print the figures for seeds ``first`` to ``last - 1``."""
     times = np.arange(round(SECONDS * 30)) / 30
     tracks = [truth(motion, times) for motion in motions(SECONDS + 0.5).values()]
     numbers = range(first, last)
     for faults, name in ((1.0, "with"), (0.0, "without")):
-        every = [exchanged(true, times, 100 * seed + n, faults) for seed in numbers for n, true in enumerate(tracks)]
+        every = [swap_counts(true, times, 100 * seed + n, faults) for seed in numbers for n, true in enumerate(tracks)]
         there, undone, frames, wrong = np.sum(every, axis=0)
-        share = f"{undone} of {there} exchanges undone ({undone / there:.1%})"
+        share = f"{undone} of {there} swaps repaired ({undone / there:.1%})"
         print(f"{name} missing joints and outliers: {share}, {wrong} of {frames} frames wrong")  # noqa: T201
     clean = [
         repaired(run(measured(true, times, 100 * seed + n, noise, faults))).any()

@@ -1,9 +1,9 @@
-"""Ten rendered crossings, tracked by this package, by overlap of boxes alone, and by ByteTrack: IDF1, HOTA, switches.
+"""Compare this package's tracker with plain box IoU and ByteTrack on ten rendered crossings: IDF1, HOTA, id switches.
 
-As a script it prints the table, from true poses with noise, or from the bundled nets (about two minutes a clip)::
+Run as a module, it prints the table, for true poses with noise or for the bundled nets (about two minutes a clip)::
 
-    python tests/tracking_study.py truth
-    python tests/tracking_study.py nets 101 102
+    python -m tests.studies.tracking_study truth
+    python -m tests.studies.tracking_study nets 101 102
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from tposecli.types import Boxes, Frame, Poses
 SEEDS = range(101, 111)
 FPS, FRAMES = 25, 140
 NOISE = 0.02
-"""Deviation of keypoints and edges of boxes, heights of the person."""
+"""Standard deviation of keypoints and box edges, relative to the person's height."""
 MISSING = 0.05
+"""Share of people who are not detected."""
 ACTIVATION = TrackOptions().activation
 VISIBLE = 0.25
-"""People of whom less is to be seen do not count: neither as missed nor as found."""
+"""People less visible than this are ignored: they count neither as missed nor as false."""
 
 Ids = NDArray[np.int64]
 Follow = Callable[[list[Poses]], list[Ids]]
@@ -39,8 +40,8 @@ class Moment:
     """The truth of one frame.
 
     Attributes:
-        shot: Picture and people.
-        share: (N,) of each person's body that is seen.
+        shot: Image and people.
+        share: (N,) visible share of each person's body.
     """
 
     shot: Shot
@@ -48,12 +49,12 @@ class Moment:
 
     @property
     def counts(self) -> NDArray[np.bool_]:
-        """(N,) who is to be found."""
+        """Which of the N people are visible enough to be found."""
         return self.share >= VISIBLE
 
 
 def moments(seed: int, rendered: bool, frames: int = FRAMES) -> Iterator[Moment]:
-    """Five to eight people who cross, by the seed; pictures are black unless they are rendered."""
+    """Yield a clip of five to eight people who cross, depending on the seed; images are black unless rendered."""
     scene = crossing_scene(seed, 5 + seed % 4, FRAMES / FPS, QUICK_FILM)
     for index in range(frames):
         shot = scene.render(index / FPS) if rendered else scene.measure(index / FPS)
@@ -61,7 +62,7 @@ def moments(seed: int, rendered: bool, frames: int = FRAMES) -> Iterator[Moment]
 
 
 def _share(scene: Scene, shot: Shot, time_s: float) -> NDArray[np.float64]:
-    """(N,) of each body that is seen: what others hide and what lies outside the picture is not."""
+    """Return the (N,) visible shares: parts hidden by others or outside the image do not count."""
     limit = np.array([*scene.view.at(time_s).size_wh] * 2) - 1
     inside = _area(np.clip(shot.full_xyxy, 0, limit)) / np.maximum(_area(shot.full_xyxy), 1)
     number = {person.track_id: person for person in scene.people}
@@ -74,7 +75,7 @@ def _area(xyxy: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def noisy(clip: Sequence[Moment], seed: int) -> list[Poses]:
-    """True boxes and poses with noise, some missing; keypoints that are hidden score less, those outside nothing."""
+    """Return the true poses with noise, some missing; hidden keypoints score less, those outside the image least."""
     rng = np.random.default_rng([seed, 77])
     found = []
     for moment in clip:
@@ -88,7 +89,7 @@ def noisy(clip: Sequence[Moment], seed: int) -> list[Poses]:
 
 
 def measured(clip: Sequence[Moment]) -> list[Poses]:
-    """What the bundled nets say of the rendered pictures, weak boxes included."""
+    """Return the poses that the bundled nets find in the rendered images, weak detections included."""
     from tposecli.detection.factory import DetectorOptions, build_detector
     from tposecli.inference.estimator import PoseEstimator
 
@@ -100,13 +101,16 @@ def measured(clip: Sequence[Moment]) -> list[Poses]:
 
 
 def ours(clip: list[Poses]) -> list[Ids]:
-    """Ids by this package."""
+    """Return the ids assigned by this package."""
     tracker = Tracker()
     return [tracker.update(poses, index / FPS).track_id for index, poses in enumerate(clip)]
 
 
 def plain_iou(clip: list[Poses]) -> list[Ids]:
-    """Ids by the overlap with the last box alone, at least 0.3, kept for a second; weak boxes do it no good."""
+    """Return ids by IoU with the last box alone, at least 0.3, kept for a second.
+
+    Weak boxes are left out: they would only make it worse.
+    """
     known: dict[int, tuple[NDArray[np.float32], int]] = {}
     given, count = [], 0
     for index, poses in enumerate(clip):
@@ -126,7 +130,7 @@ def plain_iou(clip: list[Poses]) -> list[Ids]:
 
 
 def byte_track(clip: list[Poses]) -> list[Ids]:
-    """Ids by the ByteTrack of the package ``trackers``, with our thresholds of scores, and ids at first sight."""
+    """Return the ids of ByteTrack in the package ``trackers``, with our score thresholds; ids start at first sight."""
     from supervision import Detections
     from trackers import ByteTrackTracker
 
@@ -151,7 +155,7 @@ def byte_track(clip: list[Poses]) -> list[Ids]:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one clip."""
+    """The figures of one clip."""
 
     idf1: float
     hota: float
@@ -161,7 +165,7 @@ class Figures:
 
 
 def scored(clip: Sequence[Moment], found: Sequence[Poses], given: Sequence[Ids]) -> Figures:
-    """IDF1, HOTA and switches by the IoU of boxes, without poses of people who do not count and those without id."""
+    """Return IDF1, HOTA and switches by box IoU, ignoring poses of people who do not count or have no id."""
     from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
     true, ids, alike = [], [], []
