@@ -7,11 +7,11 @@ from contextlib import closing
 
 from tposecli.detection.factory import DetectorOptions, build_detector, stray_score
 from tposecli.inference.estimator import PoseEstimator
-from tposecli.pipeline.postprocess import smoother_of
+from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.stream import Stages
 from tposecli.pipeline.stream import run as run_stages
-from tposecli.smoothing.options import SmoothOptions
-from tposecli.tracking import Tracker, TrackOptions
+from tposecli.smoothing.options import AS_MEASURED, SmoothOptions
+from tposecli.tracking.options import TrackOptions
 from tposecli.types import Frame, Result
 
 
@@ -28,21 +28,21 @@ def run(
     Args:
         frames: ``open_video(...)``, or any frames of your own.
         estimator: The net; the default one if None.
-        detector: As ``--detector``, or with all its options.
-        track: Give people ids that last from frame to frame, as the options say. Off for stills.
-        smooth: Also give the smoothed poses, as ``--smooth auto`` does or as the options say; needs ``track``.
+        detector: A name as for ``--detector``, or all options of the detector.
+        track: Give people ids that last from frame to frame; options, or True for the defaults. False for stills.
+        smooth: Also return smoothed poses; options, or True for those of ``--smooth auto``. Needs ``track``.
         progress: Show a progress bar, in a terminal or a notebook.
     """
     estimator = estimator or PoseEstimator()
     options = DetectorOptions(detector) if isinstance(detector, str) else detector
-    layout = estimator.layout
-    smoothing = SmoothOptions() if smooth is True else smooth
+    post = STILLS
+    if track:
+        smoothing = SmoothOptions() if smooth is True else smooth or AS_MEASURED
+        post = PostOptions(TrackOptions() if track is True else track, smoothing)
     stages = Stages(
         build_detector(options, estimator.runtime.device, tracked=bool(track)),
         estimator,
-        Tracker(TrackOptions() if track is True else track, layout) if track else None,
-        smoother_of(smoothing, getattr(frames, "live", False), layout) if track and smoothing else None,
-        stray_score(options),
+        PostProcessor.build(post, getattr(frames, "live", False), estimator.layout, stray_score(options)),
         options.every,
     )
     with closing(run_stages(frames, stages)) as results:

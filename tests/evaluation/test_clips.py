@@ -17,13 +17,13 @@ from tposecli.evaluation.clips import tracking_metrics as identities
 from tposecli.evaluation.clips.run import Comparison, Score, ScoreJob, compare
 from tposecli.formats.align import PoseInput
 from tposecli.geometry.keypoints import KEYPOINTS, MIRROR
-from tposecli.pipeline.job import Settings
-from tposecli.smoothing.options import SmoothOptions
+from tposecli.pipeline.postprocess import PostOptions
+from tposecli.smoothing.options import AS_MEASURED, SmoothOptions
 from tposecli.utils.errors import InputError
 
 pytest.importorskip("trackers")
 
-PLAIN = Settings(smooth=SmoothOptions("none", repair=False))
+PLAIN = PostOptions(smooth=AS_MEASURED)
 Change = Callable[[list[dict[str, Any]]], None]
 
 
@@ -40,8 +40,8 @@ def changed(folder: Path, truth: Path, change: Change) -> Path:
     return path
 
 
-def scored(found: Path, truth: Path, settings: Settings = PLAIN) -> Comparison:
-    return compare(ScoreJob(PoseInput(found), truth), settings)
+def scored(found: Path, truth: Path, options: PostOptions = PLAIN) -> Comparison:
+    return compare(ScoreJob(PoseInput(found), truth), options)
 
 
 def one(folder: Path, truth: Path, change: Change) -> Score:
@@ -184,7 +184,7 @@ def test_results_without_ids_are_tracked(tmp_path: Path, media: Path) -> None:
     rows = [{**{k: a[k] for k in ("image_id", "category_id", "keypoints")}, "score": 1} for a in truth["annotations"]]
     path = tmp_path / "results.json"
     path.write_text(json.dumps([row for row in rows if any(row["keypoints"])]))
-    found = scored(path, media / "crossing.json", Settings(smooth=SmoothOptions("one-euro")))
+    found = scored(path, media / "crossing.json", PostOptions(smooth=SmoothOptions("one-euro")))
     assert [score.label for score in found.scores] == ["as in the file", "smoothed (one-euro)"]
     assert found.scores[0].identity is not None
     assert found.scores[0].accuracy.pck_torso == 1

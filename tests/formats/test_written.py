@@ -27,8 +27,8 @@ from tposecli.formats.openpose_writer import OpenposeSink
 from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.pipeline.exports import exports
-from tposecli.pipeline.job import Outputs, Settings
-from tposecli.pipeline.postprocess import PostProcessor
+from tposecli.pipeline.job import FileSettings, Outputs
+from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.sinks.base import Sink
 from tposecli.smoothing.options import SmoothOptions
@@ -76,7 +76,7 @@ def measured(count: int = 12, stills: bool = False) -> list[Result]:
 
 def finished(count: int = 12) -> list[Result]:
     """The same, tracked and smoothed."""
-    return list(PostProcessor.of(Settings(), tracked=True, live=True).follow(measured(count)))
+    return list(PostProcessor.build(PostOptions(), live=True).process(measured(count)))
 
 
 def write(sink: Sink, results: list[Result]) -> None:
@@ -324,11 +324,11 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path, name: str) -> None:
 
 
 class TestConvert:
-    def run_of(self, folder: Path, results: list[Result], settings: Settings) -> None:
+    def run_of(self, folder: Path, results: list[Result], options: PostOptions) -> None:
         """What a run with the net writes of these results."""
         folder.mkdir()
-        sinks = list(exports(outputs_in(folder), settings, HEADER))
-        for result in PostProcessor.of(settings, tracked=True).follow(results):
+        sinks = list(exports(outputs_in(folder), FileSettings(), 0.2, HEADER))
+        for result in PostProcessor.build(options).process(results):
             for sink in sinks:
                 sink.write(result)
         for sink in sinks:
@@ -336,7 +336,7 @@ class TestConvert:
 
     @pytest.mark.parametrize("smooth", ["auto", "one-euro", "savgol", "median", "none"])
     def test_files_are_those_of_the_run(self, tmp_path: Path, smooth: Any) -> None:
-        self.run_of(tmp_path / "run", measured(40), Settings(smooth=SmoothOptions(smooth)))
+        self.run_of(tmp_path / "run", measured(40), PostOptions(smooth=SmoothOptions(smooth)))
         path = journal(tmp_path / "o.mp4.poses.jsonl", measured(40))
         ours, theirs = outputs_in(tmp_path / "again"), outputs_in(tmp_path / "run")
         named = [f"--{name}={getattr(ours, name)}" for name in ("json", "csv", "parquet", "openpose", "mmpose", "npz")]

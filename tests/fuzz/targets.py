@@ -54,7 +54,7 @@ def _poses(folder: Path) -> Seeds:
     from tposecli.cli.watchers import QuietWatcher
     from tposecli.formats.align import PoseInput
     from tposecli.formats.journal.journal import JournalWriter
-    from tposecli.pipeline.job import Outputs, Settings
+    from tposecli.pipeline.job import FileSettings, Outputs, RunFlags, Settings
     from tposecli.pipeline.rerun import ConvertJob, convert
     from tposecli.types import Boxes, Frame, Poses
 
@@ -69,9 +69,12 @@ def _poses(folder: Path) -> Seeds:
         with_frames.write(frame, Poses(boxes, np.full((people, 17, 2), 9.5), np.full((people, 17), 0.8)))
     with_frames.close()
     outputs = Outputs(json=folder / "walk.json", mmpose=folder / "walk.mmpose.json", openpose=folder / "openpose")
-    convert(ConvertJob(PoseInput(journal), outputs), Settings(overwrite=True), QuietWatcher())
+    flags = RunFlags(overwrite=True)
+    convert(ConvertJob(PoseInput(journal), outputs), Settings(flags=flags), QuietWatcher())
     results = Outputs(json=folder / "results.json")
-    convert(ConvertJob(PoseInput(journal), results), Settings(json_format="results", overwrite=True), QuietWatcher())
+    convert(
+        ConvertJob(PoseInput(journal), results), Settings(files=FileSettings("results"), flags=flags), QuietWatcher()
+    )
     files = [journal, *folder.glob("*.json"), *sorted((folder / "openpose").glob("*.json"))[-1:]]
     return {path.name: path.read_bytes() for path in files}
 
@@ -86,7 +89,7 @@ def _journal(path: Path) -> None:
 def _convert(path: Path) -> None:
     from tposecli.cli.watchers import QuietWatcher
     from tposecli.formats.align import PoseInput
-    from tposecli.pipeline.job import Outputs, Settings
+    from tposecli.pipeline.job import Outputs, RunFlags, Settings
     from tposecli.pipeline.rerun import ConvertJob, convert
 
     folder = path.parent / "out"
@@ -94,7 +97,7 @@ def _convert(path: Path) -> None:
         csv=folder / "o.csv", json=folder / "o.json", npz=folder / "o.npz", mmpose=folder / "o.mmpose.json"
     )
     given = PoseInput(path, fps=Fraction(25), size_wh=(64, 48))
-    convert(ConvertJob(given, outputs), Settings(overwrite=True), QuietWatcher())
+    convert(ConvertJob(given, outputs), Settings(flags=RunFlags(overwrite=True)), QuietWatcher())
 
 
 def _validate(path: Path) -> None:

@@ -21,6 +21,7 @@ from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.geometry import crop, heatmaps
 from tposecli.geometry.similarity import box_iou, box_nms
 from tposecli.pipeline.job import Outputs, Settings
+from tposecli.pipeline.postprocess import PostOptions
 from tposecli.pipeline.rerun import ConvertJob, convert
 from tposecli.smoothing.options import SmoothOptions
 from tposecli.types import Boxes, Frame, Poses
@@ -137,7 +138,8 @@ def test_poses_survive_every_format(tmp_path_factory: pytest.TempPathFactory, pe
     for entry, poses in zip(read_journal(path), people, strict=True):
         assert entry.name == name and entry.poses.xy.tobytes() == poses.xy.tobytes()
     outputs = Outputs(json=folder / "o.json", csv=folder / "o.csv", npz=folder / "o.npz", mmpose=folder / "o.mm.json")
-    convert(ConvertJob(PoseInput(path), outputs), Settings(smooth=SmoothOptions("none")), QuietWatcher())
+    settings = Settings(post=PostOptions(smooth=SmoothOptions("none")))
+    convert(ConvertJob(PoseInput(path), outputs), settings, QuietWatcher())
     count = sum(len(poses) for poses in people)
     dataset = strict((folder / "o.json").read_text())
     assert len(dataset["images"]) == len(people) and len(dataset["annotations"]) == count

@@ -104,15 +104,15 @@ class WalkInCircles(FakeDetector):
         return [boxes if frame.index % 97 else boxes[:0] for boxes, frame in zip(found, frames, strict=True)]
 
 
-class FakeWorkshop(run.RunContext):
+class FakeNets(run.Nets):
     """The tests' own nets in place of real ones."""
 
     def __init__(self, settings: Settings, attention: bool) -> None:
         estimator: Any = FakeEstimator()
         estimator.spec, estimator.sha256, estimator.flip_test, estimator.attention = CATALOG[0], "0" * 64, False, None
         estimator.groups = Forgetful()
-        self.settings, self.estimator, self.detector = settings, estimator, WalkInCircles()
-        self.painter = AttentionPainter(settings.attention, CATALOG[0].stride)
+        self.estimator, self.detector, self.weak_score = estimator, WalkInCircles(), 0.0
+        self.painter = AttentionPainter(settings.drawing.attention, CATALOG[0].stride)
 
 
 class Forgetful(list[int]):
@@ -128,16 +128,16 @@ def simulate(folder: Path, seconds: int, watcher: Curve) -> Summary:
     from tposecli.sinks.video import VideoSink
 
     settings = Settings()
-    workshop = FakeWorkshop(settings, False)
+    nets = FakeNets(settings, False)
     source: Any = Simulated(seconds * RATE)
 
     def video(path: Path) -> VideoSink:
         return VideoSink(path, source.info, VideoOptions(preset="ultrafast"))
 
     outputs = Outputs(folder / "o.mp4", folder / "o.json", csv=folder / "o.csv")
-    maker = run.SinkFactory(outputs, settings, workshop.painter, video)
+    sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.painter, video)
     summary = Summary("simulated")
-    run._carry_out(run.OpenedInput(source, (), maker, True, {}), workshop, watcher, summary)
+    run._run(run.OpenedInput(source, (), sinks, True, {}), run.RunContext(settings, nets), watcher, summary)
     return summary
 
 
@@ -167,7 +167,7 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
 
     most_s = float(os.environ.get("TPOSE_LONG_S", "600"))
     settings = Settings()
-    workshop, curve, start = run.RunContext(settings, False), Curve(every=60), time.monotonic()
+    nets, curve, start = run.Nets(settings, False), Curve(every=60), time.monotonic()
 
     class Again(Simulated):
         def __iter__(self) -> Iterator[Frame]:
@@ -182,8 +182,9 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
     with open_video(media / "crossing.mp4") as video:
         source.info = video.info
     outputs = Outputs(None, tmp_path / "o.json", csv=tmp_path / "o.csv")
-    maker = run.SinkFactory(outputs, settings, workshop.painter)
-    run._carry_out(run.OpenedInput(source, (), maker, True, {}), workshop, curve, Summary("again"))
+    sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.painter)
+    opened_input = run.OpenedInput(source, (), sinks, True, {})
+    run._run(opened_input, run.RunContext(settings, nets), curve, Summary("again"))
     curve.assert_flat(most_mb=60)
 
 
@@ -203,7 +204,7 @@ def pictures(folder: Path, count: int) -> list[str]:
 
 def many_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     broken = pictures(tmp_path / "in", count)
-    monkeypatch.setattr(run, "RunContext", FakeWorkshop)
+    monkeypatch.setattr(run, "Nets", FakeNets)
     curve = Curve(every=max(25, count // 100))
     job = ImagesJob((str(tmp_path / "in"),), Outputs(json=tmp_path / "o.json"))
     summary = run.run_images(job, Settings(), curve)

@@ -15,10 +15,10 @@ from tposecli.cli.main import cli
 from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.pipeline.exports import exports
-from tposecli.pipeline.job import Outputs, Settings
-from tposecli.pipeline.postprocess import PostProcessor
+from tposecli.pipeline.job import FileSettings, Outputs
+from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.smoothing.options import SmoothOptions
-from tposecli.tracking import Tracker
+from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Flag, Frame, Poses, Result
 
 TIMES = np.arange(45) / 30
@@ -40,8 +40,8 @@ def results(clip: Clip) -> list[Result]:
 
 
 def followed(results: list[Result], options: SmoothOptions | None = None, live: bool = False) -> list[Result]:
-    followers = PostProcessor.of(Settings(smooth=options or SmoothOptions()), True, live)
-    return list(followers.follow(results))
+    post = PostProcessor.build(PostOptions(smooth=options or SmoothOptions()), live)
+    return list(post.process(results))
 
 
 def test_every_frame_comes_once_with_its_picture(results: list[Result]) -> None:
@@ -70,11 +70,11 @@ def test_strays_go_with_all_that_belongs_to_them() -> None:
         poses = Poses(boxes, xy, np.full((2, 17), 0.9))
         columns = np.arange(2.0)[:, None, None, None, None], np.arange(2.0)[:, None, None]
         frames.append(Result(Frame(PICTURE, index, index / 25), poses, None, *columns))
-    done = list(PostProcessor(Tracker(), stray_score=0.45).follow(frames))
+    done = list(PostProcessor(Tracker(), weak_score=0.45).process(frames))
     assert [result.poses.track_id.tolist() for result in done] == [[1], [1, 2], [1]]
     assert [result.attention.shape[0] for result in done if result.attention is not None] == [1, 2, 1]
     assert [result.matrices.ravel().tolist() for result in done if result.matrices is not None] == [[0], [0, 1], [0]]
-    untracked = PostProcessor(stray_score=0.45).follow(frames)
+    untracked = PostProcessor(weak_score=0.45).process(frames)
     assert [len(result.poses) for result in untracked] == [1, 1, 0]
 
 
@@ -89,7 +89,7 @@ def test_flags_and_people_put_in_reach_every_output(tmp_path: Path, results: lis
     done = followed(results)
     names = ("json", "csv", "openpose", "mmpose", "npz")
     outputs = Outputs(**{name: tmp_path / f"o.{name}" for name in names})
-    for sink in exports(outputs, Settings(), {}):
+    for sink in exports(outputs, FileSettings(), 0.2, {}):
         for result in done:
             sink.write(result)
         sink.close(complete=True)

@@ -19,7 +19,7 @@ from tposecli.drawing.privacy import blur_heads, head_circles
 from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.pipeline.job import Outputs, Settings
+from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs
 from tposecli.pipeline.outputs import SinkFactory
 from tposecli.types import Boxes, Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
@@ -225,11 +225,15 @@ class TestHeads:
         blur_heads(image, Poses.empty())
         assert (image == 100).all()
 
-    def test_they_are_hidden_before_any_picture_is_made(self, tmp_path: Path) -> None:
-        maker = SinkFactory(Outputs(tmp_path), Settings(blur_heads=True), None)  # type: ignore[arg-type]
+    def test_they_are_blurred_before_any_sink_sees_the_frame(self, tmp_path: Path) -> None:
+        drawing = DrawingSettings(blur_heads=True)
+        factory = SinkFactory(Outputs(tmp_path), drawing, FileSettings(), None)  # type: ignore[arg-type]
         picture, poses = noise(), person()
-        result = Result(Frame(picture.copy(), 0, name="one.png"), poses)
-        for sink in maker.open({}):
+        (result,) = factory.prepare([Result(Frame(picture.copy(), 0, name="one.png"), poses)])
+        hidden = picture.copy()
+        blur_heads(hidden, poses)
+        assert (hidden != picture).any() and np.array_equal(result.frame.image, hidden)
+        for sink in factory.open({}):
             sink.write(result)
         written = cv2.imread(str(tmp_path / "one.png"))
         eye = np.rint(poses.xy[0, 1] + (6, 6)).astype(int)

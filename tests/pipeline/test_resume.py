@@ -224,7 +224,7 @@ def test_other_options_are_refused_with_the_reason(
     before = journal.read_bytes()
     run = launcher.start(*clip, *outputs(unfinished), "--resume", *change)
     assert run.wait() == 2
-    assert reason in run.said() and "begin anew" in run.said() and "Traceback" not in run.said()
+    assert reason in run.said() and "start over" in run.said() and "Traceback" not in run.said()
     assert journal.read_bytes() == before
 
 

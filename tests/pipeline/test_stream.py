@@ -18,11 +18,12 @@ from tests.support.fakes import FakeDetector, FakeEstimator, LateSmoother, grey
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
-from tposecli.pipeline.stream import BURST, Stages, run
+from tposecli.pipeline.postprocess import PostProcessor
+from tposecli.pipeline.stream import BURST, Stages, group_frames, run
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.video import VideoSink
 from tposecli.sources import open_video
-from tposecli.tracking import Tracker
+from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Frame, Poses, Result
 
 
@@ -101,14 +102,14 @@ def test_what_is_known_is_neither_looked_for_nor_measured() -> None:
 
 def test_raw_poses_are_recorded_before_tracking_and_smoothing() -> None:
     recorded: list[Result] = []
-    chain = stages(tracker=Tracker(), smoother=LateSmoother(), record=recorded.append)
+    chain = stages(post=PostProcessor(Tracker(), LateSmoother()), record=recorded.append)
     results = list(run(map(grey, range(10)), chain))
     assert [result.poses.track_id.tolist() for result in recorded] == [[-1]] * 10
     assert [result.poses.track_id.tolist() for result in results] == [[1]] * 10
 
 
 def test_late_smoother_keeps_frame_and_poses_together() -> None:
-    results = list(run(map(grey, range(11)), stages(smoother=LateSmoother())))
+    results = list(run(map(grey, range(11)), stages(post=PostProcessor(smoother=LateSmoother()))))
     assert [result.frame.index for result in results] == list(range(11))
     for result in results:
         assert result.smoothed is not None
@@ -127,7 +128,7 @@ def test_frames_held_are_bounded() -> None:
     results = run(source(), stages())
     next(results)
     time.sleep(0.3)
-    assert read <= 3 * stages().group_frames + BURST + 1
+    assert read <= 3 * group_frames(stages().estimator.runtime) + BURST + 1
     results.close()
 
 
@@ -188,6 +189,6 @@ def test_no_frame_is_copied_between_decoder_and_encoder(media: Path, tmp_path: P
 
 def test_a_run_tells_what_each_stage_took(media: Path) -> None:
     runtime = Runtime(torch.device("cpu"), batch_size=2, backend="torch")
-    chain = stages(estimator=PoseEstimator("transpose-r18-a3", runtime=runtime), tracker=Tracker())
+    chain = stages(estimator=PoseEstimator("transpose-r18-a3", runtime=runtime), post=PostProcessor(Tracker()))
     assert len(list(run(map(grey, range(2)), chain))) == 2
     assert chain.timings.seconds.keys() == {"read", "detect", "crop", "net", "heatmap decode", "track"}

@@ -28,7 +28,7 @@ from tposecli.cli.options.encoding import frames_a_second, medium
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.jsonlines import JsonLinesSink
-from tposecli.pipeline.job import Outputs, Settings, ViewOptions
+from tposecli.pipeline.job import Outputs, Settings
 from tposecli.pipeline.outputs import check_outputs
 from tposecli.sinks.annotated import AnnotatedVideo, painted
 from tposecli.sinks.crops import CropsSink, bounds
@@ -425,7 +425,6 @@ def test_window_needs_a_display() -> None:
     check_display({}, "darwin")
     with pytest.raises(UsageError, match="no display"):
         check_display({}, "linux")
-    assert Settings(view=ViewOptions(show=True)).view.show
 
 
 # ---- in a pipe

@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import savgol_filter
 
 from tests.support.moving import Float64
-from tposecli.pipeline.postprocess import AHEAD_S, BLOCK_S, smoother_of
+from tposecli.smoothing.chain import AHEAD_S, BLOCK_S, build_smoother
 from tposecli.smoothing.gaps import FillGaps
 from tposecli.smoothing.lookahead import MAX_FRAMES, LookaheadSmoother, Reach
 from tposecli.smoothing.options import SmoothOptions
@@ -138,7 +138,7 @@ def test_people_without_id_pass_through_and_keep_their_place() -> None:
 
 @pytest.mark.parametrize("fps", [8.0, 30.0, 240.0])
 def test_frames_wait_no_longer_than_promised(fps: float) -> None:
-    smoother = smoother_of(SmoothOptions())
+    smoother = build_smoother(SmoothOptions())
     assert smoother is not None
     waiting, most = 0, 0
     for index in range(300):
@@ -156,14 +156,14 @@ def test_the_first_frame_comes_as_soon_as_it_can() -> None:
 
 
 def test_live_sources_do_not_wait() -> None:
-    smoother = smoother_of(SmoothOptions(), live=True)
+    smoother = build_smoother(SmoothOptions(), live=True)
     assert smoother is not None
     for index in range(5):
         assert len(smoother.push(person(np.full((17, 2), index)), index / 30)) == 1
 
 
 def test_nobody_anywhere_and_time_that_runs_back() -> None:
-    smoother = smoother_of(SmoothOptions())
+    smoother = build_smoother(SmoothOptions())
     assert smoother is not None
     done = []
     for time_s in (0.0, 0.1, 0.1, 0.05, 3.0, 3.1):
@@ -176,10 +176,10 @@ def test_nobody_anywhere_and_time_that_runs_back() -> None:
 
 
 def test_nothing_asked_for_is_nothing_done() -> None:
-    assert smoother_of(SmoothOptions("none")) is None
-    assert smoother_of(SmoothOptions("none", repair=True)) is not None
-    assert SmoothOptions().facts(live=True)["smooth"] == "one-euro"
-    assert SmoothOptions().facts(live=False) == {
+    assert build_smoother(SmoothOptions("none")) is None
+    assert build_smoother(SmoothOptions("none", repair=True)) is not None
+    assert SmoothOptions().to_dict(live=True)["smooth"] == "one-euro"
+    assert SmoothOptions().to_dict(live=False) == {
         "smooth": "rts",
         "smoothing": {"fill_gaps_s": 0.3, "repair": True, "noise": 0.01, "jerk": 130.0},
     }

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.support.moving import HEIGHT, Clip, Float64, clap, kick, measured, motions, truth
-from tposecli.pipeline.postprocess import smoother_of
 from tposecli.smoothing.base import Smoother
-from tposecli.smoothing.options import Method, SmoothOptions
+from tposecli.smoothing.chain import build_smoother
+from tposecli.smoothing.options import SmoothOptions
 from tposecli.types import Flag, Poses
 
 FPS = 30
@@ -48,7 +48,7 @@ def jolt(xy: Float64, clip: Clip) -> float:
 def test_noise_gaps_outliers_and_slips_together(name: str) -> None:
     """1 % of the height of noise, 5 % of the joints missing, 1 % outliers, legs exchanged for 2 to 10 frames."""
     clip = measured(true(name), TIMES, 5, part="legs")
-    calm = joints(run(smoother_of(SmoothOptions()), clip))
+    calm = joints(run(build_smoother(SmoothOptions()), clip))
     assert off(calm, clip).mean() < 0.7 * off(clip.xy, clip).mean()
     assert jolt(calm, clip) < 0.2 * jolt(clip.xy, clip)
 
@@ -57,16 +57,16 @@ def test_noise_gaps_outliers_and_slips_together(name: str) -> None:
 def test_fast_movements_are_never_made_worse(name: str) -> None:
     """Of noise alone, the mean error of every single joint falls."""
     clip = measured(true(name), TIMES, 6, faults=0)
-    calm = joints(run(smoother_of(SmoothOptions()), clip))
+    calm = joints(run(build_smoother(SmoothOptions()), clip))
     assert (off(calm, clip).mean(axis=0) < off(clip.xy, clip).mean(axis=0)).all()
     assert off(calm, clip).mean() < 0.7 * off(clip.xy, clip).mean()
     assert jolt(calm, clip) < 0.21 * jolt(clip.xy, clip)
 
 
 @pytest.mark.parametrize("method", ["rts", "savgol", "median"])
-def test_what_looks_ahead_does_not_lag(method: Method) -> None:
+def test_what_looks_ahead_does_not_lag(method: str) -> None:
     clip = measured(true("clap"), TIMES, 7, noise=0.003, faults=0)
-    calm = joints(run(smoother_of(SmoothOptions(method)), clip))
+    calm = joints(run(build_smoother(SmoothOptions(method)), clip))
     wrist, real = calm[10:-10, 9, 0], clip.truth[:, 9, 0]
     lags = [float(((wrist - real[10 + lag : 80 + lag]) ** 2).mean()) for lag in range(-4, 5)]
     assert int(np.argmin(lags)) - 4 == 0
@@ -76,8 +76,8 @@ def test_one_euro_trades_jitter_for_lag() -> None:
     clip = measured(true("clap"), TIMES, 8, faults=0)
     jolts, lags = [], []
     for cutoff in (0.5, 1.0, 4.0):
-        options = SmoothOptions("one-euro", one_euro=replace_cutoff(cutoff))
-        calm = joints(run(smoother_of(options, live=True), clip))
+        options = SmoothOptions("one-euro", {"one-euro": replace_cutoff(cutoff)})
+        calm = joints(run(build_smoother(options, live=True), clip))
         jolts.append(jolt(calm, clip))
         lags.append(float(off(calm, clip)[:, [9, 10]].mean()))
     assert jolts == sorted(jolts)
@@ -85,17 +85,17 @@ def test_one_euro_trades_jitter_for_lag() -> None:
 
 
 def replace_cutoff(cutoff: float):  # type: ignore[no-untyped-def]
-    from tposecli.smoothing import OneEuroOptions
+    from tposecli.smoothing.options import OneEuroOptions
 
     return OneEuroOptions(min_cutoff_hz=cutoff, beta=4.0)
 
 
 @pytest.mark.parametrize("method", ["rts", "savgol", "median", "one-euro"])
-def test_a_varying_frame_rate_is_smoothed_as_well(method: Method) -> None:
+def test_a_varying_frame_rate_is_smoothed_as_well(method: str) -> None:
     rng = np.random.default_rng(3)
     times = np.cumsum(rng.uniform(0.4, 1.6, 90)) / FPS
     clip = measured(truth(motions()["walk 90.0"], times), times, 9, faults=0)
-    calm = joints(run(smoother_of(SmoothOptions(method)), clip))
+    calm = joints(run(build_smoother(SmoothOptions(method)), clip))
     assert off(calm, clip).mean() < 0.9 * off(clip.xy, clip).mean()
 
 
@@ -107,7 +107,7 @@ def test_a_steady_movement_is_left_alone_whatever_the_times() -> None:
     path = still + times[:, None, None] * [60.0, -20.0]
     clip = measured(path, times, 0, noise=0, faults=0)
     for method in ("rts", "savgol"):
-        calm = joints(run(smoother_of(SmoothOptions(method)), clip))
+        calm = joints(run(build_smoother(SmoothOptions(method)), clip))
         np.testing.assert_allclose(calm[5:-5], path[5:-5], atol=0.05)
 
 
@@ -117,7 +117,7 @@ def test_sure_joints_weigh_more() -> None:
     results = []
     for score in (0.95, 0.25):
         unsure = Clip(clip.times, clip.truth, clip.xy, np.full_like(clip.score, score), clip.swapped, clip.outlier)
-        results.append(jolt(joints(run(smoother_of(SmoothOptions()), unsure)), clip))
+        results.append(jolt(joints(run(build_smoother(SmoothOptions()), unsure)), clip))
     assert results[1] < 0.8 * results[0]
 
 
@@ -125,7 +125,7 @@ def test_outliers_are_found_flagged_and_put_right() -> None:
     found = false = there = 0
     for seed, name in enumerate(["walk 90.0", "kick", "clap"]):
         clip = measured(true(name), TIMES, seed, faults=1)
-        frames = run(smoother_of(SmoothOptions()), clip)
+        frames = run(build_smoother(SmoothOptions()), clip)
         flagged = np.stack([(poses.flags[0] & Flag.OUTLIER) > 0 for poses in frames])
         within = np.zeros_like(clip.outlier)
         within[3:-3] = True
@@ -141,7 +141,7 @@ def test_what_was_measured_is_not_touched() -> None:
     clip = measured(true("kick"), TIMES, 2, part="legs")
     given = clip.poses()
     copies = [poses.xy.copy() for poses in given]
-    smoother = smoother_of(SmoothOptions())
+    smoother = build_smoother(SmoothOptions())
     assert smoother is not None
     for poses, time_s in zip(given, clip.times, strict=True):
         smoother.push(poses, float(time_s))

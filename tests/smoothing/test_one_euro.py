@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from tposecli.smoothing import OneEuro, OneEuroOptions
+from tposecli.smoothing.one_euro import OneEuro
+from tposecli.smoothing.options import OneEuroOptions
 from tposecli.types import Boxes, Float32, Poses
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.moving import HEIGHT, PARTS, Clip, Float64, measured, motions, truth
-from tposecli.pipeline.postprocess import AHEAD_S
+from tposecli.smoothing.chain import AHEAD_S
 from tposecli.smoothing.lookahead import LookaheadSmoother, Reach
 from tposecli.smoothing.swap_repair import SwapRepair
 from tposecli.types import Flag, Poses

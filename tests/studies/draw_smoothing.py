@@ -23,12 +23,11 @@ from tests.support.moving import HEIGHT, Clip, Float64, clap, measured, motions,
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import read_journal
 from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.pipeline.job import Settings
-from tposecli.pipeline.postprocess import PostProcessor, smoother_of
+from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.sinks.images import write_image
-from tposecli.smoothing import OneEuroOptions
-from tposecli.smoothing.options import Method, SmoothOptions
+from tposecli.smoothing.chain import build_smoother
+from tposecli.smoothing.options import OneEuroOptions, SmoothOptions
 from tposecli.sources import open_video
 from tposecli.types import Flag, Frame, Image, Result
 
@@ -43,7 +42,7 @@ def followed(journal: Path) -> list[Result]:
     """Return the portrait clip, tracked and smoothed, without its pixels."""
     entries = [entry for entry in read_journal(journal) if len(entry.poses)]
     results = [Result(Frame(blank(e.size_wh), e.index, e.time_s, e.name, e.pts), e.poses) for e in entries]
-    return list(PostProcessor.of(Settings(), tracked=True).follow(results))
+    return list(PostProcessor.build(PostOptions()).process(results))
 
 
 def film_strip(done: list[Result]) -> Image:
@@ -97,7 +96,7 @@ def ankle(axes: Any) -> None:
 
 def run(options: SmoothOptions, clip: Any, live: bool) -> list[Any]:
     """Return the frames of a clip, smoothed."""
-    smoother = smoother_of(options, live)
+    smoother = build_smoother(options, live)
     assert smoother is not None
     frames = zip(clip.poses(), clip.times.tolist(), strict=True)
     done = [one for poses, at in frames for one in smoother.push(poses, at)]
@@ -109,7 +108,7 @@ def print_one_euro_table() -> None:
     times = np.arange(240) / 30
     clip = measured(truth(clap(1.5), times), times, 1, faults=0)
     print("| setting | jitter left | lag, ms | error |\n|---|---|---|---|")  # noqa: T201
-    rows = [(f"cutoff {cutoff:g}, beta {beta:g}", SmoothOptions("one-euro", OneEuroOptions(cutoff, beta)))
+    rows = [(f"cutoff {cutoff:g}, beta {beta:g}", SmoothOptions("one-euro", {"one-euro": OneEuroOptions(cutoff, beta)}))
             for cutoff, beta in ((0.3, 5), (1, 5), (1, 20), (1, 60), (3, 20))]  # fmt: skip
     for name, options in [*rows, ("rts (files)", SmoothOptions())]:
         done = run(options, clip, live=name != "rts (files)")
@@ -129,14 +128,14 @@ def print_method_table() -> None:
         [measured(true, times, 900 + n, faults=faults, part=part) for n, true in enumerate(tracks)]
         for faults, part in ((1.0, "legs"), (0.0, ""))
     ]
-    methods: tuple[Method, ...] = ("rts", "savgol", "median", "one-euro")
+    methods: tuple[str, ...] = ("rts", "savgol", "median", "one-euro")
     for method in methods:
         less = np.array([[gains(method, clip) for clip in clips] for clips in sets])
         cells = zip(np.median(less, axis=1).ravel(), np.min(less, axis=1).ravel(), strict=True)
         print(f"| `{method}` | {' | '.join(f'{100 * median:.0f} ({100 * worst:.0f}) %' for median, worst in cells)} |")  # noqa: T201
 
 
-def gains(method: Method, clip: Clip) -> list[float]:
+def gains(method: str, clip: Clip) -> list[float]:
     """Return by which share a method reduces the mean error and the acceleration error."""
     smoothed = np.stack([poses.xy[0] for poses in run(SmoothOptions(method), clip, live=False)])
     return [1 - of(smoothed - clip.truth) / of(clip.xy - clip.truth) for of in (mean_error, acceleration_error)]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tposecli.geometry.similarity import box_iou, matched
 from tposecli.lab.synth.clips import QUICK_FILM, crossing_scene
 from tposecli.lab.synth.scene import Scene, Shot
-from tposecli.tracking import Tracker, TrackOptions
+from tposecli.tracking.options import TrackOptions
+from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Frame, Poses
 
 SEEDS = range(101, 111)

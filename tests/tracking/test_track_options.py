@@ -15,7 +15,7 @@ from tposecli.cli.main import cli
 from tposecli.cli.options.tracking import track_of
 from tposecli.formats.journal.journal import JournalWriter
 from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.tracking import TrackOptions
+from tposecli.tracking.options import TrackOptions
 from tposecli.types import Frame, Poses
 
 AWAY_S = 1.0

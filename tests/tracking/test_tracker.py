@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tposecli.geometry.similarity import oks, weighted_oks
-from tposecli.tracking import Tracker, TrackOptions
+from tposecli.tracking.options import TrackOptions
+from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Poses
 
 BODY = np.random.default_rng(3).uniform((0, 0), (80, 200), (17, 2))

@@ -1,4 +1,4 @@
-"""From a picture to the figure that explains one of its people."""
+"""The attention figure of one person of an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tposecli.attention.figure import FigureData, save_figure
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import Settings
-from tposecli.pipeline.run import RunContext
+from tposecli.pipeline.run import Nets
 from tposecli.sources.images import read_image
 from tposecli.types import Frame, Poses
 from tposecli.utils.errors import InputError, UsageError
@@ -19,9 +19,11 @@ from tposecli.utils.files import check_output
 
 @dataclass(frozen=True, slots=True)
 class FigureJob:
-    """A picture, whom and what to explain, and where to.
+    """An image, and which attention of it to show.
 
     Attributes:
+        image: The image file.
+        output: The figure to write.
         person: Number of the person, from 0, the largest first.
         keypoints: Indices of keypoints, a column each.
         points: Further positions, frame pixels, a column each.
@@ -38,14 +40,14 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
     """Find the people, choose one, write the figure; return how many people there are.
 
     Raises:
-        InputError: Not a picture, or nobody in it.
-        UsageError: No such person, or the output is in the way.
+        InputError: The file is no image, or shows nobody.
+        UsageError: No such person, or the output exists.
     """
-    check_output(job.output, settings.overwrite)
-    frame = Frame(read_image(job.image, max_pixels=settings.max_pixels), 0, name=job.image.name)
-    workshop = RunContext(settings, attention=True)
-    estimator, style = workshop.estimator, workshop.painter.style
-    boxes = workshop.detector.detect([frame])
+    check_output(job.output, settings.flags.overwrite)
+    frame = Frame(read_image(job.image, max_pixels=settings.inference.max_pixels), 0, name=job.image.name)
+    nets = Nets(settings, attention=True)
+    estimator, style = nets.estimator, nets.painter.style
+    boxes = nets.detector.detect([frame])
     poses = estimator.estimate([frame], boxes)[0].poses
     person = _choose(poses, job)
     points = np.concatenate((person.xy[0, list(job.keypoints)], np.array(job.points).reshape(-1, 2)))
@@ -68,7 +70,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
 
 
 def _choose(poses: Poses, job: FigureJob) -> Poses:
-    """The person that is meant."""
+    """Return the person that the job names."""
     if not len(poses):
         raise InputError(
             f"{job.image}: nobody was found; give the box with --detector boxes:FILE, or lower --det-score"

@@ -12,7 +12,7 @@ from tposecli.formats.npz import NpzSink
 from tposecli.formats.openpose_writer import OpenposeSink
 from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.job import Outputs, Settings
+from tposecli.pipeline.job import FileSettings, Outputs
 from tposecli.sinks.base import Sink
 from tposecli.sinks.destination import STDOUT
 from tposecli.types import Result
@@ -21,7 +21,8 @@ from tposecli.utils.errors import UsageError
 
 def exports(
     outputs: Outputs,
-    settings: Settings,
+    files: FileSettings,
+    min_score: float,
     head: Mapping[str, Any],
     ids: Sequence[int] | None = None,
     explain: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None,
@@ -30,7 +31,8 @@ def exports(
 
     Args:
         outputs: What to make.
-        settings: Formats, and the minimum score.
+        files: Formats.
+        min_score: Keypoints scored lower count as not visible.
         head: Where the poses came from: the journal's header.
         ids: Image id of each still; None for a video.
         explain: Says in the dataset JSON what each person's attention was; None for nothing about it.
@@ -39,10 +41,10 @@ def exports(
         UsageError: A format does not know such keypoints.
     """
     layout = KeypointLayout.of_facts(head)
-    min_score, info, stills = settings.style.min_score, {"description": "poses", **head}, ids is not None
+    info, stills = {"description": "poses", **head}, ids is not None
     if outputs.json == STDOUT:
         yield JsonLinesSink()
-    elif outputs.json is not None and settings.json_format == "results":
+    elif outputs.json is not None and files.json_format == "results":
         yield CocoResultsSink(outputs.json, ids)
     elif outputs.json is not None:
         yield CocoDatasetSink(outputs.json, info, min_score, ids, explain)
@@ -53,7 +55,7 @@ def exports(
     if outputs.openpose is not None and not layout.is_coco:
         raise UsageError("--openpose: for COCO's 17 keypoints only, and these are others; leave it out")
     if outputs.openpose is not None:
-        yield OpenposeSink(outputs.openpose, min_score, settings.openpose_format)
+        yield OpenposeSink(outputs.openpose, min_score, files.openpose_format)
     if outputs.mmpose is not None:
         yield MmposeSink(outputs.mmpose, stills)
     if outputs.npz is not None:

@@ -1,4 +1,4 @@
-"""What a command asks for, as one frozen value, and what it reports back."""
+"""Jobs: what a command asks for, as frozen values, and what it reports back."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from tposecli.formats.openpose_writer import OpenposeFormat
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.backends.cpu import tune
 from tposecli.inference.runtime import Runtime
+from tposecli.pipeline.postprocess import PostOptions
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
-from tposecli.smoothing.options import SmoothOptions
 from tposecli.sources import MAX_PIXELS, InputLocation, Window
-from tposecli.tracking.options import TrackOptions
 from tposecli.types import Result, SourceInfo
 
 JsonFormat = Literal["dataset", "results"]
@@ -26,11 +25,18 @@ JsonFormat = Literal["dataset", "results"]
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which net, and how to run it, in the words of the command line.
+    """Which net, and how to run it, as the command line puts it.
 
     Attributes:
+        model: Name in the catalogue, or ``auto``.
+        weights: Checkpoint to use instead of the catalogue's.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or several CUDA devices with commas.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        batch_size: Crops in one forward; None for what suits the device.
+        flip_test: Whether to average with the mirrored crop.
         downloads: How the files of the net and of the detector may be fetched.
-        threads: Of the net on a CPU; None: as many as make it faster.
+        backend: ``auto``, ``torch``, ``compile``, ``onnx`` or ``openvino``.
+        threads: CPU threads of the net; None for as many as make it faster.
     """
 
     model: str = "auto"
@@ -44,13 +50,13 @@ class ModelChoice:
     threads: int | None = None
 
     def runtime(self, exact: bool) -> Runtime:
-        """How to run the net; the process's threads and memory are set up for it.
+        """Resolve device, precision and backend, and set the process's threads and memory up for them.
 
         Args:
-            exact: What is left to the program is as the authors have it, not as fast as can be.
+            exact: Choose, where the choice is left open, what gives the authors' numbers rather than what is fastest.
 
         Raises:
-            UsageError: It cannot be run so on this machine.
+            UsageError: This machine cannot run it so.
         """
         precision = "fp32" if exact and self.precision == "auto" else self.precision
         backend = "torch" if exact and self.backend == "auto" else self.backend
@@ -61,47 +67,80 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class ViewOptions:
-    """Ways to look at the annotated frames.
+class InferenceSettings:
+    """How poses are measured.
 
     Attributes:
-        show: In a window, as they come.
-        side_by_side: Next to the frames as they were.
+        model: The net.
+        detector: How people are found.
+        max_pixels: Images and frames of more pixels are refused.
     """
 
+    model: ModelChoice = field(default_factory=ModelChoice)
+    detector: DetectorOptions = field(default_factory=DetectorOptions)
+    max_pixels: int = MAX_PIXELS
+
+
+@dataclass(frozen=True, slots=True)
+class DrawingSettings:
+    """How everything with pixels looks.
+
+    Attributes:
+        style: How people are drawn.
+        attention: How attention is shown.
+        attention_every: Write attention images and arrays of every N-th frame only.
+        blur_heads: Blur every head in all images and videos.
+        show: Show the annotated frames in a window while the run goes on.
+        side_by_side: Put the original frames beside the annotated ones.
+    """
+
+    style: DrawStyle = field(default_factory=DrawStyle)
+    attention: AttentionStyle = field(default_factory=AttentionStyle)
+    attention_every: int = 1
+    blur_heads: bool = False
     show: bool = False
     side_by_side: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What every input of a run has in common.
+class FileSettings:
+    """What pose files hold.
 
     Attributes:
-        blur_heads: Blur every head in all pictures and videos that are made.
-        attention_stats: Say in the dataset JSON how sharp each keypoint's attention is, and what it leans on.
-        attention_every: Pictures and arrays of the attention only for every so many frames.
-        resume: Go on with the run that was interrupted, if there is one.
-        command: The command line, for provenance.
-        max_pixels: Pictures and frames of more are refused.
+        json_format: A COCO dataset, or COCO results for scoring.
+        openpose_format: Set of keypoints in OpenPose files.
+        attention_stats: Add to the dataset how concentrated each keypoint's attention is, and what it depends on.
     """
 
-    model: ModelChoice = field(default_factory=ModelChoice)
-    detector: DetectorOptions = field(default_factory=DetectorOptions)
-    track: TrackOptions | None = field(default_factory=TrackOptions)
-    smooth: SmoothOptions = field(default_factory=SmoothOptions)
-    style: DrawStyle = field(default_factory=DrawStyle)
-    attention: AttentionStyle = field(default_factory=AttentionStyle)
-    attention_every: int = 1
-    attention_stats: bool = False
-    blur_heads: bool = False
     json_format: JsonFormat = "dataset"
     openpose_format: OpenposeFormat = "coco18"
-    view: ViewOptions = field(default_factory=ViewOptions)
+    attention_stats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunFlags:
+    """How a run treats what is there already.
+
+    Attributes:
+        overwrite: Replace outputs that exist.
+        resume: Continue an interrupted run, if there is one.
+        command: The command line, for provenance.
+    """
+
     overwrite: bool = False
     resume: bool = False
     command: str = ""
-    max_pixels: int = MAX_PIXELS
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all inputs of a run have in common; each part goes to the code that uses it."""
+
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    post: PostOptions = field(default_factory=PostOptions)
+    drawing: DrawingSettings = field(default_factory=DrawingSettings)
+    files: FileSettings = field(default_factory=FileSettings)
+    flags: RunFlags = field(default_factory=RunFlags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +148,16 @@ class Outputs:
     """The files to make of one input; None for those not wanted.
 
     Attributes:
-        picture: The annotated video, or the folder for annotated pictures.
+        picture: The annotated video, or the folder for annotated images.
         json: Poses as COCO JSON.
-        attention: An ``.npz``, a video, or a folder for pictures of the attention.
+        attention: Attention maps: an ``.npz``, a video, or a folder for images.
         csv: Poses as a long table.
         parquet: The same as Parquet.
-        openpose: Folder for a file a frame, as OpenPose writes them.
+        openpose: Folder for OpenPose's JSON, a file per frame.
         mmpose: Poses as mmpose's JSON.
         npz: Poses as NumPy arrays.
-        attention_matrix: Which joint leans on which, averaged, as CSV; a plot of it lies beside.
-        crops: Folder for a picture of each person and frame.
+        attention_matrix: Which joint depends on which, averaged, as CSV; a plot is written beside it.
+        crops: Folder for an image of each person in each frame.
     """
 
     picture: Path | None = None
@@ -134,14 +173,14 @@ class Outputs:
 
     @property
     def wanted(self) -> list[Path]:
-        """Those that are to be made, the main one first: the journal lies beside it."""
+        """The outputs that are asked for, the main one first."""
         poses = (self.json, self.csv, self.parquet, self.openpose, self.mmpose, self.npz)
         files = (self.picture, *poses, self.attention, self.attention_matrix, self.crops)
         return [path for path in files if path is not None]
 
     @property
     def files(self) -> list[Path]:
-        """Those that are no standard output: the journal lies beside the first of them, if there is one."""
+        """Those that are files or folders; the journal is written beside the first of them."""
         return [path for path in self.wanted if path != STDOUT]
 
 
@@ -150,8 +189,12 @@ class VideoJob:
     """One video and what to make of it.
 
     Attributes:
-        stream: Which of several video streams, from 0; None: the one that players choose.
-        rate: Pictures a second of stills that are read as a video; None: 25.
+        input: The video.
+        outputs: What to make.
+        window: The part of it to process.
+        encoding: How videos are written.
+        stream: Which of several video streams, from 0; None for the one that players choose.
+        rate: Frame rate of an image sequence; None for 25.
     """
 
     input: InputLocation
@@ -164,7 +207,7 @@ class VideoJob:
 
 @dataclass(frozen=True, slots=True)
 class ImagesJob:
-    """Pictures, folders and patterns, and what to make of them."""
+    """Images, folders and patterns, and what to make of them."""
 
     inputs: tuple[str, ...]
     outputs: Outputs
@@ -176,10 +219,14 @@ class Summary:
     """What a run did.
 
     Attributes:
-        skipped: Files that are no pictures.
+        name: The input.
+        frames: Frames or images processed.
+        people: Poses in all of them.
+        skipped: Files that are no images.
         corrupt: Frames lost to damage.
         failed: Inputs that could not be read, and why.
-        seconds: Wall time by stage.
+        wall_s: Seconds from the first frame to the last.
+        seconds: Wall time of each stage.
         outputs: The files that were made.
     """
 
@@ -195,16 +242,16 @@ class Summary:
 
 
 class Watcher(Protocol):
-    """Is told how a run goes."""
+    """Receives the progress of a run."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
-        """An input was opened; it has about so many frames, if anybody knows."""
+        """Note that an input was opened; ``expected`` frames is a hint, None if unknown."""
         ...
 
     def seen(self, result: Result) -> None:
-        """A frame is finished."""
+        """Note a finished frame."""
         ...
 
     def end(self, summary: Summary) -> None:
-        """An input is finished, or could not be read at all."""
+        """Note that an input is finished, or could not be read at all."""
         ...

@@ -1,4 +1,4 @@
-"""From the outputs that a job names to the sinks that make them."""
+"""Outputs of a job: checked before any work, opened as sinks, and fed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from tposecli.attention.matrix_sink import AttentionMatrix
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.attention.sinks import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.attention.stats import describe
+from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import journal_path
 from tposecli.formats.openpose_writer import check_openpose
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.exports import exports
-from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
-from tposecli.pipeline.resume import may_begin, may_replace
-from tposecli.sinks.annotated import AnnotatedVideo, HiddenHeads
+from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, Settings, Summary, Watcher
+from tposecli.pipeline.resume import may_start_afresh, replaceable_outputs
+from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink
 from tposecli.sinks.crops import CropsSink
 from tposecli.sinks.destination import STDOUT, partial_path
@@ -41,67 +42,74 @@ class SinkFactory:
 
     Attributes:
         outputs: What to make.
-        settings: Of the run.
+        drawing: How everything with pixels looks.
+        files: What pose files hold.
         painter: Shows attention.
         video: Opens a video; None for stills.
         ids: Image id of each still; None for a video.
     """
 
     outputs: Outputs
-    settings: Settings
+    drawing: DrawingSettings
+    files: FileSettings
     painter: AttentionPainter
     video: Callable[[Path], VideoOut] | None = None
     ids: Sequence[int] | None = None
 
     def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
-        """One sink after the other, given the journal's header; the one that draws on the frame itself comes last.
+        """Open one sink after the other; the one that draws on the frame itself comes last.
 
         Args:
-            head: The header.
-            timings: Is told what drawing and encoding take.
+            head: The journal's header.
+            timings: Receives the time that drawing and encoding take.
         """
         outputs, layout = self.outputs, KeypointLayout.of_facts(head)
         if not layout.is_coco:
-            _refuse_what_needs_coco(outputs, self.settings)
-        explain = self._describe if self.settings.attention_stats else None
-        yield from exports(outputs, self.settings, head, self.ids, explain)
+            _refuse_what_needs_coco(outputs, self.drawing, self.files)
+        explain = self._describe if self.files.attention_stats else None
+        yield from exports(outputs, self.files, self.drawing.style.min_score, head, self.ids, explain)
         if outputs.attention_matrix is not None:
             yield AttentionMatrix(outputs.attention_matrix, self.painter.stride)
-        if self.settings.blur_heads:
-            yield HiddenHeads()
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.crops is not None:
-            yield CropsSink(outputs.crops, SkeletonDrawer(self.settings.style, layout))
-        if self.settings.view.show:
-            yield LiveWindow(SkeletonDrawer(self.settings.style, layout), self.settings.view.side_by_side)
+            yield CropsSink(outputs.crops, SkeletonDrawer(self.drawing.style, layout))
+        if self.drawing.show:
+            yield LiveWindow(SkeletonDrawer(self.drawing.style, layout), self.drawing.side_by_side)
         if outputs.picture is not None:
             yield self._picture(outputs.picture, layout, timings)
 
+    def prepare(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield the results as the sinks may see them: heads are blurred before any sink has the frame."""
+        for result in results:
+            if self.drawing.blur_heads:
+                blur_heads(result.frame.image, result.final)
+            yield result
+
     def _describe(self, result: Result) -> list[dict[str, Any]]:
-        """What the JSON says of each person's attention."""
+        """Return what the JSON says about each person's attention."""
         return describe(result, self.painter.stride)
 
     def _picture(self, path: Path, layout: KeypointLayout, timings: Timings | None) -> Sink:
-        """Draws on the frame's own pixels."""
-        draw, beside = SkeletonDrawer(self.settings.style, layout), self.settings.view.side_by_side
+        """Open the annotated video or images; they are drawn on the frame's own pixels."""
+        draw, beside = SkeletonDrawer(self.drawing.style, layout), self.drawing.side_by_side
         if self.video is None:
             return AnnotatedImages(path, draw, beside)
         return AnnotatedVideo(self.video(path), draw, beside, timings)
 
     def _attention(self, path: Path) -> Sink:
-        """By extension: arrays, a video, or a folder of pictures."""
+        """Open arrays, a video, or a folder of images, by the extension."""
         if is_archive(path):
-            return AttentionArchive(path, self.painter, self.settings.attention_every)
+            return AttentionArchive(path, self.painter, self.drawing.attention_every)
         if self.video is not None and is_video(path):
             return AttentionVideo(self.video(path), self.painter)
-        return AttentionImages(path, self.painter, self.settings.attention_every)
+        return AttentionImages(path, self.painter, self.drawing.attention_every)
 
 
 def deliver(
     results: Iterable[Result], sinks: Sequence[Sink], timings: Timings, watcher: Watcher, summary: Summary
 ) -> None:
-    """Hand every result to all sinks, in order, and count it; a signal waits until a frame is in all of them."""
+    """Hand every result to all sinks, in order, and count it; signals wait until a frame is in all of them."""
     for result in results:
         with deferred(), timings.measure("write"):
             for sink in sinks:
@@ -124,17 +132,18 @@ def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: b
         raise UsageError("only one output can go to standard output; give the others a file name")
     if STDOUT in (outputs.parquet, outputs.openpose, outputs.mmpose, outputs.npz):
         raise UsageError("only videos, --json and --csv can go to standard output; give the others a file name")
+    flags = settings.flags
     with output_locks(outputs.files):
-        replaceable = may_replace(outputs, settings) if journal else frozenset()
+        replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
         for path in outputs.files:
-            _check_output(path, outputs, stills, settings.overwrite or path.resolve() in replaceable)
+            _check_output(path, outputs, stills, flags.overwrite or path.resolve() in replaceable)
         if journal and outputs.files:
             path = journal_path(outputs.files[0])
-            check_output(path, settings.overwrite or settings.resume or may_begin(path))
+            check_output(path, flags.overwrite or flags.resume or may_start_afresh(path))
 
 
 def _check_output(path: Path, outputs: Outputs, stills: bool, overwrite: bool) -> None:
-    """Refuse one that is in the way."""
+    """Refuse an output that would overwrite something."""
     if path == outputs.openpose:
         check_openpose(path, overwrite)
     elif not _is_folder(path, outputs, stills):
@@ -157,28 +166,28 @@ def refuse_inputs(outputs: Outputs, images: ImageList) -> None:
 
 
 def discard_partial(outputs: Outputs) -> None:
-    """Remove what an interrupted run left of videos that are complete now."""
+    """Remove the partial videos of an interrupted run that is complete now."""
     for path in outputs.files:
         if is_video(path):
             partial_path(path).unlink(missing_ok=True)
 
 
-def needs_attention(outputs: Outputs, settings: Settings) -> bool:
-    """Whether the net must be asked for its attention."""
+def needs_attention(outputs: Outputs, files: FileSettings) -> bool:
+    """Return whether the net must be asked for its attention."""
     wanted = (outputs.attention, outputs.attention_matrix)
-    return any(path is not None for path in wanted) or settings.attention_stats
+    return any(path is not None for path in wanted) or files.attention_stats
 
 
-def _refuse_what_needs_coco(outputs: Outputs, settings: Settings) -> None:
-    """Refuse, for a model with other keypoints, what is known of COCO's 17 only.
+def _refuse_what_needs_coco(outputs: Outputs, drawing: DrawingSettings, files: FileSettings) -> None:
+    """Refuse what is defined for COCO's 17 keypoints only.
 
     Raises:
-        UsageError: It says what.
+        UsageError: One of these is asked for.
     """
     wanted = {
-        "--attention": needs_attention(outputs, settings),
-        "--blur-heads": settings.blur_heads,
-        "--trails": bool(settings.style.trails),
+        "--attention": needs_attention(outputs, files),
+        "--blur-heads": drawing.blur_heads,
+        "--trails": bool(drawing.style.trails),
     }
     refused = ", ".join(option for option, asked in wanted.items() if asked)
     if refused:
@@ -186,17 +195,17 @@ def _refuse_what_needs_coco(outputs: Outputs, settings: Settings) -> None:
 
 
 def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:
-    """Whether pictures go into that output, each a file of its own."""
+    """Return whether an output is a folder of images."""
     if path == outputs.attention:
         return not is_archive(path) and (stills or not is_video(path))
     return path == outputs.crops or (stills and path == outputs.picture)
 
 
 def is_archive(path: Path) -> bool:
-    """Whether attention goes into an ``.npz`` under that name."""
+    """Return whether attention is written as an ``.npz`` under that name."""
     return path.suffix.lower() == ".npz"
 
 
 def is_video(path: Path) -> bool:
-    """Whether attention becomes a video under that name, and not a folder of pictures."""
+    """Return whether a file of that name is a video."""
     return path.suffix.lower() in MUXERS

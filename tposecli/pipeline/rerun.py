@@ -1,4 +1,4 @@
-"""The later stages once more, from poses that are known: other files, or another drawing, without the net."""
+"""Rerunning the later stages from stored poses, without the net: other files, or another drawing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -21,7 +21,7 @@ from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver
-from tposecli.pipeline.postprocess import PostProcessor
+from tposecli.pipeline.postprocess import STILLS, PostProcessor
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -29,6 +29,7 @@ from tposecli.sinks.video import VideoOptions, VideoOut
 from tposecli.sources import ImageSource
 from tposecli.types import Image, Result, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
+from tposecli.utils.timings import Timings
 from tposecli.utils.version import __version__
 
 log = logging.getLogger("tposecli")
@@ -39,7 +40,7 @@ MAX_DIGITS: Final = 18
 
 @dataclass(frozen=True, slots=True)
 class ConvertJob:
-    """Poses, and the files to make of them."""
+    """Poses, and the pose files to make of them."""
 
     given: PoseInput
     outputs: Outputs
@@ -47,11 +48,13 @@ class ConvertJob:
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """Poses with what they are of, and what to draw.
+    """Poses with their video or images, and what to make of them.
 
     Attributes:
-        outputs: ``picture`` among them.
+        given: Poses, and where their pixels are.
+        outputs: What to make, ``picture`` among it.
         another: Accept a video that is not the journal's own file, if its frames have the same size and times.
+        encoding: How videos are written.
     """
 
     given: PoseInput
@@ -61,36 +64,37 @@ class RenderJob:
 
 
 def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
-    """Write files of poses: of a journal, the very ones that the run which made it would have written.
+    """Write pose files; those of a journal equal the ones that its own run would have written.
 
     Raises:
         InputError: The poses are missing or damaged.
-        UsageError: An output exists, none is named, or nothing says when the frames are shown.
+        UsageError: An output exists, none is named, or the times of the frames are unknown.
     """
     recording = recorded(job.given)
     _check(recording, job, settings)
     ids = _image_ids(recording) if recording.stills else None
 
     def sinks() -> Iterator[Sink]:
-        yield from exports(job.outputs, settings, provenance(recording, settings), ids)
+        info = provenance(recording, settings)
+        yield from exports(job.outputs, settings.files, settings.drawing.style.min_score, info, ids)
 
     results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in recording.frames)
-    return _carry_out(_Replay(recording, job, results, sinks), settings, watcher)
+    return _run(_Rerun(recording, job, results, sinks), settings, watcher)
 
 
 def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
-    """Draw the poses on the frames that they are of; write files of poses, too, if asked.
+    """Draw poses on their own frames; also write pose files, if asked for.
 
     Raises:
         InputError: Poses or pictures are missing or damaged, or the poses are of other frames.
         UsageError: An output exists.
     """
-    if settings.view.show:
+    if settings.drawing.show:
         check_display()
     recording, source, results = with_pixels(job.given, job.another)
     _check(recording, job, settings)
     if job.outputs.picture is not None and not recording.stills:
-        check_video_output(job.outputs.picture, job.encoding, settings.overwrite)
+        check_video_output(job.outputs.picture, job.encoding, settings.flags.overwrite)
     ids = _image_ids(recording) if recording.stills else None
     info = provenance(recording, settings)
 
@@ -98,63 +102,72 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
         assert not isinstance(source, ImageSource)
         return open_output(path, source, job.encoding)
 
-    def sinks() -> Iterator[Sink]:
-        painter = AttentionPainter(settings.attention, stride=1)  # no attention is kept: it paints nothing
-        yield from SinkFactory(job.outputs, settings, painter, None if recording.stills else video, ids).open(info)
+    painter = AttentionPainter(settings.drawing.attention, stride=1)  # Journals hold no attention: it paints nothing.
+    opener = None if recording.stills else video
+    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, opener, ids)
 
-    return _carry_out(_Replay(recording, job, results, sinks), settings, watcher)
+    return _run(_Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare), settings, watcher)
 
 
 @lru_cache(maxsize=8)
 def blank(size_wh: tuple[int, int]) -> Image:
-    """(H, W, 3) black, read-only, the same three bytes for every pixel: sinks that need no pixels take it for any."""
+    """Return a read-only (H, W, 3) black image that takes three bytes, for sinks that look at no pixels."""
     pixel = np.zeros((1, 1, 3), np.uint8)
     return np.broadcast_to(pixel, (size_wh[1], size_wh[0], 3))
 
 
 def provenance(recording: AlignedPoses, settings: Settings) -> dict[str, Any]:
-    """The header, for what is made of the poses now: this program and command, and which ones made the poses."""
-    facts = recording.header
-    made_by = {"file": recording.path.name, **{key: facts.get(key) for key in ("tool_version", "command")}}
+    """Return the header of what is made now: this program and command, and those that made the poses."""
+    origin_header = recording.header
+    made_by = {"file": recording.path.name, **{key: origin_header.get(key) for key in ("tool_version", "command")}}
     origin = {"journal": made_by} if recording.format == JOURNAL else {"poses": {**made_by, "format": recording.format}}
-    track = asdict(settings.track) if settings.track and not recording.stills else None
-    options = {**facts.get("options", {}), "track": track, **settings.smooth.facts(live=False)}
-    run = {"tool": "tposecli", "tool_version": __version__, "command": settings.command, "options": options}
-    return {**facts, **run, **origin}
+    options = {**origin_header.get("options", {}), **settings.post.to_dict(not recording.stills, live=False)}
+    run = {"tool": "tposecli", "tool_version": __version__, "command": settings.flags.command, "options": options}
+    return {**origin_header, **run, **origin}
 
 
 @dataclass(frozen=True, slots=True)
-class _Replay:
-    """What is done again: results as measured, and what opens the sinks."""
+class _Rerun:
+    """What is run again.
+
+    Attributes:
+        recording: The stored poses.
+        job: What to make of them.
+        results: Frames with their poses, as measured.
+        sinks: Opens the sinks.
+        prepare: Makes finished results what sinks may see.
+    """
 
     recording: AlignedPoses
     job: ConvertJob | RenderJob
     results: Iterable[Result]
     sinks: Callable[[], Iterator[Sink]]
+    prepare: Callable[[Iterable[Result]], Iterable[Result]] = iter
 
 
-def _carry_out(replay: _Replay, settings: Settings, watcher: Watcher) -> Summary:
-    """Run everything; what was written is closed as complete only if nothing was raised."""
-    start = time.perf_counter()
-    summary = Summary(replay.recording.path.name)
-    recording = replay.recording
+def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
+    """Run everything; outputs are closed as complete only if nothing was raised."""
+    start, timings = time.perf_counter(), Timings()
+    recording = rerun.recording
+    summary = Summary(recording.path.name)
+    options = STILLS if recording.stills else settings.post
     layout = KeypointLayout.of_facts(recording.header)
-    followers = PostProcessor.of(settings, not recording.stills, layout=layout, stray_score=recording.stray_score)
-    if recording.tracked and not replay.job.given.track_again:
-        followers = replace(followers, tracker=None)
+    post = PostProcessor.build(options, layout=layout, weak_score=recording.stray_score)
+    if recording.tracked and not rerun.job.given.track_again:
+        post = replace(post, tracker=None)
     with ExitStack() as stack:
-        sinks = [stack.enter_context(opened(sink)) for sink in replay.sinks()]
-        results = stack.enter_context(closing(followers.follow(replay.results)))
+        sinks = [stack.enter_context(opened(sink)) for sink in rerun.sinks()]
+        results = stack.enter_context(closing(post.process(rerun.results, timings)))
         watcher.begin(SourceInfo(summary.name), None)
-        deliver(results, sinks, followers.timings, watcher, summary)
-    summary.seconds, summary.outputs = followers.timings.seconds, replay.job.outputs.files
+        deliver(rerun.prepare(results), sinks, timings, watcher, summary)
+    summary.seconds, summary.outputs = timings.seconds, rerun.job.outputs.files
     summary.wall_s = time.perf_counter() - start
     watcher.end(summary)
     return summary
 
 
 def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Settings) -> None:
-    """See that nothing is in the way.
+    """Check the outputs before any work.
 
     Raises:
         UsageError: An output exists or is an input.
@@ -164,19 +177,19 @@ def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Setti
     clash = next((output for output in outputs.files if output.resolve() in read), None)
     if clash is not None:
         raise UsageError(f"{clash} is an input; choose another output")
-    if outputs.wanted or not settings.view.show:
+    if outputs.wanted or not settings.drawing.show:
         check_outputs(outputs, recording.stills, settings, journal=False)
 
 
 def _image_ids(recording: AlignedPoses) -> Sequence[int]:
-    """Image id for each index: numbers in the names where the run took those, else positions from 1."""
+    """Return the image id of each index: the number in the name if the run took those, else the position from 1."""
     if recording.header.get("image_ids") != "names":
         return range(1, sys.maxsize)
     names = {entry.index: entry.name for entry in recording.frames}
     last = max(names, default=-1)
     if last > MAX_STILLS or not all(_is_id(PurePath(name).stem) for name in names.values()):
         raise InputError(
-            f"{recording.path}: damaged (names or numbers of its pictures are none); run the command again"
+            f"{recording.path}: damaged (invalid names or numbers of its images); run the original command again"
         )
     ids = [index + 1 for index in range(last + 1)]
     for index, name in names.items():

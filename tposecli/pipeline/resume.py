@@ -1,4 +1,4 @@
-"""Going on with a run that was interrupted: what its journal holds is not inferred again."""
+"""Resuming interrupted runs: frames in the journal are not inferred again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Self
 from tposecli.formats.journal.journal import Journal, JournalWriter, is_stillborn, journal_path, read_journal
 from tposecli.formats.journal.provenance import differences
 from tposecli.formats.journal.records import JournalFrame
-from tposecli.pipeline.job import Outputs, Settings
+from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.sources.image_sequence import is_numbered
 from tposecli.types import Frame, Poses, Result
 from tposecli.utils.errors import InputError, OutputError, UsageError
@@ -22,100 +22,97 @@ log = logging.getLogger("tposecli")
 
 
 def earlier_run(outputs: Outputs) -> Journal | None:
-    """The journal of the run that was to make these outputs before.
-
-    None where there is none, or where that run ended before the first line was whole, or before its first frame.
+    """Return the journal of an earlier run with these outputs; None if there is none, or it has no frame.
 
     Raises:
-        InputError: What lies there is no journal, or cannot be read.
+        InputError: The file in its place is no journal, or cannot be read.
     """
     if not outputs.files:
         return None
     path = journal_path(outputs.files[0])
-    return read_journal(path) if path.exists() and not _is_barren(path) else None
+    return read_journal(path) if path.exists() and not _has_no_frames(path) else None
 
 
-def may_begin(path: Path) -> bool:
-    """Whether nothing is lost where this journal is begun anew: a run began it, but ended before its first frame."""
+def may_start_afresh(path: Path) -> bool:
+    """Return whether overwriting this journal loses nothing: its run ended before the first frame."""
     try:
-        return path.exists() and _is_barren(path)
+        return path.exists() and _has_no_frames(path)
     except InputError:
         return False
 
 
-def _is_barren(path: Path) -> bool:
+def _has_no_frames(path: Path) -> bool:
     if is_stillborn(path):
         return True
     journal = read_journal(path)
     return not journal.complete and next(iter(journal), None) is None
 
 
-def may_replace(outputs: Outputs, settings: Settings) -> frozenset[Path]:
-    """Outputs, resolved, that an interrupted run has perhaps written already: they are written again as it goes on.
+def replaceable_outputs(outputs: Outputs, flags: RunFlags) -> frozenset[Path]:
+    """Return the outputs, resolved, that a resumed run wrote and therefore may write again.
 
     Raises:
-        UsageError: There is an interrupted run, but nobody said what to do with it.
+        UsageError: There is an interrupted run, and neither ``--resume`` nor ``--overwrite`` is given.
     """
     before = None
-    if settings.resume:
+    if flags.resume:
         before = earlier_run(outputs)
-        return frozenset() if before is None else _made(before)
+        return frozenset() if before is None else _outputs_of(before)
     with suppress(InputError):
-        before = None if settings.overwrite else earlier_run(outputs)
+        before = None if flags.overwrite else earlier_run(outputs)
     if before is not None and not before.complete:
         raise UsageError(
-            f"{before.path}: a run that was interrupted; add --resume to go on with it, or --overwrite to begin anew"
+            f"{before.path}: an interrupted run; add --resume to continue it, or --overwrite to start over"
         )
     return frozenset()
 
 
-def _made(before: Journal) -> frozenset[Path]:
-    """The outputs of that run."""
+def _outputs_of(before: Journal) -> frozenset[Path]:
     return frozenset(path.resolve() for path in before.outputs)
 
 
 def is_finished(before: Journal, outputs: Outputs, frames: int | None) -> bool:
-    """Whether that run came to its end, made all of these outputs, and they are still there.
+    """Return whether an earlier run is complete, and all of these outputs are among its own and still there.
 
     Args:
         before: Its journal.
-        outputs: What is wanted.
-        frames: Pictures that were named; where it could not read them all, they are told once more. None for videos.
+        outputs: What is asked for now.
+        frames: Number of images given; if the run could not read them all, they are reported again. None for videos.
     """
-    made = _made(before)
+    made = _outputs_of(before)
     if not before.complete or (frames is not None and before.whole_frames() < frames):
         return False
     return all(path.resolve() in made and (path.exists() or is_numbered(path)) for path in outputs.files)
 
 
-def refuse_another(before: Journal, head: Mapping[str, Any]) -> None:
-    """Refuse to go on where anything that the poses depend on is not as it was.
+def check_same_run(before: Journal, head: Mapping[str, Any]) -> None:
+    """Refuse to resume if anything that the poses depend on has changed.
 
     Raises:
-        UsageError: It says what.
+        UsageError: The message lists what has.
     """
     changed = differences(before.facts, head)
     if changed:
         raise UsageError(
-            f"{before.path}: that run cannot be gone on with, {'; '.join(changed)}; give what it was begun with, or "
-            "--overwrite without --resume to begin anew"
+            f"{before.path}: cannot resume: {'; '.join(changed)}; rerun with the original options, or start over with "
+            "--overwrite (without --resume)"
         )
 
 
 def how_to_resume(command: str) -> str:
-    """What to type in order to go on."""
+    """Return a note with the command that resumes the run."""
     words = shlex.split(command)
-    return "go on with: " + shlex.join(words if "--resume" in words else [*words, "--resume"])
+    return "continue with: " + shlex.join(words if "--resume" in words else [*words, "--resume"])
 
 
 class ResumableJournal:
-    """The journal of a run, begun, or gone on with after its last whole group of frames.
+    """The journal of a run: a new one, or an earlier one continued after its last whole group of frames.
 
     Leaving it as a context manager without an exception marks the journal as complete.
 
     Attributes:
-        head: What the outputs say of where they come from: word for word as when the run was begun.
-        kept: Frames that were measured before.
+        head: The header that the outputs name as their origin; that of the first run, if it is resumed.
+        kept: Frames measured by the earlier run.
         frames: Frames in the journal by now.
     """
 
@@ -126,10 +123,10 @@ class ResumableJournal:
             outputs: What the run makes.
             head: The header.
             group: Frames that go through the net together.
-            before: From :func:`earlier_run`, to go on with; None to begin.
+            before: From :func:`earlier_run`, to continue; None to start.
 
         Raises:
-            UsageError: The earlier run is another one.
+            UsageError: The earlier run had other options or another input.
             OutputError: The journal cannot be written.
         """
         path = journal_path(outputs.files[0])
@@ -141,13 +138,13 @@ class ResumableJournal:
         if before is None:
             self._writer = JournalWriter(path, head, outputs.files)
             return
-        refuse_another(before, head)
+        check_same_run(before, head)
         whole = before.whole_frames()
         self.kept = self.frames = whole if before.complete else whole - whole % group
         self.head = before.facts
         self._writer = JournalWriter.resume(path, self.kept)
         self._entries = islice(before, self.kept)
-        log.info("%s: going on after %d frames that are done", path, self.kept)
+        log.info("%s: resuming after %d finished frames", path, self.kept)
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +159,7 @@ class ResumableJournal:
                 raise
 
     def known(self, frames: Sequence[Frame]) -> list[Poses] | None:
-        """The poses of a group that was measured before, None behind the last of those.
+        """Return the poses of a group of frames that the earlier run measured; None after the last of those.
 
         Raises:
             InputError: These are not the frames that were measured.
@@ -173,16 +170,16 @@ class ResumableJournal:
         self._seen += len(entries)
         for frame, entry in zip(frames, entries, strict=False):
             if (frame.index, frame.size_wh, frame.time_s) != (entry.index, entry.size_wh, entry.time_s):
-                raise self._other(f"frame {frame.index}")
+                raise self._changed(f"frame {frame.index}")
         if len(entries) < len(frames):
-            raise self._other("it has more frames")
+            raise self._changed("it has more frames")
         return [entry.poses for entry in entries]
 
     def record(self, result: Result) -> None:
-        """Add a frame unless it was measured before; called for all of them, in order.
+        """Add a frame unless the earlier run has it; called for every frame, in order.
 
         Raises:
-            OutputError: The disk does not take it.
+            OutputError: It cannot be written.
         """
         if self.kept > self._passed:
             self._passed += 1
@@ -191,15 +188,15 @@ class ResumableJournal:
         self.frames += 1
 
     def check_end(self) -> None:
-        """At the end of the source: were all frames there that were measured before?
+        """Check, at the end of the source, that it had every frame that the earlier run measured.
 
         Raises:
-            InputError: No.
+            InputError: It has fewer.
         """
         if self._passed < self.kept:
-            raise self._other("it has fewer frames")
+            raise self._changed("it has fewer frames")
 
-    def _other(self, what: str) -> InputError:
+    def _changed(self, what: str) -> InputError:
         return InputError(
-            f"the input is not what it was when the run began ({what}); begin anew with --overwrite, without --resume"
+            f"the input has changed since the run began ({what}); start over with --overwrite (without --resume)"
         )

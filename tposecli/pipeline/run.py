@@ -1,4 +1,4 @@
-"""Carries out jobs: opens the source, joins stages and sinks, reports."""
+"""Running jobs with the net: open the source, connect stages and sinks, report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tposecli.formats.coco_writer import image_ids
 from tposecli.formats.journal.provenance import fingerprint, header
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
-from tposecli.pipeline.job import ImagesJob, Settings, Summary, VideoJob, Watcher
+from tposecli.pipeline.job import ImagesJob, InferenceSettings, Settings, Summary, VideoJob, Watcher
 from tposecli.pipeline.outputs import (
     SinkFactory,
     check_outputs,
@@ -26,9 +26,15 @@ from tposecli.pipeline.outputs import (
     needs_attention,
     refuse_inputs,
 )
-from tposecli.pipeline.postprocess import PostProcessor
-from tposecli.pipeline.resume import ResumableJournal, earlier_run, is_finished, may_replace, refuse_another
-from tposecli.pipeline.stream import Stages, run
+from tposecli.pipeline.postprocess import STILLS, PostProcessor
+from tposecli.pipeline.resume import (
+    ResumableJournal,
+    check_same_run,
+    earlier_run,
+    is_finished,
+    replaceable_outputs,
+)
+from tposecli.pipeline.stream import Stages, group_frames, run
 from tposecli.sinks.base import opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -42,49 +48,39 @@ from tposecli.utils.signals import deferred
 log = logging.getLogger("tposecli")
 
 
-class RunContext:
-    """Nets, built once, and the settings that all inputs of a run share."""
+class Nets:
+    """Estimator and detector, loaded once for all inputs of a run.
+
+    Attributes:
+        estimator: The net.
+        detector: Finds the people for it.
+        painter: Shows the net's attention.
+        weak_score: Boxes below this score are detected only because they may continue a track.
+    """
 
     def __init__(self, settings: Settings, attention: bool) -> None:
-        choice = settings.model
+        """Load them.
+
+        Args:
+            settings: Which, and how.
+            attention: Whether the net is asked for its attention.
+
+        Raises:
+            WeightsError: A checkpoint cannot be found or loaded.
+        """
+        inference = settings.inference
+        choice = inference.model
         runtime = choice.runtime(exact=attention)
-        self.settings = settings
         checkpoint = resolve(choice.model, choice.weights, choice.downloads)
-        style = settings.attention.resolved(checkpoint.spec.layers)
+        style = settings.drawing.attention.resolved(checkpoint.spec.layers)
         self.estimator = PoseEstimator(
             checkpoint, None, runtime, choice.flip_test, style.request if attention else None
         )
         self.painter = AttentionPainter(style, checkpoint.spec.stride)
-        follows = settings.track is not None
-        self.detector: Detector = build_detector(settings.detector, runtime.device, choice.downloads, follows)
-
-    def stages(self, plan: OpenedInput) -> Stages:
-        """Fresh stages for one input: trackers and filters remember."""
-        followers = PostProcessor.of(self.settings, plan.tracked, plan.live, self.estimator.layout)
-        return Stages(
-            self.detector,
-            self.estimator,
-            followers.tracker,
-            followers.smoother,
-            stray_score(self.settings.detector),
-            self.settings.detector.every,
+        self.detector: Detector = build_detector(
+            inference.detector, runtime.device, choice.downloads, settings.post.track is not None
         )
-
-    def header(self, plan: OpenedInput) -> dict[str, Any]:
-        """The journal's header for an input: everything that its poses depend on."""
-        settings = self.settings
-        track = asdict(settings.track) if settings.track and plan.tracked else None
-        options = {"detector": asdict(settings.detector), "track": track, **settings.smooth.facts(plan.live)}
-        run_facts = {
-            "command": settings.command,
-            "detector": settings.detector.name,
-            "detector_sha256": digest_of_argument(settings.detector.name),
-            "stray_score": stray_score(settings.detector),
-            "group_frames": self.stages(plan).group_frames,
-            "options": options,
-            **plan.facts,
-        }
-        return header(plan.source.info, fingerprint(plan.files) if plan.files else None, self.estimator, run_facts)
+        self.weak_score = stray_score(inference.detector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,43 +90,78 @@ class OpenedInput:
     Attributes:
         source: Where the frames come from.
         files: What it reads, for its fingerprint.
-        maker: Opens the sinks.
+        sinks: Opens the sinks.
         tracked: Whether its frames follow one another in time.
-        facts: More for the journal's header.
-        live: The source goes on for ever: whoever stops it has all that was wanted.
+        header: What identifies it besides, for the journal's header.
+        live: Endless source; stopping it counts as a complete run.
     """
 
     source: Source
     files: Sequence[Path]
-    maker: SinkFactory
+    sinks: SinkFactory
     tracked: bool
-    facts: Mapping[str, Any]
+    header: Mapping[str, Any]
     live: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all inputs of a run share."""
+
+    settings: Settings
+    nets: Nets
+
+    def stages(self, opened_input: OpenedInput) -> Stages:
+        """Build the stages for one input; tracker and filters are stateful."""
+        post = PostProcessor.build(
+            self.settings.post if opened_input.tracked else STILLS,
+            opened_input.live,
+            self.nets.estimator.layout,
+            self.nets.weak_score,
+        )
+        return Stages(self.nets.detector, self.nets.estimator, post, self.settings.inference.detector.every)
+
+    def header(self, opened_input: OpenedInput) -> dict[str, Any]:
+        """Return the journal's header for an input: everything that its poses depend on."""
+        detector = self.settings.inference.detector
+        post = self.settings.post.to_dict(opened_input.tracked, opened_input.live)
+        run_entries = {
+            "command": self.settings.flags.command,
+            "detector": detector.name,
+            "detector_sha256": digest_of_argument(detector.name),
+            "stray_score": self.nets.weak_score,
+            "group_frames": group_frames(self.nets.estimator.runtime, detector.every),
+            "options": {"detector": asdict(detector), **post},
+            **opened_input.header,
+        }
+        source = fingerprint(opened_input.files) if opened_input.files else None
+        return header(opened_input.source.info, source, self.nets.estimator, run_entries)
+
+
 def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -> list[Summary]:
-    """Carry out the jobs one after the other; an input that cannot be read is reported and the others go on.
+    """Run the jobs one after the other; an input that cannot be read is reported and the others go on.
 
     Raises:
         UsageError: An output exists; found before any work is done.
         WeightsError: The net or the detector cannot be loaded.
     """
-    if settings.view.show:
+    if settings.drawing.show:
         check_display()
     for job in jobs:
         _check(job, settings)
-    workshop = RunContext(settings, any(needs_attention(job.outputs, settings) for job in jobs))
-    if settings.resume:
+    attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
+    context = RunContext(settings, Nets(settings, attention))
+    if settings.flags.resume:
         for job in jobs:
-            _check_earlier(job, workshop)
-    return [_run_video(job, workshop, watcher) for job in jobs]
+            _check_earlier(job, context)
+    return [_run_video(job, context, watcher) for job in jobs]
 
 
 def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
-    """Carry out the job; a picture that cannot be read is reported and the others go on.
+    """Run the job; an image that cannot be read is reported and the others go on.
 
     Raises:
-        InputError: There are no pictures.
+        InputError: There are no images.
         UsageError: An output exists; found before any work is done.
         WeightsError: The net or the detector cannot be loaded.
     """
@@ -138,14 +169,14 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     images = find_images(job.inputs, job.recursive)
     refuse_inputs(outputs, images)
     check_outputs(outputs, True, settings)
-    workshop = RunContext(settings, needs_attention(outputs, settings))
+    context = RunContext(settings, Nets(settings, needs_attention(outputs, settings.files)))
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
     ids = image_ids(images.names)
-    facts = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
-    maker = SinkFactory(outputs, settings, workshop.painter, ids=ids)
+    header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
+    sinks = SinkFactory(outputs, settings.drawing, settings.files, context.nets.painter, ids=ids)
     try:
-        with ImageSource(images, max_pixels=settings.max_pixels) as source:
-            _carry_out(OpenedInput(source, images.files, maker, False, facts), workshop, watcher, summary)
+        with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
+            _run(OpenedInput(source, images.files, sinks, False, header_entries), context, watcher, summary)
         summary.failed = list(source.failed)
     finally:
         watcher.end(summary)
@@ -154,50 +185,51 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
 
 def _check(job: VideoJob, settings: Settings) -> None:
     """Refuse what cannot be done, before any work."""
-    outputs = job.outputs
-    if settings.resume and (is_read_once(job.input) or camera_number(job.input) is not None):
+    outputs, flags = job.outputs, settings.flags
+    if flags.resume and (is_read_once(job.input) or camera_number(job.input) is not None):
         raise UsageError(
             f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"
         )
-    if outputs.wanted or not settings.view.show:
+    if outputs.wanted or not settings.drawing.show:
         check_outputs(outputs, False, settings)
     if outputs.picture is not None:
-        again = settings.overwrite or outputs.picture.resolve() in may_replace(outputs, settings)
+        again = flags.overwrite or outputs.picture.resolve() in replaceable_outputs(outputs, flags)
         check_video_output(outputs.picture, job.encoding, again)
 
 
-def _check_earlier(job: VideoJob, workshop: RunContext) -> None:
-    """Refuse to go on with a run that was another one; an input that cannot be opened is told when its turn comes."""
+def _check_earlier(job: VideoJob, context: RunContext) -> None:
+    """Refuse to resume a run with other options; an input that cannot be opened is reported when its turn comes."""
     before = earlier_run(job.outputs)
     if before is not None:
-        with suppress(InputError, OSError), _opened(job, workshop) as plan:
-            refuse_another(before, workshop.header(plan))
+        with suppress(InputError, OSError), _opened(job, context) as opened_input:
+            check_same_run(before, context.header(opened_input))
 
 
 @contextmanager
-def _opened(job: VideoJob, workshop: RunContext) -> Iterator[OpenedInput]:
-    """The video, and what to make of it."""
+def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
+    """Open the video."""
 
     def video(path: Path) -> VideoOut:
         return open_output(path, source, job.encoding)
 
-    most = workshop.settings.max_pixels
-    with open_video_input(job.input, job.window, job.stream, job.rate, most) as source:
-        maker = SinkFactory(job.outputs, workshop.settings, workshop.painter, video)
+    inference: InferenceSettings = context.settings.inference
+    with open_video_input(job.input, job.window, job.stream, job.rate, inference.max_pixels) as source:
+        settings = context.settings
+        sinks = SinkFactory(job.outputs, settings.drawing, settings.files, context.nets.painter, video)
         rate = None if job.rate is None else str(job.rate)
-        facts = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
-        yield OpenedInput(source, source.files, maker, True, facts, source.live)
+        header_entries = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
+        yield OpenedInput(source, source.files, sinks, True, header_entries, source.live)
 
 
-def _run_video(job: VideoJob, workshop: RunContext, watcher: Watcher) -> Summary:
-    """Carry out one job; whatever is wrong with its input or its outputs ends in the summary."""
+def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
+    """Run one job; what is wrong with its input or its outputs goes into the summary."""
     summary = Summary(short_name(job.input))
     try:
-        with _opened(job, workshop) as plan:
+        with _opened(job, context) as opened_input:
             try:
-                _carry_out(plan, workshop, watcher, summary)
+                _run(opened_input, context, watcher, summary)
             finally:
-                summary.corrupt = getattr(plan.source, "corrupt", 0)
+                summary.corrupt = getattr(opened_input.source, "corrupt", 0)
     except BrokenPipeError:
         raise
     except TposeError as error:
@@ -211,42 +243,43 @@ def _run_video(job: VideoJob, workshop: RunContext, watcher: Watcher) -> Summary
     return summary
 
 
-def _refuse_nothing(plan: OpenedInput, summary: Summary) -> None:
-    """Say so where a video had no frame, instead of naming files that were not made."""
-    if plan.tracked and not summary.frames:
-        raise InputError("no frame came out of it; it ends before --start, or holds none that is whole")
+def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
+    """Raise InputError if no frame of a video was decoded."""
+    if opened_input.tracked and not summary.frames:
+        raise InputError("no frames decoded: the video ends before --start, or every frame is damaged")
 
 
-def _carry_out(plan: OpenedInput, workshop: RunContext, watcher: Watcher, summary: Summary) -> None:
-    """Run one input through everything; what was written is closed as complete only if nothing was raised.
+def _run(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summary: Summary) -> None:
+    """Run one input through everything; outputs are closed as complete only if nothing was raised.
 
-    A live source is complete, too, when it was stopped; what stopped it is raised afterwards.
+    A live source is complete when it is stopped, too; what stopped it is raised afterwards.
     """
-    outputs, head = plan.maker.outputs, workshop.header(plan)
-    before = earlier_run(outputs) if workshop.settings.resume else None
-    if before is not None and is_finished(before, outputs, None if plan.tracked else plan.source.expected):
-        refuse_another(before, head)
+    outputs, head = opened_input.sinks.outputs, context.header(opened_input)
+    before = earlier_run(outputs) if context.settings.flags.resume else None
+    expected = None if opened_input.tracked else opened_input.source.expected
+    if before is not None and is_finished(before, outputs, expected):
+        check_same_run(before, head)
         log.info("%s: finished already", summary.name)
         return
     with output_locks(outputs.files), ExitStack() as stack:
-        stages, ledger = workshop.stages(plan), None
+        stages, journal = context.stages(opened_input), None
         if outputs.files:
-            ledger = stack.enter_context(ResumableJournal(outputs, head, stages.group_frames, before))
-            head, stages = ledger.head, replace(stages, record=ledger.record, known=ledger.known)
-        sinks = [stack.enter_context(opened(sink)) for sink in plan.maker.open(head, stages.timings)]
-        results = stack.enter_context(closing(run(plan.source, stages)))
-        watcher.begin(plan.source.info, plan.source.expected)
+            journal = stack.enter_context(ResumableJournal(outputs, head, head["group_frames"], before))
+            head, stages = journal.head, replace(stages, record=journal.record, known=journal.known)
+        sinks = [stack.enter_context(opened(sink)) for sink in opened_input.sinks.open(head, stages.timings)]
+        results = stack.enter_context(closing(run(opened_input.source, stages)))
+        watcher.begin(opened_input.source.info, opened_input.source.expected)
         start, stop = time.perf_counter(), None
         try:
-            deliver(results, sinks, stages.timings, watcher, summary)
-            _refuse_nothing(plan, summary)
-            if ledger is not None:
-                ledger.check_end()
+            deliver(opened_input.sinks.prepare(results), sinks, stages.timings, watcher, summary)
+            _require_frames(opened_input, summary)
+            if journal is not None:
+                journal.check_end()
         except BaseException as error:
-            if isinstance(error, Exception) or not plan.live:
+            if isinstance(error, Exception) or not opened_input.live:
                 raise
             stop = error
-        with deferred():  # All or nothing: what is complete by now is not thrown away any more.
+        with deferred():  # All or nothing: what is complete by now is kept even if a second signal comes.
             stack.close()
     summary.outputs, summary.seconds = outputs.files, stages.timings.seconds
     summary.wall_s = time.perf_counter() - start

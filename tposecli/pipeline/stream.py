@@ -1,8 +1,8 @@
 """The whole way of a frame as one lazy chain: read, detect, estimate, record, track, smooth.
 
-Reading, finding people (but on CUDA, with the net), and the net each run ahead in a thread of their own; recording,
+Reading, detection and the net each run ahead in a thread of their own (on CUDA, detection shares the net's); recording,
 tracking, smoothing and whatever the caller does with a result (drawing, encoding) run in the caller's. Frames go
-through inference in fixed groups, so that which people share a batch depends on nothing but the frames' positions.
+through inference in fixed groups, so that which people share a batch depends on the frames' positions only.
 """
 
 from __future__ import annotations
@@ -18,57 +18,55 @@ from tposecli.detection.interpolate import detect_group
 from tposecli.geometry.similarity import get_ready
 from tposecli.inference.backends.matmul_precision import float32_products
 from tposecli.inference.estimator import PoseEstimator
+from tposecli.inference.runtime import Runtime
 from tposecli.pipeline.postprocess import PostProcessor
-from tposecli.smoothing import Smoother
-from tposecli.tracking import Tracker
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.utils.threads import Stop, in_background, prefetch
 from tposecli.utils.timings import Timings
 
-GROUP = {"cpu": 8, "mps": 16, "cuda": 32}
-"""Frames in a group, by kind of device: as many as fill a batch of a few people each."""
+GROUP_FRAMES = {"cpu": 8, "mps": 16, "cuda": 32}
+"""Frames in a group, by type of device: enough to fill a batch at a few people per frame."""
 
 BURST = 24
-"""Frames that smoothing lets go at once, at 30 a second: the net goes on meanwhile instead of waiting each time."""
+"""Frames that smoothing releases at once at 30 fps; the net works ahead meanwhile instead of waiting each time."""
 
 PATIENCE_S = 3.0
-"""How long a source that gives nothing any more is waited for when the run is stopped."""
+"""Seconds that a stalled source is waited for when the run is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What the frames pass through; a stage that is None is left out.
+    """What the frames of one source pass through.
 
     Attributes:
         detector: Finds the people.
         estimator: Finds their keypoints.
-        tracker: Tells who is who from frame to frame.
-        smoother: Calms the keypoints of each track.
-        stray_score: See :class:`tposecli.pipeline.postprocess.PostProcessor`.
-        every: The detector sees every so many frames; boxes between are interpolated.
+        post: Tracks and smooths them.
+        every: Detect in every N-th frame; boxes between are interpolated.
         record: Called with every raw result, in order, before tracking.
-        known: Gives the poses of a group of frames that an earlier run has measured, else None; those are not
-            measured again. Called in another thread.
+        known: Returns the poses of a group of frames if an earlier run has measured them, else None; known frames
+            are not measured again. Called in another thread.
+        timings: Receives the time that each stage takes.
     """
 
     detector: Detector
     estimator: PoseEstimator
-    tracker: Tracker | None = None
-    smoother: Smoother | None = None
-    stray_score: float = 0.0
+    post: PostProcessor = field(default_factory=PostProcessor)
     every: int = 1
     record: Callable[[Result], None] | None = None
     known: Callable[[Sequence[Frame]], Sequence[Poses] | None] | None = None
     timings: Timings = field(default_factory=Timings)
 
-    @property
-    def group_frames(self) -> int:
-        """Frames in a group: the device's number, made such that the detector's frames lie evenly in it."""
-        runtime = self.estimator.runtime
-        base = GROUP[runtime.device.type] * len(runtime.devices)
-        if self.every == 1:
-            return base
-        return -(-(base - 1) // self.every) * self.every + 1
+
+def group_frames(runtime: Runtime, every: int = 1) -> int:
+    """Return the number of frames in a group, such that groups begin and end with a frame that the detector sees.
+
+    Args:
+        runtime: Where the net runs.
+        every: Detect in every N-th frame.
+    """
+    base = GROUP_FRAMES[runtime.device.type] * len(runtime.devices)
+    return base if every == 1 else -(-(base - 1) // every) * every + 1
 
 
 def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
@@ -81,24 +79,23 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
         frames: A source; it is read in another thread.
         stages: What to do with them.
     """
-    # Set here, until all threads are done: were it the net's to set, what the detector computes would depend on chance.
+    # Set until all threads are done: if only the net set it, the detector's results would depend on timing.
     with float32_products(stages.estimator.runtime.device):
         yield from _run(frames, stages)
 
 
 def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
-    """The chain itself."""
-    stop = Stop()
-    if stages.tracker is not None:
+    """Connect the stages and yield what comes out of the last one."""
+    stop, size = Stop(), group_frames(stages.estimator.runtime, stages.every)
+    if stages.post.tracker is not None:
         in_background(get_ready, "import")
     timed = _timed(frames, stages.timings)
-    read = prefetch(timed, depth=stages.group_frames, name="read", stop=stop, patience_s=PATIENCE_S)
-    found = _find(read, stages)
-    if stages.estimator.runtime.device.type != "cuda":  # There another thread would disturb the recording of graphs.
-        found = prefetch(found, depth=1, name="detect", stop=stop)
-    groups = prefetch(_estimate(found, stages), depth=-(-BURST // stages.group_frames), name="net")
-    followers = PostProcessor(stages.tracker, stages.smoother, stages.stray_score, stages.timings)
-    results = followers.follow(_record(groups, stages))
+    read = prefetch(timed, depth=size, name="read", stop=stop, patience_s=PATIENCE_S)
+    detected = _detect(read, stages, size)
+    if stages.estimator.runtime.device.type != "cuda":  # On CUDA another thread would disturb the capture of graphs.
+        detected = prefetch(detected, depth=1, name="detect", stop=stop)
+    groups = prefetch(_estimate(detected, stages), depth=-(-BURST // size), name="net")
+    results = stages.post.process(_record(groups, stages), stages.timings)
     try:
         yield from results
     finally:
@@ -108,7 +105,7 @@ def _run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
 
 
 def _timed(frames: Iterable[Frame], timings: Timings) -> Iterator[Frame]:
-    """The frames, with the time that reading takes."""
+    """Yield the frames and measure the time that reading them takes."""
     items = iter(frames)
     while True:
         with timings.measure("read"):
@@ -118,12 +115,12 @@ def _timed(frames: Iterable[Frame], timings: Timings) -> Iterator[Frame]:
         yield frame
 
 
-class _Found(NamedTuple):
+class _Detected(NamedTuple):
     """A group on its way from the detector to the net.
 
     Attributes:
         boxes: The people of each frame.
-        known: The poses, where an earlier run has measured them.
+        known: The poses, if an earlier run has measured them.
     """
 
     frames: Sequence[Frame]
@@ -131,23 +128,23 @@ class _Found(NamedTuple):
     known: Sequence[Poses] | None
 
 
-def _find(frames: Generator[Frame], stages: Stages) -> Generator[_Found]:
-    """Find the people, a group at a time."""
+def _detect(frames: Generator[Frame], stages: Stages, size: int) -> Generator[_Detected]:
+    """Find the people, a group of ``size`` frames at a time."""
     with closing(frames):
-        while group := list(islice(frames, stages.group_frames)):
+        while group := list(islice(frames, size)):
             known = None if stages.known is None else stages.known(group)
             if known is not None:
                 boxes = [poses.boxes for poses in known]
             else:
                 with stages.timings.measure("detect"):
                     boxes = detect_group(stages.detector, group, stages.every)
-            yield _Found(group, boxes, known)
+            yield _Detected(group, boxes, known)
 
 
-def _estimate(groups: Generator[_Found], stages: Stages) -> Iterator[list[Result]]:
-    """What the net says of each group.
+def _estimate(groups: Generator[_Detected], stages: Stages) -> Iterator[list[Result]]:
+    """Estimate the keypoints of each group.
 
-    Of one that an earlier run has measured only attention is read once more, where that is wanted.
+    A group that an earlier run has measured goes through the net only if attention is wanted, which no journal holds.
     """
     with closing(groups):
         for frames, boxes, known in groups:
@@ -161,7 +158,7 @@ def _estimate(groups: Generator[_Found], stages: Stages) -> Iterator[list[Result
 
 
 def _record(groups: Iterable[Sequence[Result]], stages: Stages) -> Iterator[Result]:
-    """One result at a time, each recorded first."""
+    """Yield one result at a time, each recorded first."""
     for results in groups:
         for result in results:
             if stages.record is not None:

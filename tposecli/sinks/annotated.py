@@ -1,4 +1,4 @@
-"""The video with the skeletons on it, and what is hidden of it first."""
+"""The video with the skeletons on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.sinks.video import VideoOut
 from tposecli.types import Image, Result
@@ -62,14 +61,3 @@ class AnnotatedVideo:
     def _encode(self, picture: tuple[Image, int | None, float]) -> None:
         with self.timings.measure("encode"):
             self.video.write(*picture)
-
-
-class HiddenHeads:
-    """Blurs every head on the frame's own pixels, for all sinks after it; people not found stay as they are."""
-
-    def write(self, result: Result) -> None:
-        """Blur the heads of one frame."""
-        blur_heads(result.frame.image, result.final)
-
-    def close(self, complete: bool) -> None:
-        """Nothing is kept."""

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.smoothing.options import OneEuroOptions
 from tposecli.types import UNTRACKED, Poses
 
 Float64 = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class OneEuroOptions:
-    """Strength of the One-Euro filter; sizes are relative to the person, so 480p and 4K behave alike.
-
-    Attributes:
-        min_cutoff_hz: Cut-off for a joint at rest; lower is calmer.
-        beta: Hertz that the cut-off rises by for every person size (longer side of the box) per second of a joint's
-            speed; higher lags less.
-        speed_cutoff_hz: Cut-off of the speed estimate.
-        min_score: Joints scored lower pass through and leave no trace.
-        forget_s: A joint unseen for longer begins anew; a track unseen for longer is forgotten.
-    """
-
-    min_cutoff_hz: float = 1.0
-    beta: float = 20.0
-    speed_cutoff_hz: float = 2.0
-    min_score: float = 0.2
-    forget_s: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("min_cutoff_hz", "speed_cutoff_hz", "forget_s"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"{name}: expected more than 0, got {value}")
-        if not self.beta >= 0:
-            raise ValueError(f"beta: expected 0 or more, got {self.beta}")
 
 
 class OneEuro:

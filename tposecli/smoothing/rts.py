@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from tposecli.smoothing.options import RtsOptions
 from tposecli.smoothing.track_window import Float64, TrackWindow
 from tposecli.types import Flag
 
@@ -15,24 +16,6 @@ VAGUE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
 
 ROW, COLUMN = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 1, 2, 2])
 """The six different entries of a symmetric 3 x 3 matrix."""
-
-
-@dataclass(frozen=True, slots=True)
-class RtsOptions:
-    """Strength of the smoother; only the ratio of the two matters, so doubling one is halving the other.
-
-    Attributes:
-        noise: Standard deviation of what is measured at score 1, in shares of the person's size; more is calmer.
-        jerk: How erratically people move: white jerk, in sizes / s^3 / sqrt(Hz); less is calmer.
-    """
-
-    noise: float = 0.01
-    jerk: float = 130.0
-
-    def __post_init__(self) -> None:
-        for name in ("noise", "jerk"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)

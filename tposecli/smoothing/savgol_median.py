@@ -6,42 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tposecli.smoothing.options import MedianOptions, SavgolOptions
 from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow
-
-MAX_WINDOW_S = 0.8
-"""Longest window: half of it must lie in what is looked back upon and in what is seen ahead."""
-
-
-@dataclass(frozen=True, slots=True)
-class SavgolOptions:
-    """Strength of the Savitzky-Golay filter.
-
-    Attributes:
-        window_s: Seconds that each polynomial covers; more is calmer.
-        order: Of the polynomial, 0..4; less is calmer.
-    """
-
-    window_s: float = 0.27
-    order: int = 2
-
-    def __post_init__(self) -> None:
-        _check_window(self.window_s)
-        if self.order not in range(5):
-            raise ValueError(f"order: expected 0 to 4, got {self.order}")
-
-
-@dataclass(frozen=True, slots=True)
-class MedianOptions:
-    """Strength of the running median.
-
-    Attributes:
-        window_s: Seconds that each median covers; more is calmer.
-    """
-
-    window_s: float = 0.17
-
-    def __post_init__(self) -> None:
-        _check_window(self.window_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +86,3 @@ def _with(strip: TrackWindow, place: Float64) -> TrackWindow:
     xy = strip.xy.copy()
     xy[part] = np.where(strip.known[part, ..., None], place, xy[part])
     return replace(strip, xy=xy)
-
-
-def _check_window(window_s: float) -> None:
-    if not 0 < window_s <= MAX_WINDOW_S:
-        raise ValueError(f"window_s: expected more than 0 and at most {MAX_WINDOW_S} seconds, got {window_s}")

@@ -1,36 +1,37 @@
-"""How people are followed."""
+"""Options of tracking. No NumPy here: the command line takes its defaults and ranges from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from tposecli.utils.option_fields import NumberRange, check_ranges, number
+
+SHARE: Final = NumberRange(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackOptions:
-    """How people are followed.
+    """How people are tracked.
 
     Attributes:
-        activation: Score of the box from which on a person begins a track, 0..1; weaker ones only continue tracks.
-        lost_s: Seconds that a person may be out of sight before the id is given up.
-        gate: Likeness below which a person never continues a track, 0..1.
-        birth_s: Seconds from the first to the last sight before which nobody is waited for out of sight.
-        oks_weight: Share of the keypoints in the likeness, 0..1; the rest is the overlap of the boxes.
-        min_score: Keypoints scored lower do not count.
+        activation: Minimum box score to start a track, 0..1; weaker detections can only extend one.
+        lost_s: Seconds that a person may be out of sight and keep the id.
+        gate: Minimum affinity between a detection and a predicted track, 0..1.
+        birth_s: Seconds that a track must have been seen before it is kept while the person is out of sight.
+        oks_weight: Weight of keypoints in the affinity, 0..1; the rest is the overlap of the boxes.
+        min_score: Keypoints scored lower are ignored.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
-    activation: float = 0.45
-    lost_s: float = 2.0
-    gate: float = 0.3
-    birth_s: float = 0.1
-    oks_weight: float = 0.6
-    min_score: float = 0.2
+    activation: float = number(0.45, SHARE)
+    lost_s: float = number(2.0, NumberRange(0, 3600))
+    gate: float = number(0.3, SHARE)
+    birth_s: float = number(0.1, NumberRange(0))
+    oks_weight: float = number(0.6, SHARE)
+    min_score: float = number(0.2, SHARE)
 
     def __post_init__(self) -> None:
-        for name in ("activation", "gate", "oks_weight", "min_score"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected 0..1, got {value}")
-        for name in ("lost_s", "birth_s"):
-            value = getattr(self, name)
-            if not value >= 0:
-                raise ValueError(f"{name}: expected 0 or more seconds, got {value}")
+        check_ranges(self)

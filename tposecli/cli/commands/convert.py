@@ -10,7 +10,7 @@ import click
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
 from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options, rate, size
-from tposecli.cli.options.settings import replay_settings_of
+from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
 
@@ -43,4 +43,4 @@ def convert(poses: Path, **options: Any) -> None:
     from tposecli.pipeline.rerun import convert as run
 
     job = ConvertJob(pose_input_of(poses, options), Outputs(**shared.named_outputs(options)))
-    run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))
+    run(job, settings_of(options), watcher(options["quiet"], options["log_json"]))

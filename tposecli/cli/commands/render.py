@@ -11,7 +11,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
 from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options
-from tposecli.cli.options.settings import replay_settings_of
+from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
 
@@ -47,4 +47,4 @@ def render(poses: Path, output: Path, **options: Any) -> None:
 
     outputs = Outputs(output, crops=options["crops"], **shared.named_outputs(options))
     job = RenderJob(pose_input_of(poses, options), outputs, options["another_video"], encoding_of(options))
-    run(job, replay_settings_of(options), watcher(options["quiet"], options["log_json"]))
+    run(job, settings_of(options), watcher(options["quiet"], options["log_json"]))

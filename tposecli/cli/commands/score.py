@@ -36,15 +36,15 @@ def score(poses: Path, truth: Path, **options: Any) -> None:
     from tposecli.evaluation.clips.report import show, write_report
     from tposecli.evaluation.clips.run import ScoreJob, compare
     from tposecli.evaluation.coco.report import check_report
-    from tposecli.pipeline.job import Settings
+    from tposecli.pipeline.postprocess import PostOptions
     from tposecli.utils.files import check_output
 
     report: Path | None = options["report"]
     check_report(report)
     if report is not None:
         check_output(report, options["overwrite"])
-    settings = Settings(track=track_of(options), smooth=smooth_of(options))
-    found = compare(ScoreJob(pose_input_of(poses, options), truth), settings)
+    post = PostOptions(track_of(options), smooth_of(options))
+    found = compare(ScoreJob(pose_input_of(poses, options), truth), post)
     if not options["quiet"]:
         show(found, console())
     if report is not None:

@@ -11,7 +11,6 @@ import click
 from tposecli.cli.options.common import FOLDER, Options, together
 
 if TYPE_CHECKING:
-    from tposecli.pipeline.job import ViewOptions
     from tposecli.sinks.video import VideoOptions
 
 
@@ -64,10 +63,3 @@ def encoding_of(options: Options) -> VideoOptions:
 
     scale = None if options["scale"] is None else Scale.parse(options["scale"])
     return VideoOptions(options["codec"], options["crf"], options["preset"], scale, options["fps"])
-
-
-def view_of(options: Options) -> ViewOptions:
-    """Other ways to look at the frames."""
-    from tposecli.pipeline.job import ViewOptions
-
-    return ViewOptions(options.get("show", False), options.get("side_by_side", False))

@@ -15,8 +15,7 @@ from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.with_frames import frame_of
-from tposecli.pipeline.job import Settings
-from tposecli.pipeline.postprocess import PostProcessor
+from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.types import Poses, Result
 from tposecli.utils.errors import InputError
@@ -43,12 +42,12 @@ class Clip:
     left_out: int
 
 
-def load(given: PoseInput, truth_path: Path, settings: Settings) -> Clip:
+def load(given: PoseInput, truth_path: Path, options: PostOptions) -> Clip:
     """Read both, and track and smooth what is not tracked and smoothed yet.
 
     Frames of a journal are those of the truth by their index, pictures by their name; poses of other tools belong to
     the frames that the truth has. Of a dataset of ours the smoothed poses are those in it, unless people are to be
-    tracked again; everything else is smoothed as the settings say.
+    tracked again; everything else is smoothed as the options say.
 
     Raises:
         InputError: A file is missing, damaged, or not of the other's frames.
@@ -65,10 +64,10 @@ def load(given: PoseInput, truth_path: Path, settings: Settings) -> Clip:
         if found.shown is not None and tracked:
             shown = list(_on_stamps(replace(found, poses=found.shown), truth))
             return _clip(truth, key, {"as measured": entries, "smoothed": shown})
-    followers = PostProcessor.of(settings, tracked=not truth.stills, stray_score=stray_score)
-    raw, smoothed = _followed(entries, replace(followers, tracker=None) if tracked else followers)
+    post = PostProcessor.build(STILLS if truth.stills else options, weak_score=stray_score)
+    raw, smoothed = _followed(entries, replace(post, tracker=None) if tracked else post)
     label = "as measured" if isinstance(found, Journal) else "as in the file"
-    method = settings.smooth.resolved(live=False).method
+    method = options.smooth.resolved(live=False).method
     better = "repaired" if method == "none" else f"smoothed ({method})"
     columns = {label: raw} | ({better: smoothed} if smoothed else {})
     return _clip(truth, key, columns)
@@ -101,14 +100,12 @@ def _on_stamps(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
         yield JournalFrame(stamp.index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, poses)
 
 
-def _followed(
-    entries: Iterable[JournalFrame], followers: PostProcessor
-) -> tuple[list[JournalFrame], list[JournalFrame]]:
+def _followed(entries: Iterable[JournalFrame], post: PostProcessor) -> tuple[list[JournalFrame], list[JournalFrame]]:
     """The poses with ids, and the smoothed ones, if there are any."""
     raw: list[JournalFrame] = []
     smoothed: list[JournalFrame] = []
     results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
-    for result in followers.follow(results):
+    for result in post.process(results):
         frame = result.frame
         facts = frame.index, frame.name, frame.pts, frame.time_s, frame.size_wh
         raw.append(JournalFrame(*facts, result.poses))

@@ -19,7 +19,7 @@ from tposecli.evaluation.coco.keypoint_set import KeypointSet, load_set
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.formats.align import PoseInput
 from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.pipeline.job import Settings
+from tposecli.pipeline.postprocess import PostOptions
 from tposecli.types import UNTRACKED, Poses
 
 
@@ -97,13 +97,13 @@ class Comparison:
     scores: list[Score]
 
 
-def compare(job: ScoreJob, settings: Settings) -> Comparison:
+def compare(job: ScoreJob, options: PostOptions) -> Comparison:
     """Measure.
 
     Raises:
         InputError: A file is missing, damaged, or not of the other's frames.
     """
-    clip = load(job.given, job.truth, settings)
+    clip = load(job.given, job.truth, options)
     known = _known(job.truth, clip.ids)
     scores = [_score(label, clip.truth, poses, known, clip.stills) for label, poses in clip.columns.items()]
     return Comparison(job.given.path.name, job.truth.name, len(clip.truth), clip.left_out, clip.stills, scores)

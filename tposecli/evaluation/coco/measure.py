@@ -21,7 +21,7 @@ from tposecli.formats.journal.provenance import header
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.job import ModelChoice, Summary, Watcher
-from tposecli.pipeline.stream import Stages, run
+from tposecli.pipeline.stream import Stages, group_frames, run
 from tposecli.types import Poses, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.locks import output_locks
@@ -68,7 +68,7 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
     facts = _facts(job, truth, boxes, estimator)
     stages = Stages(detector, estimator)
     path, summary = work_path(job.outputs.results, facts), Summary(truth.title)
-    with output_locks([path]), closing(WorkFile(path, facts, stages.group_frames, job.outputs)) as work:
+    with output_locks([path]), closing(WorkFile(path, facts, group_frames(estimator.runtime), job.outputs)) as work:
         source = EvalImages(store, truth.title, [item for item in todo if item[0] not in work.poses], problems)
         poses = dict(work.poses)
         try:

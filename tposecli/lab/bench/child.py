@@ -57,11 +57,12 @@ def main() -> None:
     job = json.load(sys.stdin)
     watch = _Stopwatch(job["started"])
     from tposecli.lab.bench.clock import peak_resident_mib
-    from tposecli.pipeline.job import ModelChoice, Outputs, Settings, VideoJob
+    from tposecli.pipeline.job import InferenceSettings, ModelChoice, Outputs, RunFlags, Settings, VideoJob
     from tposecli.pipeline.run import run_videos
 
     output = Path(job["output"])
-    settings = Settings(model=ModelChoice(job["model"], Path(job["weights"]), job["device"]), overwrite=True)
+    model = ModelChoice(job["model"], Path(job["weights"]), job["device"])
+    settings = Settings(InferenceSettings(model), flags=RunFlags(overwrite=True))
     run_videos([VideoJob(Path(job["video"]), Outputs(output, output.with_suffix(".json")))], settings, watch)
     json.dump({**watch.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
 

@@ -16,7 +16,7 @@ from tposecli.lab.bench.nets import Variant, estimator_of
 from tposecli.lab.bench.report import Cell, Table
 from tposecli.lab.bench.scene import crowd, rendered_clip
 from tposecli.lab.bench.whole import run_once
-from tposecli.tracking import Tracker
+from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Frame
 
 CROWDS: Final = (1, 2, 5, 10, 20, 50)

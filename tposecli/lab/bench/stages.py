@@ -24,11 +24,11 @@ from tposecli.lab.bench.clock import Laps, alternate
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import Variant, estimator_of
 from tposecli.lab.bench.report import Cell, Table
-from tposecli.pipeline.stream import GROUP
+from tposecli.pipeline.stream import GROUP_FRAMES
 from tposecli.sinks.video import VideoSink
-from tposecli.smoothing import OneEuro
+from tposecli.smoothing.one_euro import OneEuro
 from tposecli.sources import open_video
-from tposecli.tracking import Tracker
+from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Frame, Result, SourceInfo
 from tposecli.utils.timings import Timings
 
@@ -141,7 +141,7 @@ def _inference(material: StageInputs, estimator: PoseEstimator) -> dict[str, Cal
 
 
 def _groups(frames: Sequence[Frame], estimator: PoseEstimator) -> Iterator[Sequence[Frame]]:
-    size = GROUP[estimator.runtime.device.type]
+    size = GROUP_FRAMES[estimator.runtime.device.type]
     return (frames[start : start + size] for start in range(0, len(frames), size))
 
 
