@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests import REPOSITORY
-from tposecli.attention.overlay import AttentionPainter, AttentionStyle, onto_frame
+from tposecli.attention.overlay import AttentionPainter, onto_frame
 from tposecli.attention.stats import summarise
+from tposecli.attention.style import AttentionStyle
 from tposecli.cli.main import cli
 from tposecli.geometry import crop
 from tposecli.sinks.npz_archive import NpzArchive
@@ -220,8 +221,8 @@ def test_svg_figure_keeps_text_as_text(tmp_path: Path, media: Path) -> None:
     [
         (["--attention-keypoints", "left_wirst"], "did you mean left_wrist"),
         (["--attention-layer", "9"], "this model has 3 layers"),
-        (["--attention-layer", "first"], "is no layer"),
-        (["--attention-threshold", "2"], "is no threshold"),
+        (["--attention-layer", "first"], "is not a layer"),
+        (["--attention-threshold", "2"], "is not a threshold"),
         (["--attention-layer", "rollout", "--attention-mode", "influence"], "rollout has no influence"),
     ],
 )

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tposecli.drawing.labels import render_label
-from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
+from tposecli.drawing.style import DrawStyle
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.types import Boxes, Image, Poses
 

@@ -16,7 +16,8 @@ from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.drawing.labels import PALETTE, id_colour
 from tposecli.drawing.privacy import blur_heads, head_circles
-from tposecli.drawing.skeleton_drawer import DrawStyle, SkeletonDrawer
+from tposecli.drawing.skeleton_drawer import SkeletonDrawer
+from tposecli.drawing.style import DrawStyle
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import cv2
 import numpy as np
 
 from tposecli.attention.stats import summarise
+from tposecli.attention.style import AttentionStyle
 from tposecli.drawing.labels import id_colour, paste, render_label
 from tposecli.geometry.crop import Matrices
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Float32, Image, Poses, Result
-from tposecli.utils.errors import UsageError
-
-if TYPE_CHECKING:
-    from tposecli.models.attention_readout import Attention, Combination, Mode
 
 COLOURS: Final = cv2.COLORMAP_INFERNO
 PANEL: Final = 480
@@ -27,73 +23,6 @@ MAX_MARKED: Final = 3
 """Keypoints are ringed only if at most this many are shown; more rings would hide the attention."""
 LINES: Final = 3
 """Number of lines drawn from each keypoint."""
-
-Style = Literal["heat", "lines"]
-View = Literal["overlay", "layers", "keypoints"]
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionStyle:
-    """Which attention is shown, and how.
-
-    Attributes:
-        keypoints: Indices, or ``strongest`` for each person's highest-scoring keypoint.
-        layers: As in :class:`Attention`, or ``all``; only ``view="layers"`` shows more than one.
-        mode: As in :class:`Attention`.
-        threshold: Absolute attention score below which nothing is shown.
-        percentile: Use this percentile of each map as its threshold instead.
-        style: ``heat``: a heat map; ``lines``: lines from the keypoint to the joints it attends to most.
-        alpha: Opacity where the attention is highest, 0..1.
-        view: ``overlay``: one image; ``layers`` or ``keypoints``: a grid with a panel for each of them.
-    """
-
-    keypoints: tuple[int, ...] | Literal["strongest"] = "strongest"
-    layers: tuple[int, ...] | Combination | Literal["all"] = (-1,)
-    mode: Mode = "dependency"
-    threshold: float = 0.0
-    percentile: float | None = None
-    style: Style = "heat"
-    alpha: float = 0.8
-    view: View = "overlay"
-
-    def resolved(self, count: int) -> AttentionStyle:
-        """Return the style for a net of ``count`` layers, with ``all`` expanded.
-
-        Raises:
-            UsageError: The net does not have one of the layers.
-        """
-        if self.layers == "all":
-            return replace(self, layers=tuple(range(count)))
-        if not isinstance(self.layers, str) and any(not -count <= layer < count for layer in self.layers):
-            raise UsageError(f"attention layer {max(self.layers)}: this model has {count} layers, 0 to {count - 1}")
-        return self
-
-    @property
-    def request(self) -> Attention:
-        """The attention to read from the net: of every keypoint, since the strongest is not known in advance."""
-        assert self.layers != "all", "resolve the style first"
-        from tposecli.models.attention_readout import Attention
-
-        return Attention(self.layers, mode=self.mode)
-
-    def above_threshold(self, scores: Float32) -> Float32:
-        """Return an (h, w) map with the scores below the threshold set to 0."""
-        min_score = self.threshold if self.percentile is None else float(np.percentile(scores, self.percentile))
-        return np.where(scores >= min_score, scores, np.float32(0))
-
-    @property
-    def bound(self) -> str:
-        """A description of the threshold for titles; empty if everything is shown."""
-        if self.percentile is not None:
-            return f"scores from p{self.percentile:g}"
-        return f"scores from {self.threshold:g}" if self.threshold else ""
-
-    @property
-    def layer_names(self) -> list[str]:
-        """A title for each layer that is read."""
-        if isinstance(self.layers, str):
-            return [f"{self.layers} of layers"]
-        return ["last layer" if layer == -1 else f"layer {layer}" for layer in self.layers]
 
 
 class AttentionPainter:
@@ -146,7 +75,7 @@ class AttentionPainter:
             return total
         for person, matrix in enumerate(result.matrices):
             for keypoint in _chosen(result.poses, person, keypoints):
-                scores = style.above_threshold(result.attention[person, layer, keypoint])
+                scores = above_threshold(style, result.attention[person, layer, keypoint])
                 _merge_max(total, scores / max(float(scores.max()), 1e-12), matrix, self.stride)
         return total
 
@@ -267,3 +196,9 @@ def _grid(panels: list[Image]) -> Image:
         top, left = number // columns * height, number % columns * width
         page[top : top + height, left : left + width] = panel
     return page
+
+
+def above_threshold(style: AttentionStyle, scores: Float32) -> Float32:
+    """Return an (h, w) map with the scores below the threshold set to 0."""
+    min_score = style.threshold if style.percentile is None else float(np.percentile(scores, style.percentile))
+    return np.where(scores >= min_score, scores, np.float32(0))

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.drawing.style import Colour
 from tposecli.types import UNTRACKED, Float32, Image
 
-Colour = tuple[int, int, int]
 Float64 = NDArray[np.float64]
 
 SUBPIXEL_BITS: Final = 4

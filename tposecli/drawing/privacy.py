@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.drawing.labels import Float64
+from tposecli.drawing.style import Background
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Image, Poses
-
-Background = Literal["keep", "blur", "black"]
 
 BLUR_SIDE: Final = 36
 """Shorter side, pixels, to which a blurred background is reduced: too few for a face, enough to recognise a room."""

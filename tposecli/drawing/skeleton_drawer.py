@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 
-from tposecli.drawing.labels import OUTLINE_COLOUR, SUBPIXEL_BITS, Colour, draw_box, id_colour, paste, render_label
-from tposecli.drawing.privacy import Background, hide_background
+from tposecli.drawing.labels import OUTLINE_COLOUR, SUBPIXEL_BITS, draw_box, id_colour, paste, render_label
+from tposecli.drawing.privacy import hide_background
 from tposecli.drawing.shapes import OPACITY_STEPS, Int32, Shapes, StrokeStyle, person_size, window_origin
+from tposecli.drawing.style import Colour, DrawStyle
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.types import UNTRACKED, Image, Poses
@@ -26,60 +26,12 @@ FigureColours = tuple[tuple[Colour, ...], tuple[Colour, ...], tuple[Colour, ...]
 """Colours of the joints, of their cores, and of the limbs."""
 
 
-@dataclass(frozen=True, slots=True)
-class DrawStyle:
-    """How people are drawn; colours are RGB.
-
-    Attributes:
-        min_score: Joints scored lower, and the limbs that end in them, are hidden.
-        opaque_score: Joints scored at least this are opaque; below it they fade.
-        boxes: Whether to draw the box of each person.
-        ids: Whether to write the id of each tracked person.
-        width: Thickness relative to the default for the size of the person and of the image.
-        left: Colour of the limbs and joints of the left side of the body.
-        right: Likewise for the right side.
-        centre: Colour of the nose, the shoulder line and the hip line.
-        limbs: Whether to draw limbs; otherwise only joints.
-        colour_by: ``side``: by side of the body; ``track``: by id, with the left side lighter.
-        background: ``keep`` the image, ``blur`` it beyond recognition, or make it ``black``.
-        scores: Whether to write the score of each person.
-        names: Whether to write the name of each joint, where there is room.
-        trails: Indices of the keypoints of tracked people that leave a trail.
-        trail_s: Length of the trails, seconds.
-    """
-
-    min_score: float = 0.2
-    opaque_score: float = 0.6
-    boxes: bool = False
-    ids: bool = False
-    width: float = 1.0
-    left: Colour = (41, 171, 255)
-    right: Colour = (255, 149, 28)
-    centre: Colour = (244, 244, 238)
-    limbs: bool = True
-    colour_by: Literal["side", "track"] = "side"
-    background: Background = "keep"
-    scores: bool = False
-    names: bool = False
-    trails: tuple[int, ...] = ()
-    trail_s: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("min_score", "opaque_score"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected 0..1, got {value}")
-        for name in ("width", "trail_s"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"{name}: expected more than 0, got {value}")
-
-    def figure_colours(self, who: int, layout: KeypointLayout = COCO) -> FigureColours:
-        """Return the colours of a person, where ``who`` selects the colour of the track."""
-        if self.colour_by == "side":
-            return _figure_colours(layout, self.left, self.right, self.centre)
-        colour = id_colour(who)
-        return _figure_colours(layout, _mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
+def figure_colours(style: DrawStyle, who: int, layout: KeypointLayout = COCO) -> FigureColours:
+    """Return the colours of a person, where ``who`` selects the colour of the track."""
+    if style.colour_by == "side":
+        return _figure_colours(layout, style.left, style.right, style.centre)
+    colour = id_colour(who)
+    return _figure_colours(layout, _mix(colour, (255, 255, 255), 0.45), colour, _mix(colour, (255, 255, 255), 0.2))
 
 
 class SkeletonDrawer:
@@ -113,7 +65,7 @@ class SkeletonDrawer:
         hide_background(image, self._style.background)
         if self._trails is not None and time_s is not None:
             self._trails.update(poses, time_s)
-            self._trails.draw(image, lambda who: self._style.figure_colours(who, self._layout)[0], self._style.width)
+            self._trails.draw(image, lambda who: figure_colours(self._style, who, self._layout)[0], self._style.width)
         self._draw_people(image, poses)
         return image
 
@@ -127,7 +79,7 @@ class SkeletonDrawer:
         for person in range(len(poses)):
             if self._style.boxes:
                 draw_box(image, ordered.boxes.xyxy[person], id_colour(box_ids[person]))
-            self._draw_person(image, shapes, person, self._style.figure_colours(who[person], self._layout))
+            self._draw_person(image, shapes, person, figure_colours(self._style, who[person], self._layout))
         if self._style.names:
             _write_names(image, shapes, self._layout)
         for person, text in enumerate(self._labels(ordered)):

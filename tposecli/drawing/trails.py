@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.drawing.labels import SUBPIXEL_BITS, Colour, Float64
+from tposecli.drawing.labels import SUBPIXEL_BITS, Float64
+from tposecli.drawing.style import Colour
 from tposecli.types import UNTRACKED, Image, Poses
 
 MAX_POINTS: Final = 1024

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tposecli.attention.figure import FigureData, save_figure
+from tposecli.attention.overlay import above_threshold
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import Settings
 from tposecli.pipeline.run import Nets
@@ -62,7 +64,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
             + [f"({x:g}, {y:g})" for x, y in job.points],
             layers=style.layer_names,
             stride=estimator.spec.stride,
-            above_threshold=style.above_threshold,
+            above_threshold=partial(above_threshold, style),
             title=", ".join(part for part in (estimator.spec.name, style.mode, style.bound) if part),
         ),
     )

@@ -7,9 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol
 
-from tposecli.attention.overlay import AttentionStyle
+from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
-from tposecli.drawing.skeleton_drawer import DrawStyle
+from tposecli.drawing.style import DrawStyle
 from tposecli.formats.openpose_writer import OpenposeFormat
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.backends.cpu import tune

@@ -70,7 +70,7 @@ class SavgolOptions(FilterOptions):
     """
 
     window_s: float = number(0.27, WINDOW_S, flag="window", help="Window length (seconds). Longer smooths more.")
-    order: int = number(2, NumberRange(0, 4), flag="order", help="Polynomial order. Lower smooths more.")
+    order: int = number(2, NumberRange(0, 4, whole=True), flag="order", help="Polynomial order. Lower smooths more.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,17 @@ Constructors check it, and the command line takes ranges, choices and defaults f
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_args
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """The numbers that an option may take; a bound of None is open-ended."""
+    """The numbers that an option may take; a bound of None is open-ended, ``whole`` stands for integers."""
 
     low: float | None = None
     high: float | None = None
     low_open: bool = False
+    whole: bool = False
 
     def __contains__(self, value: float) -> bool:
         above = self.low is None or (value > self.low if self.low_open else value >= self.low)
@@ -41,16 +42,24 @@ def number(default: Any, allowed: NumberRange, *, flag: str = "", help: str = ""
     return field(default=default, metadata={"range": allowed, "flag": flag, "help": help})
 
 
+def choice(default: str, literal: Any) -> Any:
+    """Declare a field that takes one of the values of a ``Literal``."""
+    return field(default=default, metadata={"choices": get_args(literal)})
+
+
 def check_ranges(options: Any) -> None:
-    """Check every numeric field of an option dataclass; None passes.
+    """Check every field of an option dataclass that has a range or choices; None passes.
 
     Raises:
-        ValueError: A value is outside its range.
+        ValueError: A value is not allowed.
     """
     for each in fields(options):
         allowed, value = each.metadata.get("range"), getattr(options, each.name)
         if allowed is not None and value is not None and value not in allowed:
             raise ValueError(f"{each.name}: expected {allowed}, got {value}")
+        choices = each.metadata.get("choices", ())
+        if choices and value not in choices:
+            raise ValueError(f"{each.name}: expected one of {', '.join(choices)}, got {value}")
 
 
 def field_of(owner: type, name: str) -> Field[Any]:
@@ -67,6 +76,6 @@ def default_of(owner: type, name: str) -> Any:
 
 
 def choices_of(owner: type, name: str) -> tuple[str, ...]:
-    """Return the values of a field that is a ``Literal``; empty for any other."""
-    annotation = get_type_hints(owner)[name]
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+    """Return the values of a field declared with :func:`choice`; empty for any other."""
+    choices: tuple[str, ...] = field_of(owner, name).metadata.get("choices", ())
+    return choices

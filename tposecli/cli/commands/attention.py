@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tposecli.cli.options import common as shared
-from tposecli.cli.options.attention import attention_keypoints, attention_layer, attention_threshold
+from tposecli.cli.options.attention import parse_keypoints, parse_layer, parse_threshold
 from tposecli.cli.options.settings import figure_settings_of
 
 
@@ -28,18 +28,18 @@ def point(value: str) -> tuple[float, float]:
 @click.option(
     "--keypoints",
     "attention_keypoints",
-    type=attention_keypoints,
+    type=parse_keypoints,
     metavar="NAMES",
     default="nose,left_shoulder,right_elbow,left_wrist,left_knee,right_ankle",
     show_default=True,
     help="A column each; or all.",
 )
 @click.option("--point", "points", type=point, metavar="X,Y", multiple=True, help="A column for any position, pixels.")
-@click.option("--layer", "attention_layer", type=attention_layer, metavar="LAYER", default="all", show_default=True)
+@click.option("--layer", "attention_layer", type=parse_layer, metavar="LAYER", default="all", show_default=True)
 @click.option(
     "--mode", "attention_mode", type=click.Choice(["dependency", "influence"]), default="dependency", show_default=True
 )
-@click.option("--threshold", "attention_threshold", type=attention_threshold, metavar="T", default="0")
+@click.option("--threshold", "attention_threshold", type=parse_threshold, metavar="T", default="0")
 @click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
 @shared.size_option
 @shared.model_options

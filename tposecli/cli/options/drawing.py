@@ -1,23 +1,25 @@
-"""How people are drawn, as options, and the values they become. Nothing heavy is imported here."""
+"""Options of drawing. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from tposecli.cli.options.common import Options, together
-
-if TYPE_CHECKING:
-    from tposecli.drawing.skeleton_drawer import DrawStyle
+from tposecli.cli.options.fields import option_of
+from tposecli.drawing.style import DrawStyle
 
 LABELS = ("id", "score", "joints")
 
 
-def names_of(value: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The names in a list with commas, each once; one that is not known is refused with the nearest that is."""
+def parse_names(value: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Split a comma-separated list of known names and drop repeats.
+
+    Raises:
+        click.BadParameter: A name is unknown; the message suggests the nearest.
+    """
     names = tuple(dict.fromkeys(part.strip().lower().replace("-", "_") for part in value.split(",") if part.strip()))
     for name in names:
         if name not in known:
@@ -27,24 +29,23 @@ def names_of(value: str, known: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def labels(value: str) -> tuple[str, ...]:
-    """What is written beside people."""
-    return names_of(value, LABELS)
+def parse_labels(value: str) -> tuple[str, ...]:
+    """Return the names of the labels to write beside people."""
+    return parse_names(value, LABELS)
 
 
-def joints(value: str) -> tuple[int, ...]:
-    """Indices of keypoints from their names."""
+def parse_joints(value: str) -> tuple[int, ...]:
+    """Return the indices of keypoints given by name."""
     from tposecli.geometry.keypoints import KEYPOINTS
 
-    return tuple(KEYPOINTS.index(name) for name in names_of(value, KEYPOINTS))
+    return tuple(KEYPOINTS.index(name) for name in parse_names(value, KEYPOINTS))
 
 
-min_score_option = click.option(
+min_score_option = option_of(
+    DrawStyle,
+    "min_score",
     "--min-score",
-    type=click.FloatRange(0, 1),
-    default=0.2,
-    show_default=True,
-    help="Keypoints of a lower score are not drawn, and marked as not visible in JSON.",
+    help="Minimum keypoint score; joints below are not drawn and are marked as not visible in JSON.",
 )
 
 drawing_options = together(
@@ -52,71 +53,63 @@ drawing_options = together(
     click.option(
         "--style",
         type=click.Choice(["skeleton", "joints"]),
-        default="skeleton",
+        default="skeleton" if DrawStyle().limbs else "joints",
         show_default=True,
-        help="What is drawn.",
+        help="Draw limbs and joints, or joints only.",
     ),
-    click.option(
+    option_of(
+        DrawStyle,
+        "colour_by",
         "--colour-by",
         "--color-by",
-        type=click.Choice(["side", "track"]),
-        default="side",
-        show_default=True,
-        help="Left and right apart, or a colour for each person.",
+        help="Colour by side of the body, or one colour per track.",
     ),
-    click.option(
+    option_of(
+        DrawStyle,
+        "background",
         "--background",
-        type=click.Choice(["keep", "blur", "black"]),
-        default="keep",
-        show_default=True,
-        help="What lies under it: the picture, the picture blurred beyond recognition, or black.",
+        help="Keep the image behind the skeletons, blur it beyond recognition, or make it black.",
     ),
+    option_of(DrawStyle, "width", "--line-width", help="Line thickness, relative to the automatic one."),
     click.option(
-        "--line-width",
-        type=click.FloatRange(0, 20, min_open=True),
-        default=1.0,
-        show_default=True,
-        help="Thickness, relative to what suits the picture.",
+        "--labels",
+        type=parse_labels,
+        metavar="NAMES",
+        default="",
+        help=f"Labels to write beside people, comma-separated: {', '.join(LABELS)}.",
     ),
-    click.option(
-        "--labels", type=labels, metavar="NAMES", default="", help=f"Write beside people: {', '.join(LABELS)}."
-    ),
-    click.option("--draw-boxes", is_flag=True, help="Draw the box of each person."),
-    click.option("--draw-ids", is_flag=True, help="Write the track id of each person: --labels id."),
-    click.option("--blur-heads", is_flag=True, help="Blur the head of everybody who is found, in all pictures made."),
+    option_of(DrawStyle, "boxes", "--draw-boxes", is_flag=True, help="Draw the box of each person."),
+    option_of(DrawStyle, "ids", "--draw-ids", is_flag=True, help="Write the id of each person (same as --labels id)."),
+    click.option("--blur-heads", is_flag=True, help="Blur the head of every detected person in all images and videos."),
 )
 
 trail_options = together(
     click.option(
-        "--trails", type=joints, metavar="NAMES", default="", help="Joints that leave a trail: left_wrist,right_wrist."
+        "--trails",
+        type=parse_joints,
+        metavar="NAMES",
+        default="",
+        help="Joints that leave a trail, comma-separated: left_wrist,right_wrist.",
     ),
-    click.option(
-        "--trail-seconds",
-        type=click.FloatRange(0, 60, min_open=True),
-        default=1.0,
-        show_default=True,
-        help="How long the trails are.",
-    ),
+    option_of(DrawStyle, "trail_s", "--trail-seconds", help="Length of the trails (seconds)."),
 )
 
 
 def style_of(options: Options) -> DrawStyle:
-    """How people are drawn; commands that draw nothing have the minimum score only."""
-    from tposecli.drawing.skeleton_drawer import DrawStyle
-
+    """Return how people are drawn; commands that draw nothing have the minimum score only."""
     if "style" not in options:
         return DrawStyle(options["min_score"])
-    written = options["labels"]
+    labels = options["labels"]
     return DrawStyle(
         options["min_score"],
         boxes=options["draw_boxes"],
-        ids=options["draw_ids"] or "id" in written,
-        scores="score" in written,
-        names="joints" in written,
+        ids=options["draw_ids"] or "id" in labels,
+        scores="score" in labels,
+        names="joints" in labels,
         width=options["line_width"],
         limbs=options["style"] == "skeleton",
         colour_by=options["colour_by"],
         background=options["background"],
         trails=options.get("trails", ()),
-        trail_s=options.get("trail_seconds", 1.0),
+        trail_s=options.get("trail_seconds", DrawStyle().trail_s),
     )

@@ -12,26 +12,23 @@ import click
 from tposecli.utils.option_fields import NumberRange, choices_of, default_of, field_of
 
 
-class Number(click.ParamType[float]):
-    """A number in a range; unlike click's own ranges, it refuses NaN and infinity."""
+class FiniteRange(click.FloatRange):
+    """A range of numbers that refuses NaN and infinity, which click's own lets pass."""
 
-    def __init__(self, allowed: NumberRange, whole: bool = False) -> None:
-        self.allowed, self.whole = allowed, whole
-        self.name = "integer" if whole else "float"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
-        try:
-            number = int(value) if self.whole else float(value)
-        except (TypeError, ValueError):
-            self.fail(f"{value!r} is not {'a whole number' if self.whole else 'a number'}", param, ctx)
-        if not math.isfinite(number) or number not in self.allowed:
-            self.fail(f"{value} is out of range: expected {self.allowed}", param, ctx)
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
         return number
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return the kind of number and its range for the help."""
-        return f"{self.name.upper()} RANGE"
+
+def type_of(allowed: NumberRange) -> click.ParamType[Any]:
+    """Return click's type for the numbers of a range."""
+    if allowed.whole:
+        low, high = (None if bound is None else int(bound) for bound in (allowed.low, allowed.high))
+        return click.IntRange(low, high, min_open=allowed.low_open)
+    return FiniteRange(allowed.low, allowed.high, min_open=allowed.low_open)
 
 
 def option_of(owner: type, name: str, *flags: str, **keywords: Any) -> Callable[[Any], Any]:
@@ -48,8 +45,7 @@ def option_of(owner: type, name: str, *flags: str, **keywords: Any) -> Callable[
     if choices:
         keywords.setdefault("type", click.Choice(choices))
     elif allowed is not None:
-        whole = each.type in ("int", "int | None")
-        keywords.setdefault("type", Number(allowed, whole))
+        keywords.setdefault("type", type_of(allowed))
     return click.option(*flags, default=default, show_default=default is not None, **keywords)
 
 
