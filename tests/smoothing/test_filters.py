@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy.signal import savgol_filter
@@ -45,7 +47,7 @@ def pushed(smoother: LookaheadSmoother, frames: list[Poses], times: Float64) -> 
 def test_savgol_at_a_constant_rate_is_that_of_scipy(rng: np.random.Generator, order: int, frames: int) -> None:
     xy = rng.normal(50, 10, (40, 3, 2)).astype(np.float32).astype(np.float64)
     window_s = (frames - 1) / 25 + 0.01
-    calm = Savgol(SavgolOptions(window_s, order))(strip_of(xy, np.arange(40) / 25)).xy[:, 0]
+    calm = Savgol(**asdict(SavgolOptions(window_s, order)))(strip_of(xy, np.arange(40) / 25)).xy[:, 0]
     want = savgol_filter(xy, frames, order, axis=0)
     half = frames // 2
     np.testing.assert_allclose(calm[half:-half], want[half:-half], atol=1e-4)
@@ -53,7 +55,7 @@ def test_savgol_at_a_constant_rate_is_that_of_scipy(rng: np.random.Generator, or
 
 def test_median_is_the_median(rng: np.random.Generator) -> None:
     xy = rng.normal(50, 10, (30, 3, 2)).astype(np.float32).astype(np.float64)
-    calm = Median(MedianOptions(0.17))(strip_of(xy, np.arange(30) / 25)).xy[:, 0]
+    calm = Median(**asdict(MedianOptions(0.17)))(strip_of(xy, np.arange(30) / 25)).xy[:, 0]
     for index in range(2, 28):
         np.testing.assert_allclose(calm[index], np.median(xy[index - 2 : index + 3], axis=0), atol=1e-9)
 
@@ -63,7 +65,7 @@ def test_rts_is_the_likeliest_path(rng: np.random.Generator) -> None:
     count, noise, jerk = 12, 0.02, 50.0
     times = np.cumsum(rng.uniform(0.02, 0.08, count))
     xy = rng.normal(50, 10, (count, 1, 2)).astype(np.float32).astype(np.float64)
-    calm = Rts(RtsOptions(noise, jerk))(strip_of(xy, times)).xy[:, 0, 0, 0] / 100
+    calm = Rts(**asdict(RtsOptions(noise, jerk)))(strip_of(xy, times)).xy[:, 0, 0, 0] / 100
     mean, covariance = np.array([xy[0, 0, 0] / 100, 0, 0]), np.diag([1e2, 1e3, 1e4])
     blocks = {(0, 0): covariance}
     moves = []
@@ -86,7 +88,9 @@ def test_rts_is_the_likeliest_path(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(calm, want, atol=1e-5)
 
 
-@pytest.mark.parametrize("calm", [Savgol(SavgolOptions()), Median(MedianOptions()), Rts(RtsOptions()), None])
+@pytest.mark.parametrize(
+    "calm", [Savgol(**asdict(SavgolOptions())), Median(**asdict(MedianOptions())), Rts(**asdict(RtsOptions())), None]
+)
 def test_a_block_more_or_less_does_not_matter(rng: np.random.Generator, calm: Step | None) -> None:
     """Fixed lag: what comes after the look-ahead changes a frame by next to nothing."""
     times = np.arange(80) / 30
@@ -130,7 +134,7 @@ def test_someone_missed_for_a_moment_is_put_in_behind_the_others() -> None:
 def test_people_without_id_pass_through_and_keep_their_place() -> None:
     times = np.arange(20) / 30
     frames = [both(person([[3, 4]], -1), person([[50 + index, 5]], 2)) for index in range(20)]
-    done = pushed(LookaheadSmoother([FillGaps(0.3)], Rts(RtsOptions()), Reach()), frames, times)
+    done = pushed(LookaheadSmoother([FillGaps(0.3)], Rts(**asdict(RtsOptions())), Reach()), frames, times)
     for poses in done:
         assert poses.track_id.tolist() == [-1, 2]
         assert poses.xy[0, 0].tolist() == [3, 4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from tposecli.smoothing.one_euro import OneEuro
 from tposecli.smoothing.options import OneEuroOptions
 from tposecli.types import Boxes, Float32, Poses
+
+
+def one_euro(**options: float) -> OneEuro:
+    return OneEuro(**asdict(OneEuroOptions(**options)))
 
 
 def pose(xy: object, track: int = 1, score: float = 0.9, height: float = 400.0) -> Poses:
@@ -22,7 +27,7 @@ def pose(xy: object, track: int = 1, score: float = 0.9, height: float = 400.0) 
 
 def smoothed(signal: Iterable[object], times: Iterable[float], **options: float) -> Float32:
     """(T, K, 2) of a signal of one person."""
-    smoother = OneEuro(OneEuroOptions(**options))
+    smoother = one_euro(**options)
     return np.stack([smoother.push(pose(xy), t)[0].xy[0] for xy, t in zip(signal, times, strict=True)])
 
 
@@ -57,7 +62,7 @@ def test_rest_is_calmed_and_speed_is_not_held_back() -> None:
 def test_parameters_mean_the_same_at_every_resolution() -> None:
     rng = np.random.default_rng(2)
     signal, times = rng.normal(100, 10, (30, 17, 2)), np.arange(30) / 25
-    small, large = OneEuro(), OneEuro()
+    small, large = one_euro(), one_euro()
     for xy, t in zip(signal, times, strict=True):
         a = small.push(pose(xy, height=200), t)[0]
         b = large.push(pose(xy * 4.5, height=900), t)[0]
@@ -72,7 +77,7 @@ def test_the_direction_of_a_movement_does_not_matter() -> None:
 
 
 def test_frames_come_back_at_once_with_all_but_xy_untouched() -> None:
-    smoother = OneEuro()
+    smoother = one_euro()
     for time_s in (0.0, 0.04):
         given = pose(np.full((17, 2), 100 * time_s))
         before = given.xy.copy()
@@ -86,7 +91,7 @@ def test_frames_come_back_at_once_with_all_but_xy_untouched() -> None:
 
 def test_people_are_told_apart_by_id_not_by_order() -> None:
     rng = np.random.default_rng(4)
-    both, alone = OneEuro(), OneEuro()
+    both, alone = one_euro(), one_euro()
     for frame in range(20):
         a, b = pose(rng.normal(100, 5, (17, 2)), 1), pose(rng.normal(500, 5, (17, 2)), 2)
         pair = (a, b) if frame % 2 else (b, a)
@@ -102,7 +107,7 @@ def test_people_are_told_apart_by_id_not_by_order() -> None:
 
 
 def test_untracked_people_pass_through() -> None:
-    smoother = OneEuro()
+    smoother = one_euro()
     for frame in range(3):
         given = pose(np.full((17, 2), 50.0 * frame), track=-1)
         assert smoother.push(given, frame / 25)[0] is given
@@ -111,7 +116,7 @@ def test_untracked_people_pass_through() -> None:
 
 @pytest.mark.parametrize("gap_s", [0.6, -1.0])
 def test_after_a_gap_everything_begins_anew(gap_s: float) -> None:
-    smoother = OneEuro(OneEuroOptions(forget_s=0.5))
+    smoother = one_euro(forget_s=0.5)
     for frame in range(5):
         smoother.push(pose(np.zeros((17, 2))), frame / 25)
     (got,) = smoother.push(pose(np.full((17, 2), 300.0)), 4 / 25 + gap_s)
@@ -119,14 +124,14 @@ def test_after_a_gap_everything_begins_anew(gap_s: float) -> None:
 
 
 def test_tracks_long_unseen_take_no_room() -> None:
-    smoother = OneEuro(OneEuroOptions(forget_s=0.5))
+    smoother = one_euro(forget_s=0.5)
     for track in range(1, 200):
         smoother.push(pose(np.zeros((17, 2)), track), track / 10)
     assert len(smoother._ids) <= 7
 
 
 def test_a_weak_guess_passes_through_and_leaves_no_trace() -> None:
-    smoother = OneEuro()
+    smoother = one_euro()
     for frame in range(10):
         smoother.push(pose(np.full((17, 2), 100.0)), frame / 25)
     (weak,) = smoother.push(pose(np.full((17, 2), 900.0), score=0.05), 10 / 25)

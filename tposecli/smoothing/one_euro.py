@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.smoothing.options import OneEuroOptions
 from tposecli.types import UNTRACKED, Poses
 
 Float64 = NDArray[np.float64]
@@ -22,8 +21,12 @@ class OneEuro:
     flags stay as they are.
     """
 
-    def __init__(self, options: OneEuroOptions | None = None) -> None:
-        self._options = options or OneEuroOptions()
+    def __init__(
+        self, min_cutoff_hz: float, beta: float, speed_cutoff_hz: float, min_score: float, forget_s: float
+    ) -> None:
+        """Take the parameters; they are those of ``OneEuroOptions``."""
+        self._min_cutoff_hz, self._beta, self._speed_cutoff_hz = min_cutoff_hz, beta, speed_cutoff_hz
+        self._min_score, self._forget_s = min_score, forget_s
         self._ids = np.zeros(0, np.int64)
         self._xy: Float64 = np.zeros((0, 0, 2))
         self._velocity: Float64 = np.zeros((0, 0, 2))
@@ -60,23 +63,22 @@ class OneEuro:
     def _forget(self, time_s: float) -> None:
         """Drop the tracks of which no joint was seen lately."""
         seen = self._seen_s.max(axis=1, initial=-np.inf)
-        kept = time_s - seen <= self._options.forget_s
+        kept = time_s - seen <= self._forget_s
         self._ids, self._xy = self._ids[kept], self._xy[kept]
         self._velocity, self._seen_s = self._velocity[kept], self._seen_s[kept]
 
     def _filter(self, rows: NDArray[np.intp], people: Poses, time_s: float) -> Float64:
         """(N, K, 2) smoothed coordinates; the state of ``rows`` moves on to them."""
-        options = self._options
         measured, before = people.xy.astype(np.float64), self._xy[rows]
         elapsed = time_s - self._seen_s[rows]
-        begins = ((elapsed <= 0) | (elapsed > options.forget_s))[:, :, None]
+        begins = ((elapsed <= 0) | (elapsed > self._forget_s))[:, :, None]
         elapsed = np.where(begins[:, :, 0], 1, elapsed)[:, :, None]
         raw = (measured - before) / elapsed / _size(people)[:, None, None]
         known = self._velocity[rows]
-        velocity = known + _alpha(options.speed_cutoff_hz, elapsed) * (raw - known)
-        cutoff = options.min_cutoff_hz + options.beta * np.linalg.norm(velocity, axis=2, keepdims=True)
+        velocity = known + _alpha(self._speed_cutoff_hz, elapsed) * (raw - known)
+        cutoff = self._min_cutoff_hz + self._beta * np.linalg.norm(velocity, axis=2, keepdims=True)
         smooth = np.where(begins, measured, before + _alpha(cutoff, elapsed) * (measured - before))
-        strong = (people.score >= options.min_score)[:, :, None]
+        strong = (people.score >= self._min_score)[:, :, None]
         self._xy[rows] = np.where(strong, smooth, before)
         self._velocity[rows] = np.where(strong, np.where(begins, 0, velocity), known)
         self._seen_s[rows] = np.where(strong[:, :, 0], time_s, self._seen_s[rows])

@@ -110,25 +110,25 @@ class MedianOptions(FilterOptions):
 def _one_euro(options: Any) -> Smoother:
     from tposecli.smoothing.one_euro import OneEuro
 
-    return OneEuro(options)
+    return OneEuro(**asdict(options))
 
 
 def _savgol(options: Any) -> Step:
     from tposecli.smoothing.savgol_median import Savgol
 
-    return Savgol(options)
+    return Savgol(**asdict(options))
 
 
 def _rts(options: Any) -> Step:
     from tposecli.smoothing.rts import Rts
 
-    return Rts(options)
+    return Rts(**asdict(options))
 
 
 def _median(options: Any) -> Step:
     from tposecli.smoothing.savgol_median import Median
 
-    return Median(options)
+    return Median(**asdict(options))
 
 
 @dataclass(frozen=True, slots=True)

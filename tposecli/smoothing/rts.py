@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from tposecli.smoothing.options import RtsOptions
 from tposecli.smoothing.track_window import Float64, TrackWindow
 from tposecli.types import Flag
 
@@ -27,13 +26,14 @@ class Rts:
     a matrix.
     """
 
-    options: RtsOptions
+    noise: float
+    jerk: float
 
     def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with the joints that are known on their likeliest path."""
         replaced = (strip.flags & (Flag.FILLED | Flag.OUTLIER)) > 0
         measured = strip.known & ~replaced & strip.there[:, :, None]
-        trust = np.where(measured, np.maximum(strip.score, 1e-3), 1e-12) / self.options.noise**2
+        trust = np.where(measured, np.maximum(strip.score, 1e-3), 1e-12) / self.noise**2
         size = strip.size[:, None, None]
         path = self._path(strip.xy / size, trust, strip.time_s) * size
         return replace(strip, xy=np.where(strip.known[..., None], path, strip.xy))
@@ -44,7 +44,7 @@ class Rts:
         places = np.ascontiguousarray(xy.reshape(count, -1, 2).swapaxes(1, 2))
         weights = 1 / trust.reshape(count, -1)
         joints = weights.shape[1]
-        moves = [_moves(step, self.options.jerk) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
+        moves = [_moves(step, self.jerk) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
         path, spread = np.empty((count, 3, 2, joints)), np.empty((count, 6, joints))
         gain, pull = np.empty((count, 3, joints)), np.empty_like(places)
         state, covariance = np.zeros((3, 2, joints)), np.repeat(VAGUE[:, None], joints, axis=1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tposecli.smoothing.options import MedianOptions, SavgolOptions
 from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow
 
 
@@ -18,15 +17,16 @@ class Savgol:
     make it right at any other, too. Where fewer joints are known than the polynomial needs, its order falls.
     """
 
-    options: SavgolOptions
+    window_s: float
+    order: int
 
     def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with the frames to be finished filtered."""
-        index, inside = _windows(strip, self.options.window_s)
-        at = (strip.time_s[index] - strip.time_s[strip.first : strip.ripe, None]) / (self.options.window_s / 2)
-        powers = at[..., None] ** np.arange(2 * self.options.order + 1)
+        index, inside = _windows(strip, self.window_s)
+        at = (strip.time_s[index] - strip.time_s[strip.first : strip.ripe, None]) / (self.window_s / 2)
+        powers = at[..., None] ** np.arange(2 * self.order + 1)
         weight = _weights(strip, index, inside)
-        terms = self.options.order + 1
+        terms = self.order + 1
         moments = np.einsum("twmk,twp->tmkp", weight, powers)
         values = weight[..., None] * _centred(strip, index)
         sums = np.einsum("twmkc,twp->tmkpc", values, powers[..., :terms])
@@ -41,11 +41,11 @@ class Savgol:
 class Median:
     """The median of the frames around each frame, for x and y apart, weighted with the scores."""
 
-    options: MedianOptions
+    window_s: float
 
     def __call__(self, strip: TrackWindow) -> TrackWindow:
         """The strip with the frames to be finished filtered."""
-        index, inside = _windows(strip, self.options.window_s)
+        index, inside = _windows(strip, self.window_s)
         values = strip.xy[index]
         weight = np.repeat(_weights(strip, index, inside)[..., None], 2, axis=-1)
         order = np.argsort(values, axis=1)

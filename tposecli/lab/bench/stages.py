@@ -26,7 +26,8 @@ from tposecli.lab.bench.nets import Variant, estimator_of
 from tposecli.lab.bench.report import Cell, Table
 from tposecli.pipeline.stream import GROUP_FRAMES
 from tposecli.sinks.video import VideoSink
-from tposecli.smoothing.one_euro import OneEuro
+from tposecli.smoothing.chain import build_smoother
+from tposecli.smoothing.options import SmoothOptions
 from tposecli.sources import open_video
 from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Frame, Result, SourceInfo
@@ -108,7 +109,8 @@ def _ways(
                 pass
 
     def track() -> None:
-        tracker, smoother = Tracker(), OneEuro()
+        tracker, smoother = Tracker(), build_smoother(SmoothOptions("one-euro"), live=True)
+        assert smoother is not None
         for result in results:
             smoother.push(tracker.update(result.poses, result.frame.time_s), result.frame.time_s)
 
