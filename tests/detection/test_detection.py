@@ -652,7 +652,7 @@ def test_torchvision_weights_that_are_absent_or_damaged_say_where_to_get_them(ca
     with pytest.raises(WeightsError, match=f"download {row.url} and put it at {cache / row.file}"):
         TorchvisionDetector(row.name)
     (cache / row.file).write_bytes(b"cut short")
-    with pytest.raises(WeightsError, match="damaged or cut short"):
+    with pytest.raises(WeightsError, match="damaged, truncated"):
         TorchvisionDetector(row.name)
 
 

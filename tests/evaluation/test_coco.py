@@ -212,7 +212,7 @@ def test_pictures_that_are_missing_or_damaged(data: tuple[Path, dict[str, Any]],
         (["--coco", "val2017", "--annotations", "x.json"], "give one"),
         (["--seed", "1"], "--limit"),
         (["--sigmas", "a,b"], "--sigmas"),
-        (["--data-dir", "nowhere"], "`tpose data coco val2017` gets it"),
+        (["--data-dir", "nowhere"], "`tpose data coco val2017` downloads it"),
         (["--report", "r.txt"], ".json or .md"),
     ],
 )

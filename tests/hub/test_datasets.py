@@ -24,16 +24,16 @@ from tests.support.server import Server
 from tposecli.cli.main import cli
 from tposecli.hub.datasets import coco
 from tposecli.hub.datasets.check import check_set
-from tposecli.hub.datasets.coco import SETS, Archive, Piece
-from tposecli.hub.datasets.get import DataJob, get, peak, plan
+from tposecli.hub.datasets.coco import SETS, Archive, DatasetPart
+from tposecli.hub.datasets.get import DataJob, get_datasets, peak_bytes, plan_downloads
 from tposecli.hub.datasets.unpack import unpack
-from tposecli.hub.download.download import Downloads, no_bar
+from tposecli.hub.download.download import Downloads, no_progress
 from tposecli.hub.download.request import RetryPolicy
 from tposecli.utils.errors import DownloadError, InputError, UsageError
 
 PICTURES = {f"{number:012d}.jpg": os.urandom(3000 + number) for number in (139, 285, 632, 724)}
 TRUTH = {"images": [{"file_name": name} for name in PICTURES], "annotations": []}
-QUICK = Downloads(offline=False, patience=RetryPolicy(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01))
+QUICK = Downloads(offline=False, retry=RetryPolicy(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01))
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -68,7 +68,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     truth, images = row("annotations/annotations_trainval2017.zip", annotations()), row("zips/val2017.zip", pictures())
     pieces = {name: replace(SETS[name][0], archive=truth, size=100) for name in ("val2017", "train2017")}
     for name, piece in pieces.items():
-        folder = Piece(images, "val2017", f"images/{name}", len(PICTURES), images.size)
+        folder = DatasetPart(images, "val2017", f"images/{name}", len(PICTURES), images.size)
         monkeypatch.setitem(SETS, name, (piece, folder))  # type: ignore[arg-type]
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
@@ -110,10 +110,10 @@ def test_a_set_arrives_in_the_authors_layout(site: Server, tmp_path: Path) -> No
 
 
 def test_nothing_is_done_twice(site: Server, job: DataJob) -> None:
-    get(job, plan(job))
+    get_datasets(job, plan_downloads(job))
     asked = len(site.requests)
 
-    assert plan(job) == []
+    assert plan_downloads(job) == []
     result = tpose("coco", "val2017", "--data-dir", job.folder)
     assert result.exit_code == 0 and "nothing is to be downloaded" in result.output
     assert len(site.requests) == asked
@@ -129,44 +129,44 @@ def test_dry_run_says_what_it_would_take_and_touches_nothing(site: Server, tmp_p
 def test_a_cut_download_goes_on_where_it_was(site: Server, job: DataJob) -> None:
     site.plan += [server.serve, server.cut(5000)]
 
-    get(job, plan(job))
+    get_datasets(job, plan_downloads(job))
 
     assert_whole(job.folder)
     assert site.asked("Range") == [None, None, "bytes=5000-"]
 
 
 def test_sizes_shrink_by_what_is_there(site: Server, job: DataJob) -> None:
-    whole = plan(job)
+    whole = plan_downloads(job)
     part = job.archive(whole[1].archive).with_name("val2017.zip.part")
     part.parent.mkdir(parents=True)
     part.write_bytes(pictures()[:1000])
 
-    begun = plan(job)
+    begun = plan_downloads(job)
 
     assert [step.to_fetch for step in whole] == [len(annotations()), len(pictures())]
     assert begun[1].to_fetch == len(pictures()) - 1000
-    assert peak(whole, keep_archives=True) == sum(step.to_fetch + step.to_write for step in whole)
-    assert peak(whole, keep_archives=False) == peak(whole, keep_archives=True) - len(annotations())
+    assert peak_bytes(whole, keep_archives=True) == sum(step.to_fetch + step.to_write for step in whole)
+    assert peak_bytes(whole, keep_archives=False) == peak_bytes(whole, keep_archives=True) - len(annotations())
 
 
 def test_another_file_than_the_published_is_refused(site: Server, job: DataJob) -> None:
     site.plan += [server.serve, server.corrupt, server.corrupt, server.corrupt]
 
     with pytest.raises(DownloadError, match=r"SHA-256 \w{64}, expected \w{64}.*put it at .*archives/val2017\.zip"):
-        get(job, plan(job))
+        get_datasets(job, plan_downloads(job))
 
     assert not (job.folder / "images").exists()
 
 
 def test_archives_can_stay_and_be_brought_by_hand(site: Server, job: DataJob) -> None:
     kept = replace(job, keep_archives=True)
-    get(kept, plan(kept))
+    get_datasets(kept, plan_downloads(kept))
     assert {path.name for path in (job.folder / "archives").glob("*.zip")} == set(site.files)
     shutil.rmtree(job.folder / "images")
     site.requests.clear()
 
     offline = replace(job, downloads=replace(QUICK, offline=True))
-    get(offline, plan(offline))
+    get_datasets(offline, plan_downloads(offline))
 
     assert_whole(job.folder)
     assert site.requests == []
@@ -175,7 +175,7 @@ def test_archives_can_stay_and_be_brought_by_hand(site: Server, job: DataJob) ->
 def test_two_sets_share_an_archive(site: Server, job: DataJob) -> None:
     both = replace(job, sets=("val2017", "train2017"))
 
-    get(both, plan(both))
+    get_datasets(both, plan_downloads(both))
 
     assert len(list((job.folder / "annotations").iterdir())) == 2
     assert len(site.requests) == 2
@@ -185,7 +185,7 @@ def test_offline_says_what_to_bring(site: Server, job: DataJob) -> None:
     offline = replace(job, downloads=replace(QUICK, offline=True))
 
     with pytest.raises(DownloadError, match=r"trainval2017\.zip and put it at .*/val2017\.zip and put it at"):
-        get(offline, plan(offline))
+        get_datasets(offline, plan_downloads(offline))
 
     assert site.requests == [] and not job.folder.exists()
 
@@ -193,8 +193,8 @@ def test_offline_says_what_to_bring(site: Server, job: DataJob) -> None:
 def test_a_full_disk_is_told_before_the_first_byte(site: Server, job: DataJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # type: ignore[attr-defined]
 
-    with pytest.raises(DownloadError, match="0 MB are free; make room, or name another folder with --data-dir"):
-        get(job, plan(job))
+    with pytest.raises(DownloadError, match="0 MB are free; free some space, or name another folder with --data-dir"):
+        get_datasets(job, plan_downloads(job))
 
     assert site.requests == []
 
@@ -210,7 +210,7 @@ def test_unpacking_goes_on_after_a_kill(site: Server, job: DataJob, tmp_path: Pa
     (folder / f"{third}.part").write_bytes(b"half")
     written = (folder / first).stat().st_mtime_ns
 
-    unpack(archive, [SETS["val2017"][1]], job.folder, no_bar)
+    unpack(archive, [SETS["val2017"][1]], job.folder, no_progress)
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == PICTURES
     assert (folder / first).stat().st_mtime_ns == written
@@ -232,7 +232,7 @@ def test_no_archive_writes_outside_its_folder(job: DataJob, tmp_path: Path, site
     archive.parent.mkdir()
     archive.write_bytes(pictures({member: b"evil"}))
 
-    unpack(archive, [SETS["val2017"][1]], job.folder, no_bar)
+    unpack(archive, [SETS["val2017"][1]], job.folder, no_progress)
 
     assert {path.name for path in (job.folder / "images" / "val2017").iterdir()} == set(PICTURES)
     assert not [path for path in tmp_path.rglob("*evil*")] and not Path("/tmp/evil.jpg").exists()
@@ -245,7 +245,7 @@ def test_a_damaged_archive_is_told_by_its_crc(job: DataJob, tmp_path: Path, site
     archive.write_bytes(content)
 
     with pytest.raises(InputError, match=r"val2017\.zip: the archive is damaged .*000000000285.*delete it"):
-        unpack(archive, [SETS["val2017"][1]], job.folder, no_bar)
+        unpack(archive, [SETS["val2017"][1]], job.folder, no_progress)
 
     assert [path.name for path in (job.folder / "images" / "val2017").iterdir()] == ["000000000139.jpg"]
 
@@ -254,12 +254,12 @@ def test_an_archive_of_other_size_or_content_is_refused(site: Server, job: DataJ
     archive = job.archive(SETS["val2017"][0].archive)
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"<html>")
-    with pytest.raises(InputError, match="6 bytes, the published archive has"):
-        get(job, plan(job))
+    with pytest.raises(InputError, match=r"expected \d+ bytes, got 6"):
+        get_datasets(job, plan_downloads(job))
 
     archive.write_bytes(packed({"annotations/captions_val2017.json": b"{}"}))
-    with pytest.raises(InputError, match=r"holds 0 of the 1 files of annotations.*delete it"):
-        unpack(archive, [SETS["val2017"][0]], job.folder, no_bar)
+    with pytest.raises(InputError, match=r"expected 1 file\(s\) of annotations, got 0.*delete it"):
+        unpack(archive, [SETS["val2017"][0]], job.folder, no_progress)
 
 
 def test_check_names_what_is_missing(site: Server, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_check_names_what_is_missing(site: Server, tmp_path: Path) -> None:
     detections.parent.mkdir()
     detections.write_text("[]")
     whole = tpose("check", "--data-dir", tmp_path)
-    assert whole.exit_code == 0 and "4 pictures" in whole.output
+    assert whole.exit_code == 0 and "4 images" in whole.output
 
     (tmp_path / "images" / "val2017" / "000000000285.jpg").unlink()
     (tmp_path / "images" / "val2017" / "000000000632.jpg").write_bytes(b"")
@@ -276,17 +276,17 @@ def test_check_names_what_is_missing(site: Server, tmp_path: Path) -> None:
     lacking = tpose("check", "val2017", "--data-dir", tmp_path)
 
     assert lacking.exit_code == 1
-    assert "2 of 4 pictures are missing, for example 000000000285.jpg, 000000000632.jpg" in lacking.output
-    assert "`tpose data coco val2017` gets it" in lacking.output
-    assert "person.json: cut short, or no JSON; it is published on the OneDrive" in lacking.output
+    assert "2 of 4 images are missing, for example 000000000285.jpg, 000000000632.jpg" in lacking.output
+    assert "`tpose data coco val2017` downloads it" in lacking.output
+    assert "person.json: truncated, or not JSON; it is published on the OneDrive" in lacking.output
 
 
 def test_check_of_an_empty_folder_is_about_val2017(tmp_path: Path) -> None:
     result = tpose("check", "--data-dir", tmp_path)
 
     assert result.exit_code == 1
-    assert "all 5000 pictures are missing" in result.output and "AP 56.4" in result.output
-    with pytest.raises(UsageError, match="known: val2017, train2017"):
+    assert "all 5000 images are missing" in result.output and "AP 56.4" in result.output
+    with pytest.raises(UsageError, match="known sets: val2017, train2017"):
         check_set(tmp_path, "val2014")
 
 
@@ -294,7 +294,7 @@ def test_pictures_in_a_zip_file_count_for_evaluation(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "val2017.zip").write_bytes(pictures())
 
-    assert f"{tmp_path / 'images' / 'val2017'}: there, as a zip file" in tpose("check", "--data-dir", tmp_path).output
+    assert f"{tmp_path / 'images' / 'val2017'}: present as a zip file" in tpose("check", "--data-dir", tmp_path).output
 
 
 def test_a_killed_run_goes_on(site: Server, tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from click.testing import CliRunner, Result
 from tests.support import server
 from tests.support.server import Server
 from tposecli.cli.main import cli
-from tposecli.hub.checkpoints.resolve import AUTO_STAMP, Checkpoint, check, fetch, resolve
-from tposecli.hub.download.download import Downloads, RemoteFile, flaw, sources
-from tposecli.hub.download.request import RequestError, RetryPolicy, shown
+from tposecli.hub.checkpoints.resolve import AUTO_STAMP, Checkpoint, fetch, resolve, verify_file
+from tposecli.hub.download.download import Downloads, RemoteFile, candidate_urls, find_damage
+from tposecli.hub.download.request import RequestError, RetryPolicy, redacted_url
 from tposecli.models import find_spec
 from tposecli.models.catalog import AUTO_BUNDLED
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
@@ -89,7 +89,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 def get(web: Server, digest: str = "", **options: Any) -> Path:
     """Fetch the small file, impatiently."""
     remote = RemoteFile("small", NAME, f"{web.url}/{NAME}", digest, min_bytes=1000)
-    return fetch(remote, Downloads(patience=QUICK), **options)
+    return fetch(remote, Downloads(retry=QUICK), **options)
 
 
 def left(cache: Path) -> set[str]:
@@ -138,7 +138,7 @@ def test_cut_is_resumed_by_the_next_run(web: Server, cache: Path) -> None:
 
 def test_tries_are_bounded(web: Server) -> None:
     web.plan = [server.cut(10)] * 9
-    with pytest.raises(WeightsError, match=r"cut after 10 of \d+ bytes"):
+    with pytest.raises(WeightsError, match=r"interrupted after 10 of \d+ bytes"):
         get(web)
     assert len(web.requests) == QUICK.tries
 
@@ -203,7 +203,7 @@ def test_corrupted_file_is_deleted(web: Server, cache: Path) -> None:
 
 def test_length_that_is_too_long_is_a_cut(web: Server) -> None:
     web.plan = [server.claim(len(CONTENT) + 5)] * 3
-    with pytest.raises(WeightsError, match="cut after"):
+    with pytest.raises(WeightsError, match="interrupted after"):
         get(web)
 
 
@@ -226,7 +226,7 @@ def test_unfinished_chunks_are_a_cut(web: Server) -> None:
     assert len(web.requests) == 2
 
 
-@pytest.mark.parametrize(("after", "says"), [(70_000, "stood still"), (-1, "no answer for 0.3 s")])
+@pytest.mark.parametrize(("after", "says"), [(70_000, "stalled"), (-1, "no response for 0.3 s")])
 def test_stall_ends_in_time(web: Server, after: int, says: str) -> None:
     web.plan = [server.stall(after)] * 3
     start = time.perf_counter()
@@ -305,7 +305,7 @@ def test_redirect_from_https_to_http_is_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with server.running(certificate) as secure:
         secure.plan = [server.redirect(f"{web.url}/{NAME}?key=secret")]
-        with pytest.raises(WeightsError, match="refused: it redirects from https to http") as caught:
+        with pytest.raises(WeightsError, match="refused: redirect from https to http") as caught:
             get(secure)
     assert not web.requests and "secret" not in str(caught.value)
 
@@ -338,7 +338,7 @@ def test_refused_connection_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_address_is_shown_without_secrets() -> None:
-    assert shown("https://me:pass@host:8443/a/b.pth?key=secret#x") == "https://host:8443/a/b.pth"
+    assert redacted_url("https://me:pass@host:8443/a/b.pth?key=secret#x") == "https://host:8443/a/b.pth"
 
 
 # ------------------------------------------------------------------------------------------------------------ mirrors
@@ -371,7 +371,7 @@ def test_password_of_a_mirror_is_neither_shown_nor_passed_on(
 def test_mirror_must_be_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOSE_MIRRORS", "https://a, ftp://me:hidden@b")
     with pytest.raises(UsageError, match="entry 2") as caught:
-        sources(RemoteFile("x", NAME, "https://c/small.pth"))
+        candidate_urls(RemoteFile("x", NAME, "https://c/small.pth"))
     assert "hidden" not in str(caught.value)
 
 
@@ -380,7 +380,7 @@ def test_mirror_must_be_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_full_disk_is_told_before_the_transfer(web: Server, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # type: ignore[attr-defined]
-    with pytest.raises(WeightsError, match="MB are needed and 0 MB are free"):
+    with pytest.raises(WeightsError, match="MB are needed, 0 MB are free"):
         get(web)
     assert NAME not in left(cache)
 
@@ -401,8 +401,8 @@ def test_two_processes_download_once(web: Server, cache: Path) -> None:
     web.plan = [slowly, slowly]
     program = (
         "import sys; from tposecli.hub.checkpoints.resolve import fetch;"
-        "from tposecli.hub.download.download import Remote;"
-        f"print(fetch(Remote('small', {NAME!r}, sys.argv[1])).stat().st_size)"
+        "from tposecli.hub.download.download import RemoteFile;"
+        f"print(fetch(RemoteFile('small', {NAME!r}, sys.argv[1])).stat().st_size)"
     )
     command = [sys.executable, "-c", program, f"{web.url}/{NAME}"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -425,10 +425,10 @@ def test_lock_of_a_dead_process_is_free(web: Server, cache: Path) -> None:
 
 def test_changed_file_is_refused_after_its_first_use(web: Server) -> None:
     path = get(web)
-    assert check(path) == DIGEST
+    assert verify_file(path) == DIGEST
     path.write_bytes(checkpoint(seed=1))
     with pytest.raises(WeightsError, match=f"changed since its first use.*expected {DIGEST}"):
-        check(path)
+        verify_file(path)
 
 
 def test_deleted_file_comes_back_only_as_it_was(web: Server, cache: Path) -> None:
@@ -436,16 +436,16 @@ def test_deleted_file_comes_back_only_as_it_was(web: Server, cache: Path) -> Non
     web.files[NAME] = other = checkpoint(seed=1)
     with pytest.raises(WeightsError, match=f"expected {DIGEST}"):
         get(web)
-    assert get(web, anew=True).read_bytes() == other
-    assert check(cache / NAME) == sha256(other).hexdigest()
+    assert get(web, force=True).read_bytes() == other
+    assert verify_file(cache / NAME) == sha256(other).hexdigest()
 
 
 def test_new_download_that_fails_leaves_the_old_file(web: Server, cache: Path) -> None:
     get(web)
     web.plan = [server.status(404)]
     with pytest.raises(WeightsError):
-        get(web, anew=True)
-    assert check(cache / NAME) == DIGEST
+        get(web, force=True)
+    assert verify_file(cache / NAME) == DIGEST
 
 
 def test_file_put_there_by_hand_is_recorded_unless_visibly_damaged(cache: Path) -> None:
@@ -468,7 +468,7 @@ def test_damaged_record_is_told(cache: Path) -> None:
     for damaged in ("{", "[]", '{"a": 1}'):
         (cache / "digests.json").write_text(damaged)
         with pytest.raises(WeightsError, match=r"digests\.json.*delete it"):
-            check(cache / NAME)
+            verify_file(cache / NAME)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +486,7 @@ def test_damaged_record_is_told(cache: Path) -> None:
 def test_flaws_are_seen_without_loading(tmp_path: Path, content: bytes, suffix: str, says: str) -> None:
     path = tmp_path / "file.part"
     path.write_bytes(content)
-    assert says in flaw(path, suffix, 1000) and bool(says) == bool(flaw(path, suffix, 1000))
+    assert says in find_damage(path, suffix, 1000) and bool(says) == bool(find_damage(path, suffix, 1000))
 
 
 # ------------------------------------------------------------------------------------------------------ model and auto
@@ -618,7 +618,7 @@ def test_add_refuses_what_cannot_be_it(tmp_path: Path) -> None:
     small = tmp_path / OFFICIAL.file
     small.write_bytes(CONTENT)
     assert "too small" in str(tpose("weights", "add", small).exception)
-    assert "come with the program" in str(tpose("weights", "add", small, "--model", BUNDLED).exception)
+    assert "bundled with the program" in str(tpose("weights", "add", small, "--model", BUNDLED).exception)
     torchvision = tmp_path / "ssdlite320_mobilenet_v3_large_coco-a79551df.pth"
     torchvision.write_bytes(CONTENT)
     assert "expected a79551df" in str(tpose("weights", "add", torchvision).exception)
@@ -678,11 +678,11 @@ def test_downloads_need_no_torch() -> None:
 
 
 def test_redirect_handler_refuses_plain_http() -> None:
-    from tposecli.hub.download.request import _Redirects
+    from tposecli.hub.download.request import _RedirectHandler
 
     request = urllib.request.Request("https://host/x")
     with pytest.raises(RequestError, match="from https to http"):
-        _Redirects().redirect_request(request, io.BytesIO(), 302, "", http_headers(), "http://host/x")
+        _RedirectHandler().redirect_request(request, io.BytesIO(), 302, "", http_headers(), "http://host/x")
 
 
 def http_headers() -> Any:

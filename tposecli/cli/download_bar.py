@@ -11,19 +11,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tposecli.hub.download.download import Bar
+    from tposecli.hub.download.download import ProgressBar
 
 EVERY_S: Final = 1.0
 """Seconds between two JSON lines."""
 
 
-def bar(quiet: bool, log_json: bool, verb: str = "download") -> Bar:
+def bar(quiet: bool, log_json: bool, verb: str = "download") -> ProgressBar:
     """What suits the options; ``verb`` is what is done to the file."""
-    from tposecli.hub.download.download import no_bar
+    from tposecli.hub.download.download import no_progress
 
     if log_json:
         return partial(_json_lines, verb)
-    return no_bar if quiet else partial(_terminal, verb)
+    return no_progress if quiet else partial(_terminal, verb)
 
 
 @contextmanager

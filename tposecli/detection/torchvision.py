@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.hub.checkpoints.load import read_state
-from tposecli.hub.checkpoints.resolve import cache_dir, check, fetch
+from tposecli.hub.checkpoints.resolve import cache_dir, fetch, verify_file
 from tposecli.hub.download.download import Downloads, RemoteFile
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import UsageError, WeightsError
@@ -148,7 +148,7 @@ def find_weights(model: TorchvisionModel, downloads: Downloads | None = None) ->
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         path = fetch(model.remote, downloads)
-    check(path, model.sha256_prefix)
+    verify_file(path, model.sha256_prefix)
     return path
 
 

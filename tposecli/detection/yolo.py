@@ -24,7 +24,7 @@ import torch
 from torch import _tensor_str
 
 from tposecli.detection.base import BoxFilter, same_size_batches
-from tposecli.hub.checkpoints.resolve import cache_dir, check, fetch
+from tposecli.hub.checkpoints.resolve import cache_dir, fetch, verify_file
 from tposecli.hub.download.download import Downloads, RemoteFile
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
@@ -150,7 +150,7 @@ def find_model(model: str, downloads: Downloads | None = None) -> Path:
     for path in places:
         if path.exists() and (path.is_file() or path.suffix or path.name.endswith("_model")):
             if path.is_file():
-                check(path)
+                verify_file(path)
             return path.resolve()
     if not bare:
         raise WeightsError(f"{given}: no such model file")

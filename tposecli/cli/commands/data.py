@@ -11,7 +11,7 @@ import click
 from tposecli.cli.options import common as shared
 
 if TYPE_CHECKING:
-    from tposecli.hub.datasets.get import DataJob, Step
+    from tposecli.hub.datasets.get import ArchiveTask, DataJob
 
 NAMES = ("val2017", "train2017", "test2017", "test-dev2017")
 
@@ -56,17 +56,17 @@ def coco(
     """
     from tposecli.cli.download_bar import bar
     from tposecli.cli.watchers import watcher
-    from tposecli.hub.datasets.get import PATIENCE, DataJob, get, plan
+    from tposecli.hub.datasets.get import RETRY, DataJob, get_datasets, plan_downloads
     from tposecli.hub.download.download import Downloads
 
     watcher(quiet, log_json)
-    downloads = Downloads(offline, PATIENCE, bar(quiet, log_json))
+    downloads = Downloads(offline, RETRY, bar(quiet, log_json))
     job = DataJob(sets, data_dir, keep_archives, downloads, bar(quiet, log_json, "unpack"))
-    steps = plan(job)
+    steps = plan_downloads(job)
     if not quiet:
         click.echo("\n".join(_takes(job, steps)))
     if steps and not dry_run:
-        get(job, steps)
+        get_datasets(job, steps)
     if not quiet:
         for line in _lines(data_dir, sets, everything=not dry_run):
             click.echo(line)
@@ -106,9 +106,9 @@ def relabel(annotations: Path, opinions: Path, output: Path) -> None:
         click.echo(f"{count:7d}  {what}")
 
 
-def _takes(job: DataJob, steps: Sequence[Step]) -> list[str]:
+def _takes(job: DataJob, steps: Sequence[ArchiveTask]) -> list[str]:
     """What is to be done, and how much it is."""
-    from tposecli.hub.datasets.get import peak
+    from tposecli.hub.datasets.get import peak_bytes
     from tposecli.hub.download.download import free_bytes
 
     if not steps:
@@ -117,13 +117,13 @@ def _takes(job: DataJob, steps: Sequence[Step]) -> list[str]:
     fetched, kept = sum(step.to_fetch for step in steps), sum(step.to_write for step in steps)
     return [
         *lines,
-        f"in all {fetched / 1e9:.2f} GB to download; {peak(steps, job.keep_archives) / 1e9:.2f} GB of disk at most "
-        f"while it works, about {kept / 1e9:.2f} GB of them files that stay; {free_bytes(job.folder) / 1e9:.2f} GB "
+        f"in all {fetched / 1e9:.2f} GB to download; {peak_bytes(steps, job.keep_archives) / 1e9:.2f} GB of disk at "
+        f"most while it works, about {kept / 1e9:.2f} GB of them files that stay; {free_bytes(job.folder) / 1e9:.2f} GB "
         "are free",
     ]
 
 
-def _amount(step: Step) -> str:
+def _amount(step: ArchiveTask) -> str:
     """What one archive takes."""
     fetched = f"{step.to_fetch / 1e6:.1f} MB to download" if step.to_fetch else "already there"
     begun = f" (the rest of {step.archive.size / 1e6:.1f} MB)" if 0 < step.to_fetch < step.archive.size else ""

@@ -61,7 +61,7 @@ def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> Non
     watcher(quiet, log_json=False)
     downloads = Downloads(offline, bar=bar(quiet, log_json=False))
     for name in names:
-        found = inventory.pull(find_published(name), downloads, anew=force)
+        found = inventory.pull(find_published(name), downloads, force=force)
         if not quiet:
             click.echo(found)
 
@@ -75,12 +75,12 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
     Without a NAME all weights on this machine are checked.
     """
     from tposecli.detection.remote_models import find_published
-    from tposecli.hub.checkpoints.inventory import present, verify_all
+    from tposecli.hub.checkpoints.inventory import find_local, verify_all
 
-    reports = verify_all([present(find_published(name)) for name in names] or None)
+    reports = verify_all([find_local(find_published(name)) for name in names] or None)
     for report in reports:
-        click.echo(report.line, err=not report.right)
-    ctx.exit(int(not all(report.right for report in reports)))
+        click.echo(report.line, err=not report.ok)
+    ctx.exit(int(not all(report.ok for report in reports)))
 
 
 @weights.command()
@@ -88,9 +88,9 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
 def path(name: str) -> None:
     """Print the file; exit status 1 if it is absent."""
     from tposecli.detection.remote_models import find_published
-    from tposecli.hub.checkpoints.inventory import present
+    from tposecli.hub.checkpoints.inventory import find_local
 
-    click.echo(present(find_published(name)))
+    click.echo(find_local(find_published(name)))
 
 
 @weights.command()

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from tposecli.evaluation.coco.problems import UNREADABLE, Problems
-from tposecli.hub.datasets.coco import how_to_get
+from tposecli.hub.datasets.coco import download_hint
 from tposecli.sources.images import decode_image
 from tposecli.sources.zip_images import DAMAGE
 from tposecli.types import Frame, SourceInfo
@@ -99,7 +99,7 @@ def open_images(path: Path) -> ImageStore:
     for candidate in (path, packed):
         if candidate.is_file():
             return ImageZip(candidate)
-    remedy = how_to_get(path) or "put the pictures there or name their folder"
+    remedy = download_hint(path) or "put the pictures there or name their folder"
     raise UsageError(f"{path}: no such folder of pictures, nor {packed}; {remedy}")
 
 

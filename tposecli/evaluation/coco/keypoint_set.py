@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.problems import SENSELESS, Problems
 from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.hub.datasets.coco import annotation_file, how_to_get, images_folder
+from tposecli.hub.datasets.coco import annotation_file, download_hint, images_folder
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.files import safe_relative_name
 
@@ -168,7 +168,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file; {how_to_get(path) or 'check its name'}") from error
+        raise UsageError(f"{path}: no such file; {download_hint(path) or 'check its name'}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

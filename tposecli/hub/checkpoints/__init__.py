@@ -1,1 +1,1 @@
-"""Checkpoints of models: where they are, whether they are intact, loading them."""
+"""Model checkpoints: locating, verifying and loading them."""

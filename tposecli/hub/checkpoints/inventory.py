@@ -1,4 +1,4 @@
-"""What weights there are on this machine, in what state, and how files get in by hand."""
+"""The weights on this machine and their state, and adding files that were downloaded by hand."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tposecli.hub.checkpoints.digests import read_digests, record, recorded
-from tposecli.hub.checkpoints.resolve import bundled_file, cache_dir, check, fetch, locate
-from tposecli.hub.download.download import Downloads, RemoteFile, flaw
+from tposecli.hub.checkpoints.digests import read_digests, record_digest, recorded_digest
+from tposecli.hub.checkpoints.resolve import bundled_file, cache_dir, fetch, locate, verify_file
+from tposecli.hub.download.download import Downloads, RemoteFile, find_damage
 from tposecli.models.catalog import CATALOG
 from tposecli.utils.errors import UsageError, WeightsError
 from tposecli.utils.files import part_path, publish, sha256_of
@@ -18,20 +18,20 @@ from tposecli.utils.locks import file_lock
 
 SUFFIXES: Final = (".pth", ".pt", ".safetensors")
 DIGEST_IN_NAME: Final = re.compile(r"-([0-9a-f]{8,64})\.pth")
-"""How PyTorch's own files are named: the last part of the stem is what their SHA-256 begins with."""
+"""PyTorch's file names: the last part of the stem is the beginning of the file's SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """One file of weights, here or not.
+    """A weights file, find_local or not.
 
     Attributes:
-        model: Its model; a dash for a file that no row of the catalogue names.
-        file: Its name.
-        path: Where it is; None if it is not on this machine.
-        pinned: What its published digest begins with.
-        least_bytes: A file smaller than this is not it.
-        url: Where it can be had.
+        model: Name of the model; a dash for a file that is not in the catalogue.
+        file: File name.
+        path: Where the file is; None if it is not on this machine.
+        pinned: Published SHA-256, or the beginning of it.
+        min_bytes: A smaller file cannot be the ok one.
+        url: Where it is published.
     """
 
     model: str
@@ -42,24 +42,29 @@ class WeightsFile:
     url: str = ""
 
     def row(self) -> tuple[str, str, str, str]:
-        """Model, size, state of the digest, and file, as text."""
+        """Return model, size, state of the digest, and file, as text."""
         if self.path is None:
             return self.model, "-", "pinned" if self.pinned else "-", f"absent; {self.url}"
-        known = "recorded" if recorded(self.path) else "new"
+        known = "recorded" if recorded_digest(self.path) else "new"
         size = f"{self.path.stat().st_size / 1e6:.1f} MB"
         return self.model, size, "pinned" if self.pinned else known, str(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsReport:
-    """What the check of one file found."""
+    """Result of checking one file.
+
+    Attributes:
+        line: The result in words.
+        ok: Whether the file is intact.
+    """
 
     line: str
-    right: bool
+    ok: bool
 
 
 def inventory() -> list[WeightsFile]:
-    """The catalogue's files, then whatever else lies in the cache."""
+    """List the files of the catalogue, followed by any other weights in the cache."""
     items = [
         WeightsFile(spec.name, spec.file, locate(spec), spec.sha256 or "", spec.min_bytes, spec.url) for spec in CATALOG
     ]
@@ -71,25 +76,27 @@ def inventory() -> list[WeightsFile]:
 
 
 def verify_all(paths: list[Path] | None = None) -> list[WeightsReport]:
-    """Check the files, or all that are on this machine, against what is pinned or was recorded."""
+    """Check the given files, or all on this machine, against their published or recorded digests."""
     return [_verify(item, item.path) for item in inventory() if item.path and (paths is None or item.path in paths)]
 
 
 def _verify(item: WeightsFile, path: Path) -> WeightsReport:
     try:
-        known = recorded(path)
-        digest = check(path, item.pinned, item.min_bytes)
+        known = recorded_digest(path)
+        digest = verify_file(path, item.pinned, item.min_bytes)
     except WeightsError as error:
         return WeightsReport(str(error), False)
-    wrong = "" if item.pinned or known else flaw(path, path.suffix, item.min_bytes)
-    if wrong:
-        return WeightsReport(f"{path}: {wrong}; get it anew with `tpose weights pull --force {item.model}`", False)
+    damage = "" if item.pinned or known else find_damage(path, path.suffix, item.min_bytes)
+    if damage:
+        return WeightsReport(
+            f"{path}: {damage}; download it again with `tpose weights pull --force {item.model}`", False
+        )
     state = "as published" if item.pinned else "as at its first use" if known else "recorded now"
     return WeightsReport(f"{path}: {state}, SHA-256 {digest}", True)
 
 
-def present(remote: RemoteFile) -> Path:
-    """The file, which comes with the program or is in the cache.
+def find_local(remote: RemoteFile) -> Path:
+    """Return the path of a file that is bundled or in the cache.
 
     Raises:
         WeightsError: It is not on this machine.
@@ -101,14 +108,14 @@ def present(remote: RemoteFile) -> Path:
     return found
 
 
-def pull(remote: RemoteFile, downloads: Downloads, anew: bool = False) -> Path:
-    """The file, checked; downloaded if it is not on this machine, or in any case with ``anew``.
+def pull(remote: RemoteFile, downloads: Downloads, force: bool = False) -> Path:
+    """Return the path of a file after verifying it; download it if it is not on this machine, or if ``force`` is set.
 
     Raises:
-        WeightsError: It cannot be had, or it is not the one it was.
+        WeightsError: It cannot be downloaded, or it has changed.
     """
-    path = fetch(remote, downloads, anew) if remote.url else present(remote)
-    check(path, remote.sha256, remote.min_bytes)
+    path = fetch(remote, downloads, force) if remote.url else find_local(remote)
+    verify_file(path, remote.sha256, remote.min_bytes)
     return path
 
 
@@ -116,47 +123,47 @@ def add_file(file: Path, remote: RemoteFile, replace: bool = False) -> Path:
     """Copy a file into the cache under the name that its model looks for.
 
     Raises:
-        UsageError: The cache has another one, and ``replace`` is off.
-        WeightsError: It is not that model's file, visibly damaged, or cannot be copied.
+        UsageError: The cache holds a different file, and ``replace`` is off.
+        WeightsError: It is not that model's file, is visibly damaged, or cannot be copied.
     """
     if not file.is_file():
         raise WeightsError(f"{file}: no such file")
     path = cache_dir() / remote.file
-    digest = _acceptable(file, remote)
-    known = recorded(path) or (sha256_of(path) if path.is_file() else "")
+    digest = _checked_digest(file, remote)
+    known = recorded_digest(path) or (sha256_of(path) if path.is_file() else "")
     if known and known != digest and not replace:
         raise UsageError(
-            f"{file}: {path.name} has SHA-256 {known} so far, this one {digest}; add --replace to trust this one"
+            f"{file}: the cached {path.name} has SHA-256 {known}, this file {digest}; add --replace to trust this file"
         )
     try:
         with file_lock(path):
             if path.is_file() and path.samefile(file):
-                record(path, digest)
+                record_digest(path, digest)
                 return path
             shutil.copyfile(file, part_path(path))
             publish(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be written ({error.strerror}); make room, or set TPOSE_HOME") from error
-    record(path, digest)
+    record_digest(path, digest)
     return path
 
 
-def _acceptable(file: Path, remote: RemoteFile) -> str:
-    """The digest of a file that can be what it is said to be.
+def _checked_digest(file: Path, remote: RemoteFile) -> str:
+    """Return the digest of a file that may be the weights of ``remote``.
 
     Raises:
-        WeightsError: It cannot.
+        WeightsError: It cannot be.
     """
     if not remote.url:
-        raise WeightsError(f"{remote.label}: its weights come with the program and are not added")
+        raise WeightsError(f"{remote.label}: its weights are bundled with the program and cannot be added")
     digest = sha256_of(file)
     if not digest.startswith(remote.sha256):
         raise WeightsError(
             f"{file}: not the published file of {remote.label} (SHA-256 {digest}, expected {remote.sha256})"
         )
-    wrong = flaw(file, Path(remote.file).suffix, remote.min_bytes)
-    if wrong:
-        raise WeightsError(f"{file}: not the weights of {remote.label}, {wrong}; get the file again")
+    damage = find_damage(file, Path(remote.file).suffix, remote.min_bytes)
+    if damage:
+        raise WeightsError(f"{file}: not the weights of {remote.label}, {damage}; download the file again")
     return digest
 
 

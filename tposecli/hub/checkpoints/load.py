@@ -1,4 +1,4 @@
-"""Reading checkpoints into nets."""
+"""Load checkpoints into nets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EMBEDDING = "pos_embedding"
 
 
 def load(checkpoint: Checkpoint, input_hw: tuple[int, int] | None = None) -> PoseNet:
-    """The net with its weights, in evaluation mode, on the CPU.
+    """Return the net with its weights, in evaluation mode, on the CPU.
 
     Raises:
         WeightsError: The file is damaged, or belongs to another model.
@@ -45,22 +45,24 @@ def load(checkpoint: Checkpoint, input_hw: tuple[int, int] | None = None) -> Pos
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in a ``.safetensors`` or ``.pth`` file; never runs code from it.
+    """Read the state dict from a ``.safetensors`` or ``.pth`` file, without ever executing code from it.
 
-    Training checkpoints that hold the state under ``state_dict``, and the prefix ``module.`` of parallel training,
-    are understood.
+    Training checkpoints that hold the state under ``state_dict``, and the prefix ``module.`` of ``DataParallel``, are
+    accepted.
 
     Raises:
-        WeightsError: Not a checkpoint, or one that would have to run code to be read.
+        WeightsError: It is not a checkpoint, or could only be read by executing code.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path}: refused, it holds more than tensors; reading it could run code") from error
+        raise WeightsError(
+            f"{path}: refused: it contains more than tensors, and reading it could execute code"
+        ) from error
     except UNREADABLE as error:
-        raise WeightsError(f"{path}: not a readable checkpoint ({error}); get the file again") from error
+        raise WeightsError(f"{path}: not a readable checkpoint ({error}); download the file again") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -69,18 +71,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def load_strictly(net: torch.nn.Module, state: dict[str, Tensor], checkpoint: Checkpoint) -> None:
-    """Load every key, no more and no fewer."""
+    """Load a state dict whose keys must match those of the net exactly.
+
+    Raises:
+        WeightsError: They do not match.
+    """
     try:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise WeightsError(
-            f"{checkpoint.path}: these are not the weights of {checkpoint.spec.name}; choose the model they belong to "
+            f"{checkpoint.path}: not the weights of {checkpoint.spec.name}; choose the model they belong to "
             f"with --model ({str(error).splitlines()[1].strip()})"
         ) from error
 
 
 def _fit_embedding(net: PoseNet, state: dict[str, Tensor], path: Path) -> None:
-    """Replace a position embedding made for another crop size by the one of this size."""
+    """Replace a position embedding that was made for another crop size."""
     stored = state.get(EMBEDDING)
     if stored is None or stored.shape == net.pos_embedding.shape or stored.shape[2] != net.pos_embedding.shape[2]:
         return

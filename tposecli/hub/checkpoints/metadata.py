@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: model, crop size and keypoints, in the metadata that `tpose train` writes."""
+"""Model, crop size and keypoints of a checkpoint, from the metadata that ``tpose train`` writes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tposecli.utils.errors import WeightsError
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known of a checkpoint without loading it.
+    """What a checkpoint declares about itself, read without loading it.
 
     Attributes:
-        model: Its name in the catalogue; None where it does not say.
-        input_hw: Height and width of its crops, pixels; None where it does not say.
+        model: Name in the catalogue, or None.
+        input_hw: Height and width of its crops in pixels, or None.
         layout: Its keypoints.
     """
 
@@ -28,11 +28,11 @@ class Metadata:
     layout: KeypointLayout = COCO
 
 
-def metadata_of(path: Path) -> Metadata:
-    """Read it; of files that hold none, nothing is known.
+def read_metadata(path: Path) -> Metadata:
+    """Read the metadata of a checkpoint; all fields are defaults if the file has none.
 
     Raises:
-        WeightsError: A safetensors file is damaged, or contradicts itself.
+        WeightsError: A safetensors file is damaged or inconsistent.
     """
     if path.suffix != ".safetensors":
         return Metadata()
@@ -41,8 +41,8 @@ def metadata_of(path: Path) -> Metadata:
             texts: dict[str, str] = file.metadata() or {}
         if "model" not in texts:
             return Metadata()
-        facts: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
-        height, width = facts["input_hw"]
-        return Metadata(str(facts["model"]), (int(height), int(width)), KeypointLayout.of_facts(facts))
+        fields: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
+        height, width = fields["input_hw"]
+        return Metadata(str(fields["model"]), (int(height), int(width)), KeypointLayout.of_facts(fields))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path}: not a readable checkpoint ({error}); get the file again") from error
+        raise WeightsError(f"{path}: not a readable checkpoint ({error}); download the file again") from error

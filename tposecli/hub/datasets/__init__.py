@@ -1,1 +1,1 @@
-"""Public data sets: where their publishers have them, how they are laid out here, how they get here."""
+"""Public data sets: downloading, unpacking and checking them."""

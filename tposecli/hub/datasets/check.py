@@ -1,4 +1,4 @@
-"""What is there of a data set, and what is missing."""
+"""Check which files of a data set are present and which are missing."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tposecli.hub.datasets.coco import (
     DETECTION_PAGES,
     PUBLISHED,
     SETS,
-    Piece,
+    DatasetPart,
     annotation_file,
     detections_file,
     images_folder,
-    pieces_of,
+    parts_of,
 )
 
-PACKED: Final = "there, as a zip file, which tpose eval reads and tpose train does not"
+PACKED: Final = "present as a zip file, which tpose eval can read and tpose train cannot"
 MAX_NAMED: Final = 3
-"""Missing pictures that a line names."""
+"""How many missing images a line names."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetProblem:
-    """One file or folder of the layout.
+    """State of one file or folder of a data set.
 
     Attributes:
-        path: Which.
-        state: For people.
+        path: The file or folder.
+        state: Its state, in words.
         remedy: How to get what is missing; empty if nothing is.
     """
 
@@ -41,21 +41,21 @@ class DatasetProblem:
 
     @property
     def line(self) -> str:
-        """For people."""
+        """Path, state and remedy in one line."""
         return f"{self.path}: {self.state}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 def check_set(folder: Path, name: str) -> list[DatasetProblem]:
-    """Look at everything that a set consists of: annotations, pictures, published detections.
+    """Check everything that a set consists of: annotations, images, published detections.
 
     Raises:
-        UsageError: There is no such set.
+        UsageError: The set is unknown.
     """
-    pieces = pieces_of(name)
-    remedy = f"`tpose data coco {name}` gets it"
-    files = [folder / piece.folder / file for piece in pieces for file in piece.names]
+    parts = parts_of(name)
+    remedy = f"`tpose data coco {name}` downloads it"
+    files = [folder / part.folder / file for part in parts for file in part.names]
     found = [_json_file(path, remedy) for path in files]
-    found += [_pictures(folder, name, piece, remedy) for piece in pieces if not piece.names]
+    found += [_image_folder(folder, name, part, remedy) for part in parts if not part.names]
     detections = detections_file(folder, name)
     if detections is not None:
         found.append(_json_file(detections, f"{DETECTION_PAGES}; boxes of AP {PUBLISHED[name][1]}"))
@@ -63,24 +63,24 @@ def check_set(folder: Path, name: str) -> list[DatasetProblem]:
 
 
 def present_sets(folder: Path) -> tuple[str, ...]:
-    """Sets of which something is there."""
+    """Return the names of the sets that are at least partly present."""
     return tuple(
         name for name in SETS if annotation_file(folder, name).exists() or images_folder(folder, name).exists()
     )
 
 
-def lacks(piece: Piece, folder: Path) -> int:
-    """How many files of a piece are missing; none where the pictures lie there as a zip file."""
-    if piece.names:
-        return sum(not is_whole_json(folder / piece.folder / name) for name in piece.names)
-    path = folder / piece.folder
+def count_missing(part: DatasetPart, folder: Path) -> int:
+    """Return how many files of a part are missing; none if its images are there as a zip file."""
+    if part.names:
+        return sum(not is_whole_json(folder / part.folder / name) for name in part.names)
+    path = folder / part.folder
     if not path.is_dir() and path.with_name(path.name + ".zip").is_file():
         return 0
-    return max(0, piece.count - len(_names_in(path)))
+    return max(0, part.count - len(_names_in(path)))
 
 
 def is_whole_json(path: Path) -> bool:
-    """Whether a file is there and ends as JSON does; one that was cut short does not."""
+    """Return whether a file exists and starts and ends like JSON, which a truncated file does not."""
     try:
         with path.open("rb") as file:
             head = file.read(64).lstrip()[:1]
@@ -92,24 +92,24 @@ def is_whole_json(path: Path) -> bool:
 
 def _json_file(path: Path, remedy: str) -> DatasetProblem:
     if is_whole_json(path):
-        return DatasetProblem(path, f"there, {path.stat().st_size / 1e6:.1f} MB")
-    return DatasetProblem(path, "cut short, or no JSON" if path.exists() else "missing", remedy)
+        return DatasetProblem(path, f"present, {path.stat().st_size / 1e6:.1f} MB")
+    return DatasetProblem(path, "truncated, or not JSON" if path.exists() else "missing", remedy)
 
 
-def _pictures(folder: Path, name: str, piece: Piece, remedy: str) -> DatasetProblem:
-    path = folder / piece.folder
-    missing = lacks(piece, folder)
+def _image_folder(folder: Path, name: str, part: DatasetPart, remedy: str) -> DatasetProblem:
+    path = folder / part.folder
+    missing = count_missing(part, folder)
     if not missing:
-        return DatasetProblem(path, f"there, {piece.count} pictures" if path.is_dir() else PACKED)
-    if missing == piece.count:
-        return DatasetProblem(path, f"all {piece.count} pictures are missing", remedy)
-    lost = _lost(annotation_file(folder, name), _names_in(path))
+        return DatasetProblem(path, f"present, {part.count} images" if path.is_dir() else PACKED)
+    if missing == part.count:
+        return DatasetProblem(path, f"all {part.count} images are missing", remedy)
+    lost = _missing_names(annotation_file(folder, name), _names_in(path))
     example = f", for example {', '.join(lost[:MAX_NAMED])}" if lost else ""
-    return DatasetProblem(path, f"{missing} of {piece.count} pictures are missing{example}", remedy)
+    return DatasetProblem(path, f"{missing} of {part.count} images are missing{example}", remedy)
 
 
 def _names_in(folder: Path) -> set[str]:
-    """Pictures in a folder that are not empty."""
+    """Return the names of the non-empty images in a folder."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries if entry.name.endswith(".jpg") and entry.stat().st_size}
@@ -117,10 +117,10 @@ def _names_in(folder: Path) -> set[str]:
         return set()
 
 
-def _lost(annotations: Path, there: set[str]) -> Sequence[str]:
-    """Pictures that the annotations name and that are not there; none if the annotations are not there either."""
+def _missing_names(annotations: Path, present: set[str]) -> Sequence[str]:
+    """Return the images that the annotations name and that are missing; empty if the annotations are unreadable."""
     try:
         images = json.loads(annotations.read_bytes())["images"]
-        return sorted({str(image["file_name"]) for image in images} - there)
+        return sorted({str(image["file_name"]) for image in images} - present)
     except (OSError, ValueError, LookupError, TypeError):
         return []

@@ -1,7 +1,7 @@
-"""COCO's keypoint sets of 2017: the official archives as a literal table, and the authors' layout of their contents.
+"""COCO's 2017 keypoint sets: a literal table of the official archives, and the layout of the unpacked files.
 
 The layout is that of Simple Baselines (Xiao et al., ECCV 2018), HRNet and TransPose: ``annotations/``, ``images/SET/``
-and ``person_detection_results/`` in one folder. COCO publishes no digests; those below are recorded by TensorFlow
+and ``person_detection_results/`` in one folder. COCO publishes no digests; those below were recorded by TensorFlow
 Datasets (``url_checksums/coco.txt``), which downloads the same archives.
 """
 
@@ -17,20 +17,21 @@ from tposecli.hub.download.download import RemoteFile
 from tposecli.utils.errors import UsageError
 
 SITE: Final = "http://images.cocodataset.org"
-"""Where COCO's own download page points. It is no https, so nothing is taken whose digest is another."""
+"""The host that COCO's own download page links to. It has no https, so only files with the expected digest are
+accepted."""
 ARCHIVES: Final = "archives"
-"""Folder, in the layout, of archives that are not unpacked yet, or kept."""
+"""Folder in the layout for archives that are not unpacked yet, or are kept."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]+\.(?:jpg|json)")
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One of the published zip files.
+    """A published zip file.
 
     Attributes:
-        path: On the site.
-        size: Bytes.
-        sha256: Hexadecimal.
+        path: Path on the site.
+        size: Size in bytes.
+        sha256: Digest in hexadecimal.
     """
 
     path: str
@@ -39,27 +40,27 @@ class Archive:
 
     @property
     def file(self) -> str:
-        """Its name."""
+        """File name."""
         return self.path.rpartition("/")[2]
 
     @property
     def remote(self) -> RemoteFile:
-        """For the code that downloads."""
+        """Description for downloading."""
         url = f"{SITE}/{self.path}"
         return RemoteFile(self.file, self.file, url, self.sha256, self.size, "name another folder with --data-dir")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """What a set takes out of an archive, into one folder.
+class DatasetPart:
+    """The files that a set takes from one folder of an archive.
 
     Attributes:
-        archive: Which.
-        inside: The folder in the archive.
-        folder: The folder in the layout.
+        archive: The archive.
+        inside: Folder in the archive.
+        folder: Folder in the layout.
         count: Number of files.
-        size: Bytes of the files in all, about.
-        names: Of the files; empty for all pictures.
+        size: Approximate total size in bytes.
+        names: Names of the files; empty means all images.
     """
 
     archive: Archive
@@ -69,10 +70,10 @@ class Piece:
     size: int
     names: tuple[str, ...] = ()
 
-    def takes(self, member: str) -> str | None:
-        """The file that a member of the archive becomes; None for one that does not belong to the piece.
+    def target_name(self, member: str) -> str | None:
+        """Return the file name for a member of the archive; None if it does not belong to this part.
 
-        Only plain names right in the piece's folder do, so that no archive can write anywhere else.
+        Only plain names directly in the part's folder are accepted, so that no archive can write anywhere else.
         """
         folder, _, name = member.rpartition("/")
         if folder != self.inside or PLAIN_NAME.fullmatch(name) is None:
@@ -106,8 +107,8 @@ TEST: Final = Archive(
     "c7908c3c9f94ba2f3340ebbeec58c25db6be8774f18d68c2f15d0e369d95baba",
 )
 
-_TEST_PIECES: Final = (
-    Piece(
+_TEST_PARTS: Final = (
+    DatasetPart(
         TEST_INFO,
         "annotations",
         "annotations",
@@ -115,28 +116,28 @@ _TEST_PIECES: Final = (
         12_000_000,
         ("image_info_test-dev2017.json", "image_info_test2017.json"),
     ),
-    Piece(TEST, "test2017", "images/test2017", 40_670, TEST.size),
+    DatasetPart(TEST, "test2017", "images/test2017", 40_670, TEST.size),
 )
 
-SETS: Final[Mapping[str, tuple[Piece, ...]]] = {
+SETS: Final[Mapping[str, tuple[DatasetPart, ...]]] = {
     "val2017": (
-        Piece(TRAINVAL, "annotations", "annotations", 1, 10_020_657, ("person_keypoints_val2017.json",)),
-        Piece(VAL, "val2017", "images/val2017", 5_000, VAL.size),
+        DatasetPart(TRAINVAL, "annotations", "annotations", 1, 10_020_657, ("person_keypoints_val2017.json",)),
+        DatasetPart(VAL, "val2017", "images/val2017", 5_000, VAL.size),
     ),
     "train2017": (
-        Piece(TRAINVAL, "annotations", "annotations", 1, 238_884_731, ("person_keypoints_train2017.json",)),
-        Piece(TRAIN, "train2017", "images/train2017", 118_287, TRAIN.size),
+        DatasetPart(TRAINVAL, "annotations", "annotations", 1, 238_884_731, ("person_keypoints_train2017.json",)),
+        DatasetPart(TRAIN, "train2017", "images/train2017", 118_287, TRAIN.size),
     ),
-    "test2017": _TEST_PIECES,
-    "test-dev2017": _TEST_PIECES,
+    "test2017": _TEST_PARTS,
+    "test-dev2017": _TEST_PARTS,
 }
-"""What each set consists of. test-dev2017 is a part of test2017's pictures."""
+"""The parts of each set. The images of test-dev2017 are a subset of test2017's."""
 
 PUBLISHED: Final[Mapping[str, tuple[str, str]]] = {
     "val2017": ("COCO_val2017_detections_AP_H_56_person.json", "56.4"),
     "test-dev2017": ("COCO_test-dev2017_detections_AP_H_609_person.json", "60.9"),
 }
-"""File of the detections that the authors used for a set, and the AP of its boxes."""
+"""File name of the detections that the authors used for a set, and the AP of its boxes."""
 
 DETECTION_PAGES: Final = (
     "it is published on the OneDrive and Google Drive pages that the READMEs of "
@@ -144,36 +145,36 @@ DETECTION_PAGES: Final = (
 )
 
 
-def pieces_of(name: str) -> tuple[Piece, ...]:
-    """What a set consists of.
+def parts_of(name: str) -> tuple[DatasetPart, ...]:
+    """Return the parts of a set.
 
     Raises:
-        UsageError: There is no such set.
+        UsageError: The set is unknown.
     """
     if name not in SETS:
-        raise UsageError(f"{name}: no keypoint set of COCO; known: {', '.join(SETS)}")
+        raise UsageError(f"{name}: unknown COCO keypoint set; known sets: {', '.join(SETS)}")
     return SETS[name]
 
 
-def how_to_get(path: Path) -> str:
-    """What to do where a file or folder is missing that is called like one of the layout; empty for any other."""
+def download_hint(path: Path) -> str:
+    """Return how to download a missing file or folder that is named like part of the layout; empty for any other."""
     for name in SETS:
         if path.name in (annotation_file(path, name).name, name):
-            return f"`tpose data coco {name}` gets it, and --data-dir names the folder of annotations/ and images/"
+            return f"`tpose data coco {name}` downloads it; --data-dir names the folder of annotations/ and images/"
     return ""
 
 
 def annotation_file(folder: Path, name: str) -> Path:
-    """The annotations of a set; sets for test servers have a list of the images only."""
+    """Return the annotation file of a set; for test sets it only lists the images."""
     kind = "image_info" if "test" in name else "person_keypoints"
     return folder / "annotations" / f"{kind}_{name}.json"
 
 
 def images_folder(folder: Path, name: str) -> Path:
-    """The pictures of a set."""
+    """Return the image folder of a set."""
     return folder / "images" / ("test2017" if name == "test-dev2017" else name)
 
 
 def detections_file(folder: Path, name: str) -> Path | None:
-    """The published detections of a set; None where there are none."""
+    """Return the file of published detections of a set; None if there are none."""
     return folder / "person_detection_results" / PUBLISHED[name][0] if name in PUBLISHED else None

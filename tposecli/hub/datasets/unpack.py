@@ -1,4 +1,4 @@
-"""Unpacks what is wanted of a zip archive, file by file, so that one that was stopped goes on where it was."""
+"""Unpack the wanted files of a zip archive one by one, so that an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tposecli.hub.datasets.coco import Piece
-from tposecli.hub.download.download import Bar, check_space
+from tposecli.hub.datasets.coco import DatasetPart
+from tposecli.hub.download.download import ProgressBar, check_space
 from tposecli.utils.errors import InputError, OutputError
 from tposecli.utils.files import discard, part_path, publish
 
 DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
-"""What reading a damaged zip raises."""
+"""What reading a damaged zip file raises."""
 CHUNK: Final = 1 << 20
 
 Todo = list[tuple[zipfile.ZipInfo, Path]]
 
 
-def unpack(archive: Path, pieces: Sequence[Piece], folder: Path, bar: Bar) -> None:
-    """Write the files of the pieces; those that are there in their full size stay as they are.
+def unpack(archive: Path, parts: Sequence[DatasetPart], folder: Path, bar: ProgressBar) -> None:
+    """Unpack the files of some parts; files that already have their full size are kept.
 
-    Every file is compared with its CRC before it gets its name.
+    The CRC of each file is checked before it gets its final name.
 
     Args:
         archive: The zip file.
-        pieces: What to take out of it.
-        folder: Where the layout begins.
-        bar: Shows how it goes.
+        parts: What to unpack.
+        folder: Root folder of the layout.
+        bar: Progress display.
 
     Raises:
-        InputError: The archive is damaged, or lacks files.
+        InputError: The archive is damaged or incomplete.
         OutputError: A file cannot be written.
-        DownloadError: The disk has less room than the files need.
+        DownloadError: There is not enough room on the disk.
     """
     try:
         with zipfile.ZipFile(archive) as packed:
-            todo = [entry for piece in pieces for entry in _todo(archive, packed, piece, folder)]
+            todo = [entry for part in parts for entry in _todo(archive, packed, part, folder)]
             total = sum(info.file_size for info, _ in todo)
             check_space(folder, total, "name another folder with --data-dir")
-            with bar(archive.name, total) as tell:
+            with bar(archive.name, total) as report:
                 done = 0
                 for info, path in todo:
                     _write(packed, info, path)
                     done += info.file_size
-                    tell(done)
+                    report(done)
     except DAMAGED as error:
         raise InputError(
-            f"{archive}: the archive is damaged ({error}); delete it, and the same command downloads it anew"
+            f"{archive}: the archive is damaged ({error}); delete it, and the same command downloads it again"
         ) from error
 
 
-def _todo(archive: Path, packed: zipfile.ZipFile, piece: Piece, folder: Path) -> Todo:
-    """Members to unpack, and the files that they become."""
-    found = [(info, name) for info in packed.infolist() if (name := piece.takes(info.filename)) is not None]
-    if len(found) < piece.count:
+def _todo(archive: Path, packed: zipfile.ZipFile, part: DatasetPart, folder: Path) -> Todo:
+    """Return the members to unpack with their target paths."""
+    found = [(info, name) for info in packed.infolist() if (name := part.target_name(info.filename)) is not None]
+    if len(found) < part.count:
         raise InputError(
-            f"{archive}: holds {len(found)} of the {piece.count} files of {piece.folder}, so it is not the published "
-            "archive; delete it, and the same command downloads it anew"
+            f"{archive}: expected {part.count} file(s) of {part.folder}, got {len(found)}, so this is not the published "
+            "archive; delete it, and the same command downloads it again"
         )
-    targets = [(info, folder / piece.folder / name) for info, name in found]
+    targets = [(info, folder / part.folder / name) for info, name in found]
     return [(info, path) for info, path in targets if not (path.is_file() and path.stat().st_size == info.file_size)]
 
 
@@ -74,8 +74,8 @@ def _write(packed: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
         publish(path)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be unpacked ({error.strerror or error}); make room or correct the rights, and the same "
-            "command goes on from there"
+            f"{path}: cannot be unpacked ({error.strerror or error}); free some space or fix the "
+            "permissions, and the same command continues from there"
         ) from error
     finally:
         discard(path)

@@ -1,1 +1,1 @@
-"""Files from the network: resumed after a cut, checked before they get their name; the standard library only."""
+"""Downloads over HTTP that resume, retry and verify; standard library only."""

@@ -1,6 +1,6 @@
-"""Downloads that go on after a cut and are checked before they get their name; the standard library only.
+"""Downloads that resume after a break and are verified before they get their final name; standard library only.
 
-Proxies come from the usual environment variables, certificates are always checked, a redirect never leaves https.
+Proxies are taken from the usual environment variables, certificates are always verified, redirects never leave https.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from tposecli.hub.download.part import PartialFile
-from tposecli.hub.download.request import RequestError, RetryPolicy, TransientError, ask, read, shown
+from tposecli.hub.download.request import RequestError, RetryPolicy, TransientError, open_url, read_chunk, redacted_url
 from tposecli.utils.errors import DownloadError, UsageError
 from tposecli.utils.files import publish, sha256_of
 
@@ -27,34 +27,35 @@ CHUNK: Final = 1 << 16
 DIGEST_DIGITS: Final = 64
 MAX_PAUSE_S: Final = 15.0
 
-Bar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""Shows one transfer: given a label and the size in bytes, if known, a context that takes the bytes that are there."""
+ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""A progress display: takes a label and the total size in bytes, if known, and returns a context manager that yields a
+function to be called with the number of bytes done."""
 
 
 @contextmanager
-def no_bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Shows nothing."""
+def no_progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show no progress."""
     yield lambda done: None
 
 
 def offline_by_environment() -> bool:
-    """Whether ``TPOSE_OFFLINE`` forbids the network."""
+    """Return whether ``TPOSE_OFFLINE`` forbids using the network."""
     return os.environ.get("TPOSE_OFFLINE", "").strip().lower() not in ("", "0", "f", "false", "n", "no", "off")
 
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """Whether and how files may be fetched.
+    """Whether and how files may be downloaded.
 
     Attributes:
-        offline: Open no socket; by default what ``TPOSE_OFFLINE`` says.
-        patience: Time limits and tries.
-        bar: Shows how a transfer goes.
+        offline: Open no socket; defaults to ``TPOSE_OFFLINE``.
+        retry: Timeouts and number of attempts.
+        bar: Progress display.
     """
 
     offline: bool = field(default_factory=offline_by_environment)
-    patience: RetryPolicy = field(default_factory=RetryPolicy)
-    bar: Bar = field(default=no_bar, repr=False, compare=False)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    bar: ProgressBar = field(default=no_progress, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,12 @@ class RemoteFile:
     """A published file.
 
     Attributes:
-        label: What the user calls it.
-        file: The name it is kept under.
-        url: Where its publisher has it.
-        sha256: What its SHA-256, hexadecimal, begins with: all 64 digits, as many as are published, or none.
-        min_bytes: A file smaller than this is not it.
-        elsewhere: How the user names another folder for it.
+        label: Name of the file in messages.
+        file: File name to store it under.
+        url: Where it is published.
+        sha256: Its SHA-256 in hexadecimal: all 64 digits, as many leading digits as are published, or empty.
+        min_bytes: A smaller file cannot be the right one.
+        elsewhere: How the user can choose another folder, for messages.
     """
 
     label: str
@@ -78,65 +79,67 @@ class RemoteFile:
     elsewhere: str = "set TPOSE_HOME to another folder"
 
 
-def sources(remote: RemoteFile) -> list[str]:
-    """Addresses to try, in order: the mirrors of ``TPOSE_MIRRORS``, then the publisher's.
+def candidate_urls(remote: RemoteFile) -> list[str]:
+    """Return the URLs to try, in order: the mirrors in ``TPOSE_MIRRORS``, then the publisher's.
 
     Raises:
-        UsageError: A mirror that is no http or https address.
+        UsageError: A mirror is not an http or https URL.
     """
     bases = [base.strip() for base in os.environ.get("TPOSE_MIRRORS", "").split(",") if base.strip()]
     for number, base in enumerate(bases, 1):
         if not base.startswith(("http://", "https://")):
-            raise UsageError(f"TPOSE_MIRRORS: entry {number} does not begin with http:// or https://; correct it")
+            raise UsageError(f"TPOSE_MIRRORS: entry {number} does not start with http:// or https://; correct it")
     return [f"{base.rstrip('/')}/{remote.file}" for base in bases] + [remote.url]
 
 
-def by_hand(remote: RemoteFile, path: Path) -> str:
-    """What to do where the program cannot fetch a file itself."""
-    return f"download {shown(remote.url)} and put it at {path}"
+def manual_download_hint(remote: RemoteFile, path: Path) -> str:
+    """Return instructions for downloading a file manually."""
+    return f"download {redacted_url(remote.url)} and put it at {path}"
 
 
 def download(remote: RemoteFile, path: Path, downloads: Downloads) -> str:
-    """Fetch a file whole, check it, and give it its name; the caller holds the file's lock.
+    """Download a file, verify it, and give it its final name; the caller holds the file's lock.
 
-    What came before a cut stays in ``path``'s part, and the next call goes on from there.
+    What was received before a break stays in the part file of ``path``, and the next call resumes from there.
 
     Returns:
-        Its SHA-256.
+        The SHA-256 of the file.
 
     Raises:
-        DownloadError: No source has it, it is not the published file, or the disk cannot take it.
+        DownloadError: No source has it, it is not the published file, or it cannot be written.
     """
     failures = []
-    urls = sources(remote)
+    urls = candidate_urls(remote)
     for url in urls:
-        log.info("downloading %s", shown(url))
+        log.info("downloading %s", redacted_url(url))
         try:
             digest = _from_source(url, remote, path, downloads)
         except RequestError as error:
-            failures.append(f"{shown(url)}: {error}" if len(urls) > 1 else str(error))
+            failures.append(f"{redacted_url(url)}: {error}" if len(urls) > 1 else str(error))
             continue
         except OSError as error:
             raise DownloadError(
-                f"{path.parent}: the download cannot be written there ({error.strerror}); "
-                f"make room, or {remote.elsewhere}"
+                f"{path.parent}: the download cannot be written ({error.strerror}); "
+                f"free some space, or {remote.elsewhere}"
             ) from error
-        log.info("%s: kept at %s", remote.label, path)
+        log.info("%s: saved as %s", remote.label, path)
         return digest
-    raise DownloadError(f"{remote.label}: the download failed ({'; '.join(failures)}); {by_hand(remote, path)}")
+    raise DownloadError(
+        f"{remote.label}: the download failed ({'; '.join(failures)}); {manual_download_hint(remote, path)}"
+    )
 
 
 def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads) -> str:
-    """Try one address a few times.
+    """Try one URL a few times.
 
     Raises:
-        Failed: It does not have the file, or not to the end.
-        OSError: The disk.
+        RequestError: It does not deliver the file.
+        OSError: The file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    patience = downloads.patience
+    retry = downloads.retry
     part = PartialFile(path, url, checkable=bool(remote.sha256))
-    for tries_left in reversed(range(patience.tries)):
+    for tries_left in reversed(range(retry.tries)):
         try:
             resumed = _transfer(url, remote, part, downloads)
             return _accept(remote, path, part, resumed)
@@ -145,31 +148,31 @@ def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads)
                 part.discard()
             if not tries_left:
                 raise
-            backoff = patience.pause_s * 2 ** (patience.tries - 1 - tries_left)
+            backoff = retry.pause_s * 2 ** (retry.tries - 1 - tries_left)
             pause = min(error.retry_after_s or backoff, MAX_PAUSE_S)
-            log.info("%s: %s; trying again in %.0f s", shown(url), error, pause)
+            log.info("%s: %s; trying again in %.0f s", redacted_url(url), error, pause)
             time.sleep(pause)
     raise AssertionError("a download is tried at least once")
 
 
 def _transfer(url: str, remote: RemoteFile, part: PartialFile, downloads: Downloads) -> bool:
-    """Fetch what is missing of the part, in one request; true if something was there already."""
-    with ask(url, part.headers(), downloads.patience) as response:
+    """Fetch the missing rest of the file in one request; return whether it was resumed."""
+    with open_url(url, part.headers(), downloads.retry) as response:
         start, total = part.begin(response)
         if total is not None:
             check_space(part.path.parent, total - start, remote.elsewhere)
         done = start
-        with part.path.open("r+b" if start else "wb") as file, downloads.bar(remote.label, total) as tell:
+        with part.path.open("r+b" if start else "wb") as file, downloads.bar(remote.label, total) as report:
             file.seek(start)
             file.truncate()
-            tell(done)
-            while chunk := read(response, CHUNK if total is None else min(CHUNK, total - done)):
+            report(done)
+            while chunk := read_chunk(response, CHUNK if total is None else min(CHUNK, total - done)):
                 _write(file, chunk)
                 done += len(chunk)
-                tell(done)
+                report(done)
             os.fsync(file.fileno())
     if total is not None and done < total:
-        raise TransientError(f"the transfer was cut after {done} of {total} bytes")
+        raise TransientError(f"the transfer was interrupted after {done} of {total} bytes")
     return start > 0
 
 
@@ -179,17 +182,18 @@ def _write(file: IO[bytes], chunk: bytes) -> None:
 
 
 def _accept(remote: RemoteFile, path: Path, part: PartialFile, resumed: bool) -> str:
-    """Check the finished part and give it its name; one that is wrong is deleted.
+    """Verify the finished part file and give it its final name, or delete it; return its digest.
 
     Raises:
-        Failed: It is not the published file; Transient if it was put together from two transfers, which may not match.
+        RequestError: It is not the published file; TransientError if it was assembled from two transfers, which may not
+            belong together.
     """
     digest = sha256_of(part.path)
     reason = ""
     if not digest.startswith(remote.sha256):
-        reason = f"not the expected file, so it was deleted: SHA-256 {digest}, expected {remote.sha256}"
+        reason = f"not the expected file, deleted: SHA-256 {digest}, expected {remote.sha256}"
     elif len(remote.sha256) < DIGEST_DIGITS:
-        reason = flaw(part.path, path.suffix, remote.min_bytes)
+        reason = find_damage(part.path, path.suffix, remote.min_bytes)
     if reason:
         part.discard()
         raise TransientError(reason) if resumed else RequestError(reason)
@@ -198,18 +202,18 @@ def _accept(remote: RemoteFile, path: Path, part: PartialFile, resumed: bool) ->
     return digest
 
 
-def flaw(path: Path, suffix: str, min_bytes: int = 0) -> str:
-    """What is visibly wrong with a checkpoint, without loading it; empty if nothing is.
+def find_damage(path: Path, suffix: str, min_bytes: int = 0) -> str:
+    """Return what is visibly wrong with a checkpoint, without loading it; empty if nothing is.
 
-    A zip archive, which PyTorch writes, has its directory at the end, so that one cut short is told.
+    PyTorch writes zip archives, whose directory is at the end, so truncation is noticed.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(64)
     if head.lstrip()[:1] == b"<":
-        return "a web page instead of the file, perhaps the network's login"
+        return "a web page instead of the file, perhaps the network's login page"
     if size < min_bytes or not size:
-        return f"too small to be the file: {size} bytes, at least {max(1, min_bytes)} expected"
+        return f"too small: expected at least {max(1, min_bytes)} bytes, got {size}"
     if suffix == ".safetensors":
         return "" if head[8:9] == b"{" else "not a safetensors file"
     if head.startswith(b"PK"):
@@ -218,24 +222,24 @@ def flaw(path: Path, suffix: str, min_bytes: int = 0) -> str:
 
 
 def free_bytes(folder: Path) -> int:
-    """Room on the disk that a folder is on, or will be once it is made."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    """Return the free space on the disk of a folder, which need not exist yet."""
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(existing).free
 
 
 def check_space(folder: Path, needed: int, elsewhere: str) -> None:
-    """Refuse what the disk of a folder cannot take.
+    """Check that there is enough room on the disk of a folder.
 
     Args:
-        folder: The folder, there or not.
-        needed: Bytes.
-        elsewhere: How the user names another folder.
+        folder: The folder, which need not exist.
+        needed: Number of bytes.
+        elsewhere: How the user can choose another folder, for the message.
 
     Raises:
-        DownloadError: There is less room.
+        DownloadError: There is not enough room.
     """
     free = free_bytes(folder)
     if needed > free:
         raise DownloadError(
-            f"{folder}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; make room, or {elsewhere}"
+            f"{folder}: {needed / 1e6:.0f} MB are needed, {free / 1e6:.0f} MB are free; free some space, or {elsewhere}"
         )

@@ -1,4 +1,4 @@
-"""What has come so far of a file that is downloaded, and whether the rest can be put behind it."""
+"""The received part of a download, and whether it can be resumed."""
 
 from __future__ import annotations
 
@@ -7,44 +7,50 @@ import json
 from http import HTTPStatus
 from pathlib import Path
 
-from tposecli.hub.download.request import RequestError, TransientError, shown
+from tposecli.hub.download.request import RequestError, TransientError, redacted_url
 from tposecli.utils.files import discard, part_path
 
 
 class PartialFile:
-    """The unfinished file, and a note beside it of what the server said about the whole.
+    """An unfinished download, with a JSON note beside it on what the server said about the complete file.
 
-    A part is gone on with only if the pieces can be told to belong together: by the server's ``ETag`` or date, or by a
-    digest that is known beforehand.
+    A download is only resumed if the two halves can be shown to belong together: by the server's ``ETag`` or date, or
+    by a digest that is known in advance.
     """
 
     def __init__(self, path: Path, url: str, checkable: bool) -> None:
-        """The part of ``path``, coming from ``url``; ``checkable`` if a digest will be compared at the end."""
+        """Describe the download of ``url`` to ``path``.
+
+        Args:
+            path: Final name of the file.
+            url: Where it comes from.
+            checkable: Whether a digest will be compared at the end.
+        """
         self._target = path
         self.path = part_path(path)
         self._note = self.path.with_name(self.path.name + ".json")
-        self._source = shown(url)
+        self._source = redacted_url(url)
         self._checkable = checkable
         self._start = 0
 
     def headers(self) -> dict[str, str]:
-        """What to ask for: the rest if a start is there, else everything."""
+        """Return the request headers: a range request if there is something to resume."""
         self._start = 0
         size = self.path.stat().st_size if self.path.is_file() else 0
         validator, total = self._read_note()
         if not size or not (validator or self._checkable) or (total is not None and size > total):
             return {}
-        # A part that is complete already asks for its last byte again: for nothing, servers answer with an error.
+        # A complete part requests its last byte again: servers answer an empty range with an error.
         self._start = size - 1 if size == total else size
         headers = {"Range": f"bytes={self._start}-"}
         return headers | {"If-Range": validator} if validator else headers
 
     def begin(self, response: http.client.HTTPResponse) -> tuple[int, int | None]:
-        """Where the response's bytes belong, and the size of the whole file if the server says it.
+        """Return the offset of the response's first byte, and the size of the complete file if the server gives it.
 
         Raises:
-            Transient: They do not belong to the part, which is of no use.
-            Failed: The response is not the file.
+            TransientError: The response does not continue the received part, which is useless.
+            RequestError: The response is not the file.
         """
         validator = _validator(response)
         if response.status == HTTPStatus.OK:
@@ -57,17 +63,17 @@ class PartialFile:
         known, size = self._read_note()
         changed = (known and validator and known != validator) or (None not in (size, total) and size != total)
         if start != self._start or changed:
-            reason = "the file has changed since its download began, or the server sent another piece of it"
+            reason = "the file has changed since its download began, or the server sent another range"
             raise TransientError(reason, restart=True)
         return self._start, size if total is None else total
 
     def discard(self) -> None:
-        """Delete it, note included."""
+        """Delete the received part and its note."""
         discard(self._target)
         self._note.unlink(missing_ok=True)
 
     def _read_note(self) -> tuple[str, int | None]:
-        """Validator and size of the whole file, as this source gave them."""
+        """Return the validator and the size of the complete file, as this source gave them."""
         try:
             note = json.loads(self._note.read_text(encoding="utf-8"))
             if note["source"] == self._source:
@@ -82,13 +88,13 @@ class PartialFile:
 
 
 def _validator(response: http.client.HTTPResponse) -> str:
-    """What tells this version of the file from others: a strong ``ETag``, else its date, else nothing."""
+    """Return what identifies this version of the file: a strong ``ETag``, otherwise its date, otherwise nothing."""
     tag: str = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
 
 
 def _content_range(header: str) -> tuple[int | None, int | None]:
-    """First byte and size of the whole file, from ``bytes 100-199/200``; None for what it does not say."""
-    piece, _, total = header.removeprefix("bytes ").partition("/")
-    first = piece.partition("-")[0].strip()
+    """Return first byte and total size from ``bytes 100-199/200``; None for what is not given."""
+    span, _, total = header.removeprefix("bytes ").partition("/")
+    first = span.partition("-")[0].strip()
     return int(first) if first.isdecimal() else None, int(total) if total.strip().isdecimal() else None

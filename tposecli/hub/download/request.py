@@ -1,4 +1,4 @@
-"""One request by urllib, whose many failures become two: those that may pass, and those that will not."""
+"""A single HTTP request with urllib; its many failures are reduced to two kinds, transient and permanent."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
-NO_SUCH_RANGE: Final = 416
+RANGE_NOT_SATISFIABLE: Final = 416
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait, and how often to try.
+    """Timeouts and number of attempts.
 
     Attributes:
-        connect_s: Longest time to make a connection, seconds, for each address of the host. How long it takes to look
-            its name up is up to the system.
-        stall_s: Longest time without a byte.
-        tries: Requests to one address in all.
-        pause_s: Before the second try; doubled before each further one.
+        connect_s: Connection timeout in seconds, for each IP address of the host. The duration of name resolution is up
+            to the operating system.
+        stall_s: Timeout without receiving a byte.
+        tries: Total number of requests to one URL.
+        pause_s: Delay before the second attempt; doubled before each further one.
     """
 
     connect_s: float = 10.0
@@ -37,16 +37,16 @@ class RetryPolicy:
 
 
 class RequestError(Exception):
-    """An address does not give the file; the message says why, in a few words."""
+    """A URL does not deliver the file; the message gives the reason in a few words."""
 
 
 class TransientError(RequestError):
-    """It did not this time.
+    """A request failed this time, and may succeed later.
 
     Args:
         reason: The message.
-        retry_after_s: When the server wants to be asked again, seconds; 0 if it says nothing.
-        restart: What has come so far is of no use.
+        retry_after_s: When the server asks to be retried, in seconds; 0 if it does not say.
+        restart: Whether what was received so far is useless.
     """
 
     def __init__(self, reason: str, retry_after_s: float = 0.0, restart: bool = False) -> None:
@@ -55,50 +55,50 @@ class TransientError(RequestError):
         self.restart = restart
 
 
-def shown(url: str) -> str:
-    """The address without what may be secret: user, password, query."""
+def redacted_url(url: str) -> str:
+    """Return the URL without its secrets: user, password and query."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
-def ask(url: str, headers: dict[str, str], patience: RetryPolicy) -> http.client.HTTPResponse:
-    """The answer to a GET, redirects followed.
+def open_url(url: str, headers: dict[str, str], retry: RetryPolicy) -> http.client.HTTPResponse:
+    """Send a GET request, follow redirects, and return the response.
 
     Raises:
-        Transient: It may work later.
-        Failed: It will not.
+        TransientError: It may succeed later.
+        RequestError: It will not.
     """
     request = _request(url, headers)
     try:
-        response: http.client.HTTPResponse = _opener(patience).open(request, timeout=patience.connect_s)
+        response: http.client.HTTPResponse = _opener(retry).open(request, timeout=retry.connect_s)
     except HTTPError as error:
         with error:
-            raise _refusal(error) from error
+            raise _status_error(error) from error
     except URLError as error:
-        raise RequestError(_words(error.reason)) from error
+        raise RequestError(_reason(error.reason)) from error
     except TimeoutError as error:
-        raise TransientError(f"no answer for {patience.stall_s:g} s") from error
+        raise TransientError(f"no response for {retry.stall_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
-        raise TransientError(f"the connection broke ({_words(error)})") from error
+        raise TransientError(f"the connection broke ({_reason(error)})") from error
     return response
 
 
-def read(response: http.client.HTTPResponse, most: int) -> bytes:
-    """The next bytes, as they come; empty at the end.
+def read_chunk(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
+    """Return the next bytes as they arrive; empty at the end.
 
     Raises:
-        Transient: The connection broke or stands still.
+        TransientError: The connection broke or stalled.
     """
     try:
-        return response.read1(most) if most > 0 else b""
+        return response.read1(max_bytes) if max_bytes > 0 else b""
     except TimeoutError as error:
-        raise TransientError("the transfer stood still") from error
+        raise TransientError("the transfer stalled") from error
     except (OSError, http.client.HTTPException) as error:
-        raise TransientError(f"the connection broke ({_words(error)})") from error
+        raise TransientError(f"the connection broke ({_reason(error)})") from error
 
 
 def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
-    """User and password, if the address has them, go to its host only, not to where that redirects."""
+    """Build the request; credentials in the URL are sent to its own host only, not to the target of a redirect."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     request = urllib.request.Request(
@@ -110,20 +110,20 @@ def _request(url: str, headers: dict[str, str]) -> urllib.request.Request:
     return request
 
 
-def _opener(patience: RetryPolicy) -> urllib.request.OpenerDirector:
-    """Built anew for each request: proxies may have changed, and nothing is shared."""
-    return urllib.request.build_opener(_Plain(patience.stall_s), _Secure(patience.stall_s), _Redirects())
+def _opener(retry: RetryPolicy) -> urllib.request.OpenerDirector:
+    """Build an opener for one request: proxies may have changed, and nothing is shared."""
+    return urllib.request.build_opener(_HttpHandler(retry.stall_s), _HttpsHandler(retry.stall_s), _RedirectHandler())
 
 
 class _PlainConnection(http.client.HTTPConnection):
-    """Has one time limit for connecting and another for waiting, and says which host it is that cannot be reached."""
+    """A connection with separate timeouts for connecting and reading, whose errors name the unreachable host."""
 
     def __init__(self, *args: Any, stall_s: float, **options: Any) -> None:
         super().__init__(*args, **options)
         self._stall_s = stall_s
 
     def connect(self) -> None:
-        """Connect, then wait longer."""
+        """Connect, then switch to the read timeout."""
         try:
             super().connect()
         except OSError as error:
@@ -132,13 +132,13 @@ class _PlainConnection(http.client.HTTPConnection):
 
 
 class _SecureConnection(_PlainConnection, http.client.HTTPSConnection):
-    """The same with TLS, by a context of its own: nobody has switched its checks off."""
+    """The same over TLS, with its own context, so that no other code can have disabled verification."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, context=ssl.create_default_context(), **options)
 
 
-class _Plain(urllib.request.HTTPHandler):
+class _HttpHandler(urllib.request.HTTPHandler):
     def __init__(self, stall_s: float) -> None:
         super().__init__()
         self._connection: Any = partial(_PlainConnection, stall_s=stall_s)
@@ -148,7 +148,7 @@ class _Plain(urllib.request.HTTPHandler):
         return self.do_open(self._connection, req)
 
 
-class _Secure(urllib.request.HTTPSHandler):
+class _HttpsHandler(urllib.request.HTTPSHandler):
     def __init__(self, stall_s: float) -> None:
         super().__init__()
         self._connection: Any = partial(_SecureConnection, stall_s=stall_s)
@@ -158,24 +158,24 @@ class _Secure(urllib.request.HTTPSHandler):
         return self.do_open(self._connection, req)
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not out of https."""
+class _RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https to http."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
-        """The request that follows."""
+        """Return the request to the new URL."""
         scheme = urlsplit(newurl).scheme
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             fp.close()
-            raise RequestError(f"refused: it redirects from {req.type} to {scheme} ({shown(newurl)})")
+            raise RequestError(f"refused: redirect from {req.type} to {scheme} ({redacted_url(newurl)})")
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _refusal(error: HTTPError) -> RequestError:
-    """What an error status means."""
+def _status_error(error: HTTPError) -> RequestError:
+    """Return the error for an HTTP status."""
     reason = f"HTTP {error.code} {str(error.reason).splitlines()[0] if error.reason else ''}".rstrip()
-    if error.code == NO_SUCH_RANGE:
+    if error.code == RANGE_NOT_SATISFIABLE:
         return TransientError(reason, restart=True)
     if error.code not in RETRYABLE_STATUSES:
         return RequestError(reason)
@@ -184,17 +184,17 @@ def _refusal(error: HTTPError) -> RequestError:
 
 
 def _unreachable(host: str, error: OSError) -> str:
-    """Why there is no connection."""
+    """Return why a connection failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
             f"the certificate of {host} is not trusted ({error.verify_message}); where a proxy replaces certificates, "
-            "name its authority in SSL_CERT_FILE"
+            "point SSL_CERT_FILE to its certificate authority"
         )
-    return f"{host} cannot be reached ({_words(error)})"
+    return f"{host} cannot be reached ({_reason(error)})"
 
 
-def _words(reason: object) -> str:
-    """A failure in words that repeat no address."""
+def _reason(reason: object) -> str:
+    """Return the reason for a failure without repeating the URL."""
     if isinstance(reason, http.client.HTTPException):
         return type(reason).__name__
     if isinstance(reason, TimeoutError):
