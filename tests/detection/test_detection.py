@@ -554,7 +554,7 @@ def test_importing_ultralytics_anew_changes_and_asks_nothing(tmp_path: Path) -> 
             raise SystemExit("the network was touched")
         socket.socket.connect = socket.getaddrinfo = refuse
         import cv2, numpy, torch
-        from tposecli.detect.yolo import load_ultralytics
+        from tposecli.detection.yolo import load_ultralytics
         state = lambda: (dict(os.environ), numpy.get_printoptions(), torch._tensor_str.get_printoptions(),
                          cv2.getNumThreads(), torch.get_num_threads(), torch.save)
         before = state()
