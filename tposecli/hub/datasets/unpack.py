@@ -59,7 +59,7 @@ def _todo(archive: Path, packed: zipfile.ZipFile, part: DatasetPart, folder: Pat
     found = [(info, name) for info in packed.infolist() if (name := part.target_name(info.filename)) is not None]
     if len(found) < part.count:
         raise InputError(
-            f"{archive}: expected {part.count} file(s) of {part.folder}, got {len(found)}, so this is not the published "
+            f"{archive}: expected {part.count} file(s) of {part.folder}, got {len(found)}: not the published "
             "archive; delete it, and the same command downloads it again"
         )
     targets = [(info, folder / part.folder / name) for info, name in found]
