@@ -12,9 +12,9 @@ from tests.support.moving import Float64
 from tposecli.smoothing.chain import AHEAD_S, BLOCK_S, build_smoother
 from tposecli.smoothing.gaps import FillGaps
 from tposecli.smoothing.lookahead import MAX_FRAMES, LookaheadSmoother, Reach
-from tposecli.smoothing.options import SmoothOptions
-from tposecli.smoothing.rts import Rts, RtsOptions
-from tposecli.smoothing.savgol_median import Median, MedianOptions, Savgol, SavgolOptions
+from tposecli.smoothing.options import MedianOptions, RtsOptions, SavgolOptions, SmoothOptions
+from tposecli.smoothing.rts import Rts
+from tposecli.smoothing.savgol_median import Median, Savgol
 from tposecli.smoothing.track_window import Step, TrackWindow
 from tposecli.types import Boxes, Flag, Poses
 
