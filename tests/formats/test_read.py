@@ -15,14 +15,13 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 
 from tposecli.cli.main import cli
-from tposecli.cli.options.pose_files import rate
-from tposecli.formats import read_poses
 from tposecli.formats.align import PoseInput, placed, recorded
 from tposecli.formats.base import MARGIN, PoseFile
-from tposecli.formats.coco_writer import CocoDatasetSink, CocoResultsSink
+from tposecli.formats.coco import CocoDatasetSink, CocoResultsSink
 from tposecli.formats.journal.journal import Journal, JournalWriter
-from tposecli.formats.mmpose_writer import MmposeSink
-from tposecli.formats.openpose_writer import OpenposeSink
+from tposecli.formats.mmpose import MmposeSink
+from tposecli.formats.openpose import OpenposeSink
+from tposecli.formats.read import read_poses
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.sinks.base import Sink
 from tposecli.sources import open_video
@@ -102,8 +101,8 @@ class TestRoundTrips:
         write(WRITERS[name](tmp_path / "out"), results)
         found = read(tmp_path / "out")
         last = 6 if name == "results" else 7
-        assert [stamp.index for stamp in found.stamps] == list(range(last + 1))
-        for stamp in found.stamps:
+        assert [stamp.index for stamp in found.frames] == list(range(last + 1))
+        for stamp in found.frames:
             expected, got = results[stamp.index].poses, found.poses.get(stamp.id, Poses.empty())
             np.testing.assert_allclose(got.xy, expected.xy, atol=0.006)
             np.testing.assert_allclose(got.score, expected.score, atol=1e-5)
@@ -114,7 +113,7 @@ class TestRoundTrips:
             if name in ("dataset", "mmpose", "results"):
                 np.testing.assert_allclose(got.person_score, expected.person_score, atol=1e-4)
         assert found.tracked == (name != "results")
-        assert found.ours == (name == "dataset")
+        assert found.is_own == (name == "dataset")
 
     @pytest.mark.parametrize("name", WRITERS)
     def test_converted_again_it_is_the_same_file(self, tmp_path: Path, name: str) -> None:
@@ -144,9 +143,9 @@ class TestRoundTrips:
         results = [Result(r.frame, r.poses, Poses(r.poses.boxes, r.poses.xy + 3, r.poses.score)) for r in film(3)]
         write(WRITERS["dataset"](tmp_path / "out"), results)
         found = read(tmp_path / "out")
-        assert found.shown is not None
+        assert found.smoothed is not None
         for key, measured in found.poses.items():
-            np.testing.assert_allclose(found.shown[key].xy - measured.xy, 3, atol=0.02)
+            np.testing.assert_allclose(found.smoothed[key].xy - measured.xy, 3, atol=0.02)
 
     def test_a_journal_is_told_by_its_first_line(self, tmp_path: Path) -> None:
         writer = JournalWriter(tmp_path / "j", INFO)
@@ -163,7 +162,7 @@ class TestOpenpose:
         saved(tmp_path / "v_000000000003_keypoints.json", {"version": 1.3, "people": people})
         saved(tmp_path / "v_000000000004_keypoints.json", {"version": 1.3, "people": []})
         found = read(tmp_path)
-        assert [stamp.index for stamp in found.stamps] == [3, 4]
+        assert [stamp.index for stamp in found.frames] == [3, 4]
         assert found.poses[3].xy[0, :, 0].tolist() == [100 + layout.index(name) for name in KEYPOINTS]
         assert not found.tracked
 
@@ -196,7 +195,7 @@ class TestOthers:
             person(image_id=2, category_id=3),
         ]
         found = read(saved(tmp_path / "r.json", entries))
-        assert [stamp.index for stamp in found.stamps] == [0, 1, 2]
+        assert [stamp.index for stamp in found.frames] == [0, 1, 2]
         assert found.poses[0].boxes.xyxy.tolist() == [[5, 6, 35, 46]]
         assert found.poses[0].person_score == pytest.approx(0.4)
         assert found.tracked
@@ -215,7 +214,7 @@ class TestOthers:
         assert {float(s) for p in found.poses.values() for s in p.score.ravel()} == {0.0, 1.0}
         assert sum(int(p.score.sum()) for p in found.poses.values()) == labelled
         assert found.tracked
-        assert found.timed
+        assert found.has_times
 
     def test_keypoints_go_by_their_names(self, tmp_path: Path) -> None:
         names = ["thumb", *reversed(KEYPOINTS)]
@@ -239,8 +238,8 @@ class TestOthers:
             "person": [one],
         }[shape]
         found = read(saved(tmp_path / "m.json", content))
-        assert [stamp.index for stamp in found.stamps] == ([0] if shape == "person" else [0, 1])
-        first = found.poses[found.stamps[0].id]
+        assert [stamp.index for stamp in found.frames] == ([0] if shape == "person" else [0, 1])
+        first = found.poses[found.frames[0].id]
         assert first.boxes.xyxy.tolist() == [[0, 1, 9, 8]]
         assert first.boxes.score == pytest.approx(0.7)
         assert (first.xy == [1.5, 2.5]).all()
@@ -254,19 +253,19 @@ class TestOthers:
 
 BROKEN: dict[str, tuple[Any, str]] = {
     "short": ([person(), person(keypoints=[1.0] * 50)], "result 2.*50 numbers"),
-    "text": ([person(keypoints=["a"] * 51)], "result 1.*no number"),
-    "null": ([person(keypoints=None)], "result 1.*no list"),
-    "no object": ([person(), 5], "result 2.*no object"),
+    "text": ([person(keypoints=["a"] * 51)], "result 1.*numbers only"),
+    "null": ([person(keypoints=None)], "result 1.*expected a list"),
+    "no object": ([person(), 5], "result 2.*expected an object"),
     "box": ([person(bbox=[1, 2, 3])], "result 1.*width, height"),
     "negative box": ([person(bbox=[1, 2, -3, 4])], "result 1.*negative size"),
-    "endless": ([person(keypoints=[1e300, 5, 0.5] * 17)], "result 1.*proportion"),
-    "endless score": ([person(score=1e308)], "result 1.*proportion"),
-    "image id": ([person(image_id="cat.jpg")], "result 1.*holds no number"),
+    "endless": ([person(keypoints=[1e300, 5, 0.5] * 17)], "result 1.*out of range"),
+    "endless score": ([person(score=1e308)], "result 1.*out of range"),
+    "image id": ([person(image_id="cat.jpg")], "result 1.*contains no number"),
     "keypoints": ([person(keypoints=[1.0] * 63)], "21 keypoints"),
     "unknown image": ({"images": [], "annotations": [person()], "categories": []}, "image 1, which is not"),
     "image twice": ({"images": [{"id": 1}, {"id": 1}], "annotations": []}, "same id"),
     "frame twice": ([{"frame_id": 3, "instances": []}] * 2, "frame 2.*frame_id 3"),
-    "scores": ([{"keypoints": [[1, 2]] * 17, "keypoint_scores": [1.0]}], "frame 1.*one score for each"),
+    "scores": ([{"keypoints": [[1, 2]] * 17, "keypoint_scores": [1.0]}], "frame 1.*one score per keypoint"),
     "instances": ([{"instances": 5}], "frame 1.*instances"),
     "openpose": ({"people": [{"pose_keypoints_2d": [1.0] * 30}]}, "person 1.*10 keypoints.*17, 18, 25"),
     "something": ({"answer": 42}, "--from"),
@@ -282,7 +281,7 @@ class TestErrors:
             read(saved(tmp_path / "some.json", content))
         assert "some.json" in str(raised.value)
 
-    def test_files_that_are_none(self, tmp_path: Path) -> None:
+    def test_unreadable_files_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "binary").write_bytes(bytes(range(256)))
         (tmp_path / "empty").write_bytes(b"")
         (tmp_path / "deep").write_text("[" * 100_000)
@@ -291,7 +290,7 @@ class TestErrors:
             with pytest.raises(InputError, match=name):
                 read_poses(tmp_path / name)
 
-    def test_a_file_of_nobody(self, tmp_path: Path) -> None:
+    def test_file_without_people(self, tmp_path: Path) -> None:
         path = saved(tmp_path / "r.json", [person(keypoints=[0] * 51)])
         assert read(path).poses == {}
         category = {"id": [], "name": "person"}
@@ -316,7 +315,7 @@ class TestErrors:
                 refused += 1
         assert refused > 20
 
-    def test_what_it_is_can_be_said(self, tmp_path: Path) -> None:
+    def test_format_can_be_named(self, tmp_path: Path) -> None:
         path = saved(tmp_path / "r.json", [person()])
         assert read(path).format == "COCO results"
         with pytest.raises(InputError, match="no list of people"):
@@ -337,7 +336,7 @@ class TestTimes:
         recording = recorded(PoseInput(path, inputs=(str(media / "portrait.mp4"),)))
         truth = read(media / "portrait.json")
         frames = list(recording.frames)
-        assert [frame.time_s for frame in frames] == pytest.approx([stamp.time_s for stamp in truth.stamps])
+        assert [frame.time_s for frame in frames] == pytest.approx([stamp.time_s for stamp in truth.frames])
         assert [frame.index for frame in frames if len(frame.poses)] == [0, 39]
         assert {frame.size_wh for frame in frames} == {(480, 848)}
 
@@ -351,12 +350,6 @@ class TestTimes:
     def test_nothing_to_know_them_by(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"-i, or give .* --fps"):
             recorded(PoseInput(saved(tmp_path / "r.json", [person()])))
-
-    def test_rates(self) -> None:
-        assert rate("29.97") == rate("30000/1001") == Fraction(30000, 1001)
-        assert rate("23.976") == Fraction(24000, 1001)
-        assert rate("25") == 25
-        assert rate("12.5") == Fraction(25, 2)
 
     def test_people_behind_the_end_are_told(
         self, tmp_path: Path, media: Path, caplog: pytest.LogCaptureFixture

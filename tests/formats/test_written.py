@@ -20,14 +20,16 @@ from click.testing import Result as Ran
 
 from tests import REPOSITORY
 from tposecli.cli.main import cli
+from tposecli.formats.base import WriteOptions
 from tposecli.formats.journal.journal import JournalWriter
-from tposecli.formats.mmpose_writer import MmposeSink
+from tposecli.formats.mmpose import MmposeSink
 from tposecli.formats.npz import NpzSink
-from tposecli.formats.openpose_writer import OpenposeSink
+from tposecli.formats.openpose import OpenposeSink
+from tposecli.formats.table import written_formats
 from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
-from tposecli.pipeline.exports import exports
-from tposecli.pipeline.job import FileSettings, Outputs
+from tposecli.pipeline.job import FileSettings, Outputs, Settings
+from tposecli.pipeline.outputs import check_outputs, open_pose_files
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.sinks.base import Sink
@@ -107,14 +109,15 @@ def tpose(*arguments: object) -> Ran:
 
 def outputs_in(folder: Path) -> Outputs:
     """One of everything that needs no pixels."""
-    return Outputs(
-        json=folder / "o.json",
-        csv=folder / "o.csv",
-        parquet=folder / "o.parquet",
-        openpose=folder / "openpose",
-        mmpose=folder / "o.mmpose.json",
-        npz=folder / "o.npz",
-    )
+    names = {
+        "coco": "o.json",
+        "csv": "o.csv",
+        "parquet": "o.parquet",
+        "openpose": "openpose",
+        "mmpose": "o.mmpose.json",
+        "npz": "o.npz",
+    }
+    return Outputs(poses={key: folder / name for key, name in names.items()})
 
 
 SINKS: dict[str, Callable[[Path], Sink]] = {
@@ -186,7 +189,7 @@ class TestTables:
     def test_parquet_without_pyarrow_names_the_extra(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(UsageError, match=r"tposecli\[parquet\]"):
-            ParquetSink(tmp_path / "o.parquet", {})
+            check_outputs(Outputs(poses={"parquet": tmp_path / "o.parquet"}), False, Settings(), journal=False)
         assert list(tmp_path.iterdir()) == []
 
     def test_no_number_that_is_none(self, tmp_path: Path) -> None:
@@ -221,7 +224,7 @@ class TestOpenpose:
 
     def test_coco_17_keeps_the_order(self, tmp_path: Path) -> None:
         result = finished(1)[0]
-        write(OpenposeSink(tmp_path / "op", min_score=0.0, layout="coco17"), [result])
+        write(OpenposeSink(tmp_path / "op", min_score=0.0, variant="coco17"), [result])
         entry = strict(next((tmp_path / "op").iterdir()))["people"][0]
         numbers = np.reshape(entry["pose_keypoints_2d"], (17, 3))
         np.testing.assert_allclose(numbers[:, :2], result.final.xy[0], atol=0.006)
@@ -327,7 +330,7 @@ class TestConvert:
     def run_of(self, folder: Path, results: list[Result], options: PostOptions) -> None:
         """What a run with the net writes of these results."""
         folder.mkdir()
-        sinks = list(exports(outputs_in(folder), FileSettings(), 0.2, HEADER))
+        sinks = list(open_pose_files(outputs_in(folder), FileSettings(), WriteOptions(HEADER)))
         for result in PostProcessor.build(options).process(results):
             for sink in sinks:
                 sink.write(result)
@@ -338,21 +341,19 @@ class TestConvert:
     def test_files_are_those_of_the_run(self, tmp_path: Path, smooth: Any) -> None:
         self.run_of(tmp_path / "run", measured(40), PostOptions(smooth=SmoothOptions(smooth)))
         path = journal(tmp_path / "o.mp4.poses.jsonl", measured(40))
-        ours, theirs = outputs_in(tmp_path / "again"), outputs_in(tmp_path / "run")
-        named = [f"--{name}={getattr(ours, name)}" for name in ("json", "csv", "parquet", "openpose", "mmpose", "npz")]
+        ours, theirs = outputs_in(tmp_path / "again").poses, outputs_in(tmp_path / "run").poses
+        named = [f"{row.option}={ours[row.name]}" for row in written_formats()]
         ran = tpose("convert", path, *named, "--smooth", smooth)
         assert ran.exit_code == 0, ran.output + str(ran.exception)
         assert "40 frames" in ran.stderr
         for name in ("csv", "mmpose"):
-            assert getattr(ours, name).read_bytes() == getattr(theirs, name).read_bytes()
-        first, second = (outputs.json.read_bytes().partition(b"\n")[2] for outputs in (ours, theirs) if outputs.json)
+            assert ours[name].read_bytes() == theirs[name].read_bytes()
+        first, second = (poses["coco"].read_bytes().partition(b"\n")[2] for poses in (ours, theirs))
         assert first == second
         assert len(first) > 1000
-        openpose = [
-            {path.name: path.read_bytes() for path in o.openpose.iterdir()} for o in (ours, theirs) if o.openpose
-        ]
+        openpose = [{path.name: path.read_bytes() for path in o["openpose"].iterdir()} for o in (ours, theirs)]
         assert openpose[0] == openpose[1]
-        with np.load(str(ours.npz)) as again, np.load(str(theirs.npz)) as run:
+        with np.load(ours["npz"]) as again, np.load(theirs["npz"]) as run:
             for name in set(run) - {"info"}:
                 np.testing.assert_array_equal(again[name], run[name])
 
@@ -468,6 +469,6 @@ def test_several_videos_share_folders(tmp_path: Path, media: Path) -> None:
     options: dict[str, Any] = defaultdict(lambda: None, start=0.0, stride=1)
     options |= {"json": tmp_path, "csv": tmp_path, "openpose": tmp_path / "op", "mmpose": tmp_path}
     jobs = _jobs((media / "walk.mp4", media / "portrait.mp4"), options)
-    assert [job.outputs.csv for job in jobs] == [tmp_path / "walk.csv", tmp_path / "portrait.csv"]
-    assert [job.outputs.openpose for job in jobs] == [tmp_path / "op" / "walk", tmp_path / "op" / "portrait"]
-    assert jobs[0].outputs.mmpose == tmp_path / "walk.mmpose.json"
+    assert [job.outputs.poses["csv"] for job in jobs] == [tmp_path / "walk.csv", tmp_path / "portrait.csv"]
+    assert [job.outputs.poses["openpose"] for job in jobs] == [tmp_path / "op" / "walk", tmp_path / "op" / "portrait"]
+    assert jobs[0].outputs.poses["mmpose"] == tmp_path / "walk.mmpose.json"

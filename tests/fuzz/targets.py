@@ -68,13 +68,13 @@ def _poses(folder: Path) -> Seeds:
         boxes = Boxes(np.tile([1.0, 2.0, 30.0, 40.0], (people, 1)), np.full(people, 0.9))
         with_frames.write(frame, Poses(boxes, np.full((people, 17, 2), 9.5), np.full((people, 17), 0.8)))
     with_frames.close()
-    outputs = Outputs(json=folder / "walk.json", mmpose=folder / "walk.mmpose.json", openpose=folder / "openpose")
+    names = {"coco": "walk.json", "mmpose": "walk.mmpose.json", "openpose": "openpose"}
+    outputs = Outputs(poses={key: folder / name for key, name in names.items()})
     flags = RunFlags(overwrite=True)
     convert(ConvertJob(PoseInput(journal), outputs), Settings(flags=flags), QuietWatcher())
-    results = Outputs(json=folder / "results.json")
-    convert(
-        ConvertJob(PoseInput(journal), results), Settings(files=FileSettings("results"), flags=flags), QuietWatcher()
-    )
+    results = Outputs(poses={"coco": folder / "results.json"})
+    settings = Settings(files=FileSettings({"coco": "results"}), flags=flags)
+    convert(ConvertJob(PoseInput(journal), results), settings, QuietWatcher())
     files = [journal, *folder.glob("*.json"), *sorted((folder / "openpose").glob("*.json"))[-1:]]
     return {path.name: path.read_bytes() for path in files}
 
@@ -93,9 +93,8 @@ def _convert(path: Path) -> None:
     from tposecli.pipeline.rerun import ConvertJob, convert
 
     folder = path.parent / "out"
-    outputs = Outputs(
-        csv=folder / "o.csv", json=folder / "o.json", npz=folder / "o.npz", mmpose=folder / "o.mmpose.json"
-    )
+    names = {"csv": "o.csv", "coco": "o.json", "npz": "o.npz", "mmpose": "o.mmpose.json"}
+    outputs = Outputs(poses={key: folder / name for key, name in names.items()})
     given = PoseInput(path, fps=Fraction(25), size_wh=(64, 48))
     convert(ConvertJob(given, outputs), Settings(flags=RunFlags(overwrite=True)), QuietWatcher())
 

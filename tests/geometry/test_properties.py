@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tposecli.cli.watchers import QuietWatcher
-from tposecli.formats import read_poses
 from tposecli.formats.align import PoseInput
 from tposecli.formats.journal.journal import JournalWriter, read_journal
+from tposecli.formats.read import read_poses
 from tposecli.geometry import crop, heatmaps
 from tposecli.geometry.similarity import box_iou, box_nms
 from tposecli.pipeline.job import Outputs, Settings
@@ -137,7 +137,8 @@ def test_poses_survive_every_format(tmp_path_factory: pytest.TempPathFactory, pe
         strict(line)
     for entry, poses in zip(read_journal(path), people, strict=True):
         assert entry.name == name and entry.poses.xy.tobytes() == poses.xy.tobytes()
-    outputs = Outputs(json=folder / "o.json", csv=folder / "o.csv", npz=folder / "o.npz", mmpose=folder / "o.mm.json")
+    names = {"coco": "o.json", "csv": "o.csv", "npz": "o.npz", "mmpose": "o.mm.json"}
+    outputs = Outputs(poses={key: folder / file for key, file in names.items()})
     settings = Settings(post=PostOptions(smooth=SmoothOptions("none")))
     convert(ConvertJob(PoseInput(path), outputs), settings, QuietWatcher())
     count = sum(len(poses) for poses in people)
@@ -153,7 +154,7 @@ def test_poses_survive_every_format(tmp_path_factory: pytest.TempPathFactory, pe
     strict((folder / "o.mm.json").read_text())
     if people:
         back = read_poses(folder / "o.json")
-        assert len(list(back.stamps)) == len(people)  # type: ignore[union-attr]
+        assert len(list(back.frames)) == len(people)  # type: ignore[union-attr]
 
 
 @given(name=st.text(max_size=30))

@@ -134,7 +134,7 @@ def simulate(folder: Path, seconds: int, watcher: Curve) -> Summary:
     def video(path: Path) -> VideoSink:
         return VideoSink(path, source.info, VideoOptions(preset="ultrafast"))
 
-    outputs = Outputs(folder / "o.mp4", folder / "o.json", csv=folder / "o.csv")
+    outputs = Outputs(folder / "o.mp4", {"coco": folder / "o.json", "csv": folder / "o.csv"})
     sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.painter, video)
     summary = Summary("simulated")
     run._run(run.OpenedInput(source, (), sinks, True, {}), run.RunContext(settings, nets), watcher, summary)
@@ -181,7 +181,7 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
     source: Any = Again(0)
     with open_video(media / "crossing.mp4") as video:
         source.info = video.info
-    outputs = Outputs(None, tmp_path / "o.json", csv=tmp_path / "o.csv")
+    outputs = Outputs(poses={"coco": tmp_path / "o.json", "csv": tmp_path / "o.csv"})
     sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.painter)
     opened_input = run.OpenedInput(source, (), sinks, True, {})
     run._run(opened_input, run.RunContext(settings, nets), curve, Summary("again"))
@@ -206,7 +206,7 @@ def many_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -
     broken = pictures(tmp_path / "in", count)
     monkeypatch.setattr(run, "Nets", FakeNets)
     curve = Curve(every=max(25, count // 100))
-    job = ImagesJob((str(tmp_path / "in"),), Outputs(json=tmp_path / "o.json"))
+    job = ImagesJob((str(tmp_path / "in"),), Outputs(poses={"coco": tmp_path / "o.json"}))
     summary = run.run_images(job, Settings(), curve)
     assert [name for name, _ in summary.failed] == broken
     assert summary.frames == count - len(broken)

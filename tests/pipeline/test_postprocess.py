@@ -12,10 +12,11 @@ from click.testing import CliRunner
 
 from tests.support.moving import Clip, measured, motions, truth
 from tposecli.cli.main import cli
+from tposecli.formats.base import WriteOptions
 from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.jsonlines import JsonLinesSink
-from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import FileSettings, Outputs
+from tposecli.pipeline.outputs import open_pose_files
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.smoothing.options import SmoothOptions
 from tposecli.tracking.tracker import Tracker
@@ -87,9 +88,9 @@ def test_live_sources_get_one_euro_and_nothing_put_in(results: list[Result]) -> 
 
 def test_flags_and_people_put_in_reach_every_output(tmp_path: Path, results: list[Result]) -> None:
     done = followed(results)
-    names = ("json", "csv", "openpose", "mmpose", "npz")
-    outputs = Outputs(**{name: tmp_path / f"o.{name}" for name in names})
-    for sink in exports(outputs, FileSettings(), 0.2, {}):
+    names = {"coco": "o.json", "csv": "o.csv", "openpose": "o.openpose", "mmpose": "o.mmpose", "npz": "o.npz"}
+    outputs = Outputs(poses={key: tmp_path / name for key, name in names.items()})
+    for sink in open_pose_files(outputs, FileSettings(), WriteOptions({})):
         for result in done:
             sink.write(result)
         sink.close(complete=True)

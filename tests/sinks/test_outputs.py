@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.support.media import NTSC, Film, colours_of, number_of, numbered, write_image
-from tposecli.cli.options.encoding import frames_a_second, medium
+from tests.support.media import Film, colours_of, number_of, numbered, write_image
+from tposecli.cli.options.encoding import medium
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.jsonlines import JsonLinesSink
@@ -214,11 +214,6 @@ def test_clock_that_is_set_anew(tmp_path: Path) -> None:
     assert read(tmp_path / "out.mp4")[0] == list(range(6))
 
 
-def test_rates_are_exact() -> None:
-    assert frames_a_second("29.97") == frames_a_second("30000/1001") == NTSC
-    assert frames_a_second("12.5") == Fraction(25, 2)
-
-
 @pytest.mark.parametrize(
     ("path", "options", "said"),
     [
@@ -234,7 +229,7 @@ def test_refused_before_any_work(tmp_path: Path, path: str, options: VideoOption
 
 def test_standard_output_takes_one_output() -> None:
     with pytest.raises(UsageError, match="only one"):
-        check_outputs(Outputs(Path("-"), Path("-")), False, Settings())
+        check_outputs(Outputs(Path("-"), {"coco": Path("-")}), False, Settings())
     check_outputs(Outputs(Path("-")), False, Settings())
 
 

@@ -11,12 +11,12 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from tposecli.formats import PoseFormat, read_poses
 from tposecli.formats.base import FrameRef, PoseFile
-from tposecli.formats.coco_writer import image_ids
+from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import describe_source
 from tposecli.formats.journal.records import JournalFrame
+from tposecli.formats.read import read_poses
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.sources import IMAGE_SUFFIXES, ImageList, ImageSource, VideoInput, find_images, open_video_input
 from tposecli.sources.image_sequence import is_sequence
@@ -86,7 +86,7 @@ class PoseInput:
     """
 
     path: Path
-    kind: PoseFormat | None = None
+    kind: str | None = None
     inputs: tuple[str, ...] = ()
     fps: Fraction | None = None
     size_wh: tuple[int, int] | None = None
@@ -117,13 +117,13 @@ def placed(found: PoseFile, given: PoseInput) -> AlignedPoses:
         return _of_pictures(found, source) if isinstance(source, ImageList) else _of_video(found, source)
     if given.fps is not None:
         return _at_rate(found, given, given.fps)
-    if not found.timed and not found.stills:
+    if not found.has_times and not found.stills:
         raise UsageError(
             f"{found.path}: {found.format} does not say when its frames are shown; name the video with -i, "
             "or give its frames a second with --fps"
         )
     size_wh = _size(found, given)
-    frames = [_listed(found, stamp, stamp.size_wh or size_wh) for stamp in found.stamps]
+    frames = [_listed(found, stamp, stamp.size_wh or size_wh) for stamp in found.frames]
     return AlignedPoses(
         found.path,
         found.format,
@@ -165,7 +165,7 @@ def by_index(found: PoseFile, pictures: Sequence[str] | None = None) -> dict[int
     Raises:
         InputError: Not one frame with people belongs to the pictures.
     """
-    ids: Mapping[int, int | None] = {stamp.index: stamp.id for stamp in found.stamps}
+    ids: Mapping[int, int | None] = {stamp.index: stamp.id for stamp in found.frames}
     if pictures is not None:
         ids = dict(enumerate(_ids(found, pictures)))
     table = {index: found.poses[key] for index, key in ids.items() if key is not None and key in found.poses}
@@ -183,15 +183,15 @@ def warn_of_rest(found: PoseFile, table: Mapping[int, Poses], frames: int, name:
 
 def _ids(found: PoseFile, pictures: Sequence[str]) -> list[int | None]:
     """For each picture the frame of the file."""
-    if not all(stamp.name for stamp in found.stamps):
+    if not all(stamp.name for stamp in found.frames):
         if found.format == "COCO results":
             return list(image_ids(pictures))
-        order = {stamp.index: stamp.id for stamp in found.stamps}
+        order = {stamp.index: stamp.id for stamp in found.frames}
         return [order.get(index) for index in range(len(pictures))]
     found_by: list[int | None] = [None] * len(pictures)
     for part in (_stem, _last, _whole):
-        counts = Counter(part(stamp.name) for stamp in found.stamps)
-        table = {part(stamp.name): stamp.id for stamp in found.stamps if counts[part(stamp.name)] == 1}
+        counts = Counter(part(stamp.name) for stamp in found.frames)
+        table = {part(stamp.name): stamp.id for stamp in found.frames if counts[part(stamp.name)] == 1}
         found_by = [table.get(part(name), before) for name, before in zip(pictures, found_by, strict=True)]
     return found_by
 
@@ -239,7 +239,7 @@ def _at_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> AlignedPoses:
     info = SourceInfo(found.path.name, size_wh, fps, base)
     frames = [
         JournalFrame(stamp.index, stamp.name, stamp.index, float(stamp.index * base), size_wh, _people(found, stamp))
-        for stamp in found.stamps
+        for stamp in found.frames
     ]
     return AlignedPoses(found.path, found.format, header(info), frames, False, found.tracked)
 
@@ -261,7 +261,7 @@ def _origin(found: PoseFile) -> Mapping[str, Any]:
 
 def _size(found: PoseFile, given: PoseInput) -> tuple[int, int]:
     """Width and height as they were given, or the file has them; else the least that holds every joint."""
-    listed = {stamp.size_wh for stamp in found.stamps}
+    listed = {stamp.size_wh for stamp in found.frames}
     if given.size_wh is not None or (None not in listed and listed):
         return given.size_wh or next(size for size in listed if size is not None)
     corner = [max((float(p.xy[:, :, axis].max()) for p in found.poses.values()), default=0.0) for axis in (0, 1)]

@@ -1,11 +1,12 @@
-"""What readers of other tools' poses have in common: columns of people, missing joints, boxes, order of keypoints."""
+"""Types and helpers that the pose file formats share: the result of a reader, the options of a writer."""
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -13,36 +14,105 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.types import UNTRACKED, Boxes, Poses
+from tposecli.formats.json_stream import JsonFile
+from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
+from tposecli.types import UNTRACKED, Boxes, Poses, Result
 from tposecli.utils.errors import InputError
+from tposecli.utils.strict_json import json_integer, json_number
 
 Float64 = NDArray[np.float64]
 
 MAX_COORDINATE: Final = 1e9
-"""Coordinates beyond this, in pixels, are taken for damage."""
+"""Pixels; a larger coordinate means that the file is damaged."""
 
 MARGIN: Final = 0.1
-"""A box that has to be made lies round the joints that are there, this share of its longer side away from them."""
+"""Margin around the joints of a box that is computed from them, as a fraction of its longer side."""
 
-BEGIN_WITH_COCO: Final = (17, 26, 133, 136)
-"""Numbers of keypoints of sets that begin with COCO's 17: itself, Halpe's bodies, COCO-WholeBody, Halpe."""
+COCO_FIRST: Final = (17, 26, 133, 136)
+"""Sizes of keypoint sets that begin with COCO's 17: COCO, Halpe without face and hands, COCO-WholeBody, Halpe."""
 
-LABELLED: Final = (0, 1, 2)
-"""Values of COCO's v: where all of a person's joints have one of these, they are no scores."""
+VISIBILITIES: Final = (0, 1, 2)
+"""Values of COCO's ``v``: if all joints of a person have one of them, they are visibilities and not scores."""
 
 ABSENT: Final = -1
-"""In an order of keypoints: the file has no such joint."""
+"""Place of a keypoint that the file does not have."""
+
+HEAD_BYTES: Final = 4096
+
+
+class PoseSource:
+    """A file or folder to read poses from; its content is read once for format detection and for the reader.
+
+    Attributes:
+        path: The file or folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes of the file.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                return file.read(HEAD_BYTES)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
+
+    @cached_property
+    def json(self) -> JsonFile:
+        """The file as JSON.
+
+        Raises:
+            InputError: It cannot be read or is not text.
+        """
+        return JsonFile(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """What a writer needs to know besides the poses.
+
+    Attributes:
+        info: Provenance and keypoint layout: the journal's header.
+        variant: One of the format's variants; empty for the default.
+        min_score: Keypoints with a lower score count as not visible.
+        image_ids: Image id for each ``Frame.index`` of stills; None for a video.
+        describe_attention: Returns the ``attention`` field of each person of a frame; None for no such field.
+    """
+
+    info: Mapping[str, Any]
+    variant: str = ""
+    min_score: float = 0.2
+    image_ids: Sequence[int] | None = None
+    describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
+
+    @property
+    def stills(self) -> bool:
+        """Whether the frames are images with names of their own."""
+        return self.image_ids is not None
+
+    @property
+    def layout(self) -> KeypointLayout:
+        """The keypoints of the poses."""
+        return KeypointLayout.of_facts(self.info)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameRef:
-    """What a file says of one of its frames.
+    """A frame that a pose file refers to.
 
     Attributes:
-        id: What people refer to it by, unique in the file.
-        index: Its position in the video or among the pictures, from 0.
-        name: Of the still or the video; empty where the file does not say.
+        id: Id of the frame in the file, unique.
+        index: Position in the video or among the images, from 0.
+        name: Name of the image or of the video; empty if the file has none.
+        pts: Presentation timestamp in the video's time base; None if the file has none.
+        time_s: Time in seconds; None if the file has none.
+        size_wh: Width and height in pixels; None if the file has none.
     """
 
     id: int
@@ -55,165 +125,166 @@ class FrameRef:
 
 @dataclass(frozen=True, slots=True)
 class PoseFile:
-    """A file of poses as it was read.
+    """The content of a pose file.
 
     Attributes:
-        path: The file, or the folder.
-        format: What it is, for people.
-        stamps: Its frames by ascending index, frames without people included as far as the file knows of them.
-        poses: People by ``FrameRef.id``, as measured where the file says so; frames without people are left out.
-        shown: The same people in the same order, smoothed; None where the file has one kind of coordinates only.
+        path: The file or folder.
+        format: Name of the format, for messages and provenance.
+        frames: The frames by ascending index, empty ones included as far as the file lists them.
+        poses: People by ``FrameRef.id``, unsmoothed if the file has both; frames without people are left out.
+        smoothed: The same people in the same order, smoothed; None if the file has one kind of coordinates only.
         area: (N,) square pixels of the people by ``FrameRef.id``, for annotations; NaN where the file has none.
-        info: What the file says of its origin.
-        stills: Its frames are pictures with names of their own.
-        tracked: Everybody has an id.
+        info: Provenance from the file.
+        stills: The frames are images with names of their own.
+        tracked: Every person has a track id.
     """
 
     path: Path
     format: str
-    stamps: tuple[FrameRef, ...]
+    frames: tuple[FrameRef, ...]
     poses: Mapping[int, Poses]
-    shown: Mapping[int, Poses] | None = None
+    smoothed: Mapping[int, Poses] | None = None
     area: Mapping[int, Float64] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     stills: bool = False
     tracked: bool = False
 
     @property
-    def timed(self) -> bool:
-        """Whether the file says when each frame is shown."""
-        return bool(self.stamps) and all(stamp.time_s is not None for stamp in self.stamps)
+    def has_times(self) -> bool:
+        """Whether the file has the time of every frame."""
+        return bool(self.frames) and all(frame.time_s is not None for frame in self.frames)
 
     @property
-    def ours(self) -> bool:
-        """Whether this program wrote it, of a video, with all that a journal says of its frames."""
-        return self.info.get("tool") == "tposecli" and self.timed and all(stamp.size_wh for stamp in self.stamps)
-
-
-class PoseCollector:
-    """Collects people one by one, and makes ``Poses`` of them all at once.
-
-    Args:
-        path: The file, for messages.
-        count: Keypoints that a person has in the file.
-    """
-
-    def __init__(self, path: Path, count: int) -> None:
-        self._path, self.count = path, count
-        self._where: list[str] = []
-        self._frame, self._track = array("q"), array("q")
-        self._numbers, self._facts = array("d"), array("d")
-
-    def add(self, where: str, frame: int, numbers: Sequence[float], facts: Facts) -> None:
-        """Take a person.
-
-        Args:
-            where: The entry, for messages.
-            frame: Id of the frame.
-            numbers: x, y, score of each keypoint in the file's order.
-            facts: The rest.
-
-        Raises:
-            InputError: Not as many numbers as the keypoints need, or something else than numbers.
-        """
-        if len(numbers) != 3 * self.count:
-            said = f"{len(numbers)} numbers, expected x, y, score of {self.count} keypoints"
-            raise bad_entry(self._path, where, f"its keypoints are {said}")
-        try:
-            self._numbers.extend(numbers)
-            self._facts.extend((*facts.box, facts.person_score, facts.box_score, facts.area))
-            self._frame.append(frame)
-            self._track.append(facts.track)
-        except (TypeError, OverflowError) as error:
-            raise bad_entry(self._path, where, f"something in it is no number ({error})") from error
-        self._where.append(where)
-
-    @property
-    def tracked(self) -> bool:
-        """Whether everybody has an id."""
-        return len(self._track) > 0 and min(self._track) >= 0
-
-    def poses(self, order: Sequence[int]) -> tuple[dict[int, Poses], dict[int, Float64]]:
-        """People and their areas by id of the frame, in the file's order.
-
-        Joints with a score of 0 or less, with NaN, or at 0, 0 are missing: they become 0, 0 with score 0. Who has no
-        joint is left out. Ids begin at 1: where a file has an id 0, all are raised by one.
-
-        Args:
-            order: For each of our keypoints its place in the file's, or ``ABSENT``.
-
-        Raises:
-            InputError: A coordinate, box or score makes no sense.
-        """
-        numbers = self._joints(np.array(order))
-        facts = np.array(self._facts).reshape(-1, 7)
-        self._check("its box or score is out of all proportion", (np.abs(facts[:, :6]) > MAX_COORDINATE).any(axis=1))
-        corners = _boxes(facts[:, :4], numbers)
-        self._check("its box has a negative size", (corners[:, 2:] < corners[:, :2]).any(axis=1))
-        sure = _box_score(facts[:, 4], facts[:, 5], numbers[:, :, 2])
-        self._check("its score is not a number from 0 on", ~(sure >= 0))
-        frame, track = np.array(self._frame, np.int64), np.array(self._track, np.int64)
-        track += (track == 0).any() and self.tracked
-        there = np.flatnonzero((numbers[:, :, 2] > 0).any(axis=1))
-        there = there[np.argsort(frame[there], kind="stable")]
-        ids, starts = np.unique(frame[there], return_index=True)
-        rows = dict(zip(ids.tolist(), np.split(there, starts[1:]), strict=False))  # of nobody, one empty part
-        points, boxes, score = (column.astype(np.float32) for column in (numbers, corners, sure))
-        poses = {
-            key: Poses(Boxes(boxes[row], score[row]), points[row, :, :2], points[row, :, 2], track[row])
-            for key, row in rows.items()
-        }
-        return poses, {key: facts[row, 6] for key, row in rows.items()}
-
-    def _joints(self, order: NDArray[np.intp]) -> Float64:
-        """(M, 17, 3) in our order, missing ones 0; v of labelled joints becomes a score of 1."""
-        numbers = np.array(self._numbers).reshape(-1, self.count, 3)
-        numbers = np.where((order == ABSENT)[:, None], 0, numbers[:, order])
-        labelled = np.isin(numbers[:, :, 2], LABELLED).all(axis=1)
-        numbers[labelled, :, 2] = np.minimum(numbers[labelled, :, 2], 1)
-        there = (numbers[:, :, 2] > 0) & np.isfinite(numbers).all(axis=2) & (numbers[:, :, :2] != 0).any(axis=2)
-        endless = np.isinf(numbers).any(axis=(1, 2)) | (np.abs(numbers) > MAX_COORDINATE).any(axis=(1, 2))
-        self._check("a keypoint is out of all proportion", endless)
-        return np.where(there[:, :, None], numbers, 0)
-
-    def _check(self, what: str, bad: Any) -> None:
-        """Raise for the first person of whom ``bad``, (M,) booleans, is true."""
-        if bad.any():
-            raise bad_entry(self._path, self._where[int(np.argmax(bad))], what)
+    def is_own(self) -> bool:
+        """Whether tposecli wrote it for a video, with everything that a journal knows of the frames."""
+        return self.info.get("tool") == "tposecli" and self.has_times and all(frame.size_wh for frame in self.frames)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a person besides the keypoints; NaN where it is not.
+class PersonAttributes:
+    """What a file has of a person besides the keypoints; NaN where it has nothing.
 
     Attributes:
         box: Left, top, right, bottom, pixels.
-        person_score: Of the person as a whole.
-        box_score: Of the box.
+        person_score: Score of the person as a whole.
+        box_score: Score of the box.
         area: Square pixels of the person.
-        track: Id, or ``UNTRACKED``.
+        track_id: Track id, or ``UNTRACKED``.
     """
 
     box: Sequence[float] = (np.nan,) * 4
     person_score: float = np.nan
     box_score: float = np.nan
     area: float = np.nan
-    track: int = UNTRACKED
+    track_id: int = UNTRACKED
+
+
+class PoseCollector:
+    """Collects people one by one and converts them to ``Poses`` all at once.
+
+    Args:
+        path: The file, for messages.
+        count: Keypoints per person in the file.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._path, self.count = path, count
+        self._entries: list[str] = []
+        self._frame_ids, self._track_ids = array("q"), array("q")
+        self._numbers, self._attributes = array("d"), array("d")
+
+    def add(self, entry: str, frame_id: int, numbers: Sequence[float], attributes: PersonAttributes) -> None:
+        """Add a person.
+
+        Args:
+            entry: The place in the file, for messages.
+            frame_id: Id of the frame.
+            numbers: x, y, score of each keypoint in the file's order.
+            attributes: Everything else.
+
+        Raises:
+            InputError: The count of numbers does not fit the keypoints, or something is not a number.
+        """
+        if len(numbers) != 3 * self.count:
+            got = f"got {len(numbers)} numbers, expected x, y, score of {self.count} keypoints"
+            raise bad_entry(self._path, entry, got)
+        try:
+            self._numbers.extend(numbers)
+            self._attributes.extend((*attributes.box, attributes.person_score, attributes.box_score, attributes.area))
+            self._frame_ids.append(frame_id)
+            self._track_ids.append(attributes.track_id)
+        except (TypeError, OverflowError) as error:
+            raise bad_entry(self._path, entry, f"expected numbers only ({error})") from error
+        self._entries.append(entry)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether every person has a track id."""
+        return len(self._track_ids) > 0 and min(self._track_ids) >= 0
+
+    def poses(self, order: Sequence[int]) -> tuple[dict[int, Poses], dict[int, Float64]]:
+        """Return people and their areas by frame id, in the file's order.
+
+        Joints with a score of 0 or less, with NaN, or at 0, 0 are missing: they become 0, 0 with score 0. A person
+        without any joint is left out. Track ids begin at 1: if a file has an id 0, all ids are incremented.
+
+        Args:
+            order: For each COCO keypoint its place in the file's, or ``ABSENT``.
+
+        Raises:
+            InputError: A coordinate, box or score is out of range.
+        """
+        numbers = self._joints(np.array(order))
+        attributes = np.array(self._attributes).reshape(-1, 7)
+        self._check("a box or score is out of range", (np.abs(attributes[:, :6]) > MAX_COORDINATE).any(axis=1))
+        corners = _boxes(attributes[:, :4], numbers)
+        self._check("the box has a negative size", (corners[:, 2:] < corners[:, :2]).any(axis=1))
+        box_scores = _box_scores(attributes[:, 4], attributes[:, 5], numbers[:, :, 2])
+        self._check("the score is negative or not a number", ~(box_scores >= 0))
+        frame_ids, track_ids = np.array(self._frame_ids, np.int64), np.array(self._track_ids, np.int64)
+        track_ids += (track_ids == 0).any() and self.tracked
+        kept = np.flatnonzero((numbers[:, :, 2] > 0).any(axis=1))
+        kept = kept[np.argsort(frame_ids[kept], kind="stable")]
+        ids, starts = np.unique(frame_ids[kept], return_index=True)
+        # Without any person, split still returns one (empty) part for no id at all, so the lengths may differ.
+        rows = dict(zip(ids.tolist(), np.split(kept, starts[1:]), strict=False))
+        points, boxes, scores = (column.astype(np.float32) for column in (numbers, corners, box_scores))
+        poses = {
+            key: Poses(Boxes(boxes[row], scores[row]), points[row, :, :2], points[row, :, 2], track_ids[row])
+            for key, row in rows.items()
+        }
+        return poses, {key: attributes[row, 6] for key, row in rows.items()}
+
+    def _joints(self, order: NDArray[np.intp]) -> Float64:
+        """Return (M, 17, 3) joints in COCO's order, missing ones 0; visibilities become a score of 1."""
+        numbers = np.array(self._numbers).reshape(-1, self.count, 3)
+        numbers = np.where((order == ABSENT)[:, None], 0, numbers[:, order])
+        labelled = np.isin(numbers[:, :, 2], VISIBILITIES).all(axis=1)
+        numbers[labelled, :, 2] = np.minimum(numbers[labelled, :, 2], 1)
+        found = (numbers[:, :, 2] > 0) & np.isfinite(numbers).all(axis=2) & (numbers[:, :, :2] != 0).any(axis=2)
+        too_large = np.isinf(numbers).any(axis=(1, 2)) | (np.abs(numbers) > MAX_COORDINATE).any(axis=(1, 2))
+        self._check("a keypoint is out of range", too_large)
+        return np.where(found[:, :, None], numbers, 0)
+
+    def _check(self, problem: str, bad: Any) -> None:
+        """Raise InputError for the first person with a true value in ``bad``, (M,) booleans."""
+        if bad.any():
+            raise bad_entry(self._path, self._entries[int(np.argmax(bad))], problem)
 
 
 def _boxes(given: Float64, numbers: Float64) -> Float64:
-    """(M, 4) the boxes that there are; else round the joints, with a margin."""
-    there = numbers[:, :, 2:] > 0
-    low = np.where(there, numbers[:, :, :2], np.inf).min(axis=1, initial=np.inf)
-    high = np.where(there, numbers[:, :, :2], -np.inf).max(axis=1, initial=-np.inf)
+    """Return (M, 4) the given boxes; where they are NaN, boxes around the joints with a margin."""
+    found = numbers[:, :, 2:] > 0
+    low = np.where(found, numbers[:, :, :2], np.inf).min(axis=1, initial=np.inf)
+    high = np.where(found, numbers[:, :, :2], -np.inf).max(axis=1, initial=-np.inf)
     margin = np.maximum(MARGIN * (high - low).max(axis=1, keepdims=True, initial=0), 0.5)
-    made = np.concatenate([low - margin, high + margin], axis=1)
-    made[~there.any(axis=(1, 2))] = 0
-    return np.where(np.isnan(given).any(axis=1, keepdims=True), made, given)
+    computed = np.concatenate([low - margin, high + margin], axis=1)
+    computed[~found.any(axis=(1, 2))] = 0
+    return np.where(np.isnan(given).any(axis=1, keepdims=True), computed, given)
 
 
-def _box_score(person: Float64, box: Float64, joints: Float64) -> Float64:
-    """(M,) the box's own score; else the one with which ``Poses.person_score`` is that of the file; else 1."""
+def _box_scores(person: Float64, box: Float64, joints: Float64) -> Float64:
+    """Return (M,) box scores: the file's, else those that make ``Poses.person_score`` the file's, else 1."""
     above = joints > 0.2
     mean = np.where(above, joints, 0).sum(axis=1) / np.maximum(above.sum(axis=1), 1)
     from_person = np.where(mean > 0, person / np.where(mean > 0, mean, 1), person)
@@ -221,8 +292,8 @@ def _box_score(person: Float64, box: Float64, joints: Float64) -> Float64:
     return np.where(np.isnan(found), 1.0, found)
 
 
-def order_of(path: Path, names: Sequence[Any] | None, count: int) -> list[int]:
-    """For each of our keypoints its place among the file's: by their names, else by their number.
+def keypoint_order(path: Path, names: Sequence[Any] | None, count: int) -> list[int]:
+    """Return the place of each COCO keypoint among the file's: by name, else by the number of keypoints.
 
     Raises:
         InputError: The keypoints are not COCO's.
@@ -233,64 +304,62 @@ def order_of(path: Path, names: Sequence[Any] | None, count: int) -> list[int]:
         if max(found) > ABSENT:
             return found
         raise InputError(f"{path}: none of its keypoints ({', '.join(plain[:5])}, ...) is one of COCO's 17")
-    if count in BEGIN_WITH_COCO:
+    if count in COCO_FIRST:
         return list(range(len(KEYPOINTS)))
-    raise InputError(f"{path}: people of {count} keypoints; this program knows COCO's 17 and sets that begin with them")
+    raise InputError(
+        f"{path}: people with {count} keypoints; supported are COCO's 17 and keypoint sets that begin with them"
+    )
 
 
-def flat(points: Any, scores: Any = None) -> list[Any]:
-    """x, y, score of each keypoint from a flat list, from triples, or from pairs and scores (1 where there are none).
+def flat_keypoints(points: Any, scores: Any = None) -> list[Any]:
+    """Return x, y, score of each keypoint from a flat list, triples, or pairs with scores (1 if there are none).
 
     Raises:
         ValueError: It is none of these.
     """
     if not isinstance(points, list):
-        raise ValueError("its keypoints are no list")
+        raise ValueError("keypoints: expected a list")
     if not points or not isinstance(points[0], list):
         return points
     if all(isinstance(point, list) and len(point) == 3 for point in points) and scores is None:
         return list(chain.from_iterable(points))
     scores = [1.0] * len(points) if scores is None else scores
     if not isinstance(scores, list) or len(scores) != len(points):
-        raise ValueError("it has not one score for each keypoint")
+        raise ValueError("expected one score per keypoint")
     if not all(isinstance(point, list) and len(point) >= 2 for point in points):
-        raise ValueError("its keypoints are neither x, y pairs nor x, y, score triples")
+        raise ValueError("keypoints: expected x, y pairs or x, y, score triples")
     return [value for point, score in zip(points, scores, strict=True) for value in (point[0], point[1], score)]
 
 
-def whole(value: Any, what: str) -> int:
-    """A whole number, also one that is written as 139.0, as text, or alone in a list.
+def lenient_integer(value: Any, what: str) -> int:
+    """Return an integer that may be written as 139.0, as text, or as the only element of a list.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is no integer.
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
-        raise ValueError(f"{what} is no whole number")
-    return int(value)
+    return json_integer(value, what)
 
 
-def number(value: Any) -> float:
-    """A number; NaN where there is none.
+def optional_number(value: Any, what: str) -> float:
+    """Return a number, or NaN for None and NaN.
 
     Raises:
         ValueError: It is something else.
     """
-    if value is None:
-        return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return math.nan
+    return json_number(value, what)
 
 
-def bad_entry(path: Path, where: str, what: str) -> InputError:
-    """What is wrong with one entry."""
-    return InputError(f"{path}, {where}: {what}; correct it or take it out")
+def bad_entry(path: Path, entry: str, problem: str) -> InputError:
+    """Return the error for one entry of a file."""
+    return InputError(f"{path}, {entry}: {problem}; correct or remove the entry")
 
 
-def in_order(stamps: Iterable[FrameRef]) -> tuple[FrameRef, ...]:
-    """By ascending index."""
-    return tuple(sorted(stamps, key=lambda stamp: stamp.index))
+def by_frame_index(frames: Iterable[FrameRef]) -> tuple[FrameRef, ...]:
+    """Sort frames by ascending index."""
+    return tuple(sorted(frames, key=lambda frame: frame.index))

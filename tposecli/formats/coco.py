@@ -1,9 +1,13 @@
-"""Poses in COCO's files: results, of any tool or of AlphaPose, and datasets, ours or of annotation tools."""
+"""COCO JSON: a keypoint dataset, for annotation tools, and a list of results, for the COCO API.
+
+Files of other tools are read, too. Ours are written during the run, one record per line, so that memory does not grow
+with the length of the video.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -11,68 +15,92 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.formats.base import (
-    Facts,
     FrameRef,
+    PersonAttributes,
     PoseCollector,
     PoseFile,
+    PoseSource,
+    WriteOptions,
     bad_entry,
-    flat,
-    in_order,
-    number,
-    order_of,
-    whole,
+    by_frame_index,
+    flat_keypoints,
+    keypoint_order,
+    lenient_integer,
+    optional_number,
 )
-from tposecli.formats.coco_writer import PERSON
 from tposecli.formats.json_stream import Member
-from tposecli.types import UNTRACKED
+from tposecli.formats.jsonlines import JsonLinesSink
+from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.sinks.base import Sink
+from tposecli.sinks.destination import STDOUT
+from tposecli.types import UNTRACKED, Float32, Frame, Result
 from tposecli.utils.errors import InputError
+from tposecli.utils.files import NamedFile, PartFile
+from tposecli.utils.strict_json import JsonArrayWriter, as_json, pixels, scores
 
 Entry = Mapping[str, Any]
+
+PERSON: Final = 1
+"""COCO's category of people."""
+
+MAX_FRAMES: Final = 10_000_000
+"""Largest frame number for which a list of results counts as a video; 46 hours at 60 frames per second."""
 
 _NUMBER: Final = re.compile(r"\d+")
 
 
-def read_results(path: Path, members: Iterable[Member]) -> PoseFile:
-    """A list of ``{"image_id", "category_id", "keypoints", "score"}``, with ``bbox`` and ``track_id`` if there are any.
+def is_coco(member: Member) -> bool:
+    """Check whether a JSON file with this member is a COCO dataset or a list of COCO results."""
+    if member.key in ("images", "annotations"):
+        return True
+    return member.key == "" and member.number == 1 and isinstance(member.value, dict) and "image_id" in member.value
 
-    An image's id is the number of the frame from 1, or from 0 where there is an image 0; AlphaPose's ``"12.jpg"`` is 12
-    and counts from 0. Frames that nobody is in are not in such a list: those between others are taken for empty.
+
+def read_coco(source: PoseSource) -> PoseFile:
+    """Read a COCO dataset, or a list of COCO results.
 
     Raises:
-        InputError: An entry makes no sense.
+        InputError: An entry is invalid.
     """
+    first = next(iter(source.json), None)
+    return _read_results(source) if first is not None and first.key == "" else _read_dataset(source)
+
+
+def _read_results(source: PoseSource) -> PoseFile:
+    """Read a list of ``{"image_id", "category_id", "keypoints", "score"}``, with ``bbox`` and ``track_id`` if present.
+
+    An image's id is the number of the frame from 1, or from 0 if there is an image 0; AlphaPose's ``"12.jpg"`` is 12
+    and counts from 0. Such a list does not contain empty frames: those between others are assumed to be empty.
+    """
+    path = source.path
     people: PoseCollector | None = None
     ids: set[int] = set()
     named = False
-    for member in members:
+    for member in source.json:
         if not member.number:
             continue
-        where = f"result {member.number}"
+        place = f"result {member.number}"
         try:
             entry = _object(member.value)
             named = named or isinstance(entry.get("image_id"), str)
-            frame = _image_id(entry)
-            numbers = flat(entry.get("keypoints"), entry.get("keypoint_scores"))
-            facts = _facts(entry, "box" if "box" in entry and "bbox" not in entry else "bbox")
+            frame_id = _image_id(entry)
+            numbers = flat_keypoints(entry.get("keypoints"), entry.get("keypoint_scores"))
+            attributes = _attributes(entry, "box" if "box" in entry and "bbox" not in entry else "bbox")
         except ValueError as error:
-            raise bad_entry(path, where, str(error)) from error
+            raise bad_entry(path, place, str(error)) from error
         if entry.get("category_id", PERSON) != PERSON:
             continue
         people = people or PoseCollector(path, len(numbers) // 3)
-        people.add(where, frame, numbers, facts)
-        ids.add(frame)
-    poses, _ = ({}, {}) if people is None else people.poses(order_of(path, None, people.count))
+        people.add(place, frame_id, numbers, attributes)
+        ids.add(frame_id)
+    poses, _ = ({}, {}) if people is None else people.poses(keypoint_order(path, None, people.count))
     first = 0 if named or 0 in ids else 1
-    stamps = tuple(FrameRef(index + first, index) for index in _run(path, ids, first))
-    return PoseFile(path, "COCO results", stamps, poses, tracked=people is not None and people.tracked)
+    frames = tuple(FrameRef(index + first, index) for index in _frame_indices(path, ids, first))
+    return PoseFile(path, "COCO results", frames, poses, tracked=people is not None and people.tracked)
 
 
-MAX_FRAMES: Final = 10_000_000
-"""Frames of a video that a list of results can be about; 46 hours at 60 frames a second."""
-
-
-def _run(path: Path, ids: set[int], first: int) -> Iterable[int]:
-    """Indices of the frames from the first to the last that somebody is in; of numbered pictures only those."""
+def _frame_indices(path: Path, ids: set[int], first: int) -> Iterable[int]:
+    """Return all frame indices up to the last one with people; of numbered images only those with people."""
     if ids and min(ids) < 0:
         raise InputError(f"{path}: has an image {min(ids)}; frames are numbered from 0 or 1")
     last = max(ids, default=first - 1)
@@ -81,176 +109,357 @@ def _run(path: Path, ids: set[int], first: int) -> Iterable[int]:
 
 @dataclass(slots=True)
 class _Dataset:
-    """What was come across so far: annotations may stand before or behind images and categories.
+    """What was read of a dataset so far: annotations may come before or after images and categories.
 
     Attributes:
-        shown: People by category, in the coordinates that a dataset shows.
-        raw: The same as measured, where the dataset says both.
+        people: People by category, in the coordinates of ``keypoints``.
+        raw: The same people in the coordinates of ``raw_keypoints``, if the dataset has both.
     """
 
     path: Path
     images: list[Entry] = field(default_factory=list)
     categories: list[Entry] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
-    shown: dict[int, PoseCollector] = field(default_factory=dict)
+    people: dict[int, PoseCollector] = field(default_factory=dict)
     raw: dict[int, PoseCollector] = field(default_factory=dict)
 
 
-def read_dataset(path: Path, members: Iterable[Member]) -> PoseFile:
-    """``{"images", "annotations", "categories"}``, ours or anybody's.
+def _read_dataset(source: PoseSource) -> PoseFile:
+    """Read ``{"images", "annotations", "categories"}``, ours or another tool's.
 
-    An image is the frame ``frame_index`` (or ``frame_id``, from 0); where none says so, they are frames in the order of
-    the list, or pictures. ``keypoint_scores`` are ours; elsewhere labelled joints (v = 1 or 2) score 1. Of ours,
-    ``raw_keypoints`` are what was measured. Crowds are left out.
-
-    Raises:
-        InputError: An entry makes no sense.
+    An image is the frame ``frame_index`` (or ``frame_id``, from 0); without these, the images are frames in the order
+    of the list, or stills. ``keypoint_scores`` is our extension; elsewhere labelled joints (v = 1 or 2) score 1.
+    ``raw_keypoints``, also ours, are the unsmoothed coordinates. Crowds are left out.
     """
-    found = _Dataset(path)
-    for member in members:
-        where = f"{member.key} {member.number}"
+    dataset = _Dataset(source.path)
+    for member in source.json:
+        place = f"{member.key} {member.number}"
         try:
             if member.key == "info" and isinstance(member.value, dict):
-                found.info = {key: value for key, value in member.value.items() if key != "description"}
+                dataset.info = {key: value for key, value in member.value.items() if key != "description"}
             elif member.number and member.key in ("images", "categories"):
-                getattr(found, member.key).append(_object(member.value))
+                getattr(dataset, member.key).append(_object(member.value))
             elif member.number and member.key == "annotations":
-                _annotation(found, f"annotation {member.number}", _object(member.value))
+                _add_annotation(dataset, f"annotation {member.number}", _object(member.value))
         except ValueError as error:
-            raise bad_entry(path, where, str(error)) from error
-    stamps, stills = _stamps(found)
-    return _finished(found, stamps, stills)
+            raise bad_entry(source.path, place, str(error)) from error
+    frames, stills = _frames(dataset)
+    return _pose_file(dataset, frames, stills)
 
 
-def _finished(found: _Dataset, stamps: tuple[FrameRef, ...], stills: bool) -> PoseFile:
-    """The whole file, once all of it was seen."""
-    category = _person_category(found)
-    people = found.shown.get(category)
+def _pose_file(dataset: _Dataset, frames: tuple[FrameRef, ...], stills: bool) -> PoseFile:
+    """Return the content of a dataset that was read to its end."""
+    category = _person_category(dataset)
+    people = dataset.people.get(category)
     if people is None:
-        return PoseFile(found.path, "COCO dataset", stamps, {}, info=found.info, stills=stills)
-    order = order_of(found.path, _names(found, category), people.count)
-    shown, area = people.poses(order)
-    measured = found.raw[category].poses(order)[0] if category in found.raw else {}
-    unknown = shown.keys() - {stamp.id for stamp in stamps}
+        return PoseFile(dataset.path, "COCO dataset", frames, {}, info=dataset.info, stills=stills)
+    order = keypoint_order(dataset.path, _keypoint_names(dataset, category), people.count)
+    poses, area = people.poses(order)
+    raw = dataset.raw[category].poses(order)[0] if category in dataset.raw else {}
+    unknown = poses.keys() - {frame.id for frame in frames}
     if unknown:
-        raise InputError(f"{found.path}: people are in image {min(unknown)}, which is not among its images")
-    both = [(key, len(poses)) for key, poses in shown.items()] == [(key, len(poses)) for key, poses in measured.items()]
+        raise InputError(f"{dataset.path}: people are in image {min(unknown)}, which is not among its images")
+    # People whom gap filling added have no raw keypoints; then the two cannot be matched person by person.
+    both = [(key, len(each)) for key, each in poses.items()] == [(key, len(each)) for key, each in raw.items()]
     return PoseFile(
-        found.path,
+        dataset.path,
         "COCO dataset",
-        stamps,
-        measured if both else shown,
-        shown if both else None,
+        frames,
+        raw if both else poses,
+        poses if both else None,
         area,
-        found.info,
+        dataset.info,
         stills,
         people.tracked and not stills,
     )
 
 
-def _annotation(found: _Dataset, where: str, entry: Entry) -> None:
-    """Take one annotation; those without keypoints, crowds, and people whom smoothing put in are passed over."""
+def _add_annotation(dataset: _Dataset, place: str, entry: Entry) -> None:
+    """Add one annotation; crowds, people without keypoints, and people whom gap filling added are skipped."""
     if entry.get("iscrowd") or not entry.get("keypoints") or entry.get("raw_keypoints", ()) is None:
         return
-    frame, scores = whole(entry.get("image_id"), "image_id"), entry.get("keypoint_scores")
-    category = whole(entry.get("category_id", PERSON), "category_id")
-    facts = _facts(entry, "bbox")
-    for kind, key in ((found.shown, "keypoints"), (found.raw, "raw_keypoints")):
+    frame_id, scores = lenient_integer(entry.get("image_id"), "image_id"), entry.get("keypoint_scores")
+    category = lenient_integer(entry.get("category_id", PERSON), "category_id")
+    attributes = _attributes(entry, "bbox")
+    for people, key in ((dataset.people, "keypoints"), (dataset.raw, "raw_keypoints")):
         if key in entry:
-            numbers = _scored(flat(entry[key]), scores)
-            kind.setdefault(category, PoseCollector(found.path, len(numbers) // 3)).add(where, frame, numbers, facts)
+            numbers = _with_scores(flat_keypoints(entry[key]), scores)
+            collector = people.setdefault(category, PoseCollector(dataset.path, len(numbers) // 3))
+            collector.add(place, frame_id, numbers, attributes)
 
 
-def _person_category(found: _Dataset) -> int:
-    """The category of people: the one called so, else the first that has keypoints, else COCO's."""
-    named = [category.get("id") for category in found.categories if category.get("name") == "person"]
-    others = [category.get("id") for category in found.categories if category.get("keypoints")]
-    return next((key for key in (*named, *others, *found.shown) if isinstance(key, int) and key in found.shown), PERSON)
+def _person_category(dataset: _Dataset) -> int:
+    """Return the category named person, else the first with keypoints, else COCO's."""
+    named = [category.get("id") for category in dataset.categories if category.get("name") == "person"]
+    others = [category.get("id") for category in dataset.categories if category.get("keypoints")]
+    candidates = (*named, *others, *dataset.people)
+    return next((key for key in candidates if isinstance(key, int) and key in dataset.people), PERSON)
 
 
-def _names(found: _Dataset, key: int) -> list[Any] | None:
-    """Names of the keypoints, if the category gives them."""
-    names = next((category.get("keypoints") for category in found.categories if category.get("id") == key), None)
+def _keypoint_names(dataset: _Dataset, key: int) -> list[Any] | None:
+    """Return the names of a category's keypoints, if it has any."""
+    names = next((category.get("keypoints") for category in dataset.categories if category.get("id") == key), None)
     return names if isinstance(names, list) else None
 
 
-def _scored(numbers: list[Any], scores: Any) -> list[Any]:
-    """x, y, score in the place of x, y, v where there are scores."""
+def _with_scores(numbers: list[Any], scores: Any) -> list[Any]:
+    """Replace the v of each x, y, v by the keypoint's score, if there are scores."""
     if scores is None:
         return numbers
     if not isinstance(scores, list) or 3 * len(scores) != len(numbers):
-        raise ValueError("it has not one of keypoint_scores for each keypoint")
+        raise ValueError("keypoint_scores: expected one score per keypoint")
     numbers = list(numbers)
     numbers[2::3] = scores
     return numbers
 
 
-def _facts(entry: Entry, box: str) -> Facts:
-    """Everything of a person but the keypoints; ``box`` is the key of [x, y, width, height]."""
+def _attributes(entry: Entry, box_key: str) -> PersonAttributes:
+    """Return everything but the keypoints; ``box_key`` is the key of [x, y, width, height]."""
     corners: tuple[float, ...] = (np.nan,) * 4
-    given = entry.get(box)
-    if given is not None:
-        if not isinstance(given, list) or len(given) != 4:
-            raise ValueError(f"expected {box} as [x, y, width, height]")
-        x, y, width, height = (number(value) for value in given)
+    box = entry.get(box_key)
+    if box is not None:
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError(f"expected {box_key} as [x, y, width, height]")
+        x, y, width, height = (optional_number(value, box_key) for value in box)
         corners = x, y, x + width, y + height
-    return Facts(corners, number(entry.get("score")), area=number(entry.get("area")), track=_track(entry))
+    return PersonAttributes(
+        corners,
+        optional_number(entry.get("score"), "score"),
+        area=optional_number(entry.get("area"), "area"),
+        track_id=_track_id(entry),
+    )
 
 
-def _track(entry: Entry) -> int:
-    """The person's id: ours, CVAT's, or AlphaPose's."""
+def _track_id(entry: Entry) -> int:
+    """Return the track id: ours, CVAT's, or AlphaPose's."""
     attributes = entry.get("attributes")
     inner = attributes.get("track_id") if isinstance(attributes, dict) else None
     given = next((value for value in (entry.get("track_id"), inner, entry.get("idx")) if value is not None), UNTRACKED)
-    return whole(given, "track_id")
+    return lenient_integer(given, "track_id")
 
 
 def _image_id(entry: Entry) -> int:
-    """The number of the image: as it is, or the last one in the name of a picture."""
+    """Return the id of the image; of a file name, the last number in it."""
     value = entry.get("image_id")
     if isinstance(value, str):
         digits = _NUMBER.findall(PurePath(value).stem)
         if not digits:
-            raise ValueError(f"image_id {value!r} holds no number")
+            raise ValueError(f"image_id {value!r} contains no number")
         return int(digits[-1])
-    return whole(value, "image_id")
+    return lenient_integer(value, "image_id")
 
 
 def _object(value: Any) -> Entry:
     if not isinstance(value, dict):
-        raise ValueError("it is no object")
+        raise ValueError("expected an object")
     return value
 
 
-def _stamps(found: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
-    """The images as frames, and whether they are pictures."""
-    key = next((key for key in ("frame_index", "frame_id") if all(key in image for image in found.images)), None)
-    names = [str(image.get("file_name", "")) for image in found.images]
-    stills = key is None and all(names) and len(set(names)) == len(names)
-    stamps = []
-    for place, (image, name) in enumerate(zip(found.images, names, strict=True)):
+def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
+    """Return the images as frames, and whether they are stills."""
+    images = dataset.images
+    index_key = next((key for key in ("frame_index", "frame_id") if all(key in image for image in images)), None)
+    names = [str(image.get("file_name", "")) for image in images]
+    stills = index_key is None and all(names) and len(set(names)) == len(names)
+    frames = []
+    for place, (image, name) in enumerate(zip(images, names, strict=True)):
         try:
-            stamps.append(_stamp(image, place if key is None else whole(image[key], key), name))
+            index = place if index_key is None else lenient_integer(image[index_key], index_key)
+            frames.append(_frame(image, index, name))
         except ValueError as error:
-            raise bad_entry(found.path, f"image {place + 1}", str(error)) from error
+            raise bad_entry(dataset.path, f"image {place + 1}", str(error)) from error
     for what in ("id", "index"):
-        seen = [getattr(stamp, what) for stamp in stamps]
-        if len(set(seen)) < len(seen):
-            raise InputError(f"{found.path}: two of its images have the same {what}; give each its own")
-    return in_order(stamps), stills
+        values = [getattr(frame, what) for frame in frames]
+        if len(set(values)) < len(values):
+            raise InputError(f"{dataset.path}: two of its images have the same {what}; give each its own")
+    return by_frame_index(frames), stills
 
 
-def _stamp(image: Entry, index: int, name: str) -> FrameRef:
+def _frame(image: Entry, index: int, name: str) -> FrameRef:
     size = image.get("width"), image.get("height")
-    size_wh = None if None in size else (whole(size[0], "width"), whole(size[1], "height"))
+    size_wh = None if None in size else (lenient_integer(size[0], "width"), lenient_integer(size[1], "height"))
     if size_wh is not None and min(size_wh) < 1:
         size_wh = None
-    pts, time_s = image.get("pts"), number(image.get("time_s"))
+    pts, time_s = image.get("pts"), optional_number(image.get("time_s"), "time_s")
     return FrameRef(
-        whole(image.get("id"), "id"),
+        lenient_integer(image.get("id"), "id"),
         index,
         name,
-        None if pts is None else whole(pts, "pts"),
+        None if pts is None else lenient_integer(pts, "pts"),
         time_s if np.isfinite(time_s) else None,
         size_wh,
     )
+
+
+def image_ids(names: Sequence[str]) -> list[int]:
+    """Return the ids of images, in their order: the numbers in the file names if all are distinct, else 1..n.
+
+    ``000000000139.jpg`` is image 139, as in COCO.
+    """
+    stems = [PurePath(name).stem for name in names]
+    if all(stem.isascii() and stem.isdecimal() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return numbers
+    return list(range(1, len(names) + 1))
+
+
+def open_coco(path: Path, options: WriteOptions) -> Sink:
+    """Open a sink for a COCO dataset or for COCO results; on standard output, JSON lines."""
+    if path == STDOUT:
+        return JsonLinesSink()
+    if options.variant == "results":
+        return CocoResultsSink(path, options.image_ids)
+    return CocoDatasetSink(path, options.info, options.min_score, options.image_ids, options.describe_attention)
+
+
+class CocoResultsSink:
+    """A bare list of results for ``COCO.loadRes`` and for test servers, without boxes, which would change AP.
+
+    People are written with ``Poses.person_score``, smoothed if smoothing ran.
+    """
+
+    def __init__(self, path: Path, ids: Sequence[int] | None = None) -> None:
+        """Begin the file.
+
+        Args:
+            path: The file to write; it appears once ``close`` marks the run as complete.
+            ids: Image id for each ``Frame.index``, see :func:`image_ids`; None numbers the written frames from 1.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._ids = ids
+        self._frames = 0
+        self._part = PartFile(path)
+        self._lines = JsonArrayWriter(self._part.file, "[")
+
+    def write(self, result: Result) -> None:
+        """Add the people of a frame."""
+        self._frames += 1
+        image_id = self._frames if self._ids is None else self._ids[result.frame.index]
+        poses = result.final
+        numbers = zip(_triples(poses.xy, scores(poses.score.ravel())), scores(poses.person_score), strict=True)
+        common = {"image_id": image_id, "category_id": PERSON}
+        self._lines.add(*({**common, "keypoints": keypoints, "score": score} for keypoints, score in numbers))
+
+    def close(self, complete: bool) -> None:
+        """Finish and publish the file, or remove it; closing twice is harmless."""
+        self._part.close(complete, [b"\n]\n"])
+
+
+class CocoDatasetSink:
+    """A COCO keypoint dataset that CVAT, FiftyOne and the COCO API open.
+
+    ``keypoints`` are smoothed if smoothing ran, ``raw_keypoints`` are unsmoothed (null for people whom gap filling
+    added), both as x, y, v with v = 2 at or above the minimum score, 1 below it, and 0 for joints that another tool
+    did not find: the net gives every keypoint a score above 0. ``num_keypoints`` counts v > 0, as COCO's does. ``area``
+    is that of the box. Extensions: ``score`` (``Poses.person_score``), ``keypoint_scores``, ``keypoint_flags`` and
+    ``track_id``, null for people that were not tracked.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: Mapping[str, Any],
+        min_score: float = 0.2,
+        ids: Sequence[int] | None = None,
+        describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """Begin the file.
+
+        Args:
+            path: The file to write; it appears once ``close`` marks the run as complete.
+            info: Provenance and keypoint layout, for the ``info`` field.
+            min_score: Keypoints with a lower score are marked as not visible.
+            ids: Image id for each ``Frame.index`` of stills, see :func:`image_ids`; None for a video, whose frames are
+                numbered from 1 as they are written and carry ``frame_index``, ``pts`` and ``time_s``.
+            describe_attention: Returns the ``attention`` field of each person; None for no such field.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        self._min_score = min_score
+        self._describe_attention = describe_attention
+        self._ids = ids
+        category = as_json(_category(KeypointLayout.of_facts(info)))
+        head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{category}],\n"images":['
+        self._part = PartFile(path)
+        self._images = JsonArrayWriter(self._part.file, head)
+        # JSON has one list after the other, but frames bring both at once: annotations wait in a file of their own.
+        self._annotations_path = path.with_name(path.name + ".annotations.part")
+        self._annotations_file = NamedFile(self._annotations_path)
+        self._annotations = JsonArrayWriter(self._annotations_file)
+
+    def write(self, result: Result) -> None:
+        """Add a frame, with or without people."""
+        image = self._image(result.frame)
+        self._images.add(image)
+        common, people = {"image_id": image["id"], "category_id": PERSON}, self._people(result)
+        numbers = range(self._annotations.count + 1, self._annotations.count + 1 + len(people))
+        self._annotations.add(*({"id": n, **common, **person} for n, person in zip(numbers, people, strict=True)))
+
+    def close(self, complete: bool) -> None:
+        """Join images and annotations and publish the file, or remove it; closing twice is harmless."""
+        try:
+            self._part.close(complete, self._ending())
+        finally:
+            self._annotations_file.raw.close()
+            self._annotations_path.unlink(missing_ok=True)
+
+    def _ending(self) -> Iterator[bytes]:
+        """Yield what follows the images: the annotations."""
+        yield b'\n],\n"annotations":['
+        self._annotations_file.seek(0)
+        while piece := self._annotations_file.read(1 << 20):
+            yield piece
+        yield b"\n]}\n"
+
+    def _image(self, frame: Frame) -> dict[str, Any]:
+        width, height = frame.size_wh
+        if self._ids is not None:
+            return {"id": self._ids[frame.index], "file_name": frame.name, "width": width, "height": height}
+        times = {"frame_index": frame.index, "pts": frame.pts, "time_s": frame.time_s}
+        return {"id": self._images.count + 1, "file_name": frame.name, **times, "width": width, "height": height}
+
+    def _people(self, result: Result) -> list[dict[str, Any]]:
+        """Return an annotation for each person, without its ids."""
+        poses, raw = result.final, result.poses
+        keypoints = self._keypoints(np.concatenate([poses.xy, raw.xy]), np.concatenate([poses.score, raw.score]))
+        corners = poses.boxes.xyxy.astype(np.float64)
+        sides = corners[:, 2:] - corners[:, :2]
+        columns: dict[str, Sequence[Any]] = {
+            "bbox": pixels(np.concatenate([corners[:, :2], sides], axis=1)),
+            "area": pixels(sides.prod(axis=1)),
+            "iscrowd": [0] * len(poses),
+            "keypoints": keypoints[: len(poses)],
+            "num_keypoints": (poses.score > 0).sum(axis=1).tolist(),
+            "score": scores(poses.person_score),
+            "keypoint_scores": scores(poses.score),
+            "raw_keypoints": keypoints[len(poses) :] + [None] * (len(poses) - len(raw)),
+            "keypoint_flags": poses.flags.tolist(),
+            "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
+        }
+        if self._describe_attention is not None:
+            added: list[Mapping[str, Any]] = [{}] * (len(poses) - len(raw))
+            columns["attention"] = [*self._describe_attention(result), *added]
+        return [dict(zip(columns, person, strict=True)) for person in zip(*columns.values(), strict=True)]
+
+    def _keypoints(self, xy: Float32, score: Float32) -> list[list[Any]]:
+        """Return flat x, y, v of each person."""
+        visibility = np.where(score >= self._min_score, 2, 1)
+        return _triples(xy, np.where(score > 0, visibility, 0).ravel().tolist())
+
+
+def _category(layout: KeypointLayout) -> dict[str, Any]:
+    skeleton = [[first + 1, second + 1] for first, second in layout.limbs]
+    return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": layout.names, "skeleton": skeleton}
+
+
+def _triples(xy: Float32, third: list[Any]) -> list[list[Any]]:
+    """Return flat x, y, third of each person; ``xy`` is (N, K, 2) pixels, ``third`` has N * K numbers."""
+    flat: list[Any] = [0] * (3 * len(third))
+    flat[::3], flat[1::3] = pixels(xy.reshape(-1, 2).T)
+    flat[2::3] = third
+    width = 3 * xy.shape[1]
+    return [flat[person * width : (person + 1) * width] for person in range(len(xy))]

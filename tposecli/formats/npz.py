@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.formats.base import WriteOptions
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.sinks.npz_archive import NpzArchive
 from tposecli.types import Float32, Poses, Result
 from tposecli.utils.strict_json import as_json
+
+
+def open_npz(path: Path, options: WriteOptions) -> NpzSink:
+    """Open a sink for NumPy arrays."""
+    return NpzSink(path, options.info, options.stills)
 
 
 class NpzSink:

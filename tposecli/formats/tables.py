@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from tposecli.formats.base import WriteOptions
 from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
 from tposecli.sinks.destination import STDOUT
 from tposecli.types import UNTRACKED, Result
-from tposecli.utils.errors import OutputError, UsageError
+from tposecli.utils.errors import OutputError
 from tposecli.utils.files import PartFile, unwritable
 from tposecli.utils.strict_json import as_json, pixels, scores
 
@@ -96,6 +97,16 @@ def _cell(text: str) -> str:
     return page.getvalue().removesuffix(",\r\n")
 
 
+def open_csv(path: Path, options: WriteOptions) -> CsvSink:
+    """Open a sink for CSV."""
+    return CsvSink(path, options.stills, options.layout.names)
+
+
+def open_parquet(path: Path, options: WriteOptions) -> ParquetSink:
+    """Open a sink for Parquet."""
+    return ParquetSink(path, options.info, options.stills)
+
+
 class CsvSink:
     """A CSV file (RFC 4180, UTF-8, with a header), written as the run goes; cells of what is not known are empty.
 
@@ -141,18 +152,14 @@ class ParquetSink:
         stills: Whether the frames are pictures with names of their own, which become a last column.
 
     Raises:
-        UsageError: ``pyarrow`` is not installed.
+        ImportError: ``pyarrow`` is not installed.
         OutputError: The file cannot be written.
     """
 
     def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
-        try:
-            import pyarrow
-            from pyarrow import parquet
-        except ImportError as error:
-            raise UsageError(
-                f"{path}: Parquet needs pyarrow; install it with pip install 'tposecli[parquet]', or write --csv"
-            ) from error
+        import pyarrow
+        from pyarrow import parquet
+
         self._stills, self._names = stills, KeypointLayout.of_facts(info).names
         self._arrow = pyarrow
         types = (

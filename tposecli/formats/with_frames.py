@@ -8,7 +8,6 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
-from tposecli.formats import read_poses
 from tposecli.formats.align import (
     NOBODY,
     AlignedPoses,
@@ -25,6 +24,7 @@ from tposecli.formats.base import PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import fingerprint
 from tposecli.formats.journal.records import JournalFrame
+from tposecli.formats.read import read_poses
 from tposecli.sources import WHOLE, ImageList, ImageSource, VideoInput, Window, find_images, open_video_input
 from tposecli.types import Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
@@ -51,7 +51,7 @@ def with_pixels(given: PoseInput, another: bool) -> tuple[AlignedPoses, VideoInp
         UsageError: More than one video.
     """
     found = read_poses(given.path, given.kind)
-    if isinstance(found, PoseFile) and not found.ours:
+    if isinstance(found, PoseFile) and not found.is_own:
         return _of_others(found, given)
     recording = journalled(found) if isinstance(found, Journal) else placed(found, PoseInput(given.path))
     source = _pictures(given, recording) if recording.stills else _video(given, recording, another)
@@ -103,7 +103,7 @@ def joined(found: PoseFile, table: Mapping[int, Poses], source: VideoInput | Ima
     Raises:
         InputError: A frame has another size or time than the file says.
     """
-    stamps = {} if isinstance(source, ImageSource) else {stamp.index: stamp for stamp in found.stamps}
+    stamps = {} if isinstance(source, ImageSource) else {stamp.index: stamp for stamp in found.frames}
     read = prefetch(source, depth=AHEAD, name="read")
     last = -1
     with closing(read):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
 from tposecli.drawing.style import DrawStyle
-from tposecli.formats.openpose_writer import OpenposeFormat
+from tposecli.formats.table import PoseFormat, written_formats
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.backends.cpu import tune
 from tposecli.inference.runtime import Runtime
@@ -19,8 +20,6 @@ from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import MAX_PIXELS, InputLocation, Window
 from tposecli.types import Result, SourceInfo
-
-JsonFormat = Literal["dataset", "results"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +106,11 @@ class FileSettings:
     """What pose files hold.
 
     Attributes:
-        json_format: A COCO dataset, or COCO results for scoring.
-        openpose_format: Set of keypoints in OpenPose files.
+        variants: The variant of a format by its name, where it is not the default.
         attention_stats: Add to the dataset how concentrated each keypoint's attention is, and what it depends on.
     """
 
-    json_format: JsonFormat = "dataset"
-    openpose_format: OpenposeFormat = "coco18"
+    variants: Mapping[str, str] = field(default_factory=dict)
     attention_stats: bool = False
 
 
@@ -145,36 +142,39 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The files to make of one input; None for those not wanted.
+    """The output files of one input; None for those not wanted.
 
     Attributes:
         picture: The annotated video, or the folder for annotated images.
-        json: Poses as COCO JSON.
+        poses: Pose files by the name of their format, see :data:`tposecli.formats.table.POSE_FORMATS`.
         attention: Attention maps: an ``.npz``, a video, or a folder for images.
-        csv: Poses as a long table.
-        parquet: The same as Parquet.
-        openpose: Folder for OpenPose's JSON, a file per frame.
-        mmpose: Poses as mmpose's JSON.
-        npz: Poses as NumPy arrays.
         attention_matrix: Which joint depends on which, averaged, as CSV; a plot is written beside it.
         crops: Folder for an image of each person in each frame.
+
+    Raises:
+        ValueError: A format does not exist or cannot be written.
     """
 
     picture: Path | None = None
-    json: Path | None = None
+    poses: Mapping[str, Path] = field(default_factory=dict)
     attention: Path | None = None
-    csv: Path | None = None
-    parquet: Path | None = None
-    openpose: Path | None = None
-    mmpose: Path | None = None
-    npz: Path | None = None
     attention_matrix: Path | None = None
     crops: Path | None = None
+
+    def __post_init__(self) -> None:
+        unknown = self.poses.keys() - {row.name for row in written_formats()}
+        if unknown:
+            raise ValueError(f"unknown pose file formats: {', '.join(sorted(unknown))}")
+
+    @property
+    def pose_files(self) -> list[tuple[PoseFormat, Path]]:
+        """The pose files with their formats, in the order of the table."""
+        return [(row, self.poses[row.name]) for row in written_formats() if row.name in self.poses]
 
     @property
     def wanted(self) -> list[Path]:
         """The outputs that are asked for, the main one first."""
-        poses = (self.json, self.csv, self.parquet, self.openpose, self.mmpose, self.npz)
+        poses = [path for _, path in self.pose_files]
         files = (self.picture, *poses, self.attention, self.attention_matrix, self.crops)
         return [path for path in files if path is not None]
 

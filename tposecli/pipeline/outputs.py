@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from tposecli.attention.sinks import AttentionArchive, AttentionImages, Attentio
 from tposecli.attention.stats import describe
 from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
+from tposecli.formats.base import WriteOptions
 from tposecli.formats.journal.journal import journal_path
-from tposecli.formats.openpose_writer import check_openpose
+from tposecli.formats.table import written_formats
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, Settings, Summary, Watcher
 from tposecli.pipeline.resume import may_start_afresh, replaceable_outputs
 from tposecli.sinks.annotated import AnnotatedVideo
@@ -66,8 +66,13 @@ class SinkFactory:
         outputs, layout = self.outputs, KeypointLayout.of_facts(head)
         if not layout.is_coco:
             _refuse_what_needs_coco(outputs, self.drawing, self.files)
-        explain = self._describe if self.files.attention_stats else None
-        yield from exports(outputs, self.files, self.drawing.style.min_score, head, self.ids, explain)
+        options = WriteOptions(
+            {"description": "poses", **head},
+            min_score=self.drawing.style.min_score,
+            image_ids=self.ids,
+            describe_attention=self._describe if self.files.attention_stats else None,
+        )
+        yield from open_pose_files(outputs, self.files, options)
         if outputs.attention_matrix is not None:
             yield AttentionMatrix(outputs.attention_matrix, self.painter.stride)
         if outputs.attention is not None:
@@ -106,6 +111,22 @@ class SinkFactory:
         return AttentionImages(path, self.painter, self.drawing.attention_every)
 
 
+def open_pose_files(outputs: Outputs, files: FileSettings, options: WriteOptions) -> Iterator[Sink]:
+    """Open the sinks of all pose files, one after the other; they need no pixels.
+
+    Args:
+        outputs: The outputs of the input.
+        files: The variants of the formats.
+        options: Everything else that the writers need to know.
+
+    Raises:
+        UsageError: A format does not support the keypoints.
+        OutputError: A file cannot be written.
+    """
+    for row, path in outputs.pose_files:
+        yield row.open_sink(path, replace(options, variant=files.variants.get(row.name, "")))
+
+
 def deliver(
     results: Iterable[Result], sinks: Sequence[Sink], timings: Timings, watcher: Watcher, summary: Summary
 ) -> None:
@@ -130,8 +151,9 @@ def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: b
         raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
     if len(outputs.wanted) > len(outputs.files) + 1:
         raise UsageError("only one output can go to standard output; give the others a file name")
-    if STDOUT in (outputs.parquet, outputs.openpose, outputs.mmpose, outputs.npz):
-        raise UsageError("only videos, --json and --csv can go to standard output; give the others a file name")
+    if any(path == STDOUT and not row.to_stdout for row, path in outputs.pose_files):
+        options = " and ".join(row.option for row in written_formats() if row.to_stdout)
+        raise UsageError(f"only videos, {options} can go to standard output; give the others a file name")
     flags = settings.flags
     with output_locks(outputs.files):
         replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
@@ -144,8 +166,9 @@ def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: b
 
 def _check_output(path: Path, outputs: Outputs, stills: bool, overwrite: bool) -> None:
     """Refuse an output that would overwrite something."""
-    if path == outputs.openpose:
-        check_openpose(path, overwrite)
+    pose_format = next((row for row, other in outputs.pose_files if other == path), None)
+    if pose_format is not None:
+        pose_format.check_output(path, overwrite)
     elif not _is_folder(path, outputs, stills):
         check_output(path, overwrite)
     elif path.exists() and not path.is_dir():

@@ -16,11 +16,11 @@ import numpy as np
 
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, recorded
+from tposecli.formats.base import WriteOptions
 from tposecli.formats.with_frames import frame_of, with_pixels
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.exports import exports
 from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
-from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver
+from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files
 from tposecli.pipeline.postprocess import STILLS, PostProcessor
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
@@ -75,8 +75,9 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
     ids = _image_ids(recording) if recording.stills else None
 
     def sinks() -> Iterator[Sink]:
-        info = provenance(recording, settings)
-        yield from exports(job.outputs, settings.files, settings.drawing.style.min_score, info, ids)
+        info = {"description": "poses", **provenance(recording, settings)}
+        options = WriteOptions(info, min_score=settings.drawing.style.min_score, image_ids=ids)
+        yield from open_pose_files(job.outputs, settings.files, options)
 
     results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in recording.frames)
     return _run(_Rerun(recording, job, results, sinks), settings, watcher)

@@ -13,7 +13,7 @@ from typing import Any
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import build_detector, digest_of_argument, stray_score
-from tposecli.formats.coco_writer import image_ids
+from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.provenance import fingerprint, header
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator

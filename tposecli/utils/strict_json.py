@@ -1,8 +1,9 @@
-"""Helpers of the text writers: rounding, strict JSON, and JSON arrays written record by record."""
+"""Strict JSON: encoding, rounding, arrays written record by record, and validation of numbers that were read."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
@@ -10,6 +11,8 @@ import numpy as np
 
 PIXEL_DECIMALS: Final = 2
 SCORE_DECIMALS: Final = 5
+
+INT64: Final = -(1 << 63), (1 << 63) - 1
 
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
@@ -58,3 +61,65 @@ def scores(values: Any) -> list[Any]:
 def _rounded(values: Any, decimals: int) -> list[Any]:
     rounded: list[Any] = np.asarray(values, np.float64).round(decimals).tolist()
     return rounded
+
+
+def json_integer(value: Any, what: str, minimum: int = INT64[0], maximum: int = INT64[1]) -> int:
+    """Validate an integer of a JSON file; ``139.0`` counts as one.
+
+    Args:
+        value: The parsed value.
+        what: Name of the value, for the message.
+        minimum: Smallest value allowed.
+        maximum: Largest value allowed.
+
+    Raises:
+        ValueError: It is no integer or out of range.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{what}: expected an integer, got {shortened(value)}")
+    if not minimum <= value <= maximum:
+        raise ValueError(f"{what}: {shortened(value)} is out of range")
+    return value
+
+
+def json_number(value: Any, what: str, max_abs: float = math.inf) -> float:
+    """Validate a number of a JSON file.
+
+    Args:
+        value: The parsed value.
+        what: Name of the value, for the message.
+        max_abs: Largest absolute value allowed.
+
+    Raises:
+        ValueError: It is no number, NaN, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{what}: expected a number, got {shortened(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.nan
+    if not abs(number) <= max_abs:
+        raise ValueError(f"{what}: {shortened(value)} is out of range")
+    return number
+
+
+def json_numbers(value: Any, what: str, length: int | None = None, max_abs: float = math.inf) -> list[float]:
+    """Validate a list of numbers of a JSON file, of a given length if any; see :func:`json_number`.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(value, list) or (length is not None and len(value) != length):
+        raise ValueError(f"{what}: expected a list of {length or ''} numbers, got {shortened(value)}")
+    for item in value:
+        json_number(item, what, max_abs)
+    return value
+
+
+def shortened(value: Any, max_chars: int = 40) -> str:
+    """Return the representation of a value, cut to a length that fits into a message."""
+    text = repr(value)
+    return text if len(text) <= max_chars else text[: max_chars - 3] + "..."

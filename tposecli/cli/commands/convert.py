@@ -9,7 +9,14 @@ import click
 
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
-from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options, rate, size
+from tposecli.cli.options.pose_files import (
+    POSES,
+    pose_input_of,
+    pose_options,
+    pose_output_options,
+    pose_outputs_of,
+    size,
+)
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
@@ -18,18 +25,21 @@ from tposecli.cli.options.tracking import tracking_options
 @click.command()
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
-@click.option("--input", "-i", "inputs", multiple=True, help="Video or pictures that other tools' poses are of.")
-@click.option("--fps", type=rate, help="Frames a second of other tools' poses, without the video.")
-@click.option("--size", type=size, metavar="WxH", help="Pixels of their frames, without the video.")
-@shared.replay_options
+@click.option("--input", "-i", "inputs", multiple=True, help="Video or images of other tools' files.")
+@click.option(
+    "--fps", type=shared.frame_rate, metavar="RATE", help="Frame rate of other tools' files, without the video."
+)
+@click.option("--size", type=size, metavar="WxH", help="Frame size of other tools' files in pixels, without the video.")
+@pose_output_options
+@shared.overwrite_option
 @tracking_options
 @smoothing_options
 @min_score_option
 @shared.reporting_options
 def convert(poses: Path, **options: Any) -> None:
-    """Turn poses into other files of poses, tracked and smoothed, without the net.
+    """Convert poses to other pose file formats, tracked and smoothed, without running the model.
 
-    FILE is a journal (out.mp4.poses.jsonl), COCO results or a COCO dataset, mmpose's JSON, or a folder of OpenPose's.
+    FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from.
 
     \b
     tpose convert out.mp4.poses.jsonl --csv out.csv
@@ -42,5 +52,5 @@ def convert(poses: Path, **options: Any) -> None:
     from tposecli.pipeline.rerun import ConvertJob
     from tposecli.pipeline.rerun import convert as run
 
-    job = ConvertJob(pose_input_of(poses, options), Outputs(**shared.named_outputs(options)))
+    job = ConvertJob(pose_input_of(poses, options), Outputs(poses=pose_outputs_of(options)))
     run(job, settings_of(options), watcher(options["quiet"], options["log_json"]))

@@ -10,18 +10,18 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options
 from tposecli.cli.options.encoding import view_options
+from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
 from tposecli.cli.options.settings import settings_of
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--json", type=shared.FILE, help="Poses as COCO JSON, or - for JSON lines on standard output.")
 @click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
 @click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
+@pose_output_options
 @view_options
 @shared.output_options
 @shared.resume_option
-@shared.export_options
 @attention_options
 @shared.size_option
 @shared.model_options
@@ -40,8 +40,7 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     from tposecli.pipeline.job import ImagesJob, Outputs
     from tposecli.pipeline.run import run_images
 
-    job = ImagesJob(
-        inputs, Outputs(options["output"], **shared.named_outputs(options), crops=options["crops"]), recursive
-    )
+    others = {name: options[name] for name in ("attention", "attention_matrix", "crops")}
+    job = ImagesJob(inputs, Outputs(options["output"], pose_outputs_of(options), **others), recursive)
     summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"]))
     ctx.exit(exit_status([summary]))

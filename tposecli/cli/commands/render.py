@@ -10,7 +10,7 @@ import click
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
-from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options
+from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options, pose_output_options, pose_outputs_of
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
@@ -23,7 +23,8 @@ from tposecli.cli.options.tracking import tracking_options
 @click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; a folder for pictures.")
 @click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
 @click.option("--recursive", "-r", is_flag=True, help="Look for pictures in the folders of the folders, too.")
-@shared.replay_options
+@pose_output_options
+@shared.overwrite_option
 @tracking_options
 @smoothing_options
 @encoding_options
@@ -32,9 +33,9 @@ from tposecli.cli.options.tracking import tracking_options
 @trail_options
 @shared.reporting_options
 def render(poses: Path, output: Path, **options: Any) -> None:
-    """Draw poses on their video or pictures, tracked and smoothed, without the net.
+    """Draw poses on their video or images, tracked and smoothed, without running the model.
 
-    FILE is a journal (out.mp4.poses.jsonl), COCO results or a COCO dataset, mmpose's JSON, or a folder of OpenPose's.
+    FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from.
 
     \b
     tpose render out.mp4.poses.jsonl -i in.mp4 -o black.mp4 --background black --colour-by track
@@ -45,6 +46,6 @@ def render(poses: Path, output: Path, **options: Any) -> None:
     from tposecli.pipeline.rerun import RenderJob
     from tposecli.pipeline.rerun import render as run
 
-    outputs = Outputs(output, crops=options["crops"], **shared.named_outputs(options))
+    outputs = Outputs(output, pose_outputs_of(options), crops=options["crops"])
     job = RenderJob(pose_input_of(poses, options), outputs, options["another_video"], encoding_of(options))
     run(job, settings_of(options), watcher(options["quiet"], options["log_json"]))

@@ -26,8 +26,8 @@ from tposecli.cli.terminal import console
 def score(poses: Path, truth: Path, **options: Any) -> None:
     """Measure poses, tracks and smoothing against a truth: PCK, OKS-AP, errors, jitter, lag, HOTA, IDF1, swaps.
 
-    FILE is a journal (out.mp4.poses.jsonl), COCO results or a COCO dataset, mmpose's JSON, or a folder of OpenPose's;
-    TRUTH.json is a COCO dataset with track ids, as tpose sample-media makes them.
+    FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from; TRUTH.json is a COCO
+    dataset with track ids, as tpose sample-media makes them.
 
     \b
     tpose video sample_media/walk.mp4 -o walk.mp4 --offline

@@ -11,9 +11,11 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, medium, reading_options, view_options
+from tposecli.cli.options.pose_files import pose_output_options
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
+from tposecli.formats.table import written_formats
 
 if TYPE_CHECKING:
     from tposecli.pipeline.job import VideoJob
@@ -28,18 +30,13 @@ if TYPE_CHECKING:
     help="Video to write (.mp4 .mov .mkv .webm .gif .avi), pictures (%06d.png), or - for MP4 on standard output; for "
     "several inputs a folder.",
 )
-@click.option(
-    "--json",
-    type=click.Path(path_type=Path),
-    help="Poses as COCO JSON, or - for JSON lines on standard output; for several inputs a folder.",
-)
+@pose_output_options
 @tracking_options
 @smoothing_options
 @encoding_options
 @view_options
 @shared.output_options
 @shared.resume_option
-@shared.export_options
 @attention_options
 @reading_options
 @shared.size_option
@@ -85,10 +82,14 @@ def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[Video
         return given / f"{output_stem(path)}{extension}" if given is not None and shared_folder else given
 
     def outputs(path: Path | str) -> Outputs:
-        files = {name: place(name, path, extension) for name, extension in shared.EXPORTS.items()}
-        files |= {"attention": place("attention", path, ""), "crops": place("crops", path, "")}
-        files["attention_matrix"] = place("attention_matrix", path, ".csv")
-        return Outputs(place("output", path, ".mp4"), **files)
+        poses = {row.name: place(row.parameter, path, row.suffix) for row in written_formats()}
+        return Outputs(
+            place("output", path, ".mp4"),
+            {name: file for name, file in poses.items() if file is not None},
+            place("attention", path, ""),
+            place("attention_matrix", path, ".csv"),
+            place("crops", path, ""),
+        )
 
     reading = options["stream"], options["input_fps"]
     jobs = [VideoJob(path, outputs(path), window, encoding, *reading) for path in inputs]

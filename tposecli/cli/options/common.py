@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,11 @@ _ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = dict[str, Any]
 
+MAX_FRAME_RATE = 1000
+NTSC_NOMINAL_RATES = (15, 24, 30, 48, 60, 120, 240)
+NTSC_TOLERANCE = Fraction(1, 200)
+"""Frames per second; covers NTSC rates rounded to two decimals."""
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -38,6 +44,25 @@ def seconds(value: str) -> float:
     if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
         raise click.BadParameter(f"{value!r} is no time; write seconds (12.5) or HH:MM:SS (00:01:12.5)")
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+
+
+def frame_rate(value: str) -> Fraction:
+    """Return an exact rate in frames per second from ``25``, ``29.97`` or ``30000/1001``.
+
+    Decimal numbers close to an NTSC rate stand for it: ``23.976`` and ``23.98`` are 24000/1001. Fractions are exact.
+    """
+    try:
+        rate = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= MAX_FRAME_RATE:
+        raise click.BadParameter(
+            f"{value!r} is not a frame rate; expected frames per second up to {MAX_FRAME_RATE}: 25, 29.97 or 30000/1001"
+        )
+    if "/" in value:
+        return rate
+    ntsc = (Fraction(nominal * 1000, 1001) for nominal in NTSC_NOMINAL_RATES)
+    return next((exact for exact in ntsc if abs(rate - exact) < NTSC_TOLERANCE), rate)
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -97,33 +122,13 @@ detector_options = together(
     click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
 )
 
-json_format_option = click.option(
-    "--json-format", type=click.Choice(["dataset", "results"]), default="dataset", show_default=True
-)
 resume_option = click.option(
     "--resume", is_flag=True, help="Go on with a run that was interrupted; what is finished is left alone."
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 
 output_options = together(
-    json_format_option,
     click.option("--attention", type=OUTPUT, help="Why: a video, a folder of pictures, or an .npz of the attention."),
-    overwrite_option,
-)
-
-export_options = together(
-    click.option("--csv", type=OUTPUT, help="Poses as a long table, a row for each keypoint; - for standard output."),
-    click.option("--parquet", type=OUTPUT, help="The same table as Parquet (needs pyarrow)."),
-    click.option("--openpose", type=FOLDER, help="Folder for OpenPose's JSON, a file a frame."),
-    click.option("--openpose-format", type=click.Choice(["coco18", "coco17"]), default="coco18", show_default=True),
-    click.option("--mmpose", type=OUTPUT, help="Poses as mmpose's JSON."),
-    click.option("--npz", type=OUTPUT, help="Poses as NumPy arrays."),
-)
-
-replay_options = together(
-    click.option("--json", type=OUTPUT, help="Poses as COCO JSON."),
-    json_format_option,
-    export_options,
     overwrite_option,
 )
 
@@ -145,22 +150,6 @@ window_options = together(
     click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
     click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
 )
-
-
-EXPORTS = {
-    "json": ".json",
-    "csv": ".csv",
-    "parquet": ".parquet",
-    "openpose": "",
-    "mmpose": ".mmpose.json",
-    "npz": ".npz",
-}
-"""Options that name files of poses, and how those are called in a folder that several inputs share."""
-
-
-def named_outputs(options: Options) -> dict[str, Path | None]:
-    """Every output but the pictures, as the fields of ``Outputs``."""
-    return {name: options[name] for name in (*EXPORTS, "attention", "attention_matrix") if name in options}
 
 
 def command_line() -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tposecli.cli.options.common import FOLDER, Options, together
+from tposecli.cli.options.common import FOLDER, Options, frame_rate, together
 
 if TYPE_CHECKING:
     from tposecli.sinks.video import VideoOptions
@@ -20,23 +19,9 @@ def medium(value: str) -> Path | str:
     return value if value == "-" or "://" in value or is_number else Path(value)
 
 
-def frames_a_second(value: str) -> Fraction:
-    """An exact rate from ``25``, ``29.97`` (which is 30000/1001) or ``30000/1001``."""
-    broadcast = {"23.976": Fraction(24000, 1001), "29.97": Fraction(30000, 1001), "59.94": Fraction(60000, 1001)}
-    try:
-        rate = broadcast.get(value) or Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= 1000:
-        raise click.BadParameter(f"{value!r} is no rate; write frames a second (25, 29.97 or 30000/1001)")
-    return rate
-
-
 reading_options = together(
     click.option("--stream", type=click.IntRange(0), help="Which of several video streams, from 0."),
-    click.option(
-        "--input-fps", type=frames_a_second, metavar="RATE", help="Pictures a second of numbered pictures.  [25]"
-    ),
+    click.option("--input-fps", type=frame_rate, metavar="RATE", help="Pictures a second of numbered pictures.  [25]"),
 )
 
 encoding_options = together(
@@ -45,7 +30,7 @@ encoding_options = together(
     click.option("--preset", help="Speed of the encoder: ultrafast ... veryslow, for av1 and vp9 a number."),
     click.option("--scale", metavar="SIZE", help="Size of the video: 0.5, 1280x720, 1280x or x720."),
     click.option(
-        "--fps", type=frames_a_second, metavar="RATE", help="Constant rate: repeat and drop frames by their times."
+        "--fps", type=frame_rate, metavar="RATE", help="Constant rate: repeat and drop frames by their times."
     ),
 )
 

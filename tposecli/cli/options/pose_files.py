@@ -1,49 +1,65 @@
-"""Options that say what poses to read, and the value they become. Nothing heavy is imported here."""
+"""Options that name pose files to read and to write, derived from the table of formats."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tposecli.cli.options.common import Options, together
+from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options, together
+from tposecli.formats.table import PoseFormat, readable_formats, written_formats
 
 if TYPE_CHECKING:
     from tposecli.formats.align import PoseInput
 
 POSES = click.Path(path_type=Path, exists=False)
-FORMATS = ("journal", "coco", "openpose", "mmpose")
 
 pose_options = together(
-    click.option("--from", "kind", type=click.Choice(FORMATS), help="What FILE is.  [told by its content]"),
-    click.option("--track-again", is_flag=True, help="Number people anew, whatever ids the file has."),
+    click.option(
+        "--from",
+        "kind",
+        type=click.Choice([row.name for row in readable_formats()]),
+        help="Format of FILE.  [detected from the file]",
+    ),
+    click.option("--track-again", is_flag=True, help="Assign new track ids even if the file has some."),
 )
 
 
-def rate(value: str) -> Fraction:
-    """Frames a second from ``25``, ``29.97`` (which is 30000/1001) or ``30000/1001``."""
-    try:
-        exact = Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        exact = Fraction(0)
-    if exact <= 0:
-        raise click.BadParameter(f"{value!r} is no frame rate; write 25, 29.97 or 30000/1001")
-    ntsc = Fraction(round(exact) * 1000, 1001)
-    return ntsc if exact.denominator > 1 and abs(exact - ntsc) < Fraction(1, 200) else exact
+def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
+    """Yield the option that writes a format, and the one that chooses its variant."""
+    yield click.option(row.option, type=FOLDER if row.folder_pattern else OUTPUT, help=row.help)
+    if row.variants:
+        yield click.option(
+            f"{row.option}-format", type=click.Choice(row.variants), default=row.variants[0], show_default=True
+        )
+
+
+pose_output_options = together(*(option for row in written_formats() for option in _output_options(row)))
+
+
+def pose_outputs_of(options: Options) -> dict[str, Path]:
+    """Return the pose files to write by the name of their format."""
+    poses = {row.name: options[row.parameter] for row in written_formats()}
+    return {name: path for name, path in poses.items() if path is not None}
+
+
+def variants_of(options: Options) -> dict[str, str]:
+    """Return the variant of each format that has several."""
+    return {row.name: options[f"{row.parameter}_format"] for row in written_formats() if row.variants}
 
 
 def size(value: str) -> tuple[int, int]:
-    """Width and height from ``1280x720``."""
+    """Return width and height from ``1280x720``."""
     parts = value.lower().split("x")
     if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
-        raise click.BadParameter(f"{value!r} is no size; write width x height, as 1280x720")
+        raise click.BadParameter(f"{value!r} is not a size; write width x height, as 1280x720")
     return int(parts[0]), int(parts[1])
 
 
 def pose_input_of(path: Path, options: Options) -> PoseInput:
-    """The poses, and what is known of their frames."""
+    """Return the pose file to read, with what the options say of its frames."""
     from tposecli.formats.align import PoseInput
 
     return PoseInput(

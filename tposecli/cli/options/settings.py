@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tposecli.cli.options.attention import attention_style_of
 from tposecli.cli.options.common import Options, command_line, detector_choice_of, model_choice_of
 from tposecli.cli.options.drawing import style_of
+from tposecli.cli.options.pose_files import variants_of
 from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
 
@@ -64,7 +65,7 @@ def files_of(options: Options) -> FileSettings:
     """Return what pose files hold."""
     from tposecli.pipeline.job import FileSettings
 
-    return FileSettings(options["json_format"], options["openpose_format"], options.get("attention_stats", False))
+    return FileSettings(variants_of(options), options.get("attention_stats", False))
 
 
 def flags_of(options: Options) -> RunFlags:

@@ -9,11 +9,11 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from tposecli.evaluation.clips.matching import Truth
-from tposecli.formats import read_poses
 from tposecli.formats.align import NOBODY, PoseInput, by_index, journalled
 from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.records import JournalFrame
+from tposecli.formats.read import read_poses
 from tposecli.formats.with_frames import frame_of
 from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
@@ -61,8 +61,8 @@ def load(given: PoseInput, truth_path: Path, options: PostOptions) -> Clip:
     else:
         key, tracked, stray_score = _index_of, found.tracked and not given.track_again, 0.0
         entries = list(_on_stamps(found, truth))
-        if found.shown is not None and tracked:
-            shown = list(_on_stamps(replace(found, poses=found.shown), truth))
+        if found.smoothed is not None and tracked:
+            shown = list(_on_stamps(replace(found, poses=found.smoothed), truth))
             return _clip(truth, key, {"as measured": entries, "smoothed": shown})
     post = PostProcessor.build(STILLS if truth.stills else options, weak_score=stray_score)
     raw, smoothed = _followed(entries, replace(post, tracker=None) if tracked else post)
@@ -92,9 +92,9 @@ def _name_of(frame: JournalFrame | FrameRef) -> int | str:
 
 def _on_stamps(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
     """Poses of another tool in the frames of the truth."""
-    names = [stamp.name for stamp in truth.stamps] if truth.stills else None
+    names = [stamp.name for stamp in truth.frames] if truth.stills else None
     table = by_index(found, names)
-    for stamp in truth.stamps:
+    for stamp in truth.frames:
         size_wh = stamp.size_wh or UNKNOWN_SIZE
         poses = table.get(stamp.index, NOBODY)
         yield JournalFrame(stamp.index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, poses)
@@ -120,7 +120,7 @@ def _clip(
     """The frames that both know."""
     tables = {label: {key(frame): frame.poses for frame in frames} for label, frames in columns.items()}
     known = next(iter(tables.values()))
-    stamps = [stamp for stamp in truth.stamps if key(stamp) in known]
+    stamps = [stamp for stamp in truth.frames if key(stamp) in known]
     if not stamps:
         raise InputError(
             f"{truth.path}: not one of its frames is among those of the poses; is it the truth of another?"
@@ -134,4 +134,5 @@ def _clip(
         for stamp in stamps
     ]
     poses = {label: [table[key(stamp)] for stamp in stamps] for label, table in tables.items()}
-    return Clip([s.id for s in stamps], frames, poses, truth.stills or not truth.timed, len(truth.stamps) - len(stamps))
+    stills = truth.stills or not truth.has_times
+    return Clip([stamp.id for stamp in stamps], frames, poses, stills, len(truth.frames) - len(stamps))

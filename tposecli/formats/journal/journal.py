@@ -21,6 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
+from tposecli.formats.base import PoseSource
 from tposecli.formats.journal.header import nonsense
 from tposecli.formats.journal.records import JournalFrame, as_line, frame_line, parse, read_frame
 from tposecli.geometry.keypoints import KEYPOINTS
@@ -217,6 +218,16 @@ def is_stillborn(path: Path) -> bool:
         first = file.readline()
     torn = first.startswith(_START) or _START.startswith(first) or not first.strip(b"\0")
     return torn and not first.endswith(b"\n")
+
+
+def is_journal(head: bytes) -> bool:
+    """Check whether a file that begins with these bytes is a journal, complete or damaged."""
+    return b'"schema_version"' in head.partition(b"\n")[0]
+
+
+def read_journal_source(source: PoseSource) -> Journal:
+    """Read a journal as one of the pose file formats; see :func:`read_journal`."""
+    return read_journal(source.path)
 
 
 def read_journal(path: Path) -> Journal:

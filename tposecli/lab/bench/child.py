@@ -63,7 +63,7 @@ def main() -> None:
     output = Path(job["output"])
     model = ModelChoice(job["model"], Path(job["weights"]), job["device"])
     settings = Settings(InferenceSettings(model), flags=RunFlags(overwrite=True))
-    run_videos([VideoJob(Path(job["video"]), Outputs(output, output.with_suffix(".json")))], settings, watch)
+    run_videos([VideoJob(Path(job["video"]), Outputs(output, {"coco": output.with_suffix(".json")}))], settings, watch)
     json.dump({**watch.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
 
 
