@@ -105,7 +105,7 @@ def test_a_set_arrives_in_the_authors_layout(site: Server, tmp_path: Path) -> No
     assert not list((tmp_path / "archives").glob("*.zip*"))
     size = (len(pictures()) + len(annotations())) / 1e9
     first, last = result.output.splitlines()[2], result.output.splitlines()[-1]
-    assert f"in all {size:.2f} GB to download" in first and "GB are free" in first
+    assert f"total: {size:.2f} GB to download" in first and "GB free" in first
     assert "COCO_val2017_detections_AP_H_56_person.json: missing" in last and "deep-high-resolution-net" in last
 
 
@@ -115,7 +115,7 @@ def test_nothing_is_done_twice(site: Server, job: DataJob) -> None:
 
     assert plan_downloads(job) == []
     result = tpose("coco", "val2017", "--data-dir", job.folder)
-    assert result.exit_code == 0 and "nothing is to be downloaded" in result.output
+    assert result.exit_code == 0 and "nothing to download" in result.output
     assert len(site.requests) == asked
 
 

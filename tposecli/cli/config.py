@@ -1,8 +1,8 @@
 """Options from a file and from the environment.
 
 The command line comes first, then the environment (``TPOSE_VIDEO_SMOOTH``), then the file, then the option's default.
-The file is ``--config FILE``, or ``tpose.toml`` in the current folder: TOML, keys named as the options, those on top
-for every command that has them, those of a table for the command of its name::
+The file is ``--config FILE``, or ``tpose.toml`` in the current folder: TOML with keys named like the options. Keys at
+the top apply to every command that has the option, those of a table to the command of that name::
 
     device = "cpu"
 
@@ -23,18 +23,18 @@ import click
 from click.core import ParameterSource
 
 PREFIX: Final = "TPOSE"
-"""Of environment variables: PREFIX_COMMAND_OPTION."""
+"""Prefix of environment variables: TPOSE_COMMAND_OPTION."""
 
 DEFAULT_FILE: Final = Path("tpose.toml")
 UNCONFIGURED: Final = frozenset({"doctor"})
-"""Commands that must work whatever is in the file."""
+"""Commands that ignore the file, because they must work whatever is in it."""
 
-_GIVEN = "tposecli.cli.config.given"
-_READ = "tposecli.cli.config.read"
+_CONFIG_GIVEN = "tposecli.cli.config.given"
+_CONFIG_READ = "tposecli.cli.config.read"
 
 
 class ConfiguredGroup(click.Group):
-    """Commands whose options also come from a file and from the environment, and mistakes in either are named."""
+    """Commands whose options also come from a file and from the environment; errors say where a value came from."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, and ``--config`` to it and to those below it."""
@@ -46,10 +46,10 @@ class ConfiguredGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for one that is not there, say which was probably meant."""
+        """Find the command; suggest the nearest for one that does not exist."""
         name = args[0]
         if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
-            ctx.fail(f"No such command {name!r}. {_meant(name, self.list_commands(ctx))}")
+            ctx.fail(f"No such command {name!r}. {_suggestion(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -65,7 +65,7 @@ class ConfiguredGroup(click.Group):
 
 
 def config_option(callback: Any) -> click.Option:
-    """``--config``."""
+    """Return the option ``--config``."""
     return click.Option(
         ["--config"],
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -77,15 +77,15 @@ def config_option(callback: Any) -> click.Option:
 
 
 def remember(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Keep the file that was named before the command."""
-    ctx.meta[_GIVEN] = value
+    """Keep the file that is given before the command."""
+    ctx.meta[_CONFIG_GIVEN] = value
 
 
 def read_config(path: Path, root: click.Command) -> dict[str, Any]:
-    """The content of a file of options.
+    """Read a configuration file.
 
     Raises:
-        click.UsageError: It cannot be read, is no TOML, or names what is neither an option nor a command.
+        click.UsageError: It cannot be read, is not TOML, or has a key that is neither an option nor a command.
     """
     try:
         with path.open("rb") as file:
@@ -97,7 +97,7 @@ def read_config(path: Path, root: click.Command) -> dict[str, Any]:
 
 
 def defaults(content: Mapping[str, Any], commands: Iterable[str], command: click.Command) -> dict[str, Any]:
-    """What a file says of one command, for click's ``default_map``.
+    """Return what a file sets for one command, for click's ``default_map``.
 
     Args:
         content: From :func:`read_config`.
@@ -114,12 +114,12 @@ def defaults(content: Mapping[str, Any], commands: Iterable[str], command: click
         for key, value in table.items():
             option = options.get(_plain(key))
             if option is not None and option.name is not None and not isinstance(value, dict):
-                found[option.name] = _as_given(value, option)
+                found[option.name] = _to_argument(value, option)
     return found
 
 
 def variables(command: click.Command, prefix: str = PREFIX) -> Iterator[str]:
-    """The environment variables that mean something to a command and to those below it."""
+    """Yield the environment variables of a command and its subcommands."""
     for option in _options(command).values():
         yield option.envvar if isinstance(option.envvar, str) else f"{prefix}_{option.name}".upper()
     for name, below in command.commands.items() if isinstance(command, click.Group) else ():
@@ -127,33 +127,33 @@ def variables(command: click.Command, prefix: str = PREFIX) -> Iterator[str]:
 
 
 def _read(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Take the command's defaults from the file."""
-    path = value or ctx.meta.get(_GIVEN) or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    """Take the defaults of the command from the file."""
+    path = value or ctx.meta.get(_CONFIG_GIVEN) or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
     if path is None or ctx.resilient_parsing:
         return
-    ctx.meta[_READ] = path
+    ctx.meta[_CONFIG_READ] = path
     names = [context.info_name or "" for context in _chain(ctx)][1:]
     ctx.default_map = defaults(read_config(path, ctx.find_root().command), names, ctx.command)
 
 
 def _check(table: Mapping[str, Any], command: click.Command, where: str) -> None:
-    """Refuse keys that mean nothing."""
+    """Refuse unknown keys."""
     below = command.commands if isinstance(command, click.Group) else {}
     leaves = [command, *_leaves(command)]
     for key, value in table.items():
         if isinstance(value, dict):
             if key not in below or key in UNCONFIGURED:
                 raise click.UsageError(
-                    f"{where}: no command is called {key!r}. {_meant(key, set(below) - UNCONFIGURED)}"
+                    f"{where}: no command is called {key!r}. {_suggestion(key, set(below) - UNCONFIGURED)}"
                 )
             _check(value, below[key], f"{where}, [{key}]")
         elif not any(_plain(key) in _options(leaf) for leaf in leaves):
             known = {name.replace("_", "-") for leaf in leaves for name in _options(leaf)}
-            raise click.UsageError(f"{where}: no option is called {key!r}. {_meant(key.replace('_', '-'), known)}")
+            raise click.UsageError(f"{where}: no option is called {key!r}. {_suggestion(key.replace('_', '-'), known)}")
 
 
 def _leaves(command: click.Command) -> Iterator[click.Command]:
-    """The command itself, or all commands of a group."""
+    """Yield the command itself, or all commands of a group."""
     if not isinstance(command, click.Group):
         yield command
         return
@@ -163,7 +163,7 @@ def _leaves(command: click.Command) -> Iterator[click.Command]:
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """The options that a file may set, by their long names."""
+    """Return the options that a file may set, by their long names."""
     options = (param for param in command.params if isinstance(param, click.Option))
     return {
         _plain(name): option
@@ -178,8 +178,8 @@ def _plain(name: str) -> str:
     return name.removeprefix("--").replace("-", "_")
 
 
-def _as_given(value: Any, option: click.Option) -> Any:
-    """A value of the file as the command line would have it."""
+def _to_argument(value: Any, option: click.Option) -> Any:
+    """Convert a value of the file to what the command line would give."""
     if isinstance(value, list):
         parts = [str(part) for part in value]
         return parts if option.multiple or option.nargs != 1 else ",".join(parts)
@@ -187,7 +187,7 @@ def _as_given(value: Any, option: click.Option) -> Any:
 
 
 def _chain(ctx: click.Context) -> list[click.Context]:
-    """From the root to this context."""
+    """Return the contexts from the root to this one."""
     chain = [ctx]
     while chain[0].parent is not None:
         chain.insert(0, chain[0].parent)
@@ -195,21 +195,21 @@ def _chain(ctx: click.Context) -> list[click.Context]:
 
 
 def _origin(error: click.BadParameter) -> str | None:
-    """Where a bad value came from, if not from the command line."""
+    """Return where a bad value came from; None for the command line."""
     ctx, param = error.ctx, error.param
     if ctx is None or param is None or param.name is None:
         return None
     source = ctx.get_parameter_source(param.name)
     if source is ParameterSource.DEFAULT_MAP:
-        return str(ctx.meta.get(_READ))
+        return str(ctx.meta.get(_CONFIG_READ))
     if source is ParameterSource.ENVIRONMENT:
         name = param.envvar if isinstance(param.envvar, str) else f"{ctx.auto_envvar_prefix}_{param.name.upper()}"
         return f"the environment variable {name}"
     return None
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    """What was probably meant, else what there is."""
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest name, or list the known ones."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     if near:

@@ -1,6 +1,6 @@
-"""What this machine offers, and what the program would choose: for bug reports and for the puzzled.
+"""What this machine offers and what the program would choose on it, for bug reports and troubleshooting.
 
-Nothing here may fail because something is missing: what cannot be found out is said so.
+Nothing here may fail because something is missing: anything that cannot be determined is reported as such.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tposecli.utils.version import __version__
 PACKAGES: Final = {
     "torch": "runs the nets",
     "numpy": "",
-    "opencv-python": "pictures and drawing",
+    "opencv-python": "images and drawing",
     "av": "video",
     "click": "",
     "rich": "",
@@ -35,7 +35,7 @@ PACKAGES: Final = {
     "jsonschema": "only for tpose validate",
     "matplotlib": "only for figures",
 }
-"""What is looked for, and what it is for."""
+"""Packages to report, and what each is for."""
 
 ENCODERS: Final = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus")
 DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
@@ -43,14 +43,14 @@ DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that was looked at.
+    """One line of the report.
 
     Attributes:
-        section: Under which heading it stands.
-        name: What it is.
-        value: What was found, as text.
+        section: The heading that it belongs to.
+        name: What was examined.
+        value: What was found.
         note: What it means.
-        good: False where something that most runs need is missing or wrong.
+        good: False if something that most runs need is missing or wrong.
     """
 
     section: str
@@ -61,12 +61,12 @@ class Diagnosis:
 
 
 def examine() -> list[Diagnosis]:
-    """Everything, in the order in which it is shown."""
+    """Examine everything, in the order in which it is shown."""
     return [*_versions(), *_devices(), *_codecs(), *_places(), *_weights(), *_choices()]
 
 
 def as_json(findings: list[Diagnosis]) -> dict[str, Any]:
-    """Findings by section and name, and whether all is good."""
+    """Return the report by section and name, and whether all is good."""
     sections: dict[str, Any] = {}
     for finding in findings:
         fields = asdict(finding)
@@ -93,7 +93,7 @@ def _versions() -> list[Diagnosis]:
 
 
 def _opencv() -> str | None:
-    """The version of OpenCV, whichever package it came in."""
+    """Return the version of OpenCV, whichever package it comes from."""
     try:
         import cv2
     except (ImportError, OSError):
@@ -151,7 +151,7 @@ def _places() -> list[Diagnosis]:
     there = next(path for path in (cache, *cache.absolute().parents) if path.exists())
     free = f"{shutil.disk_usage(there).free / 1e9:.0f} GB free"
     writable = os.access(there, os.W_OK) and there.is_dir()
-    state = ("can be written" if cache.exists() else "will be made") if writable else "cannot be written"
+    state = ("can be written" if cache.exists() else "will be created") if writable else "cannot be written"
     offline = offline_by_environment()
     return [
         Diagnosis("places", "cache", str(cache), f"{origin}; {state}, {free}", good=writable),
@@ -186,7 +186,7 @@ def _weights() -> list[Diagnosis]:
 
 
 def _choices() -> list[Diagnosis]:
-    """What ``auto`` stands for."""
+    """Report what ``auto`` resolves to."""
     found = []
     try:
         from tposecli.inference.runtime import Runtime
@@ -220,7 +220,7 @@ def _model_choice() -> Diagnosis:
 
     if locate(find_spec(AUTO_OFFICIAL)) is not None:
         return Diagnosis("choices", "--model", AUTO_OFFICIAL, "its official weights are in the cache")
-    why = "the network is off" if offline_by_environment() else "unless they can be downloaded when a run begins"
+    why = "the network is off" if offline_by_environment() else "unless they can be downloaded when a run starts"
     note = f"the weights of {AUTO_OFFICIAL} are not here, {why}"
     return Diagnosis("choices", "--model", AUTO_BUNDLED, note, good=locate(find_spec(AUTO_BUNDLED)) is not None)
 

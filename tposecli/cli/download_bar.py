@@ -1,4 +1,4 @@
-"""How downloads and unpacking are shown: a bar on standard error, JSON lines, or nothing."""
+"""Progress of downloads and unpacking: a bar on standard error, JSON lines, or nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from tposecli.hub.download.download import ProgressBar
 
-EVERY_S: Final = 1.0
+PROGRESS_S: Final = 1.0
 """Seconds between two JSON lines."""
 
 
 def bar(quiet: bool, log_json: bool, verb: str = "download") -> ProgressBar:
-    """What suits the options; ``verb`` is what is done to the file."""
+    """Return the progress bar for the options; ``verb`` is what happens to the file."""
     from tposecli.hub.download.download import no_progress
 
     if log_json:
@@ -28,7 +28,7 @@ def bar(quiet: bool, log_json: bool, verb: str = "download") -> ProgressBar:
 
 @contextmanager
 def _terminal(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar that goes away when the transfer ends."""
+    """Show a bar until the transfer ends."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -43,8 +43,8 @@ def _terminal(verb: str, label: str, total: int | None) -> Iterator[Callable[[in
 
 @contextmanager
 def _json_lines(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """An event about once a second, and one at the end."""
-    told = time.perf_counter()
+    """Write an event about once a second, and one at the end."""
+    reported = time.perf_counter()
     last = 0
 
     def emit() -> None:
@@ -53,10 +53,10 @@ def _json_lines(verb: str, label: str, total: int | None) -> Iterator[Callable[[
         sys.stderr.flush()
 
     def tell(done: int) -> None:
-        nonlocal told, last
+        nonlocal reported, last
         last = done
-        if time.perf_counter() - told >= EVERY_S:
-            told = time.perf_counter()
+        if time.perf_counter() - reported >= PROGRESS_S:
+            reported = time.perf_counter()
             emit()
 
     yield tell

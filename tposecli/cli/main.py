@@ -1,4 +1,4 @@
-"""The command ``tpose``, and the one place where errors become exit statuses."""
+"""The command ``tpose``, and the only place where errors become exit statuses."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from tposecli.utils.version import __version__
 
 INTERRUPTED = 130
 TERMINATED = 143
-RESTING = ("OMP_WAIT_POLICY", "PASSIVE")
-"""Lets torch's threads sleep while they wait, as its library finds it when it is loaded. By default they spin, and keep
-the processor from the other stages: with two threads on two busy cores the detector takes twice as long and more."""
-NEW_OBJECTS = 20_000
-"""After so many the interpreter looks for garbage; the default, 700, makes importing torch take some 5 % longer."""
+PASSIVE_WAIT = ("OMP_WAIT_POLICY", "PASSIVE")
+"""Makes torch's threads sleep while they wait; OpenMP reads it when it is loaded. By default they spin and keep the
+processor from the other stages: with two threads on two busy cores, the detector then takes more than twice as long."""
+GC_THRESHOLD = 20_000
+"""New objects between two garbage collections; Python's default, 700, makes importing torch some 5 % slower."""
 
 
 @click.group(
@@ -80,13 +80,13 @@ cli.add_command(weights)
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 an input failed, 2 usage, 130 interrupted, 143 terminated."""
     stop_on_signals()
-    os.environ.setdefault(*RESTING)
-    gc.set_threshold(NEW_OBJECTS)
+    os.environ.setdefault(*PASSIVE_WAIT)
+    gc.set_threshold(GC_THRESHOLD)
     try:
         status = _status()
-    except BrokenPipeError:  # Not even the reason could be said.
+    except BrokenPipeError:  # Standard error is closed, too: the reason cannot be reported.
         status = 1
-    _settle(stopped=status in (INTERRUPTED, TERMINATED), status=status)
+    _flush(stopped=status in (INTERRUPTED, TERMINATED), status=status)
     sys.exit(status)
 
 
@@ -99,29 +99,29 @@ def _status() -> int:
         error.show()
         return error.exit_code
     except TposeError as error:
-        _say(str(error), error)
+        _report(str(error), error)
         return error.exit_status
     except Stopped as stop:
-        _say("interrupted" if stop.status == INTERRUPTED else "terminated", stop)
+        _report("interrupted" if stop.status == INTERRUPTED else "terminated", stop)
         return stop.status
     except (KeyboardInterrupt, click.Abort) as stop:
-        _say("interrupted", stop)
+        _report("interrupted", stop)
         return INTERRUPTED
 
 
-def _say(what: str, error: BaseException) -> None:
-    """What ended the program."""
+def _report(what: str, error: BaseException) -> None:
+    """Report why the program ends."""
     click.echo(with_notes(f"tpose: {what}", error), err=True)
 
 
-def _settle(stopped: bool, status: int) -> None:
-    """Leave nothing that could complain, or hang, when the interpreter ends."""
+def _flush(stopped: bool, status: int) -> None:
+    """Flush both streams and leave nothing that could complain, or hang, when the interpreter exits."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except OSError:
-            # Whoever read it is gone; the interpreter must not complain when it flushes at exit.
+            # The reader is gone; the interpreter must not complain when it flushes at exit.
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if stopped:
-        os._exit(status)  # A thread may still hang in a read that never returns.
+        os._exit(status)  # A thread may still be stuck in a read that never returns.

@@ -1,4 +1,4 @@
-"""What the user sees of a run: a progress line, log lines, a closing summary; or all of it as JSON lines."""
+"""Progress of a run as the user sees it: a progress bar, log lines and a summary, or all of it as JSON lines."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from tposecli.pipeline.job import Summary, Watcher
     from tposecli.types import Result, SourceInfo
 
-EVERY_S = 1.0
-"""Seconds between two progress events as JSON."""
+PROGRESS_S = 1.0
+"""Seconds between two progress events."""
 
 
 def watcher(quiet: bool, log_json: bool) -> Watcher:
-    """The watcher that suits the options; log lines go the same way as its own."""
+    """Return the watcher for the options, and send log lines the same way."""
     chosen: JsonWatcher | QuietWatcher | TerminalWatcher
     handler: logging.Handler
     if log_json:
@@ -41,18 +41,18 @@ def watcher(quiet: bool, log_json: bool) -> Watcher:
 
 
 def exit_status(summaries: Sequence[Summary]) -> int:
-    """1 if an input failed, else 0."""
+    """Return 1 if an input failed, else 0."""
     return int(any(summary.failed for summary in summaries))
 
 
 class QuietWatcher:
-    """Says only what went wrong."""
+    """Reports failures only."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def seen(self, result: Result) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end(self, summary: Summary) -> None:
         """Name the inputs that failed."""
@@ -61,7 +61,7 @@ class QuietWatcher:
 
 
 class TerminalWatcher:
-    """A progress line while frames come, a summary at the end."""
+    """Shows a progress bar, then a summary."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -69,7 +69,7 @@ class TerminalWatcher:
         self.progress: Progress | None = None
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
-        """Show the progress line."""
+        """Show the progress bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self.people = 0
@@ -86,7 +86,7 @@ class TerminalWatcher:
         self.progress.start()
 
     def seen(self, result: Result) -> None:
-        """Move the line on."""
+        """Advance the bar."""
         if self.progress is None:
             return
         self.people += len(result.poses)
@@ -96,7 +96,7 @@ class TerminalWatcher:
         self.progress.update(task.id, advance=1, rate=rate)
 
     def end(self, summary: Summary) -> None:
-        """Replace the line by the summary."""
+        """Replace the bar with the summary."""
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
@@ -108,30 +108,30 @@ class TerminalWatcher:
 
 
 class JsonWatcher:
-    """One JSON object a line on standard error."""
+    """Writes one JSON object per line to standard error."""
 
     def __init__(self) -> None:
         self.frames = self.people = 0
-        self.started = self.told = time.perf_counter()
+        self.started = self.reported = time.perf_counter()
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
-        """Tell what was opened."""
+        """Report what was opened."""
         self.frames = self.people = 0
-        self.started = self.told = time.perf_counter()
+        self.started = self.reported = time.perf_counter()
         _emit("begin", source=source.name, frames=expected)
 
     def seen(self, result: Result) -> None:
-        """Tell how far it is, about once a second."""
+        """Report progress about once a second."""
         self.frames += 1
         self.people += len(result.poses)
         now = time.perf_counter()
-        if now - self.told >= EVERY_S:
-            self.told = now
+        if now - self.reported >= PROGRESS_S:
+            self.reported = now
             elapsed = now - self.started
             _emit("progress", frames=self.frames, frames_per_s=round(self.frames / elapsed, 2), people=self.people)
 
     def end(self, summary: Summary) -> None:
-        """Tell everything the summary holds."""
+        """Report the summary."""
         _emit(
             "end",
             source=summary.name,
@@ -147,10 +147,10 @@ class JsonWatcher:
 
 
 class _JsonHandler(logging.Handler):
-    """Log records as events."""
+    """Writes log records as events."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one."""
+        """Write one record."""
         _emit("log", level=record.levelname.lower(), message=record.getMessage())
 
 
@@ -160,12 +160,12 @@ def _emit(event: str, **fields: Any) -> None:
 
 
 def _failure(name: str, reason: str) -> str:
-    """The reason, led by the name unless it names it itself."""
+    """Return the reason, prefixed with the input's name unless it contains it."""
     return reason if name in reason else f"{name}: {reason}"
 
 
 def _lines(summary: Summary) -> list[str]:
-    """The closing summary, a line each."""
+    """Return the lines of the summary."""
     wall = max(summary.wall_s, 1e-9)
     rates = f"{summary.frames / wall:.1f} frames/s, {summary.people / wall:.1f} people/s"
     lines = [f"{summary.name}: {summary.frames} frames, {summary.people} people in {wall:.1f} s ({rates})"]

@@ -13,18 +13,24 @@ from tposecli.cli.options.settings import figure_settings_of
 
 
 def point(value: str) -> tuple[float, float]:
-    """A position from ``X,Y``."""
+    """Parse a position, ``X,Y``."""
     try:
         x, y = (float(number) for number in value.split(","))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no position; write X,Y in pixels: 320,118") from None
+        raise click.BadParameter(f"{value!r} is not a position; expected X,Y in pixels: 320,118") from None
     return x, y
 
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.option("--output", "-o", type=shared.FILE, required=True, help="Figure to write: .pdf, .png or .svg.")
-@click.option("--person", type=click.IntRange(0), default=0, show_default=True, help="Which person, largest first.")
+@click.option(
+    "--person",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Number of the person, from 0, the largest first.",
+)
 @click.option(
     "--keypoints",
     "attention_keypoints",
@@ -32,9 +38,11 @@ def point(value: str) -> tuple[float, float]:
     metavar="NAMES",
     default="nose,left_shoulder,right_elbow,left_wrist,left_knee,right_ankle",
     show_default=True,
-    help="A column each; or all.",
+    help="Keypoints to show, one column each, or all.",
 )
-@click.option("--point", "points", type=point, metavar="X,Y", multiple=True, help="A column for any position, pixels.")
+@click.option(
+    "--point", "points", type=point, metavar="X,Y", multiple=True, help="Add a column for a position (pixels)."
+)
 @click.option("--layer", "attention_layer", type=parse_layer, metavar="LAYER", default="all", show_default=True)
 @click.option(
     "--mode", "attention_mode", type=click.Choice(["dependency", "influence"]), default="dependency", show_default=True
@@ -45,7 +53,7 @@ def point(value: str) -> tuple[float, float]:
 @shared.model_options
 @shared.detector_options
 def attention(image: Path, output: Path, person: int, points: tuple[tuple[float, float], ...], **options: Any) -> None:
-    """Show what each layer looked at for each keypoint of one person, as a figure for print.
+    """Plot the attention of each layer for each keypoint of one person, as a figure for print.
 
     \b
     tpose attention photo.jpg -o why.pdf --keypoints left_wrist,nose --person 1
@@ -56,6 +64,6 @@ def attention(image: Path, output: Path, person: int, points: tuple[tuple[float,
     watcher(quiet=False, log_json=False)
     keypoints = options["attention_keypoints"]
     if keypoints == "strongest":
-        raise click.BadParameter("name the keypoints, or write all", param_hint="--keypoints")
+        raise click.BadParameter("expected names of keypoints, or all", param_hint="--keypoints")
     people = make_figure(FigureJob(image, output, person, keypoints, points), figure_settings_of(options))
     click.echo(f"{output}: person {person} of {people}", err=True)

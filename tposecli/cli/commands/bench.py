@@ -21,7 +21,7 @@ PARTS: tuple[Part, ...] = ("ceilings", "nets", "attention", "stages", "video", "
 
 
 class ChoiceList(click.ParamType[tuple[Any, ...]]):
-    """Values between commas."""
+    """A comma-separated list."""
 
     name = "list"
 
@@ -37,12 +37,12 @@ class ChoiceList(click.ParamType[tuple[Any, ...]]):
         except ValueError:
             words = ()
         if not words:
-            self.fail(f"{value!r} is no list; write values between commas", param, ctx)
+            self.fail(f"{value!r} is not a list; expected values separated by commas", param, ctx)
         return words
 
 
 def count(word: str) -> int:
-    """A whole number above 0."""
+    """Parse a whole number above 0."""
     number = int(word)
     if number < 1:
         raise ValueError(word)
@@ -51,29 +51,37 @@ def count(word: str) -> int:
 
 @click.command()
 @click.argument("video", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--synthetic", is_flag=True, help="Use a rendered clip of 720p; so does naming no video.")
+@click.option("--synthetic", is_flag=True, help="Use a rendered 720p clip; also the default without VIDEO.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure only this part; repeatable.  [all]")
+@click.option("--models", type=ChoiceList(), default="auto", show_default=True, help="Names, comma-separated, or all.")
 @click.option(
-    "--only", type=click.Choice(PARTS), multiple=True, help="Measure just this; may be repeated.  [all of them]"
+    "--batches", type=ChoiceList(count), default="1,8", show_default=True, help="Batch sizes, comma-separated."
 )
-@click.option("--models", type=ChoiceList(), default="auto", show_default=True, help="Names between commas, or all.")
-@click.option("--batches", type=ChoiceList(count), default="1,8", show_default=True, help="Crops in one forward.")
-@click.option("--precisions", type=ChoiceList(), default="auto", show_default=True, help="Of fp32, bf16, fp16.")
 @click.option(
-    "--backends", type=ChoiceList(), default="auto", show_default=True, help="Of torch, compile, onnx, openvino."
+    "--precisions", type=ChoiceList(), default="auto", show_default=True, help="fp32, bf16, fp16; comma-separated."
+)
+@click.option(
+    "--backends",
+    type=ChoiceList(),
+    default="auto",
+    show_default=True,
+    help="torch, compile, onnx, openvino; comma-separated.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Measurements of each thing.")
-@click.option("--people", type=click.IntRange(1), default=3, show_default=True, help="In the rendered clip.")
-@click.option("--frames", type=click.IntRange(1), default=48, show_default=True, help="Of the video that are used.")
-@click.option("--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' way.")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Repetitions of each measurement.")
+@click.option("--people", type=click.IntRange(1), default=3, show_default=True, help="People in the rendered clip.")
+@click.option("--frames", type=click.IntRange(1), default=48, show_default=True, help="Frames of the video to use.")
+@click.option(
+    "--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' original code path."
+)
 @click.option("--json", type=shared.OUTPUT, help="Write the tables as JSON.")
-@click.option("--plot", type=shared.OUTPUT, help="Draw them: .png, .svg or .pdf.")
+@click.option("--plot", type=shared.OUTPUT, help="Plot the tables: .png, .svg or .pdf.")
 @shared.overwrite_option
 def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
-    """Measure how fast it is here: nets, stages, whole runs, and what the machine allows at most.
+    """Measure speed on this machine: nets, stages, whole runs, and the hardware's limits.
 
-    Everything is warmed up first, then measured round by round, one thing after the other, so that whatever else the
-    machine does meets all alike: ratios stand where absolute figures do not. Tables go to standard output.
+    Everything is warmed up, then measured in alternating rounds, so that other load affects all candidates alike:
+    ratios are reliable even where absolute figures are not. Tables go to standard output.
 
     \b
     tpose bench
@@ -96,7 +104,7 @@ def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
 
 
 def _check(options: shared.Options) -> None:
-    """Find out before minutes are spent whether the outputs can be written."""
+    """Check, before minutes are spent, that the outputs can be written."""
     from tposecli.utils.files import check_output
 
     for path in (options["json"], options["plot"]):

@@ -25,11 +25,13 @@ from tposecli.cli.options.tracking import tracking_options
 @click.command()
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
-@click.option("--input", "-i", "inputs", multiple=True, help="Video or images of other tools' files.")
 @click.option(
-    "--fps", type=shared.frame_rate, metavar="RATE", help="Frame rate of other tools' files, without the video."
+    "--input", "-i", "inputs", multiple=True, help="Video or images that the poses of another tool belong to."
 )
-@click.option("--size", type=size, metavar="WxH", help="Frame size of other tools' files in pixels, without the video.")
+@click.option(
+    "--fps", type=shared.frame_rate, metavar="RATE", help="Frame rate of another tool's poses, if there is no video."
+)
+@click.option("--size", type=size, metavar="WxH", help="Frame size of another tool's poses, if there is no video.")
 @pose_output_options
 @shared.overwrite_option
 @tracking_options

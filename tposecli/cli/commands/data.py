@@ -1,4 +1,4 @@
-"""``tpose data``: gets public data sets and looks whether they are whole."""
+"""``tpose data``: download public data sets and check that they are complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ folder_option = click.option(
 
 @click.group()
 def data() -> None:
-    """Get the data that `tpose eval` and `tpose train` read, and check it.
+    """Download and check the data that `tpose eval` and `tpose train` read.
 
     \b
     data/coco/annotations/person_keypoints_val2017.json
@@ -34,8 +34,8 @@ def data() -> None:
 @data.command()
 @click.argument("sets", nargs=-1, required=True, type=click.Choice(NAMES), metavar="SET...")
 @folder_option
-@click.option("--keep-archives", is_flag=True, help="Leave the zip files in DATA_DIR/archives once they are unpacked.")
-@click.option("--dry-run", is_flag=True, help="Say what it would take, and stop.")
+@click.option("--keep-archives", is_flag=True, help="Keep the zip files in DATA_DIR/archives after unpacking.")
+@click.option("--dry-run", is_flag=True, help="Report what would be downloaded, and stop.")
 @click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
 @shared.reporting_options
 def coco(
@@ -47,12 +47,11 @@ def coco(
     quiet: bool,
     log_json: bool,
 ) -> None:
-    """Download COCO's official archives and unpack what pose estimation needs of them.
+    """Download COCO's official archives and unpack what pose estimation needs.
 
-    SET is val2017, train2017, test2017 or test-dev2017. What it takes is said first. A run that was stopped goes on
-    when the same command is given again. Archives are compared with their SHA-256, files with their CRC. Mirrors of
-    TPOSE_MIRRORS are asked first (ADDRESS/val2017.zip), and an archive that you put into DATA_DIR/archives is not
-    downloaded.
+    SET is val2017, train2017, test2017 or test-dev2017. The sizes are reported first. Repeat the command to continue an
+    interrupted download. Archives are checked against their SHA-256, files against their CRC. Mirrors in TPOSE_MIRRORS
+    are tried first (URL/val2017.zip); an archive that is already in DATA_DIR/archives is not downloaded.
     """
     from tposecli.cli.download_bar import bar
     from tposecli.cli.watchers import watcher
@@ -77,9 +76,9 @@ def coco(
 @folder_option
 @click.pass_context
 def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
-    """Say what is there and what is missing; exit status 1 if anything is.
+    """Report what is present and what is missing; exit status 1 if anything is missing.
 
-    Without a SET: those of which something is there, else val2017.
+    Without SET: all sets of which something is present, else val2017.
     """
     from tposecli.hub.datasets.check import check_set, present_sets
 
@@ -96,9 +95,8 @@ def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
 def relabel(annotations: Path, opinions: Path, output: Path) -> None:
     """Improve annotations with another model's keypoints.
 
-    OPINIONS are COCO results for the images of ANNOTATIONS, one person an image (as in Leeds Sports Poses). Faces and
-    hidden joints that nobody annotated are added; sides of arms and legs that were mixed up are set right. Annotated
-    joints are never moved.
+    OPINIONS are COCO results for the images of ANNOTATIONS, one person per image (as in Leeds Sports Poses). Faces and
+    hidden joints without annotation are added; swapped arms and legs are corrected. Annotated joints are never moved.
     """
     from tposecli.training.relabel import relabel_file
 
@@ -107,31 +105,30 @@ def relabel(annotations: Path, opinions: Path, output: Path) -> None:
 
 
 def _takes(job: DataJob, steps: Sequence[ArchiveTask]) -> list[str]:
-    """What is to be done, and how much it is."""
+    """Return lines that say what will be downloaded and unpacked."""
     from tposecli.hub.datasets.get import peak_bytes
     from tposecli.hub.download.download import free_bytes
 
     if not steps:
-        return [f"{', '.join(job.sets)}: nothing is to be downloaded"]
+        return [f"{', '.join(job.sets)}: nothing to download"]
     lines = [f"{job.archive(step.archive)}: {_amount(step)}" for step in steps]
     fetched, kept = sum(step.to_fetch for step in steps), sum(step.to_write for step in steps)
     return [
         *lines,
-        f"in all {fetched / 1e9:.2f} GB to download; {peak_bytes(steps, job.keep_archives) / 1e9:.2f} GB of disk at "
-        f"most while it works, about {kept / 1e9:.2f} GB of them files that stay; {free_bytes(job.folder) / 1e9:.2f} GB "
-        "are free",
+        f"total: {fetched / 1e9:.2f} GB to download; up to {peak_bytes(steps, job.keep_archives) / 1e9:.2f} GB of disk "
+        f"during the run, about {kept / 1e9:.2f} GB afterwards; {free_bytes(job.folder) / 1e9:.2f} GB free",
     ]
 
 
 def _amount(step: ArchiveTask) -> str:
-    """What one archive takes."""
+    """Return how much of one archive will be downloaded and unpacked."""
     fetched = f"{step.to_fetch / 1e6:.1f} MB to download" if step.to_fetch else "already there"
     begun = f" (the rest of {step.archive.size / 1e6:.1f} MB)" if 0 < step.to_fetch < step.archive.size else ""
     return f"{fetched}{begun}, about {step.to_write / 1e6:.1f} MB to unpack from it"
 
 
 def _lines(folder: Path, sets: Sequence[str], everything: bool) -> list[str]:
-    """What is there now; before anything is done only what no download brings: published detections."""
+    """Return what is present now; before a download only the published detections, which no download brings."""
     from tposecli.hub.datasets.check import check_set
     from tposecli.hub.datasets.coco import detections_file
 

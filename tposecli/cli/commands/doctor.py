@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from tposecli.cli.diagnostics import Diagnosis
 
 NOT_OPTIONS = ("TPOSE_HOME", "TPOSE_OFFLINE", "TPOSE_MIRRORS", "TPOSE_CONFIG")
-"""Variables with a meaning of their own."""
+"""Environment variables that are no command's option."""
 
 CREDENTIALS = re.compile(r"//[^/@\s]*@")
-"""User and password in an address; what is shown here is sent to others."""
+"""User and password in a URL: the output is meant to be shared."""
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(ctx: click.Context, /, as_json: bool) -> None:
-    """Show versions, devices, codecs, cache and weights, and what would be chosen and why.
+    """Report versions, devices, codecs, cache and weights, and what would be chosen and why.
 
-    Lines that begin with ! name what most runs will miss. The exit status is 0 whatever is found.
+    Lines starting with ! name what most runs need and lack. The exit status is always 0.
     """
     from tposecli.cli import diagnostics as examination
 
@@ -41,7 +41,7 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
 
 
 def _settings(root: click.Command) -> list[Diagnosis]:
-    """The file of options and the environment, as far as they are there."""
+    """Report the configuration file and the environment variables."""
     from tposecli.cli.diagnostics import Diagnosis
 
     found = []
@@ -57,14 +57,14 @@ def _settings(root: click.Command) -> list[Diagnosis]:
     for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_")):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        note = "" if name in known else f"means nothing{hint}"
+        note = "" if name in known else f"unknown{hint}"
         value = CREDENTIALS.sub("//", os.environ[name])
         found.append(Diagnosis("settings", name, value, note, good=name in known))
     return found
 
 
 def _lines(findings: list[Diagnosis]) -> list[str]:
-    """Sections of aligned lines."""
+    """Format the report as sections of aligned lines."""
     width = max(len(finding.name) for finding in findings)
     lines, section = [], ""
     for finding in findings:

@@ -14,32 +14,38 @@ if TYPE_CHECKING:
 
 data_options = shared.together(
     click.option("--coco", metavar="SET", help="Set in the authors' layout: val2017, test-dev2017 ...  [val2017]"),
-    click.option("--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Its folder."),
+    click.option(
+        "--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Folder of that layout."
+    ),
     click.option("--annotations", type=shared.FILE, help="COCO keypoint file of another set."),
-    click.option("--images", type=shared.OUTPUT, help="Folder, or zip, of that set's pictures."),
-    click.option("--sigmas", metavar="S,S,...", help="OKS constants, one a keypoint.  [the file's own, else COCO's]"),
-    click.option("--limit", type=click.IntRange(1), help="At most so many images: the first ones."),
-    click.option("--seed", type=click.IntRange(0), help="With --limit: draw the images at random."),
+    click.option("--images", type=shared.OUTPUT, help="Folder or zip file with that set's images."),
+    click.option("--sigmas", metavar="S,S,...", help="OKS constants, one per keypoint.  [the file's own, else COCO's]"),
+    click.option("--limit", type=click.IntRange(1), help="Evaluate only the first N images."),
+    click.option("--seed", type=click.IntRange(0), help="With --limit: choose the images at random, with this seed."),
 )
 
 run_options = shared.together(
     click.option("--boxes", metavar="WHICH", help="detections (default), gt, detector, or a file of detections."),
-    click.option("--detector", default="auto", show_default=True, help="What --boxes detector stands for."),
-    click.option("--det-score", type=click.FloatRange(0, 1), help="Boxes of a lower score go.  [detector's own]"),
+    click.option("--detector", default="auto", show_default=True, help="Detector of --boxes detector."),
+    click.option(
+        "--det-score", type=click.FloatRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"
+    ),
     shared.trust_option,
-    click.option("--results", "scored", type=shared.FILE, help="Score this file of results instead of running a net."),
+    click.option("--results", "scored", type=shared.FILE, help="Score this results file instead of running a net."),
     shared.net_options,
     click.option("--flip-test/--no-flip-test", default=True, show_default=True, help="Average with the mirrored crop."),
     click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
-    click.option("--strict", is_flag=True, help="Whatever is wrong with the inputs is an error."),
+    click.option("--strict", is_flag=True, help="Treat every problem with the inputs as an error."),
 )
 
 file_options = shared.together(
     click.option("--out", type=shared.FILE, help="Results in the authors' schema, or .zip for the test server."),
-    click.option("--report", type=shared.FILE, help="All that was found out, as .json or .md."),
-    click.option("--plots", type=shared.FOLDER, help="Folder for precision-recall and OKS pictures (Matplotlib)."),
-    click.option("--overwrite", is_flag=True, help="Replace outputs, and an unfinished run of other options."),
-    click.option("--resume/--no-resume", default=True, show_default=True, help="Go on with an unfinished run."),
+    click.option("--report", type=shared.FILE, help="Report to write, .json or .md."),
+    click.option("--plots", type=shared.FOLDER, help="Folder for precision-recall and OKS plots."),
+    click.option(
+        "--overwrite", is_flag=True, help="Replace outputs, and discard an unfinished run with other options."
+    ),
+    click.option("--resume/--no-resume", default=True, show_default=True, help="Continue an unfinished run."),
 )
 
 
@@ -50,9 +56,9 @@ file_options = shared.together(
 @shared.reporting_options
 @click.pass_context
 def evaluate(ctx: click.Context, /, **options: Any) -> None:
-    """Measure a model on COCO keypoints as the authors do, or score a file of results.
+    """Evaluate a model on COCO keypoints by the authors' protocol, or score a results file.
 
-    A run that was interrupted goes on when the same command is given again.
+    Repeat the command to continue an interrupted run.
 
     \b
     tpose eval --coco val2017 --data-dir data/coco --model transpose-r-a4
@@ -91,9 +97,9 @@ def _data(options: shared.Options) -> DataChoice:
     coco: str | None = options["coco"]
     annotations: Path | None = options["annotations"]
     if annotations is not None and coco is not None:
-        raise click.UsageError("--coco and --annotations are two ways to name a set; give one of them")
+        raise click.UsageError("--coco and --annotations both name a set; give one of them")
     if options["seed"] is not None and options["limit"] is None:
-        raise click.UsageError("--seed draws the images of --limit; give both")
+        raise click.UsageError("--seed chooses the images of --limit; give both")
     return DataChoice(
         None if annotations is not None else coco or "val2017",
         options["data_dir"],
@@ -109,4 +115,4 @@ def _sigmas(value: str | None) -> tuple[float, ...] | None:
     try:
         return None if value is None else tuple(float(part) for part in value.split(","))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is no list of numbers", param_hint="--sigmas") from None
+        raise click.BadParameter(f"{value!r} is not a list of numbers", param_hint="--sigmas") from None

@@ -16,8 +16,8 @@ from tposecli.cli.options.settings import settings_of
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated pictures.")
-@click.option("--recursive", "-r", is_flag=True, help="Look into the folders of the folders, too.")
+@click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated images.")
+@click.option("--recursive", "-r", is_flag=True, help="Recurse into subfolders.")
 @pose_output_options
 @view_options
 @shared.output_options
@@ -30,7 +30,7 @@ from tposecli.cli.options.settings import settings_of
 @shared.reporting_options
 @click.pass_context
 def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
-    """Find the people of pictures and their keypoints. INPUTS are files, folders, zip files or patterns.
+    """Detect people in images and estimate their keypoints. INPUTS are files, folders, zip files or patterns.
 
     \b
     tpose images photos/ --json poses.json

@@ -9,7 +9,7 @@ from tposecli.cli.terminal import console
 
 @click.command()
 def models() -> None:
-    """List the models: size, work, published accuracy, and where their weights are."""
+    """List the models: size, cost, published accuracy, and where their weights are."""
     from rich.table import Table
 
     from tposecli.hub.checkpoints.resolve import locate
@@ -30,7 +30,7 @@ def models() -> None:
             f"{spec.parameters_m:.1f} M",
             f"{spec.macs_g:.1f} G",
             *figures,
-            str(where) if where else f"not on this machine; {spec.url}",
+            str(where) if where else f"not downloaded; {spec.url}",
         )
     console().print(table)
     click.echo("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")

@@ -19,10 +19,10 @@ from tposecli.cli.options.tracking import tracking_options
 @click.command()
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
-@click.option("--input", "-i", "inputs", multiple=True, required=True, help="The video, or the pictures, it is of.")
-@click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; a folder for pictures.")
-@click.option("--another-video", is_flag=True, help="The video is another file with the same frames.")
-@click.option("--recursive", "-r", is_flag=True, help="Look for pictures in the folders of the folders, too.")
+@click.option("--input", "-i", "inputs", multiple=True, required=True, help="Video or images that the poses belong to.")
+@click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; for images, a folder.")
+@click.option("--another-video", is_flag=True, help="Accept another file with the same frames as the original video.")
+@click.option("--recursive", "-r", is_flag=True, help="Recurse into subfolders.")
 @pose_output_options
 @shared.overwrite_option
 @tracking_options

@@ -11,11 +11,11 @@ from tposecli.cli.options import common as shared
 
 @click.command("sample-media")
 @click.argument("folder", type=shared.FOLDER)
-@click.option("--overwrite", is_flag=True, help="Replace clips and stills that are there already.")
+@click.option("--overwrite", is_flag=True, help="Replace existing clips and images.")
 def sample_media(folder: Path, overwrite: bool) -> None:
-    """Render the sample clips and stills, with their exact truth as COCO JSON, into FOLDER.
+    """Render the sample clips and images, with exact ground truth as COCO JSON, into FOLDER.
 
-    Takes some minutes; the same versions of the libraries give the same files.
+    Takes some minutes; the same library versions produce the same files.
 
     \b
     tpose sample-media media/

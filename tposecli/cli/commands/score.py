@@ -20,11 +20,11 @@ from tposecli.cli.terminal import console
 @pose_options
 @tracking_options
 @smoothing_options
-@click.option("--report", type=shared.FILE, help="All that was found out, as .json or .md.")
+@click.option("--report", type=shared.FILE, help="Report to write, .json or .md.")
 @shared.overwrite_option
 @click.option("--quiet", "-q", is_flag=True, help="Print no tables.")
 def score(poses: Path, truth: Path, **options: Any) -> None:
-    """Measure poses, tracks and smoothing against a truth: PCK, OKS-AP, errors, jitter, lag, HOTA, IDF1, swaps.
+    """Score poses, tracks and smoothing against ground truth: PCK, OKS-AP, errors, jitter, lag, HOTA, IDF1, swaps.
 
     FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from; TRUTH.json is a COCO
     dataset with track ids, as tpose sample-media makes them.

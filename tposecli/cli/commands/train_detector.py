@@ -16,14 +16,18 @@ import click
     "clutter:FOLDER[:WEIGHT[:COUNT]], cut-outs of things in that folder, pasted where no people are. HALF is 'even' or "
     "'odd': only images at those positions among the sorted image ids.",
 )
-@click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to measure on.")
+@click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to validate on.")
 @click.option("--init", type=click.Path(path_type=Path), help="Start from MoveNet MultiPose: its JSON.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of checkpoint, log and weights.")
-@click.option("--minutes", default=100.0, show_default=True, help="Length of the run; 0 takes --init as it is.")
-@click.option("--threads", default=2, show_default=True, help="Processor threads.")
-@click.option("--seed", default=0, show_default=True, help="Of everything random.")
-@click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out.")
-@click.option("--measure", "weights", type=click.Path(path_type=Path), help="Do not train: measure these weights.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for checkpoint, log and weights.")
+@click.option(
+    "--minutes", default=100.0, show_default=True, help="Length of the run (minutes); 0 uses --init unchanged."
+)
+@click.option("--threads", default=2, show_default=True, help="CPU threads.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
+@click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
+@click.option(
+    "--measure", "weights", type=click.Path(path_type=Path), help="Measure these weights instead of training."
+)
 def train_detector(
     data: tuple[str, ...],
     check: tuple[str, ...],
@@ -37,7 +41,7 @@ def train_detector(
 ) -> None:
     """Train the bundled person detector, or measure it.
 
-    Bad annotations are counted and named first. A run that was stopped goes on with --resume.
+    Invalid annotations are counted and listed first. Continue an interrupted run with --resume.
     """
     import torch
 

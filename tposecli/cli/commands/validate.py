@@ -13,9 +13,9 @@ from tposecli.cli.options.common import FILE
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.pass_context
 def validate(ctx: click.Context, /, files: tuple[Path, ...]) -> None:
-    """Check journals and COCO files against their JSON Schema and against themselves.
+    """Validate journals and COCO files against their JSON Schema and for consistency.
 
-    The schemas lie in the package, in tposecli/formats/schemas. The exit status is 1 if anything is wrong.
+    The schemas are in the package, in tposecli/formats/schemas. Exit status 1 if anything is wrong.
 
     \b
     tpose validate out.mp4.poses.jsonl out.json

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Video to write (.mp4 .mov .mkv .webm .gif .avi), pictures (%06d.png), or - for MP4 on standard output; for "
-    "several inputs a folder.",
+    help="Video to write (.mp4 .mov .mkv .webm .gif .avi), images (%06d.png), or - for MP4 on standard output; a "
+    "folder for several inputs.",
 )
 @pose_output_options
 @tracking_options
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
 @shared.reporting_options
 @click.pass_context
 def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any) -> None:
-    """Find the people of videos and their keypoints; write annotated videos and JSON.
+    """Detect people in videos and estimate their keypoints; write annotated videos and JSON.
 
-    INPUTS are files, addresses (http, https, rtsp, ...), numbers of cameras, - for standard input, pictures by a
-    pattern (%06d.png) or in a zip file.
+    INPUTS are files, URLs (http, https, rtsp, ...), camera numbers, - for standard input, or image sequences (a pattern
+    such as %06d.png, or a zip file).
 
     \b
     tpose video walk.mp4 -o walk_pose.mp4 --json walk.json
@@ -67,7 +67,7 @@ def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any)
 
 
 def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[VideoJob]:
-    """One job for each input; several share folders, in which each file takes its input's name."""
+    """Return a job per input; several inputs share folders, in which each file takes its input's name."""
     from tposecli.pipeline.job import Outputs, VideoJob
     from tposecli.sources.locations import output_stem
 
@@ -77,7 +77,7 @@ def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[Video
     def place(option: str, path: Path | str, extension: str) -> Path | None:
         given: Path | None = options[option]
         if several and given == Path("-"):
-            raise click.UsageError(f"--{option} -: standard output takes one input; run them one at a time")
+            raise click.UsageError(f"--{option} -: standard output takes one input only; run the inputs one at a time")
         shared_folder = several or (extension and given is not None and given.is_dir())
         return given / f"{output_stem(path)}{extension}" if given is not None and shared_folder else given
 
@@ -98,7 +98,7 @@ def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[Video
 
 
 def _refuse_clashes(jobs: list[VideoJob]) -> None:
-    """Two inputs must not write one file, and no output may be an input."""
+    """Refuse two inputs that write one file, and outputs that are inputs."""
     inputs = {job.input.resolve() for job in jobs if isinstance(job.input, Path)}
     taken: set[Path] = set()
     for job in jobs:

@@ -1,4 +1,4 @@
-"""``tpose weights``: what the models need, got, checked and put in its place."""
+"""``tpose weights``: download, check and add the weights of models."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from tposecli.cli.terminal import console
 def weights() -> None:
     """List, download and check weights.
 
-    They are kept in the folder TPOSE_HOME, by default the platform's cache folder. TPOSE_MIRRORS holds addresses of
-    mirrors, separated by commas, which are tried before the publishers' own. Proxies are those of HTTPS_PROXY.
+    Weights are kept in TPOSE_HOME, by default the platform's cache folder. TPOSE_MIRRORS lists the URLs of mirrors,
+    separated by commas, which are tried before the publishers' own. HTTPS_PROXY is respected.
     """
 
 
 @weights.command("list")
 def list_() -> None:
-    """List all weights, here or not.
+    """List all weights, downloaded or not.
 
-    The table has a row for each model and for what else is in the cache.
+    The table has a row for each model and for any other file in the cache.
 
     \b
     pinned    the digest is published and checked at every use
-    recorded  the digest of the first use is, and the file is compared with it
+    recorded  the digest was recorded at first use and is checked since
     new       not used yet
     """
     from rich.table import Table
@@ -45,13 +45,13 @@ def list_() -> None:
 
 @weights.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--force", is_flag=True, help="Download anew, and trust what comes: the recorded digest is forgotten.")
+@click.option("--force", is_flag=True, help="Download again and forget the recorded digest.")
 @click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
 def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> None:
     """Download weights into the cache. NAME is a model of `tpose models`, yolo:NAME or torchvision:NAME.
 
-    A download that was cut goes on where it stopped.
+    Interrupted downloads are resumed.
     """
     from tposecli.cli.watchers import watcher
     from tposecli.detection.remote_models import find_published
@@ -72,7 +72,7 @@ def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> Non
 def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Check digests; exit status 1 if one is wrong.
 
-    Without a NAME all weights on this machine are checked.
+    Without NAME, all weights on this machine are checked.
     """
     from tposecli.detection.remote_models import find_published
     from tposecli.hub.checkpoints.inventory import find_local, verify_all
@@ -86,7 +86,7 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
 @weights.command()
 @click.argument("name")
 def path(name: str) -> None:
-    """Print the file; exit status 1 if it is absent."""
+    """Print the path of the file; exit status 1 if it is absent."""
     from tposecli.detection.remote_models import find_published
     from tposecli.hub.checkpoints.inventory import find_local
 
@@ -95,10 +95,10 @@ def path(name: str) -> None:
 
 @weights.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--model", help="Whose weights they are, where the file's name does not say it.")
-@click.option("--replace", is_flag=True, help="Put it in the place of the one that is there, and trust it from now on.")
+@click.option("--model", help="Model that the weights belong to, if the file name does not say it.")
+@click.option("--replace", is_flag=True, help="Replace the present file, and trust this one from now on.")
 def add(file: Path, model: str | None, replace: bool) -> None:
-    """Copy FILE to where its model finds it."""
+    """Copy FILE into the cache, where its model finds it."""
     from tposecli.detection.remote_models import find_published, published_as
     from tposecli.hub.checkpoints.inventory import add_file
 

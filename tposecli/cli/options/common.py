@@ -36,13 +36,13 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def seconds(value: str) -> float:
-    """A time in seconds from ``12.5``, ``01:12.5`` or ``00:01:12.5``."""
+    """Parse a time, ``12.5``, ``01:12.5`` or ``00:01:12.5``, to seconds."""
     try:
         parts = [float(part) for part in value.split(":")]
     except ValueError:
         parts = []
     if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
-        raise click.BadParameter(f"{value!r} is no time; write seconds (12.5) or HH:MM:SS (00:01:12.5)")
+        raise click.BadParameter(f"{value!r} is not a time; expected seconds (12.5) or HH:MM:SS (00:01:12.5)")
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
@@ -66,7 +66,7 @@ def frame_rate(value: str) -> Fraction:
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """One decorator for many options, listed in their order."""
+    """Combine options to one decorator that lists them in this order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -78,7 +78,9 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 net_options = together(
     click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
-    click.option("--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead."),
+    click.option(
+        "--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead of its own."
+    ),
     click.option(
         "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps; several: cuda:0,cuda:1."
     ),
@@ -88,20 +90,20 @@ net_options = together(
         type=click.Choice(["auto", "torch", "compile", "onnx", "openvino"]),
         default="auto",
         show_default=True,
-        help="What runs the net; auto: OpenVINO once it has been used for this model, else torch.",
+        help="Runtime of the net. auto: OpenVINO if it was used for this model before, else torch.",
     ),
-    click.option("--threads", type=click.IntRange(1), help="Of the net on a CPU.  [as many as make it faster]"),
-    click.option("--batch-size", default="auto", show_default=True, help="Crops given to the net at once, or auto."),
+    click.option("--threads", type=click.IntRange(1), help="CPU threads of the net.  [as many as make it faster]"),
+    click.option("--batch-size", default="auto", show_default=True, help="Crops per forward pass, or auto."),
 )
 
 model_options = together(
     net_options,
-    click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: twice the work."),
+    click.option("--flip-test", is_flag=True, help="Average with the mirrored crop, at twice the cost."),
     click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
 )
 
 trust_option = click.option(
-    "--trust", is_flag=True, help="Let the file of yolo:PATH run code: it is from somebody you know."
+    "--trust", is_flag=True, help="Allow the yolo:PATH file to execute code. Only for files you trust."
 )
 
 detector_options = together(
@@ -111,54 +113,64 @@ detector_options = together(
         show_default=True,
         help="auto, bundled, boxes:FILE, full-frame, yolo:NAME_OR_PATH or torchvision:NAME.",
     ),
-    click.option("--det-score", type=click.FloatRange(0, 1), help="Boxes of a lower score go.  [detector's own]"),
-    click.option("--det-nms", type=click.FloatRange(0, 1), help="IoU above which the weaker box goes."),
-    click.option("--det-size", type=click.IntRange(64), help="Longer side of the picture the detector sees, pixels."),
     click.option(
-        "--det-every", type=click.IntRange(1), default=1, show_default=True, help="Detect in every Nth frame only."
+        "--det-score", type=click.FloatRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"
     ),
-    click.option("--max-people", type=click.IntRange(1), help="At most so many people a frame, best first."),
+    click.option(
+        "--det-nms",
+        type=click.FloatRange(0, 1),
+        help="IoU above which the lower-scoring box is discarded.  [detector's own]",
+    ),
+    click.option(
+        "--det-size", type=click.IntRange(64), help="Longer side of the detector's input (pixels).  [detector's own]"
+    ),
+    click.option(
+        "--det-every",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Detect in every Nth frame only and interpolate boxes between.",
+    ),
+    click.option("--max-people", type=click.IntRange(1), help="Keep only the N highest-scoring people of a frame."),
     trust_option,
-    click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Smallest longer side of a box, pixels."),
+    click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Minimum longer side of a box (pixels)."),
 )
 
 resume_option = click.option(
-    "--resume", is_flag=True, help="Go on with a run that was interrupted; what is finished is left alone."
+    "--resume", is_flag=True, help="Continue an interrupted run; finished outputs are left alone."
 )
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 
 output_options = together(
-    click.option("--attention", type=OUTPUT, help="Why: a video, a folder of pictures, or an .npz of the attention."),
+    click.option("--attention", type=OUTPUT, help="Write attention maps: a video, an image folder, or an .npz file."),
     overwrite_option,
 )
 
 size_option = click.option(
     "--max-pixels",
     type=click.IntRange(1),
-    help="Refuse pictures and frames of more pixels before they are unpacked.  [16384x16384]",
+    help="Refuse images and frames of more pixels before decoding them.  [16384x16384]",
 )
 
 reporting_options = together(
-    click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
-    click.option("--log-json", is_flag=True, help="Report as JSON lines on standard error."),
+    click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
+    click.option("--log-json", is_flag=True, help="Report progress as JSON lines on standard error."),
 )
 
 window_options = together(
-    click.option(
-        "--start", type=seconds, metavar="TIME", default="0", help="Leave out what is shown before this time."
-    ),
+    click.option("--start", type=seconds, metavar="TIME", default="0", help="Skip frames shown before this time."),
     click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
     click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
 )
 
 
 def command_line() -> str:
-    """What the user wrote, for provenance, to be typed again as it is; addresses without user, password and query."""
+    """Return the command line for provenance, ready to be typed again; URLs lose user, password and query."""
     return shlex.join(["tpose", *(_ADDRESS.sub(r"\1\2", word) for word in sys.argv[1:])])
 
 
 def model_choice_of(options: Options) -> ModelChoice:
-    """Which net, and how to run it."""
+    """Return which net to run, and how."""
     from tposecli.pipeline.job import ModelChoice
 
     size = options["batch_size"]
@@ -178,7 +190,7 @@ def model_choice_of(options: Options) -> ModelChoice:
 
 
 def downloads_of(options: Options) -> Downloads:
-    """How files may be fetched; a bar shows how it goes, unless all is to be quiet."""
+    """Return how files may be downloaded, with a progress bar unless quiet."""
     from tposecli.cli.download_bar import bar
     from tposecli.hub.download.download import Downloads
 
@@ -186,7 +198,7 @@ def downloads_of(options: Options) -> Downloads:
 
 
 def detector_choice_of(options: Options) -> DetectorOptions:
-    """How people are found."""
+    """Return how people are detected."""
     from tposecli.detection.factory import DetectorOptions
 
     return DetectorOptions(
@@ -202,10 +214,10 @@ def detector_choice_of(options: Options) -> DetectorOptions:
 
 
 def window_of(options: Options) -> Window:
-    """The part of the video to work on."""
+    """Return the part of the video to process."""
     from tposecli.sources import Window
 
     start, end = options["start"], options["end"]
     if end is not None and end <= start:
-        raise click.BadParameter(f"the end ({end:g} s) lies before the start ({start:g} s)", param_hint="--end")
+        raise click.BadParameter(f"the end ({end:g} s) is not after the start ({start:g} s)", param_hint="--end")
     return Window(start, end, options["stride"])

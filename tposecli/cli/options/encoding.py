@@ -1,4 +1,4 @@
-"""Options that say what is read, how videos are written, and other ways to look at the frames."""
+"""Options of reading and writing videos. Nothing heavy is imported here."""
 
 from __future__ import annotations
 
@@ -14,35 +14,40 @@ if TYPE_CHECKING:
 
 
 def medium(value: str) -> Path | str:
-    """A file; or, as text, an address, the number of a camera, or ``-`` for standard input."""
+    """Return a file as a path; a URL, a camera number, or ``-`` for standard input as text."""
     is_number = value.isdecimal() and not Path(value).exists()
     return value if value == "-" or "://" in value or is_number else Path(value)
 
 
 reading_options = together(
-    click.option("--stream", type=click.IntRange(0), help="Which of several video streams, from 0."),
-    click.option("--input-fps", type=frame_rate, metavar="RATE", help="Pictures a second of numbered pictures.  [25]"),
+    click.option(
+        "--stream", type=click.IntRange(0), help="Index of the video stream to use, from 0, if there are several."
+    ),
+    click.option("--input-fps", type=frame_rate, metavar="RATE", help="Frame rate of an image sequence.  [25]"),
 )
 
 encoding_options = together(
-    click.option("--codec", help="h264, hevc, vp9, av1, or an encoder of FFmpeg.  [h264; vp9 in .webm]"),
-    click.option("--crf", type=click.IntRange(0, 63), help="Quality: lower is better and bigger."),
-    click.option("--preset", help="Speed of the encoder: ultrafast ... veryslow, for av1 and vp9 a number."),
-    click.option("--scale", metavar="SIZE", help="Size of the video: 0.5, 1280x720, 1280x or x720."),
+    click.option("--codec", help="h264, hevc, vp9, av1, or the name of an FFmpeg encoder.  [h264; vp9 in .webm]"),
+    click.option("--crf", type=click.IntRange(0, 63), help="Quality: lower values look better and give larger files."),
+    click.option("--preset", help="Encoder speed: ultrafast ... veryslow; a number for av1 and vp9."),
+    click.option("--scale", metavar="SIZE", help="Size of the output video: 0.5, 1280x720, 1280x or x720."),
     click.option(
-        "--fps", type=frame_rate, metavar="RATE", help="Constant rate: repeat and drop frames by their times."
+        "--fps",
+        type=frame_rate,
+        metavar="RATE",
+        help="Write a constant frame rate, duplicating or dropping frames as needed.",
     ),
 )
 
 view_options = together(
-    click.option("--crops", type=FOLDER, help="Folder for a picture of each person and frame."),
-    click.option("--side-by-side", is_flag=True, help="Put the frames as they were beside the annotated ones."),
-    click.option("--show", is_flag=True, help="Show the annotated frames in a window as they come; q ends."),
+    click.option("--crops", type=FOLDER, help="Folder for an image of each person in each frame."),
+    click.option("--side-by-side", is_flag=True, help="Show the original frames beside the annotated ones."),
+    click.option("--show", is_flag=True, help="Show the annotated frames in a window during the run; q quits."),
 )
 
 
 def encoding_of(options: Options) -> VideoOptions:
-    """How videos are written."""
+    """Return how videos are written."""
     from tposecli.sinks.scale import Scale
     from tposecli.sinks.video import VideoOptions
 
