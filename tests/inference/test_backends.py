@@ -20,11 +20,11 @@ from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.backends import export as export_module
+from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner
 from tposecli.inference.backends.eager import Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions, Format, export, run_export
 from tposecli.inference.backends.factory import ExportCache
-from tposecli.inference.backends.fold_batchnorm import for_prediction
 from tposecli.inference.backends.matmul_precision import float32_products
 from tposecli.inference.backends.openvino import _Stack, same_signal_stack
 from tposecli.inference.estimator import PoseEstimator

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
-from tposecli.inference.backends.cuda_rewrites import fit_convolutions
+from tposecli.inference.backends.cpu_rewrites import pad_kernels
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image
@@ -61,6 +61,8 @@ class BundledDetector:
             WeightsError: The file is missing, damaged or of another net.
         """
         net = load_person_detector(weights).requires_grad_(False)
+        if torch.device(device).type != "cuda":
+            pad_kernels(net)
         if half or (half is None and prefers_half(torch.device(device))):
             net = halve(net)
         self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -70,7 +72,10 @@ class BundledDetector:
         self._best: Callable[[Tensor], list[Tensor]] = self._forward
         self._workers: ThreadPoolExecutor | None = None
         if has_kernels(self._device):
-            fit_convolutions(self._net)
+            # Triton is imported with these, which not every machine has.
+            from tposecli.inference.backends.cuda_rewrites import fuse_convolutions
+
+            fuse_convolutions(self._net)
         if self._device.type == "cuda":
             self._best = CudaGraphRunner(self._forward, MAX_BATCH, capture_on_cuda)
             self._workers = ThreadPoolExecutor(min(MAX_WORKERS, cores()), "letterbox")

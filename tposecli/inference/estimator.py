@@ -17,7 +17,7 @@ from tposecli.geometry import crop
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import Checkpoint, resolve
 from tposecli.inference.backends.factory import ExportCache, build_engine, choose
-from tposecli.inference.backends.fold_batchnorm import for_prediction
+from tposecli.inference.backends.fold_batchnorm import fold_batchnorm
 from tposecli.inference.crop_batches import CropBatch
 from tposecli.inference.device_worker import DeviceWorker, Keypoints
 from tposecli.inference.runtime import Runtime, out_of_memory
@@ -67,7 +67,7 @@ class PoseEstimator:
         runtime = runtime or Runtime.resolve()
         exports = ExportCache(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
         self.runtime = runtime.settled(choose(runtime, exports))
-        net = for_prediction(load(self.checkpoint))
+        net = fold_batchnorm(load(self.checkpoint))
         mirror = self.layout.mirror if flip_test else None
         self.lanes: list[DeviceWorker] = []
         for device in self.runtime.devices:

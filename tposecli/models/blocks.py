@@ -6,17 +6,22 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from tposecli.inference.backends.fused_ops import activated
-
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution without bias that keeps the size, or halves it with stride 2."""
+    """Return a 3x3 convolution without bias that keeps the size, or halves it with stride 2."""
     return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
 
 
 def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 1x1 convolution without bias."""
+    """Return a 1x1 convolution without bias."""
     return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+
+class ConvBNReLU(nn.Sequential):
+    """A 3x3 convolution, batch normalisation and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(conv3x3(inputs, outputs, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class BasicBlock(nn.Module):
@@ -30,17 +35,14 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = shortcut(inputs, width, stride)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = projection(inputs, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, width, H / stride, W / stride)."""
-        y = activated(self.conv1, self.bn1, x)
-        return activated(self.conv2, self.bn2, y, x if self.downsample is None else self.downsample(x))
-
-    @property
-    def last(self) -> nn.Conv2d:
-        """The convolution to which the shortcut is added."""
-        return self.conv2
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))  # type: ignore[no-any-return]
 
 
 class Bottleneck(nn.Module):
@@ -56,32 +58,29 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = conv1x1(width, width * self.expansion)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
-        self.downsample = shortcut(inputs, width * self.expansion, stride)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = projection(inputs, width * self.expansion, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, 4 * width, H / stride, W / stride)."""
-        y = activated(self.conv1, self.bn1, x)
-        y = activated(self.conv2, self.bn2, y)
-        return activated(self.conv3, self.bn3, y, x if self.downsample is None else self.downsample(x))
-
-    @property
-    def last(self) -> nn.Conv2d:
-        """The convolution to which the shortcut is added."""
-        return self.conv3
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))  # type: ignore[no-any-return]
 
 
 Block = type[BasicBlock] | type[Bottleneck]
 
 
-def shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    """The projection that a shortcut needs where its ends differ in size or channels."""
+def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
+    """Return the projection that a shortcut needs where its ends differ in size or channels, else None."""
     if stride == 1 and inputs == outputs:
         return None
     return nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
 
 def stack(block: Block, inputs: int, width: int, count: int, stride: int = 1) -> nn.Sequential:
-    """``count`` blocks, the first with ``stride``."""
+    """Return ``count`` blocks in sequence, the first with ``stride``."""
     first = block(inputs, width, stride)
     rest = (block(width * block.expansion, width) for _ in range(count - 1))
     return nn.Sequential(first, *rest)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tposecli.hub.checkpoints.resolve import cache_dir
 from tposecli.inference.backends.base import Engine, NetOutput
-from tposecli.inference.backends.cuda_rewrites import fit
+from tposecli.inference.backends.cpu_rewrites import pad_kernels, precompute_positions
 from tposecli.inference.backends.eager import COMPILED_BATCH, Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportOptions, export
 from tposecli.inference.backends.kernels import has_kernels
@@ -99,7 +99,7 @@ def build_engine(net: PoseNet, runtime: Runtime, exports: ExportCache, device: t
     """What runs the net on one of the runtime's devices.
 
     Args:
-        net: For prediction, in float32 on the CPU; it is left as it is where a file takes its place, else moved.
+        net: With its batch normalisations folded, in float32 on the CPU; it is rewritten and moved in place.
         runtime: With a backend other than ``auto``.
         exports: Where its files are.
         device: One of the runtime's.
@@ -108,15 +108,28 @@ def build_engine(net: PoseNet, runtime: Runtime, exports: ExportCache, device: t
         UsageError: A package or a compiler is missing.
         OutputError: A file cannot be made.
     """
+    if runtime.backend == "torch" and has_kernels(device):
+        # Triton is imported with these, which not every machine has.
+        from tposecli.inference.backends.cuda_rewrites import rewrite_for_cuda
+
+        return Eager(rewrite_for_cuda(_placed(net, device, runtime.dtype)))
+    precompute_positions(net)
+    if device.type != "cuda":
+        pad_kernels(net)
     if runtime.backend == "onnx":
         return _FileEngine(OnnxSession(exports.get("onnx", net)))
     if runtime.backend == "openvino":
         file = exports.get("openvino", net)
         return _FileEngine(OpenVinoModel(file, runtime.precision, at_once=min(runtime.batch_size, AT_ONCE)))
-    placed = net.to(device, runtime.dtype).to(memory_format=torch.channels_last)
+    placed = _placed(net, device, runtime.dtype)
     if runtime.backend == "compile":
         return Compiled(placed, COMPILED_BATCH.get(device.type, runtime.batch_size))
-    return Eager(fit(placed) if has_kernels(device) else placed)
+    return Eager(placed)
+
+
+def _placed(net: PoseNet, device: torch.device, dtype: torch.dtype) -> PoseNet:
+    """Move the net to the device and the precision, channels last."""
+    return net.to(device, dtype).to(memory_format=torch.channels_last)
 
 
 class _FileEngine:

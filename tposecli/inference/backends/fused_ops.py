@@ -1,86 +1,125 @@
-"""Steps that nets take again and again, each as one where the device has a kernel for it.
+"""Modules of the nets for prediction on CUDA, where cuDNN, cuBLAS or a kernel of ours does several steps in one.
 
-Elsewhere, and while a net is trained or compiled, they are what their names say in torch's own operations.
+Each derives from the plain module, whose batch normalisations must have been folded, and overrides only the steps that
+it fuses. None of them supports gradients or autocast.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tposecli.inference.backends.kernels import fuses_convolutions, has_kernels
+from tposecli.inference.backends.kernels import fuses_convolutions, nets
+from tposecli.models.blocks import BasicBlock, Bottleneck, ConvBNReLU
+from tposecli.models.encoder import EncoderLayer
+from tposecli.models.transpose_h import BranchSum, TransPoseH
+from tposecli.models.transpose_r import TransPoseR
 
 
-def activated(conv: nn.Module, norm: nn.Module, x: Tensor, plus: Tensor | None = None) -> Tensor:
-    """ReLU of the normalised convolution, to which a map may be added before."""
-    if isinstance(norm, nn.Identity) and _by_kernel(x):
-        if isinstance(conv, nn.Conv2d) and x.dtype != torch.float32 and fuses_convolutions(x.device):
-            return _fused_conv(conv, x, plus)
-        if isinstance(conv, nn.ConvTranspose2d) and plus is None:
-            return merged([_without_bias(conv, x)], conv.bias)
-    y = norm(conv(x))
-    return functional.relu(y if plus is None else y + plus, inplace=True)
-
-
-def _fused_conv(conv: nn.Conv2d, x: Tensor, plus: Tensor | None) -> Tensor:
-    """What cuDNN offers as one step."""
-    stride, padding, dilation, groups = conv.stride, conv.padding, conv.dilation, conv.groups
-    assert not isinstance(padding, str)
-    if plus is None:
-        return torch.cudnn_convolution_relu(x, conv.weight, conv.bias, stride, padding, dilation, groups)
-    return torch.cudnn_convolution_add_relu(x, conv.weight, plus, 1.0, conv.bias, stride, padding, dilation, groups)
-
-
-def _without_bias(conv: nn.ConvTranspose2d, x: Tensor) -> Tensor:
-    assert not isinstance(conv.padding, str)
-    return functional.conv_transpose2d(x, conv.weight, None, conv.stride, conv.padding)
-
-
-def add_norm(norm: nn.LayerNorm, tokens: Tensor, update: Tensor) -> Tensor:
-    """LayerNorm of the sum of two (B, S, d) tensors."""
-    if _by_kernel(tokens):
-        from tposecli.inference.backends.kernels import nets
-
-        return nets.add_norm(tokens, update, norm)
-    return norm(tokens + update)  # type: ignore[no-any-return]
+def conv_relu(conv: nn.Conv2d, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """Return ReLU of a convolution, with the shortcut added to it before."""
+    if x.dtype != torch.float32 and fuses_convolutions(x.device):
+        assert not isinstance(conv.padding, str)
+        shape = conv.stride, conv.padding, conv.dilation, conv.groups
+        if shortcut is None:
+            return torch.cudnn_convolution_relu(x, conv.weight, conv.bias, *shape)
+        return torch.cudnn_convolution_add_relu(x, conv.weight, shortcut, 1.0, conv.bias, *shape)
+    y = conv(x)
+    return functional.relu(y if shortcut is None else y + shortcut, inplace=True)
 
 
 def linear_relu(linear: nn.Linear, x: Tensor) -> Tensor:
-    """ReLU of a product and bias."""
-    if _by_kernel(x):
-        flat: Tensor = torch._addmm_activation(linear.bias, x.flatten(0, 1), linear.weight.T)
-        return flat.view(*x.shape[:2], -1)
-    return functional.relu(linear(x))
+    """Return ReLU of a linear layer of (B, S, d), the activation in the epilogue of the matrix product."""
+    flat: Tensor = torch._addmm_activation(linear.bias, x.flatten(0, 1), linear.weight.T)
+    return flat.view(*x.shape[:2], -1)
 
 
-def merged(parts: Sequence[Tensor], bias: Tensor | None = None) -> Tensor:
-    """ReLU of the sum of (B, C, h, w) maps and a (C,) bias; smaller maps are repeated up to the first's size."""
-    first = parts[0]
-    if _by_kernel(first):
-        from tposecli.inference.backends.kernels import nets
-
-        return nets.merged([part.contiguous(memory_format=torch.channels_last) for part in parts], bias)
-    total = first if bias is None else first + bias[:, None, None]
-    for part in parts[1:]:
-        factor = first.shape[2] // part.shape[2]
-        total = total + (part if factor == 1 else functional.interpolate(part, scale_factor=float(factor)))
-    return functional.relu(total)
+def channels_last(x: Tensor) -> Tensor:
+    """Return the (B, C, h, w) tensor in the layout that the kernels expect."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
-def pooled(maps: Tensor) -> Tensor:
-    """(B, C, h, w) to (B, C, h / 2, w / 2): the highest of 3x3 positions round every other one."""
-    if _by_kernel(maps) and maps.shape[2] % 2 == maps.shape[3] % 2 == 0:
-        from tposecli.inference.backends.kernels import nets
+class FusedConvBNReLU(ConvBNReLU):
+    """Convolution, bias and ReLU in one step."""
 
-        return nets.pooled(maps.contiguous(memory_format=torch.channels_last))
-    return functional.max_pool2d(maps, 3, stride=2, padding=1)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, outputs, h / stride, w / stride)."""
+        conv = self[0]
+        assert isinstance(conv, nn.Conv2d)
+        return conv_relu(conv, x)
 
 
-def _by_kernel(x: Tensor) -> bool:
-    """Whether steps are fused: none of them knows gradients, or a precision of its own; a compiler makes others."""
-    if torch.compiler.is_compiling() or torch.is_grad_enabled() or torch.is_autocast_enabled():
-        return False
-    return has_kernels(x.device)
+class FusedBasicBlock(BasicBlock):
+    """Each convolution with its bias, the shortcut and ReLU in one step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, width, H / stride, W / stride)."""
+        y = conv_relu(self.conv1, x)
+        return conv_relu(self.conv2, y, x if self.downsample is None else self.downsample(x))
+
+
+class FusedBottleneck(Bottleneck):
+    """Each convolution with its bias, the shortcut and ReLU in one step."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, 4 * width, H / stride, W / stride)."""
+        y = conv_relu(self.conv1, x)
+        y = conv_relu(self.conv2, y)
+        return conv_relu(self.conv3, y, x if self.downsample is None else self.downsample(x))
+
+
+class FusedEncoderLayer(EncoderLayer):
+    """Shortcut and LayerNorm in one step, linear layer and ReLU in one; no dropout."""
+
+    def forward(self, tokens: Tensor, position: Tensor) -> Tensor:
+        """(B, S, d) tokens and (1, S, d) position to (B, S, d)."""
+        tokens = nets.add_norm(tokens, self.self_attn(tokens, position), self.norm1)
+        return nets.add_norm(tokens, self.linear2(linear_relu(self.linear1, tokens)), self.norm2)
+
+
+class FusedBranchSum(BranchSum):
+    """Upsampling, sum, bias and ReLU in one step; the branches themselves neither upsample nor add a bias.
+
+    Attributes:
+        bias: (C,) sum of the biases of all branches.
+    """
+
+    bias: Tensor | None
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Map one (B, C, h, w) tensor per branch to one of the target branch's shape."""
+        return nets.sum_relu([channels_last(layer(x)) for layer, x in zip(self, maps, strict=True)], self.bias)
+
+
+class FusedTransPoseR(TransPoseR):
+    """A stem of two steps."""
+
+    def stem(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, 64, H/4, W/4); H and W must be divisible by 4."""
+        return nets.max_pool(channels_last(conv_relu(self.conv1, x)))
+
+
+class FusedTransPoseH(TransPoseH):
+    """A stem of two steps."""
+
+    def stem(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, 64, H/4, W/4)."""
+        return conv_relu(self.conv2, conv_relu(self.conv1, x))
+
+
+class BiasReLU(nn.Module):
+    """Bias of the convolution before it, and ReLU, in one step.
+
+    Attributes:
+        bias: (C,), or None if the convolution has none.
+        max_value: Upper bound of the output: 6 in place of ReLU6.
+    """
+
+    def __init__(self, bias: Tensor | None, max_value: float | None) -> None:
+        super().__init__()
+        self.bias, self.max_value = bias, max_value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        return nets.sum_relu([channels_last(x)], self.bias, self.max_value)

@@ -14,7 +14,7 @@ TILE: Final = 4096
 """Values that a program of a kernel works on."""
 NO_BOUND: Final = 3.0e38
 MAX_PARTS: Final = 3
-"""Maps that :func:`merged` takes."""
+"""Maps that :func:`sum_relu` takes."""
 PACKED: Final = 16
 """Channels of a packed picture: three colours of 2x2 pixels, and zeros up to what tensor cores take."""
 
@@ -52,8 +52,8 @@ def _add_norm(
     tl.store(out + place, (x * scale[None] + shift[None]).to(out.dtype.element_ty), mask=inside)
 
 
-def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float | None = None) -> Tensor:
-    """The sum of one to three maps and a (C,) bias, from 0 to ``most``; smaller maps are repeated to fit the first."""
+def sum_relu(parts: Sequence[Tensor], bias: Tensor | None, max_value: float | None = None) -> Tensor:
+    """The sum of one to three maps and a (C,) bias, clamped to 0..``max_value``; smaller maps are repeated to fit the first."""
     first, second, third = (*parts, *[parts[0]] * (MAX_PARTS - len(parts)))
     factors = [first.shape[2] // part.shape[2] for part in parts] + [0] * (MAX_PARTS - len(parts))
     batch, channels, height, map_width = first.shape
@@ -61,18 +61,18 @@ def merged(parts: Sequence[Tensor], bias: Tensor | None, most: float | None = No
     rows = batch * height * map_width
     width, tile = _layout(channels)
     with torch.cuda.device_of(first):
-        _merged[(triton.cdiv(rows, tile),)](
+        _sum_relu[(triton.cdiv(rows, tile),)](
             first, second, third, first if bias is None else bias, out, rows, height, map_width,
-            channels, width, factors[1], factors[2], bias is not None, NO_BOUND if most is None else most, tile,
+            channels, width, factors[1], factors[2], bias is not None, NO_BOUND if max_value is None else max_value, tile,
         )  # fmt: skip
     return out
 
 
 @triton.jit
-def _merged(
+def _sum_relu(
     first, second, third, bias, out, rows, height, map_width,
     channels: tl.constexpr, width: tl.constexpr, second_factor: tl.constexpr, third_factor: tl.constexpr,
-    has_bias: tl.constexpr, most: tl.constexpr, tile: tl.constexpr,
+    has_bias: tl.constexpr, max_value: tl.constexpr, tile: tl.constexpr,
 ):  # fmt: skip
     row = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
     column = tl.arange(0, width)
@@ -88,7 +88,7 @@ def _merged(
         total += tl.load(third + under, mask=inside, other=0.0).to(tl.float32)
     if has_bias:
         total += tl.load(bias + column, mask=there, other=0.0).to(tl.float32)[None]
-    total = tl.minimum(tl.maximum(total, 0.0), most)
+    total = tl.minimum(tl.maximum(total, 0.0), max_value)
     tl.store(out + place, total.to(out.dtype.element_ty), mask=inside)
 
 
@@ -99,19 +99,19 @@ def _under(row, factor: tl.constexpr, height, map_width):
     return (picture * (height // factor) + y // factor) * (map_width // factor) + x // factor
 
 
-def pooled(maps: Tensor) -> Tensor:
+def max_pool(maps: Tensor) -> Tensor:
     """The highest of 3x3 positions round every other one, from the first on; sides are even."""
     batch, channels, height, map_width = maps.shape
     out = maps.new_empty((batch, channels, height // 2, map_width // 2)).to(memory_format=torch.channels_last)
     rows = batch * (height // 2) * (map_width // 2)
     width, tile = _layout(channels)
     with torch.cuda.device_of(maps):
-        _pooled[(triton.cdiv(rows, tile),)](maps, out, rows, height, map_width, channels, width, tile)
+        _max_pool[(triton.cdiv(rows, tile),)](maps, out, rows, height, map_width, channels, width, tile)
     return out
 
 
 @triton.jit
-def _pooled(
+def _max_pool(
     maps, out, rows, height, map_width, channels: tl.constexpr, width: tl.constexpr, tile: tl.constexpr
 ):  # fmt: skip
     row = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
@@ -130,7 +130,7 @@ def _pooled(
     tl.store(out + row[:, None] * channels + column[None], most.to(out.dtype.element_ty), mask=inside)
 
 
-def packed(crops: Tensor, mean: Tensor, std: Tensor, margin: tuple[int, int], dtype: torch.dtype) -> Tensor:
+def normalize_packed(crops: Tensor, mean: Tensor, std: Tensor, margin: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """Normalised pictures with each 2x2 pixels in the channels of one position, and positions of zeros round them.
 
     Args:
@@ -150,14 +150,14 @@ def packed(crops: Tensor, mean: Tensor, std: Tensor, margin: tuple[int, int], dt
     rows = batch * size[0] * size[1]
     width, tile = _layout(PACKED)
     with torch.cuda.device_of(crops):
-        _packed[(triton.cdiv(rows, tile),)](
+        _normalize_packed[(triton.cdiv(rows, tile),)](
             crops.contiguous(), mean, std, out, rows, height, picture_width, *size, margin[0], width, tile
         )
     return out.permute(0, 3, 1, 2)
 
 
 @triton.jit
-def _packed(
+def _normalize_packed(
     crops, mean, std, out, rows, height, picture_width, out_height, out_width,
     before: tl.constexpr, channels: tl.constexpr, tile: tl.constexpr,
 ):  # fmt: skip
