@@ -28,7 +28,7 @@ from tposecli.formats.openpose import OpenposeSink
 from tposecli.formats.table import written_formats
 from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
-from tposecli.pipeline.job import FileSettings, Outputs, Settings
+from tposecli.pipeline.job import FileSettings, Outputs
 from tposecli.pipeline.outputs import check_outputs, open_pose_files
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
@@ -189,7 +189,7 @@ class TestTables:
     def test_parquet_without_pyarrow_names_the_extra(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(UsageError, match=r"tposecli\[parquet\]"):
-            check_outputs(Outputs(poses={"parquet": tmp_path / "o.parquet"}), False, Settings(), journal=False)
+            check_outputs(Outputs(poses={"parquet": tmp_path / "o.parquet"}), False, RunFlags(), journal=False)
         assert list(tmp_path.iterdir()) == []
 
     def test_no_number_that_is_none(self, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from tposecli.cli.options.encoding import medium
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.jsonlines import JsonLinesSink
-from tposecli.pipeline.job import Outputs, Settings
+from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs
 from tposecli.sinks.annotated import AnnotatedVideo, painted
 from tposecli.sinks.crops import CropsSink, bounds
@@ -229,8 +229,8 @@ def test_refused_before_any_work(tmp_path: Path, path: str, options: VideoOption
 
 def test_standard_output_takes_one_output() -> None:
     with pytest.raises(UsageError, match="only one"):
-        check_outputs(Outputs(Path("-"), {"coco": Path("-")}), False, Settings())
-    check_outputs(Outputs(Path("-")), False, Settings())
+        check_outputs(Outputs(Path("-"), {"coco": Path("-")}), False, RunFlags())
+    check_outputs(Outputs(Path("-")), False, RunFlags())
 
 
 # ---- beside the picture

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tposecli.detection.base import BoxFilter, same_size_batches
-from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
 from tposecli.inference.backends.cpu_rewrites import pad_kernels
+from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image

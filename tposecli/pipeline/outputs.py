@@ -17,7 +17,7 @@ from tposecli.formats.base import WriteOptions
 from tposecli.formats.journal.journal import journal_path
 from tposecli.formats.table import written_formats
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, Settings, Summary, Watcher
+from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, Summary, Watcher
 from tposecli.pipeline.resume import may_start_afresh, replaceable_outputs
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink
@@ -140,12 +140,18 @@ def deliver(
         watcher.seen(result)
 
 
-def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: bool = True) -> None:
-    """Refuse, before any work is done, what would overwrite something, and a job that asks for nothing.
+def check_outputs(outputs: Outputs, stills: bool, flags: RunFlags, journal: bool = True) -> None:
+    """Check, before any work is done, that every output can be written.
+
+    Args:
+        outputs: What to make.
+        stills: Whether the inputs are images and not a video.
+        flags: Whether existing outputs may be replaced.
+        journal: Whether a journal is written beside them.
 
     Raises:
-        UsageError: One of the outputs is in the way, another run is writing it, or there are none.
-        OutputError: A folder cannot be made or written.
+        UsageError: An output exists, another run is writing it, or there are none.
+        OutputError: A folder cannot be created or written.
     """
     if not outputs.wanted:
         raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
@@ -154,7 +160,6 @@ def check_outputs(outputs: Outputs, stills: bool, settings: Settings, journal: b
     if any(path == STDOUT and not row.to_stdout for row, path in outputs.pose_files):
         options = " and ".join(row.option for row in written_formats() if row.to_stdout)
         raise UsageError(f"only videos, {options} can go to standard output; give the others a file name")
-    flags = settings.flags
     with output_locks(outputs.files):
         replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
         for path in outputs.files:

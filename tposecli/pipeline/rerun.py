@@ -179,7 +179,7 @@ def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Setti
     if clash is not None:
         raise UsageError(f"{clash} is an input; choose another output")
     if outputs.wanted or not settings.drawing.show:
-        check_outputs(outputs, recording.stills, settings, journal=False)
+        check_outputs(outputs, recording.stills, settings.flags, journal=False)
 
 
 def _image_ids(recording: AlignedPoses) -> Sequence[int]:

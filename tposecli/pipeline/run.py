@@ -168,7 +168,7 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     outputs = job.outputs
     images = find_images(job.inputs, job.recursive)
     refuse_inputs(outputs, images)
-    check_outputs(outputs, True, settings)
+    check_outputs(outputs, True, settings.flags)
     context = RunContext(settings, Nets(settings, needs_attention(outputs, settings.files)))
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
     ids = image_ids(images.names)
@@ -191,7 +191,7 @@ def _check(job: VideoJob, settings: Settings) -> None:
             f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"
         )
     if outputs.wanted or not settings.drawing.show:
-        check_outputs(outputs, False, settings)
+        check_outputs(outputs, False, settings.flags)
     if outputs.picture is not None:
         again = flags.overwrite or outputs.picture.resolve() in replaceable_outputs(outputs, flags)
         check_video_output(outputs.picture, job.encoding, again)
