@@ -17,7 +17,7 @@ from tposecli.formats.base import WriteOptions
 from tposecli.formats.journal.journal import journal_path
 from tposecli.formats.table import written_formats
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, Summary, Watcher
+from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, RunFlags, Summary, Watcher
 from tposecli.pipeline.resume import may_start_afresh, replaceable_outputs
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink
