@@ -398,7 +398,7 @@ def journal(folder: Path, **header: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "invalid",
     [
         {"keypoint_names": 17},
         {"fps": "1/0"},
@@ -410,9 +410,9 @@ def journal(folder: Path, **header: object) -> Path:
         {"window": {"start_s": -1}},
     ],
 )
-def test_headers_that_make_no_sense(tmp_path: Path, nonsense: dict[str, object]) -> None:
-    with pytest.raises(InputError, match=f"nonsense of {next(iter(nonsense))}"):
-        read_journal(journal(tmp_path, **nonsense))
+def test_invalid_headers_are_refused(tmp_path: Path, invalid: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"invalid {next(iter(invalid))}"):
+        read_journal(journal(tmp_path, **invalid))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_frames_come_back_as_they_went_in(tmp_path: Path) -> None:
     write(path, 7)
     journal = read_journal(path)
     assert journal.header == {"schema_version": 1, "complete": False, "outputs": [], **HEADER}
-    assert journal.facts == HEADER
+    assert journal.provenance == HEADER
     for _ in range(2):
         frames = list(journal)
         assert [f.index for f in frames] == list(range(7))

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from click.testing import Result as Ran
 
 from tposecli.cli.main import cli
-from tposecli.formats.align import PoseInput, placed, recorded
+from tposecli.formats.align import PoseInput, align, read_aligned
 from tposecli.formats.base import MARGIN, PoseFile
 from tposecli.formats.coco import CocoDatasetSink, CocoResultsSink
 from tposecli.formats.journal.journal import Journal, JournalWriter
@@ -333,7 +333,7 @@ class TestTimes:
 
     def test_come_from_the_video(self, tmp_path: Path, media: Path) -> None:
         path = saved(tmp_path / "r.json", [person(image_id=n) for n in (1, 40)])
-        recording = recorded(PoseInput(path, inputs=(str(media / "portrait.mp4"),)))
+        recording = read_aligned(PoseInput(path, inputs=(str(media / "portrait.mp4"),)))
         truth = read(media / "portrait.json")
         frames = list(recording.frames)
         assert [frame.time_s for frame in frames] == pytest.approx([stamp.time_s for stamp in truth.frames])
@@ -342,21 +342,21 @@ class TestTimes:
 
     def test_come_from_a_rate(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         found = read(saved(tmp_path / "r.json", [person(image_id=n) for n in (1, 31)]))
-        recording = placed(found, PoseInput(found.path, fps=Fraction(30000, 1001)))
+        recording = align(found, PoseInput(found.path, fps=Fraction(30000, 1001)))
         assert [frame.time_s for frame in recording.frames][30] == pytest.approx(1.001)
         assert recording.header["time_base"] == "1001/30000"
         assert "--size" in caplog.text
 
     def test_nothing_to_know_them_by(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"-i, or give .* --fps"):
-            recorded(PoseInput(saved(tmp_path / "r.json", [person()])))
+            read_aligned(PoseInput(saved(tmp_path / "r.json", [person()])))
 
-    def test_people_behind_the_end_are_told(
+    def test_people_after_the_end_are_reported(
         self, tmp_path: Path, media: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = saved(tmp_path / "r.json", [person(image_id=n) for n in (1, 500)])
-        recorded(PoseInput(path, inputs=(str(media / "walk.mp4"),)))
-        assert "1 frames lie behind the end of walk.mp4" in caplog.text
+        read_aligned(PoseInput(path, inputs=(str(media / "walk.mp4"),)))
+        assert "1 frames after the end of walk.mp4" in caplog.text
 
 
 class TestPictures:
@@ -366,7 +366,7 @@ class TestPictures:
         for name in ("000000000139.jpg", "000000000285.jpg"):
             cv2.imwrite(str(tmp_path / name), np.zeros((48, 64, 3), np.uint8))
         path = saved(tmp_path / "r.json", [person(image_id=285)])
-        recording = recorded(PoseInput(path, inputs=(str(tmp_path),)))
+        recording = read_aligned(PoseInput(path, inputs=(str(tmp_path),)))
         assert [(f.name, len(f.poses)) for f in recording.frames] == [("000000000139.jpg", 0), ("000000000285.jpg", 1)]
         assert recording.stills
         ran = tpose("convert", path, "-i", tmp_path, "--json", tmp_path / "o.json", "--json-format", "results")
@@ -448,5 +448,5 @@ class TestCommands:
     def test_other_frames_are_refused(self, tmp_path: Path, media: Path) -> None:
         video = small_video(tmp_path / "in.mp4", 3)
         ran = tpose("render", media / "walk.json", "-i", video, "-o", tmp_path / "out.mp4")
-        assert "frame 1 is at" in str(ran.exception)
+        assert "frame 1: got time" in str(ran.exception)
         assert not (tmp_path / "out.mp4").exists()

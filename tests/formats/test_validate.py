@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from tposecli.cli.main import cli
 from tposecli.formats.coco import CocoDatasetSink, CocoResultsSink
 from tposecli.formats.journal.journal import JournalWriter
-from tposecli.formats.validate import MAX_NAMED, schema, validate
+from tposecli.formats.validate import MAX_REPORTED, schema, validate
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.utils.errors import InputError
@@ -90,7 +90,7 @@ def test_our_files_are_valid(journal: Path, dataset: Path, tmp_path: Path) -> No
 
 def test_sample_media_are_valid(media: Path) -> None:
     for path in (media / "walk.json", media / "stills.json"):
-        assert validate(path).wrong == 0
+        assert validate(path).problem_count == 0
 
 
 def test_every_line_of_a_journal_fits_the_whole_schema(journal: Path) -> None:
@@ -106,9 +106,9 @@ def test_every_line_of_a_journal_fits_the_whole_schema(journal: Path) -> None:
         (1, lambda header: header.update(schema_version=2), "line 1: schema_version"),
         (1, lambda header: header.update(fps=29.97), "line 1: fps"),
         (3, lambda frame: frame.update(frame=0), "line 3: frame 0 comes after frame 0"),
-        (3, lambda frame: frame.update(width=641), "line 3: 641x480 pixels"),
+        (3, lambda frame: frame.update(width=641), "line 3: got 641x480 pixels"),
         (3, lambda frame: frame.update(pts="1"), "line 3: pts"),
-        (3, lambda frame: frame["people"][0]["keypoints"].pop(), "line 3: person 0: 16 keypoints"),
+        (3, lambda frame: frame["people"][0]["keypoints"].pop(), "line 3: person 0: got 16 keypoints"),
         (3, lambda frame: frame["people"][0]["keypoints"][2].pop(), "line 3: people[0].keypoints[2]"),
         (3, lambda frame: frame["people"][0].update(box=[200, 0, 100, 10]), "line 3: person 0: box of -100x10"),
         (3, lambda frame: frame["people"][0].update(box=[700, 0, 800, 10]), "line 3: person 0: box outside"),
@@ -122,7 +122,7 @@ def test_damage_to_a_journal_is_found(journal: Path, line: int, change: Callable
     lines[line - 1] = json.dumps(content)
     journal.write_text("\n".join([*lines, ""]))
     verdict = validate(journal)
-    assert verdict.wrong == 1
+    assert verdict.problem_count == 1
     assert verdict.problems[0].startswith(problem)
 
 
@@ -130,8 +130,8 @@ def test_a_torn_line_and_one_that_is_no_json(journal: Path) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:2], b'{"frame": NaN}\n', lines[3], lines[4][:-9]]))
     assert [problem.partition(";")[0] for problem in validate(journal).problems] == [
-        "line 3: no JSON",
-        "line 5: cut short",
+        "line 3: not JSON",
+        "line 5: truncated",
     ]
 
 
@@ -139,18 +139,18 @@ def test_a_torn_line_and_one_that_is_no_json(journal: Path) -> None:
     ("change", "problem"),
     [
         (lambda data: data.pop("categories"), "'categories' is a required"),
-        (lambda data: data["images"][1].update(id=1), "images: id 1 is there 2 times"),
-        (lambda data: data["annotations"][1].update(id=1), "annotations: id 1 is there 2 times"),
-        (lambda data: data["annotations"][1].update(image_id=99), "annotation 2: there is no image 99"),
-        (lambda data: data["annotations"][1].update(category_id=9), "annotation 2: there is no category 9"),
-        (lambda data: data["annotations"][0]["keypoints"].pop(), "annotation 1: keypoints: 50 numbers, expected 51"),
-        (lambda data: data["annotations"][0]["raw_keypoints"].pop(), "annotation 1: raw_keypoints: 50 numbers"),
-        (lambda data: data["annotations"][0]["keypoint_scores"].pop(), "annotation 1: keypoint_scores: 16 numbers"),
+        (lambda data: data["images"][1].update(id=1), "images: id 1 occurs 2 times"),
+        (lambda data: data["annotations"][1].update(id=1), "annotations: id 1 occurs 2 times"),
+        (lambda data: data["annotations"][1].update(image_id=99), "annotation 2: image 99 does not exist"),
+        (lambda data: data["annotations"][1].update(category_id=9), "annotation 2: category 9 does not exist"),
+        (lambda data: data["annotations"][0]["keypoints"].pop(), "annotation 1: keypoints: got 50 numbers, expected 51"),
+        (lambda data: data["annotations"][0]["raw_keypoints"].pop(), "annotation 1: raw_keypoints: got 50 numbers"),
+        (lambda data: data["annotations"][0]["keypoint_scores"].pop(), "annotation 1: keypoint_scores: got 16 numbers"),
         (lambda data: data["annotations"][0].update(num_keypoints=3), "annotation 1: num_keypoints: 3, but 17"),
-        (lambda data: data["annotations"][0]["keypoints"].__setitem__(2, 3), "annotation 1: keypoints: a v"),
+        (lambda data: data["annotations"][0]["keypoints"].__setitem__(2, 3), "annotation 1: keypoints: expected v"),
         (lambda data: data["annotations"][0].update(bbox=[700, 0, 5, 5]), "annotation 1: box outside"),
         (lambda data: data["annotations"][0].update(bbox=[7, 0, 5]), "annotations[0].bbox: [7, 0, 5]"),
-        (lambda data: data["annotations"][2].update(track_id=1), "image 3: track 1 is there 2 times"),
+        (lambda data: data["annotations"][2].update(track_id=1), "image 3: track 1 occurs 2 times"),
         (lambda data: data["annotations"][0].update(track_id=0), "annotations[0].track_id"),
         (lambda data: data["categories"][0]["skeleton"].append([1, 18]), "category 1: its skeleton"),
     ],
@@ -160,14 +160,14 @@ def test_damage_to_a_dataset_is_found(dataset: Path, change: Callable[[Any], Any
     change(content)
     dataset.write_text(json.dumps(content))
     verdict = validate(dataset)
-    assert verdict.wrong >= 1
+    assert verdict.problem_count >= 1
     assert verdict.problems[0].startswith(problem)
 
 
 def test_damage_to_results_is_found(tmp_path: Path) -> None:
     good = {"image_id": 1, "category_id": 1, "keypoints": [0.5] * 51, "score": 0.5}
     for bad, problem in (
-        ([], "no results"),
+        ([], "empty"),
         ([good, good | {"keypoints": [1]}], "result 1: 1 numbers"),
         ([good | {"score": "high"}], "[0].score"),
     ):
@@ -175,14 +175,14 @@ def test_damage_to_results_is_found(tmp_path: Path) -> None:
         assert validate(tmp_path / "r.json").problems[0].startswith(problem)
 
 
-def test_problems_are_counted_but_not_all_told(dataset: Path) -> None:
+def test_all_problems_are_counted_but_not_all_reported(dataset: Path) -> None:
     content = json.loads(dataset.read_text())
     one = content["annotations"][0]
     content["annotations"] = [copy.deepcopy(one) | {"id": number, "image_id": 77} for number in range(100)]
     dataset.write_text(json.dumps(content))
     verdict = validate(dataset)
-    assert verdict.wrong >= 100
-    assert len(verdict.problems) == MAX_NAMED
+    assert verdict.problem_count >= 100
+    assert len(verdict.problems) == MAX_REPORTED
 
 
 @pytest.mark.parametrize("content", ["", "{}", "a,b\n1,2\n", '{"a": NaN}', "3"])
@@ -202,5 +202,5 @@ def test_command(journal: Path, dataset: Path, tmp_path: Path) -> None:
     bad = CliRunner().invoke(cli, ["validate", str(tmp_path / "none.json"), str(dataset), str(journal)])
     assert bad.exit_code == 1
     assert "none.json: cannot be read" in bad.stderr
-    assert "images: id 1 is there 2 times" in bad.stderr
+    assert "images: id 1 occurs 2 times" in bad.stderr
     assert "journal, valid" in bad.stdout

@@ -306,7 +306,9 @@ class TestRender:
         assert tpose(*arguments, "--another-video").exit_code == 0
         assert len(frames(tmp_path / "o.mp4")) == 8
 
-    @pytest.mark.parametrize(("field", "value", "reason"), [("time_s", 9.0, "at 9.000 s"), ("frame", 900, "not there")])
+    @pytest.mark.parametrize(
+        ("field", "value", "reason"), [("time_s", 9.0, "expected 9.000 s"), ("frame", 900, "missing or unreadable")]
+    )
     def test_frames_that_do_not_fit_are_named(
         self, run: Path, media: Path, tmp_path: Path, field: str, value: float, reason: str
     ) -> None:

@@ -1,4 +1,4 @@
-"""From poses in a file to frames: which picture or moment of a video each of them belongs to."""
+"""Align the poses of a file with frames: find the image, or the time in a video, that each of them belongs to."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ log = logging.getLogger("tposecli")
 
 JOURNAL: Final = "journal"
 
-NOBODY: Final = Poses.empty()
+NO_PEOPLE: Final = Poses.empty()
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedPoses:
-    """Poses, wherever they come from, with the frames that they belong to.
+    """Poses of any format with the frames that they belong to.
 
     Attributes:
-        path: The file, or the folder.
-        format: What it is, for people.
-        header: Where the poses come from, in the words of a journal's header.
-        frames: In order; a journal's are read anew whenever they are asked for.
-        stills: The frames are pictures that do not follow one another in time.
-        tracked: Everybody has an id already.
+        path: The file or folder.
+        format: Name of the format, for messages and provenance.
+        header: Provenance of the poses, with the keys of a journal's header.
+        frames: The frames in order; those of a journal are read from the file on each iteration.
+        stills: The frames are images that do not follow one another in time.
+        tracked: Every person has a track id already.
     """
 
     path: Path
@@ -53,36 +53,36 @@ class AlignedPoses:
     tracked: bool = False
 
     @property
-    def stray_score(self) -> float:
-        """Score below which people count only if they continue a track."""
+    def weak_score(self) -> float:
+        """Box score below which people are kept only if they continue a track."""
         return float(self.header.get("stray_score") or 0)
 
 
-def journalled(journal: Journal) -> AlignedPoses:
-    """A journal's poses, which have no ids.
+def align_journal(journal: Journal) -> AlignedPoses:
+    """Return a journal's poses, which have no track ids.
 
     Raises:
-        InputError: What it says of its keypoints contradicts itself.
+        InputError: Its keypoint layout is inconsistent.
     """
     try:
         KeypointLayout.of_facts(journal.header)
     except ValueError as error:
-        raise InputError(f"{journal.path}: its header makes no sense ({error})") from error
-    return AlignedPoses(journal.path, JOURNAL, journal.facts, journal, journal.header.get("time_base") is None)
+        raise InputError(f"{journal.path}: damaged (invalid keypoint layout in its header: {error})") from error
+    return AlignedPoses(journal.path, JOURNAL, journal.provenance, journal, journal.header.get("time_base") is None)
 
 
 @dataclass(frozen=True, slots=True)
 class PoseInput:
-    """A file of poses as it was named, and what it does not say of its frames.
+    """A pose file to read, and what the user says of its frames.
 
     Attributes:
-        path: A journal, or poses of another tool.
-        kind: What that is; None to find out.
-        inputs: The video, or the pictures, that the poses are of.
-        fps: Frames a second, where there is no video at hand.
-        size_wh: Pixels of a frame.
-        recursive: Look into the folders of the folders, for pictures.
-        track_again: Ids in the file do not count.
+        path: A journal or another pose file or folder.
+        kind: Name of its format; None to detect it.
+        inputs: The video or the images that the poses belong to.
+        fps: Frame rate, if there is no video.
+        size_wh: Width and height of the frames in pixels, if there is no video.
+        recursive: Recurse into subfolders to find images.
+        track_again: Ignore the track ids of the file.
     """
 
     path: Path
@@ -94,180 +94,182 @@ class PoseInput:
     track_again: bool = False
 
 
-def recorded(given: PoseInput) -> AlignedPoses:
-    """The poses with their frames.
+def read_aligned(given: PoseInput) -> AlignedPoses:
+    """Read a pose file and align it with its frames.
 
     Raises:
-        UsageError: Nothing says when a frame is shown.
-        InputError: Poses, video or pictures are missing, damaged, or not of each other.
+        UsageError: The times of the frames are unknown.
+        InputError: Poses, video or images are missing, damaged, or do not belong together.
     """
     found = read_poses(given.path, given.kind)
-    return journalled(found) if isinstance(found, Journal) else placed(found, given)
+    return align_journal(found) if isinstance(found, Journal) else align(found, given)
 
 
-def placed(found: PoseFile, given: PoseInput) -> AlignedPoses:
-    """The poses with frames: those of the video or pictures given, else at the rate given, else as the file has them.
+def align(found: PoseFile, given: PoseInput) -> AlignedPoses:
+    """Align poses with the given video or images, else with the given frame rate, else with the file's own times.
 
     Raises:
-        UsageError: Nothing says when a frame is shown.
-        InputError: The video or pictures are missing, or others than the poses are of.
+        UsageError: The times of the frames are unknown.
+        InputError: The video or images are missing, or do not belong to the poses.
     """
     if given.inputs:
         source = open_source(given)
-        return _of_pictures(found, source) if isinstance(source, ImageList) else _of_video(found, source)
+        return _with_images(found, source) if isinstance(source, ImageList) else _with_video(found, source)
     if given.fps is not None:
-        return _at_rate(found, given, given.fps)
+        return _with_rate(found, given, given.fps)
     if not found.has_times and not found.stills:
         raise UsageError(
-            f"{found.path}: {found.format} does not say when its frames are shown; name the video with -i, "
-            "or give its frames a second with --fps"
+            f"{found.path}: {found.format} does not contain the times of its frames; name the video with -i, "
+            "or give its frame rate with --fps"
         )
     size_wh = _size(found, given)
-    frames = [_listed(found, stamp, stamp.size_wh or size_wh) for stamp in found.frames]
+    frames = [_own_frame(found, frame, frame.size_wh or size_wh) for frame in found.frames]
     return AlignedPoses(
         found.path,
         found.format,
-        {**header(SourceInfo(found.path.name)), **_origin(found)},
+        {**make_header(SourceInfo(found.path.name)), **_own_provenance(found)},
         frames,
         found.stills,
         found.tracked,
     )
 
 
-def header(source: SourceInfo) -> dict[str, Any]:
-    """What a journal would say at its beginning."""
+def make_header(source: SourceInfo) -> dict[str, Any]:
+    """Return the source and keypoints in the form of a journal's header."""
     return {**describe_source(source), **COCO.facts()}
 
 
-def picture_header(images: ImageList) -> dict[str, Any]:
-    """The same of pictures: whether their names are their ids."""
+def image_header(images: ImageList) -> dict[str, Any]:
+    """Return the header for images, with the origin of their ids."""
     numbered = image_ids(images.names) != list(range(1, len(images) + 1))
-    return {**header(ImageSource(images).info), "image_ids": "names" if numbered else "order"}
+    return {**make_header(ImageSource(images).info), "image_ids": "names" if numbered else "order"}
 
 
 def open_source(given: PoseInput) -> VideoInput | ImageList:
-    """The pictures, if the inputs are pictures or folders of them; else the video."""
+    """Open the inputs: a list of images if they are images or folders, else the video."""
     paths = [Path(name) for name in given.inputs]
-    if len(paths) == 1 and not _is_picture(paths[0]):
+    if len(paths) == 1 and not _is_image_input(paths[0]):
         return open_video_input(paths[0])
     return find_images(given.inputs, given.recursive)
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image_input(path: Path) -> bool:
     return path.is_dir() or (path.suffix.lower() in IMAGE_SUFFIXES and not is_sequence(path) and path.suffix != ".gif")
 
 
-def by_index(found: PoseFile, pictures: Sequence[str] | None = None) -> dict[int, Poses]:
-    """The people by the index of the frame in the video, or among the pictures.
+def poses_by_index(found: PoseFile, image_names: Sequence[str] | None = None) -> dict[int, Poses]:
+    """Return people by the index of the frame in the video or among the images.
 
-    Pictures are found by their names; in lists of results by their numbers, as COCO's are.
+    Images are matched by name; in lists of results by the number in the name, as in COCO.
 
     Raises:
-        InputError: Not one frame with people belongs to the pictures.
+        InputError: No frame with people belongs to any of the images.
     """
-    ids: Mapping[int, int | None] = {stamp.index: stamp.id for stamp in found.frames}
-    if pictures is not None:
-        ids = dict(enumerate(_ids(found, pictures)))
+    ids: Mapping[int, int | None] = {frame.index: frame.id for frame in found.frames}
+    if image_names is not None:
+        ids = dict(enumerate(_frame_ids(found, image_names)))
     table = {index: found.poses[key] for index, key in ids.items() if key is not None and key in found.poses}
     if found.poses and not table:
-        raise InputError(f"{found.path}: none of its people are in any of the {len(ids)} pictures; name the right ones")
+        raise InputError(f"{found.path}: none of its people are in any of the {len(ids)} images; name the right ones")
     return table
 
 
-def warn_of_rest(found: PoseFile, table: Mapping[int, Poses], frames: int, name: str) -> None:
-    """Say so if the file knows of people behind the end of the video."""
+def warn_of_late_people(found: PoseFile, table: Mapping[int, Poses], frames: int, name: str) -> None:
+    """Warn if the file has people after the end of the video."""
     late = sum(index >= frames for index in table)
     if late:
-        log.warning("%s: people in %d frames lie behind the end of %s; left out", found.path, late, name)
+        log.warning("%s: ignored people in %d frames after the end of %s", found.path, late, name)
 
 
-def _ids(found: PoseFile, pictures: Sequence[str]) -> list[int | None]:
-    """For each picture the frame of the file."""
-    if not all(stamp.name for stamp in found.frames):
+def _frame_ids(found: PoseFile, image_names: Sequence[str]) -> list[int | None]:
+    """Return the file's frame id of each image, None if it has none."""
+    if not all(frame.name for frame in found.frames):
         if found.format == "COCO results":
-            return list(image_ids(pictures))
-        order = {stamp.index: stamp.id for stamp in found.frames}
-        return [order.get(index) for index in range(len(pictures))]
-    found_by: list[int | None] = [None] * len(pictures)
-    for part in (_stem, _last, _whole):
-        counts = Counter(part(stamp.name) for stamp in found.frames)
-        table = {part(stamp.name): stamp.id for stamp in found.frames if counts[part(stamp.name)] == 1}
-        found_by = [table.get(part(name), before) for name, before in zip(pictures, found_by, strict=True)]
-    return found_by
+            return list(image_ids(image_names))
+        order = {frame.index: frame.id for frame in found.frames}
+        return [order.get(index) for index in range(len(image_names))]
+    ids: list[int | None] = [None] * len(image_names)
+    # From the loosest to the strictest match, so that the strictest wins; a part that is not unique matches nothing.
+    for part in (_stem, _file_name, _full_name):
+        counts = Counter(part(frame.name) for frame in found.frames)
+        table = {part(frame.name): frame.id for frame in found.frames if counts[part(frame.name)] == 1}
+        ids = [table.get(part(name), before) for name, before in zip(image_names, ids, strict=True)]
+    return ids
 
 
-def _whole(name: str) -> str:
+def _full_name(name: str) -> str:
     return name.replace("\\", "/").removeprefix("./")
 
 
-def _last(name: str) -> str:
-    return PurePosixPath(_whole(name)).name
+def _file_name(name: str) -> str:
+    return PurePosixPath(_full_name(name)).name
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(_last(name)).stem
+    return PurePosixPath(_file_name(name)).stem
 
 
-def _of_video(found: PoseFile, source: VideoInput) -> AlignedPoses:
-    """On the frames of a video, all of them, which are not decoded."""
+def _with_video(found: PoseFile, source: VideoInput) -> AlignedPoses:
+    """Align with all frames of a video, without decoding them."""
     info = source.info
     ticks = timestamps(source) if isinstance(source, VideoSource) else [frame.pts or 0 for frame in source]
-    table, size = by_index(found), info.size_wh or (1, 1)
-    warn_of_rest(found, table, len(ticks), info.name)
+    table, size = poses_by_index(found), info.size_wh or (1, 1)
+    warn_of_late_people(found, table, len(ticks), info.name)
     base = info.time_base or Fraction(1)
     frames = [
-        JournalFrame(index, info.name, pts, float(pts * base), size, table.get(index, NOBODY))
+        JournalFrame(index, info.name, pts, float(pts * base), size, table.get(index, NO_PEOPLE))
         for index, pts in enumerate(ticks)
     ]
-    return AlignedPoses(found.path, found.format, header(info), frames, False, found.tracked)
+    return AlignedPoses(found.path, found.format, make_header(info), frames, False, found.tracked)
 
 
-def _of_pictures(found: PoseFile, images: ImageList) -> AlignedPoses:
-    """On pictures, all of them, which are decoded for their sizes."""
-    table, source = by_index(found, images.names), ImageSource(images)
+def _with_images(found: PoseFile, images: ImageList) -> AlignedPoses:
+    """Align with all of the images, which are decoded for their sizes."""
+    table, source = poses_by_index(found, images.names), ImageSource(images)
     frames = [
-        JournalFrame(frame.index, frame.name, None, 0.0, frame.size_wh, table.get(frame.index, NOBODY))
+        JournalFrame(frame.index, frame.name, None, 0.0, frame.size_wh, table.get(frame.index, NO_PEOPLE))
         for frame in source
     ]
-    return AlignedPoses(found.path, found.format, picture_header(images), frames, True)
+    return AlignedPoses(found.path, found.format, image_header(images), frames, True)
 
 
-def _at_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> AlignedPoses:
-    """At a constant rate, from 0 s on."""
+def _with_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> AlignedPoses:
+    """Align with frames at a constant rate, from 0 s."""
     size_wh = _size(found, given)
     base = 1 / fps
     info = SourceInfo(found.path.name, size_wh, fps, base)
     frames = [
-        JournalFrame(stamp.index, stamp.name, stamp.index, float(stamp.index * base), size_wh, _people(found, stamp))
-        for stamp in found.frames
+        JournalFrame(frame.index, frame.name, frame.index, float(frame.index * base), size_wh, _people(found, frame))
+        for frame in found.frames
     ]
-    return AlignedPoses(found.path, found.format, header(info), frames, False, found.tracked)
+    return AlignedPoses(found.path, found.format, make_header(info), frames, False, found.tracked)
 
 
-def _listed(found: PoseFile, stamp: FrameRef, size_wh: tuple[int, int]) -> JournalFrame:
-    """A frame as the file has it; pictures keep their ids, which are one more than an index in what is written."""
-    index = stamp.id - 1 if found.stills and stamp.id > 0 else stamp.index
-    return JournalFrame(index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, _people(found, stamp))
+def _own_frame(found: PoseFile, frame: FrameRef, size_wh: tuple[int, int]) -> JournalFrame:
+    """Return a frame as the file describes it.
+
+    Writers number images from index + 1, so that images of the file keep their ids in the output.
+    """
+    index = frame.id - 1 if found.stills and frame.id > 0 else frame.index
+    return JournalFrame(index, frame.name, frame.pts, frame.time_s or 0.0, size_wh, _people(found, frame))
 
 
-def _people(found: PoseFile, stamp: FrameRef) -> Poses:
-    return found.poses.get(stamp.id, NOBODY)
+def _people(found: PoseFile, frame: FrameRef) -> Poses:
+    return found.poses.get(frame.id, NO_PEOPLE)
 
 
-def _origin(found: PoseFile) -> Mapping[str, Any]:
-    """What a file of ours says in a journal's words; those of others mean nothing here."""
+def _own_provenance(found: PoseFile) -> Mapping[str, Any]:
+    """Return the provenance of a file that tposecli wrote; other tools use other keys."""
     return found.info if found.info.get("tool") == "tposecli" else {}
 
 
 def _size(found: PoseFile, given: PoseInput) -> tuple[int, int]:
-    """Width and height as they were given, or the file has them; else the least that holds every joint."""
-    listed = {stamp.size_wh for stamp in found.frames}
+    """Return width and height as given, else from the file, else the smallest that contain every joint."""
+    listed = {frame.size_wh for frame in found.frames}
     if given.size_wh is not None or (None not in listed and listed):
         return given.size_wh or next(size for size in listed if size is not None)
     corner = [max((float(p.xy[:, :, axis].max()) for p in found.poses.values()), default=0.0) for axis in (0, 1)]
     size_wh = math.floor(corner[0]) + 1, math.floor(corner[1]) + 1
-    message = (
-        "%s: does not say how large its frames are; taken for %dx%d, where the outermost joints lie (or give --size)"
-    )
+    message = "%s: contains no frame size; assumed %dx%d, from the outermost joints (or give --size)"
     log.warning(message, found.path, *size_wh)
     return size_wh

@@ -341,7 +341,7 @@ def lenient_integer(value: Any, what: str) -> int:
         value = value[0]
     if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
         value = int(value)
-    return json_integer(value, what)
+    return json_integer(value, what, integral_floats=True)
 
 
 def optional_number(value: Any, what: str) -> float:

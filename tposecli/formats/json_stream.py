@@ -1,4 +1,4 @@
-"""JSON files of any length, member by member: a file of an hour of poses never becomes one tree of objects."""
+"""Parse JSON files member by member, so that a file with hours of poses never becomes one tree of objects."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A part of the outermost value.
+    """A member of the outermost value, or an element of a list in it.
 
     Attributes:
-        key: Under which it stands in the outermost object; empty where that is a list.
-        number: Its place in the list under that key, from 1; 0 says that a list begins here, None that it is no list.
-        value: What it is; None where a list begins.
+        key: Key in the outermost object; empty if the outermost value is a list.
+        number: Place in the list under that key, from 1; 0 for the beginning of a list, None for a value outside lists.
+        value: The parsed value; None for the beginning of a list.
     """
 
     key: str
@@ -30,13 +30,13 @@ class Member:
 
 
 class JsonFile:
-    """A file whose outermost value is a list or an object; NaN, which others write, is taken for a number."""
+    """A JSON file whose outermost value is a list or an object; NaN, which other tools write, is accepted."""
 
     def __init__(self, path: Path) -> None:
         """Read the text.
 
         Raises:
-            InputError: The file cannot be read or is no text.
+            InputError: The file cannot be read or is not text.
         """
         self.path = path
         try:
@@ -47,10 +47,10 @@ class JsonFile:
             raise InputError(f"{path}: neither a journal nor JSON (it is no UTF-8 text)") from error
 
     def __iter__(self) -> Iterator[Member]:
-        """The members in the file's order, read as they are asked for; lists in an object come element by element.
+        """Yield the members in the file's order, parsed on demand; lists in an object are yielded element by element.
 
         Raises:
-            InputError: The text is no JSON; names the line.
+            InputError: The text is not JSON; the message has the line number.
         """
         at = self._skip(0)
         first = self._text[at : at + 1]
@@ -61,10 +61,10 @@ class JsonFile:
         else:
             raise self._bad("expected a list or an object", at)
         if self._skip(at) != len(self._text):
-            raise self._bad("something follows the end", at)
+            raise self._bad("extra data after the end", at)
 
     def _object(self, at: int) -> Generator[Member, None, int]:
-        """The members of the object that begins at ``at``; returns where it ends."""
+        """Yield the members of the object that begins at ``at``; return its end."""
         at = self._skip(at + 1)
         if self._text[at : at + 1] == "}":
             return at + 1
@@ -72,7 +72,7 @@ class JsonFile:
             key, at = self._value(at)
             at = self._skip(at)
             if not isinstance(key, str) or self._text[at : at + 1] != ":":
-                raise self._bad("expected a name and a colon", at)
+                raise self._bad("expected a key and a colon", at)
             at = self._skip(at + 1)
             if self._text[at : at + 1] == "[":
                 at = yield from self._list(key, at)
@@ -84,7 +84,7 @@ class JsonFile:
                 return at
 
     def _list(self, key: str, at: int) -> Generator[Member, None, int]:
-        """The elements of the list that begins at ``at``; returns where it ends."""
+        """Yield the elements of the list that begins at ``at``; return its end."""
         yield Member(key, 0, None)
         at, number = self._skip(at + 1), 0
         if self._text[at : at + 1] == "]":
@@ -98,7 +98,7 @@ class JsonFile:
                 return at
 
     def _mark(self, at: int, end: str) -> tuple[int, str]:
-        """The comma or the end that comes next, and where what follows it begins."""
+        """Read the next comma or closing bracket; return the offset after it, and the character."""
         at = self._skip(at)
         mark = self._text[at : at + 1]
         if mark not in (",", end) or not mark:
@@ -115,11 +115,11 @@ class JsonFile:
         except json.JSONDecodeError as error:
             raise self._bad(error.msg, error.pos) from error
         except RecursionError as error:
-            raise self._bad("lists within lists without end", at) from error
+            raise self._bad("lists are nested too deeply", at) from error
 
     def _bad(self, reason: str, at: int) -> InputError:
         line = self._text.count("\n", 0, at) + 1
-        end = "; it is cut off there" if at >= len(self._text.rstrip()) else ""
+        end = "; the file is truncated" if at >= len(self._text.rstrip()) else ""
         return InputError(f"{self.path}, line {line}: neither a journal nor JSON ({reason}{end}); write the file again")
 
 

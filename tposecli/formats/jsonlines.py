@@ -1,4 +1,4 @@
-"""Poses on standard output, a line of JSON for each frame."""
+"""Poses on standard output, one line of JSON per frame."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tposecli.types import Result
 
 
 class JsonLinesSink:
-    """The journal's lines, as measured, and for each person ``track_id`` and, where smoothing ran, ``smoothed``.
+    """The journal's lines with raw poses, plus ``track_id`` of each person and, if smoothing ran, ``smoothed``.
 
-    ``flags`` are those of the smoothed keypoints. People who were put in where they were missed have no ``keypoints``.
+    ``flags`` are those of the smoothed keypoints. People whom gap filling added have no ``keypoints``.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
 
     def write(self, result: Result) -> None:
-        """Write one line, at once.
+        """Write and flush one line.
 
         Raises:
-            BrokenPipeError: Nobody reads any more.
+            BrokenPipeError: The reader has closed the pipe.
         """
         line: dict[str, Any] = frame_line(result.frame, result.poses)
         people = line["people"]
@@ -31,17 +31,17 @@ class JsonLinesSink:
             person["track_id"] = track
         if result.smoothed is not None:
             smoothed = frame_line(result.frame, result.smoothed)["people"]
-            people += [_put_in(person) for person in smoothed[len(people) :]]
+            people += [_without_raw(person) for person in smoothed[len(people) :]]
             columns = smoothed, result.smoothed.flags.tolist(), result.smoothed.track_id.tolist()
-            for person, calmer, flags, track in zip(people, *columns, strict=True):
-                person |= {"track_id": track, "smoothed": calmer["keypoints"], "flags": flags}
+            for person, after, flags, track in zip(people, *columns, strict=True):
+                person |= {"track_id": track, "smoothed": after["keypoints"], "flags": flags}
         self._stream.write(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n")
         self._stream.flush()
 
     def close(self, complete: bool) -> None:
-        """Every line was written whole."""
+        """Do nothing: every line was written completely."""
 
 
-def _put_in(person: dict[str, Any]) -> dict[str, Any]:
-    """Someone who was missed, but must have been there."""
+def _without_raw(person: dict[str, Any]) -> dict[str, Any]:
+    """Return a person whom gap filling added, who has no raw keypoints."""
     return {key: value for key, value in person.items() if key != "keypoints"}

@@ -22,21 +22,21 @@ def open_npz(path: Path, options: WriteOptions) -> NpzSink:
 
 
 class NpzSink:
-    """An ``.npz`` with a row for each person in each frame, P in all, in the order of the frames.
+    """An ``.npz`` with one row per person and frame, P in total, in the order of the frames.
 
     ``frame`` and ``track`` (P,) int64, the latter -1 for people who were not tracked; ``time_s`` (P,) float64;
-    ``box`` (P, 4) and ``box_score`` (P,) float32; ``xy`` and ``raw_xy`` (P, K, 2) float32 pixels, smoothed where
-    smoothing ran and as measured, the latter NaN for people who were put in where they were missed; ``score`` (P, K)
-    float32; ``flags`` (P, K) uint8, bits of ``types.Flag``.
+    ``box`` (P, 4) and ``box_score`` (P,) float32; ``xy`` (smoothed if smoothing ran) and ``raw_xy`` (unsmoothed, NaN
+    for people whom gap filling added) (P, K, 2) float32 pixels; ``score`` (P, K) float32; ``flags`` (P, K) uint8, bits
+    of ``types.Flag``.
 
-    Every frame, empty ones included, F in all: ``frames`` (F,) int64, ``frames_time_s`` (F,) float64, ``frames_wh``
-    (F, 2) int64. Once for all: ``keypoints`` (K,) names, ``info``, a string of JSON that says where the poses came
-    from, and for stills ``names`` (F,), which alone are kept in memory until the end.
+    Every frame, empty ones included, F in total: ``frames`` (F,) int64, ``frames_time_s`` (F,) float64, ``frames_wh``
+    (F, 2) int64. Once per file: ``keypoints`` (K,) names, ``info``, the provenance as a JSON string, and for stills
+    ``names`` (F,), which are the only column kept in memory until the end.
 
     Args:
-        path: The file to write; it appears when ``close`` is told that the run is complete.
-        info: Where the poses came from and which keypoints they have.
-        stills: Whether the frames are pictures with names of their own.
+        path: The file to write; it appears once ``close`` marks the run as complete.
+        info: Provenance and keypoint layout.
+        stills: Whether the frames are images with names of their own.
 
     Raises:
         OutputError: The file cannot be written.
@@ -58,30 +58,30 @@ class NpzSink:
             self._names.append(frame.name)
 
     def close(self, complete: bool) -> None:
-        """Put the file together, or leave nothing; closing twice is harmless."""
+        """Assemble and publish the file, or remove it; closing twice is harmless."""
         if self._names is not None:
             self._archive.put({"names": np.array(self._names, np.str_)})
         self._archive.close(complete)
 
 
-def _people(shown: Poses, raw_xy: Float32, index: int, time_s: float) -> dict[str, NDArray[Any]]:
-    """A row for each person of one frame."""
-    people = len(shown)
+def _people(poses: Poses, raw_xy: Float32, index: int, time_s: float) -> dict[str, NDArray[Any]]:
+    """Return the rows of one frame's people."""
+    people = len(poses)
     return {
         "frame": np.full(people, index, np.int64),
         "time_s": np.full(people, time_s, np.float64),
-        "track": shown.track_id,
-        "box": shown.boxes.xyxy,
-        "box_score": shown.boxes.score,
-        "xy": shown.xy,
+        "track": poses.track_id,
+        "box": poses.boxes.xyxy,
+        "box_score": poses.boxes.score,
+        "xy": poses.xy,
         "raw_xy": raw_xy,
-        "score": shown.score,
-        "flags": shown.flags,
+        "score": poses.score,
+        "flags": poses.flags,
     }
 
 
 def _frames(indices: list[int], times_s: list[float], sizes_wh: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
-    """A row for each frame."""
+    """Return the rows of frames."""
     return {
         "frames": np.array(indices, np.int64),
         "frames_time_s": np.array(times_s, np.float64),

@@ -1,4 +1,4 @@
-"""Poses as long tables, a row for each keypoint of each person in each frame: CSV and Parquet."""
+"""Poses as long tables, one row per keypoint, person and frame: CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from tposecli.utils.files import PartFile, unwritable
 from tposecli.utils.strict_json import as_json, pixels, scores
 
 COLUMNS: Final = ("frame", "time_s", "track", "joint", "x", "y", "score", "raw_x", "raw_y", "flag", "person")
-"""``x, y`` are smoothed where smoothing ran, ``raw_x, raw_y`` as measured, nothing for people put in where they were
-missed; ``flag`` are bits of ``types.Flag``; ``person`` counts the people of a frame from 0, for those who have no
-track."""
+"""``x, y`` are smoothed if smoothing ran; ``raw_x, raw_y`` are unsmoothed, empty for people whom gap filling added;
+``flag`` are bits of ``types.Flag``; ``person`` numbers the people of a frame from 0, for those without a track."""
 
 NAME_COLUMN: Final = "name"
-"""One more column, of stills only."""
+"""An additional column of stills."""
 
 ROWS_PER_WRITE: Final = 1 << 16
-"""Rows in a row group of Parquet, which is what waits in memory."""
+"""Rows of a Parquet row group, which are kept in memory until it is written."""
 
 
 def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tuple[Any, ...]]:
-    """The rows of one frame, as ``COLUMNS``; of a frame without people one row with nothing but its index and time.
+    """Yield the rows of one frame as ``COLUMNS``; a frame without people has one row with its index and time only.
 
     Raises:
         ValueError: A number is not finite.
@@ -41,31 +40,31 @@ def table_rows(result: Result, names: Sequence[str] = KEYPOINTS) -> Iterator[tup
     _check_finite(result)
     if not len(poses):
         yield (frame.index, frame.time_s, *[None] * (len(COLUMNS) - 2))
-    nowhere = [[(None, None)] * poses.xy.shape[1]] * (len(poses) - len(raw))
-    columns = pixels(poses.xy), scores(poses.score), pixels(raw.xy) + nowhere, poses.flags.tolist()
+    no_raw = [[(None, None)] * poses.xy.shape[1]] * (len(poses) - len(raw))
+    columns = pixels(poses.xy), scores(poses.score), pixels(raw.xy) + no_raw, poses.flags.tolist()
     for person, track in enumerate(poses.track_id.tolist()):
-        who = None if track == UNTRACKED else track
+        track_id = None if track == UNTRACKED else track
         joints = zip(names, *(column[person] for column in columns), strict=True)
         for joint, (x, y), score, (raw_x, raw_y), flag in joints:
-            yield frame.index, frame.time_s, who, joint, x, y, score, raw_x, raw_y, flag, person
+            yield frame.index, frame.time_s, track_id, joint, x, y, score, raw_x, raw_y, flag, person
 
 
 def _check_finite(result: Result) -> None:
-    """Raise ValueError where a number is not finite."""
+    """Raise ValueError if a number is not finite."""
     for column in (result.final.xy, result.final.score, result.poses.xy):
         if not np.isfinite(column).all():
             raise ValueError(
-                f"frame {result.frame.index}: a number of a pose is not finite; tables hold finite numbers only"
+                f"frame {result.frame.index}: a coordinate or score is not finite; tables hold finite numbers only"
             )
 
 
 def _csv_rows(result: Result, joints: Sequence[str], name: str) -> str:
-    """The same rows as text, made column by column, which takes about half the time.
+    """Return the rows of :func:`table_rows` as text, built column by column, which takes about half the time.
 
     Args:
-        result: Of one frame.
+        result: The result of one frame.
         joints: Names of the K keypoints as cells.
-        name: What stands at the end of every row.
+        name: The end of each row.
 
     Raises:
         ValueError: A number is not finite.
@@ -76,13 +75,13 @@ def _csv_rows(result: Result, joints: Sequence[str], name: str) -> str:
     if not len(poses):
         return start + "," * (len(COLUMNS) - 3) + name + "\r\n"
     tracks = ["" if track == UNTRACKED else track for track in poses.track_id.tolist()]
-    nowhere = [""] * (poses.score.size - raw.score.size)
+    no_raw = [""] * (poses.score.size - raw.score.size)
     x, y, raw_x, raw_y = (
         map(repr, numbers) for column in (poses.xy, raw.xy) for numbers in pixels(column.reshape(-1, 2).T)
     )
     rows = zip(
         [f"{start}{track},{joint}" for track in tracks for joint in joints],
-        *(x, y, map(repr, scores(poses.score.ravel())), [*raw_x, *nowhere], [*raw_y, *nowhere]),
+        *(x, y, map(repr, scores(poses.score.ravel())), [*raw_x, *no_raw], [*raw_y, *no_raw]),
         map(str, poses.flags.ravel().tolist()),
         [f"{person}{name}" for person in range(len(poses)) for _ in joints],
         strict=True,
@@ -91,10 +90,10 @@ def _csv_rows(result: Result, joints: Sequence[str], name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text as it stands between two commas, in quotes where it must."""
-    page = io.StringIO(newline="")
-    csv.writer(page).writerow([text, ""])
-    return page.getvalue().removesuffix(",\r\n")
+    """Return a text as a CSV cell, quoted if necessary."""
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow([text, ""])
+    return line.getvalue().removesuffix(",\r\n")
 
 
 def open_csv(path: Path, options: WriteOptions) -> CsvSink:
@@ -108,13 +107,13 @@ def open_parquet(path: Path, options: WriteOptions) -> ParquetSink:
 
 
 class CsvSink:
-    """A CSV file (RFC 4180, UTF-8, with a header), written as the run goes; cells of what is not known are empty.
+    """A CSV file (RFC 4180, UTF-8, with a header), written during the run; cells of unknown values are empty.
 
     Args:
-        path: The file to write; it appears when ``close`` is told that the run is complete. ``-`` is standard output,
-            to which every frame goes at once.
-        stills: Whether the frames are pictures with names of their own, which become a last column.
-        names: Of the K keypoints.
+        path: The file to write; it appears once ``close`` marks the run as complete. ``-`` is standard output, which is
+            flushed after each frame.
+        stills: Whether the frames are images with names of their own, which become the last column.
+        names: Names of the K keypoints.
 
     Raises:
         OutputError: The file cannot be written.
@@ -132,7 +131,7 @@ class CsvSink:
         self._put(_csv_rows(result, self._joints, name))
 
     def close(self, complete: bool) -> None:
-        """Give the file its name, or remove it; closing twice is harmless."""
+        """Publish the file, or remove it; closing twice is harmless."""
         if self._part is not None:
             self._part.close(complete)
 
@@ -143,13 +142,12 @@ class CsvSink:
 
 
 class ParquetSink:
-    """A Parquet file with the same columns, written in groups of rows; nulls where CSV leaves cells empty.
+    """A Parquet file with the same columns, written in row groups; nulls where CSV has empty cells.
 
     Args:
-        path: The file to write; it appears when ``close`` is told that the run is complete.
-        info: Where the poses came from and which keypoints they have, JSON under the key ``tposecli`` of the file's
-            metadata.
-        stills: Whether the frames are pictures with names of their own, which become a last column.
+        path: The file to write; it appears once ``close`` marks the run as complete.
+        info: Provenance and keypoint layout, JSON under the key ``tposecli`` of the file's metadata.
+        stills: Whether the frames are images with names of their own, which become the last column.
 
     Raises:
         ImportError: ``pyarrow`` is not installed.
@@ -186,20 +184,20 @@ class ParquetSink:
             self._flush()
 
     def close(self, complete: bool) -> None:
-        """End the file and give it its name, or remove it; closing twice is harmless."""
+        """Finish and publish the file, or remove it; closing twice is harmless."""
         if self._part.file.closed:
             return
-        whole = False
+        succeeded = False
         try:
             if complete:
                 self._flush()
             self._writer.close()
-            whole = complete
+            succeeded = complete
         except (OSError, OutputError) as error:
             if complete:
                 raise unwritable(self._part.path, error) from error
         finally:
-            self._part.close(whole)
+            self._part.close(succeeded)
 
     def _flush(self) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(self._schema)

@@ -1,4 +1,4 @@
-"""Whether files of poses are what they claim to be: against their JSON Schema, and against themselves."""
+"""Validate pose files against their JSON Schema, and check that their content is consistent."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ if TYPE_CHECKING:
 
 Json = Mapping[str, Any]
 
-MAX_NAMED: Final = 20
-"""Problems that are told one by one; all are counted."""
+MAX_REPORTED: Final = 20
+"""Problems that are reported one by one; all are counted."""
 
 MAX_TEXT: Final = 200
-"""Characters of one problem."""
+"""Characters of a problem's message."""
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found out of one file.
+    """The validation result of one file.
 
     Attributes:
+        path: The file.
         kind: ``journal``, ``COCO dataset`` or ``COCO results``.
-        counts: What is in it.
-        problems: The first ``MAX_NAMED`` of what is wrong.
-        wrong: How much is wrong in all.
+        counts: Numbers of frames or images and people.
+        problems: The first ``MAX_REPORTED`` problems.
+        problem_count: Number of all problems.
     """
 
     path: Path
     kind: str
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    wrong: int = 0
+    problem_count: int = 0
 
     def add(self, problems: Iterable[str]) -> None:
-        """Take what is wrong."""
+        """Add problems."""
         for problem in problems:
-            self.wrong += 1
-            if self.wrong <= MAX_NAMED:
+            self.problem_count += 1
+            if self.problem_count <= MAX_REPORTED:
                 self.problems.append(problem if len(problem) <= MAX_TEXT else problem[: MAX_TEXT - 3] + "...")
 
 
 def validate(path: Path) -> Verdict:
-    """Look through a journal, a COCO dataset or COCO results.
+    """Validate a journal, a COCO dataset or COCO results.
 
-    A journal is read line by line; the others are read whole.
+    A journal is read line by line; the others are loaded as a whole.
 
     Raises:
-        InputError: The file cannot be read, is no JSON, or none of these.
+        InputError: The file cannot be read, is not JSON, or none of these.
     """
     try:
         with path.open("rb") as file:
@@ -65,7 +66,7 @@ def validate(path: Path) -> Verdict:
         content = _parsed(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if isinstance(content, _Bad):
+    if isinstance(content, _Invalid):
         raise InputError(f"{path}: neither a journal nor strict JSON ({content.reason})")
     if isinstance(content, list):
         return _results(path, content)
@@ -75,21 +76,21 @@ def validate(path: Path) -> Verdict:
 
 
 def schema(name: str) -> dict[str, Any]:
-    """A schema of the package: ``journal``, ``coco-dataset`` or ``coco-results``."""
+    """Load a schema of the package: ``journal``, ``coco-dataset`` or ``coco-results``."""
     text = resources.files("tposecli.formats").joinpath("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
     content: dict[str, Any] = json.loads(text)
     return content
 
 
 @dataclass(frozen=True, slots=True)
-class _Bad:
-    """What is no JSON, and why."""
+class _Invalid:
+    """Text that is not JSON, with the reason."""
 
     reason: str
 
 
 def _parsed(text: bytes) -> Any:
-    """Strict JSON, or ``_Bad``."""
+    """Parse strict JSON; return ``_Invalid`` for anything else."""
 
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
@@ -97,9 +98,9 @@ def _parsed(text: bytes) -> Any:
     try:
         return json.loads(text, parse_constant=refuse)
     except ValueError as error:
-        return _Bad(str(error))
+        return _Invalid(str(error))
     except RecursionError:
-        return _Bad("lists within lists without end")
+        return _Invalid("lists are nested too deeply")
 
 
 def _validator(content: Mapping[str, Any]) -> Validator:
@@ -108,8 +109,8 @@ def _validator(content: Mapping[str, Any]) -> Validator:
     return Draft202012Validator(content)
 
 
-def _against(validator: Validator, value: Any, where: str) -> Iterator[str]:
-    """What the schema says against a value."""
+def _schema_problems(validator: Validator, value: Any, where: str) -> Iterator[str]:
+    """Yield the violations of a schema."""
     for error in validator.iter_errors(value):
         place = error.json_path.removeprefix("$").removeprefix(".")
         yield f"{where}{f'{place}: ' if place else ''}{error.message}"
@@ -121,8 +122,8 @@ def _journal(path: Path, header: Json) -> Verdict:
     header_rules, frame_rules = (
         _validator({**rules["$defs"][name], "$defs": rules["$defs"]}) for name in ("header", "frame")
     )
-    verdict.add(_against(header_rules, header, "line 1: "))
-    if verdict.wrong:
+    verdict.add(_schema_problems(header_rules, header, "line 1: "))
+    if verdict.problem_count:
         return verdict
     last = -1
     with path.open("rb") as file:
@@ -130,49 +131,49 @@ def _journal(path: Path, header: Json) -> Verdict:
             frame, where = _parsed(line), f"line {number}: "
             if number == 1:
                 continue
-            if isinstance(frame, _Bad) or not line.endswith(b"\n"):
-                torn = "cut short; a run that goes on with this journal repairs it" if line[-1:] != b"\n" else "no JSON"
-                verdict.add([where + torn])
+            if isinstance(frame, _Invalid) or not line.endswith(b"\n"):
+                problem = "truncated; resuming the run repairs it" if line[-1:] != b"\n" else "not JSON"
+                verdict.add([where + problem])
                 continue
-            wrong = list(_against(frame_rules, frame, where))
-            verdict.add(wrong or (where + problem for problem in _frame_problems(frame, header, last)))
-            if not wrong:
+            violations = list(_schema_problems(frame_rules, frame, where))
+            verdict.add(violations or (where + problem for problem in _frame_problems(frame, header, last)))
+            if not violations:
                 last = frame["frame"]
                 verdict.counts.update(frames=1, people=len(frame["people"]))
     return verdict
 
 
 def _frame_problems(frame: Json, header: Json, last: int) -> Iterator[str]:
-    """What a frame of a journal has against itself, its header and the frame before."""
+    """Yield contradictions within a frame of a journal, with its header, and with the frame before."""
     if frame["frame"] <= last:
         yield f"frame {frame['frame']} comes after frame {last}"
     if header["size_wh"] is not None and [frame["width"], frame["height"]] != header["size_wh"]:
-        yield f"{frame['width']}x{frame['height']} pixels, in the header {header['size_wh']}"
+        yield f"got {frame['width']}x{frame['height']} pixels, the header has {header['size_wh']}"
     keypoints = len(header["keypoint_names"])
     for person, entry in enumerate(frame["people"]):
         if len(entry["keypoints"]) != keypoints:
-            yield f"person {person}: {len(entry['keypoints'])} keypoints, the header names {keypoints}"
+            yield f"person {person}: got {len(entry['keypoints'])} keypoints, the header names {keypoints}"
         left, top, right, bottom = entry["box"]
         yield from _box_problems((left, top, right - left, bottom - top), frame, f"person {person}: ")
 
 
 def _box_problems(box: Sequence[float], image: Json, where: str) -> Iterator[str]:
-    """A box (left, top, width, height) that is turned round or has nothing of the picture in it."""
+    """Yield a problem if a box (left, top, width, height) has a negative size or lies outside the image."""
     left, top, width, height = box
     if width < 0 or height < 0:
         yield f"{where}box of {width:g}x{height:g} pixels"
     elif left > image["width"] or top > image["height"] or left + width < 0 or top + height < 0:
-        yield f"{where}box outside the picture of {image['width']}x{image['height']} pixels"
+        yield f"{where}box outside the image of {image['width']}x{image['height']} pixels"
 
 
 def _dataset(path: Path, content: Json) -> Verdict:
     verdict = Verdict(path, "COCO dataset")
-    verdict.add(_against(_validator(schema("coco-dataset")), content, ""))
-    if verdict.wrong:
+    verdict.add(_schema_problems(_validator(schema("coco-dataset")), content, ""))
+    if verdict.problem_count:
         return verdict
     verdict.counts.update(images=len(content["images"]), people=len(content["annotations"]))
     for what in ("images", "annotations", "categories"):
-        verdict.add(f"{what}: id {value} is there {count} times" for value, count in _repeated(content[what]))
+        verdict.add(f"{what}: id {value} occurs {count} times" for value, count in _repeated(content[what]))
     images = {image["id"]: image for image in content["images"]}
     categories = {category["id"]: category for category in content["categories"]}
     verdict.add(_skeleton_problems(content["categories"]))
@@ -183,50 +184,51 @@ def _dataset(path: Path, content: Json) -> Verdict:
         if annotation.get("track_id") is not None:
             tracks[annotation["image_id"], annotation["track_id"]] += 1
     verdict.add(
-        f"image {image}: track {track} is there {count} times" for (image, track), count in tracks.items() if count > 1
+        f"image {image}: track {track} occurs {count} times" for (image, track), count in tracks.items() if count > 1
     )
     return verdict
 
 
 def _skeleton_problems(categories: Sequence[Json]) -> Iterator[str]:
+    """Yield categories whose skeleton joins keypoints that do not exist."""
     for category in categories:
         count = len(category.get("keypoints", ()))
         if any(end > count for limb in category.get("skeleton", ()) for end in limb):
-            yield f"category {category['id']}: its skeleton joins keypoints that are not among its {count}"
+            yield f"category {category['id']}: its skeleton joins keypoints beyond its {count}"
 
 
 def _annotation_problems(annotation: Json, images: Mapping[int, Json], categories: Mapping[int, Json]) -> Iterator[str]:
-    """What an annotation has against itself and what it refers to."""
+    """Yield contradictions within an annotation, and references to what does not exist."""
     image, category = images.get(annotation["image_id"]), categories.get(annotation["category_id"])
     if image is None:
-        yield f"there is no image {annotation['image_id']}"
+        yield f"image {annotation['image_id']} does not exist"
     else:
         yield from _box_problems(annotation["bbox"], image, "")
     if category is None:
-        yield f"there is no category {annotation['category_id']}"
+        yield f"category {annotation['category_id']} does not exist"
         return
     count = len(category.get("keypoints", ()))
     lengths = {"keypoints": 3 * count, "raw_keypoints": 3 * count, "keypoint_scores": count, "keypoint_flags": count}
     for name, length in lengths.items():
         if annotation.get(name) is not None and len(annotation[name]) != length:
-            yield f"{name}: {len(annotation[name])} numbers, expected {length}"
+            yield f"{name}: got {len(annotation[name])} numbers, expected {length}"
     visible = annotation.get("keypoints", [])[2::3]
     if not set(visible) <= {0, 1, 2}:
-        yield "keypoints: a v that is not 0, 1 or 2"
+        yield "keypoints: expected v of 0, 1 or 2"
     if annotation.get("num_keypoints", 0) != sum(v > 0 for v in visible) and "num_keypoints" in annotation:
         yield f"num_keypoints: {annotation['num_keypoints']}, but {sum(v > 0 for v in visible)} have v > 0"
 
 
 def _results(path: Path, content: list[Any]) -> Verdict:
     verdict = Verdict(path, "COCO results")
-    verdict.add(_against(_validator(schema("coco-results")), content, ""))
-    if verdict.wrong:
+    verdict.add(_schema_problems(_validator(schema("coco-results")), content, ""))
+    if verdict.problem_count:
         return verdict
     verdict.counts.update(people=len(content), images=len({entry["image_id"] for entry in content}))
     if not content:
-        verdict.add(["no results; the COCO API cannot load an empty list"])
+        verdict.add(["empty; the COCO API cannot load an empty list"])
     verdict.add(
-        f"result {number}: {len(entry['keypoints'])} numbers in keypoints, expected 51"
+        f"result {number}: keypoints: got {len(entry['keypoints'])} numbers, expected 51"
         for number, entry in enumerate(content)
         if len(entry["keypoints"]) != 51
     )
@@ -234,5 +236,5 @@ def _results(path: Path, content: list[Any]) -> Verdict:
 
 
 def _repeated(records: Sequence[Json]) -> list[tuple[int, int]]:
-    """Ids that are there more than once, and how often."""
+    """Return ids that occur more than once, with their counts."""
     return [(value, count) for value, count in Counter(record["id"] for record in records).items() if count > 1]

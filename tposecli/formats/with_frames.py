@@ -1,4 +1,4 @@
-"""Poses and the pixels that they are of, together again."""
+"""Pair the poses of a file with the decoded frames that they belong to."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from tposecli.formats.align import (
-    NOBODY,
+    NO_PEOPLE,
     AlignedPoses,
     PoseInput,
-    by_index,
-    header,
-    journalled,
+    align,
+    align_journal,
+    image_header,
+    make_header,
     open_source,
-    picture_header,
-    placed,
-    warn_of_rest,
+    poses_by_index,
+    warn_of_late_people,
 )
 from tposecli.formats.base import PoseFile
 from tposecli.formats.journal.journal import Journal
@@ -33,52 +33,54 @@ from tposecli.utils.threads import prefetch
 log = logging.getLogger("tposecli")
 
 AHEAD = 8
-"""Frames that are read before they are needed."""
+"""Frames that are decoded ahead."""
 
 CLOSE_S = 1e-3
-"""Frames whose times differ by less are the same one in another container."""
+"""Frames whose times differ by less are the same; another container may round them differently."""
 
 
-def with_pixels(given: PoseInput, another: bool) -> tuple[AlignedPoses, VideoInput | ImageSource, Iterable[Result]]:
-    """The poses, the source of their frames, and both together.
+def read_with_frames(
+    given: PoseInput, another: bool
+) -> tuple[AlignedPoses, VideoInput | ImageSource, Iterable[Result]]:
+    """Return the poses of a file, the source of their frames, and the results that pair both.
 
     Args:
-        given: With the video or the pictures.
-        another: The video need not be the journal's own file, if its frames have the same size and times.
+        given: The pose file, with the video or the images.
+        another: Accept a video that is not the journal's own file if its frames have the same size and times.
 
     Raises:
-        InputError: Poses or pictures are missing or damaged, or the poses are of other frames.
-        UsageError: More than one video.
+        InputError: Poses or images are missing or damaged, or the poses belong to other frames.
+        UsageError: More than one video was given.
     """
     found = read_poses(given.path, given.kind)
     if isinstance(found, PoseFile) and not found.is_own:
-        return _of_others(found, given)
-    recording = journalled(found) if isinstance(found, Journal) else placed(found, PoseInput(given.path))
-    source = _pictures(given, recording) if recording.stills else _video(given, recording, another)
-    return recording, source, matched(recording, source)
+        return _read_foreign(found, given)
+    recording = align_journal(found) if isinstance(found, Journal) else align(found, PoseInput(given.path))
+    source = _images(given, recording) if recording.stills else _video(given, recording, another)
+    return recording, source, _recorded_frames(recording, source)
 
 
-def _of_others(found: PoseFile, given: PoseInput) -> tuple[AlignedPoses, VideoInput | ImageSource, Iterable[Result]]:
-    """Of another tool, which may not have listed all frames."""
+def _read_foreign(found: PoseFile, given: PoseInput) -> tuple[AlignedPoses, VideoInput | ImageSource, Iterable[Result]]:
+    """Pair the poses of another tool, which may not have listed all frames."""
     opened = open_source(given)
     if isinstance(opened, ImageList):
         source = ImageSource(opened)
-        recording = AlignedPoses(found.path, found.format, picture_header(opened), _named(opened), True)
-        return recording, source, joined(found, by_index(found, opened.names), source)
-    recording = AlignedPoses(found.path, found.format, header(opened.info), (), False, found.tracked)
-    return recording, opened, joined(found, by_index(found), opened)
+        recording = AlignedPoses(found.path, found.format, image_header(opened), _undecoded(opened), True)
+        return recording, source, _all_frames(found, poses_by_index(found, opened.names), source)
+    recording = AlignedPoses(found.path, found.format, make_header(opened.info), (), False, found.tracked)
+    return recording, opened, _all_frames(found, poses_by_index(found), opened)
 
 
-def _named(images: ImageList) -> list[JournalFrame]:
-    """The pictures by name and index, which is all that their ids are told by."""
-    return [JournalFrame(index, name, None, 0.0, (1, 1), NOBODY) for index, name in enumerate(images.names)]
+def _undecoded(images: ImageList) -> list[JournalFrame]:
+    """Return frames with only the names and indices of images, from which their ids are derived."""
+    return [JournalFrame(index, name, None, 0.0, (1, 1), NO_PEOPLE) for index, name in enumerate(images.names)]
 
 
-def matched(recording: AlignedPoses, source: VideoInput | ImageSource) -> Generator[Result]:
-    """Our poses with the frames that they were measured in; frames that they do not hold are passed over.
+def _recorded_frames(recording: AlignedPoses, source: VideoInput | ImageSource) -> Generator[Result]:
+    """Yield the frames of our own file with their poses; frames that the file does not list are skipped.
 
     Raises:
-        InputError: A frame is not there, or is another one.
+        InputError: A frame is missing, or has another size or time than the file says.
     """
     read = prefetch(source, depth=AHEAD, name="read")
     name, stills = source.info.name, recording.stills
@@ -89,75 +91,75 @@ def matched(recording: AlignedPoses, source: VideoInput | ImageSource) -> Genera
             )
             if frame is None or (frame.index != entry.index and not stills):
                 raise InputError(
-                    f"{name}: frame {entry.index} ({entry.name}) of {recording.path} is not there or unreadable"
+                    f"{name}: frame {entry.index} ({entry.name}) of {recording.path} is missing or unreadable"
                 )
             _check_same(frame, entry.size_wh, entry.time_s, name)
-            yield Result(frame_of(entry, frame.image), entry.poses)
+            yield Result(make_frame(entry, frame.image), entry.poses)
         if next(read, None) is not None:
-            log.warning("%s: the %s ends before the video; the rest is left out", recording.path, recording.format)
+            log.warning("%s: the %s ends before the video; later frames are left out", recording.path, recording.format)
 
 
-def joined(found: PoseFile, table: Mapping[int, Poses], source: VideoInput | ImageSource) -> Generator[Result]:
-    """All frames of a source with the people that another tool has found in them.
+def _all_frames(found: PoseFile, table: Mapping[int, Poses], source: VideoInput | ImageSource) -> Generator[Result]:
+    """Yield all frames of a source with the people that another tool has found in them.
 
     Raises:
         InputError: A frame has another size or time than the file says.
     """
-    stamps = {} if isinstance(source, ImageSource) else {stamp.index: stamp for stamp in found.frames}
+    listed = {} if isinstance(source, ImageSource) else {frame.index: frame for frame in found.frames}
     read = prefetch(source, depth=AHEAD, name="read")
     last = -1
     with closing(read):
         for frame in read:
-            last, stamp = frame.index, stamps.get(frame.index)
-            if stamp is not None:
-                _check_same(frame, stamp.size_wh, stamp.time_s, source.info.name)
-            yield Result(frame, table.get(frame.index, NOBODY))
-    warn_of_rest(found, table, last + 1, source.info.name)
+            last, entry = frame.index, listed.get(frame.index)
+            if entry is not None:
+                _check_same(frame, entry.size_wh, entry.time_s, source.info.name)
+            yield Result(frame, table.get(frame.index, NO_PEOPLE))
+    warn_of_late_people(found, table, last + 1, source.info.name)
 
 
 def _check_same(frame: Frame, size_wh: tuple[int, int] | None, time_s: float | None, name: str) -> None:
-    """Refuse a frame that is another one than the poses were measured in."""
+    """Raise InputError if a frame is not the one that the poses belong to."""
     if size_wh is not None and frame.size_wh != size_wh:
-        ours, theirs = (f"{width}x{height}" for width, height in (frame.size_wh, size_wh))
-        raise _other(name, f"frame {frame.index} has {ours} pixels, with the poses {theirs}")
+        got, expected = (f"{width}x{height}" for width, height in (frame.size_wh, size_wh))
+        raise _mismatch(name, f"frame {frame.index}: got {got} pixels, expected {expected}")
     if time_s is not None and abs(frame.time_s - time_s) > CLOSE_S:
-        raise _other(name, f"frame {frame.index} is at {frame.time_s:.3f} s, with the poses at {time_s:.3f} s")
+        raise _mismatch(name, f"frame {frame.index}: got time {frame.time_s:.3f} s, expected {time_s:.3f} s")
 
 
-def frame_of(entry: JournalFrame, image: Image) -> Frame:
-    """The frame as it was, with ``image`` for a picture."""
+def make_frame(entry: JournalFrame, image: Image) -> Frame:
+    """Return the frame of a journal's entry with the given pixels."""
     return Frame(image, entry.index, entry.time_s, entry.name, entry.pts)
 
 
 def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInput:
-    """The part of the video that the journal was made of."""
+    """Open the part of the video that the poses belong to."""
     if len(given.inputs) != 1:
-        raise UsageError(f"{given.path} is the {recording.format} of one video; name that one with -i")
-    facts, path = recording.header, Path(given.inputs[0])
-    window = WHOLE if facts.get("window") is None else Window(**facts["window"])
-    rate = None if facts.get("rate") is None else Fraction(facts["rate"])
-    source = open_video_input(path, window, facts.get("stream"), rate)
-    made_of = facts.get("source_sha256")
-    if not another and made_of is not None and fingerprint(source.files) != made_of:
+        raise UsageError(f"{given.path} is the {recording.format} of one video; name that video with -i")
+    header, path = recording.header, Path(given.inputs[0])
+    window = WHOLE if header.get("window") is None else Window(**header["window"])
+    rate = None if header.get("rate") is None else Fraction(header["rate"])
+    source = open_video_input(path, window, header.get("stream"), rate)
+    recorded_sha256 = header.get("source_sha256")
+    if not another and recorded_sha256 is not None and fingerprint(source.files) != recorded_sha256:
         raise InputError(
-            f"{path} is not the file that {given.path} was made of ({facts.get('source')}): its bytes are "
+            f"{path} is not the file that {given.path} was made from ({header.get('source')}): its bytes are "
             "others; name that one, or add --another-video if the frames are the same, as after another encoding"
         )
     return source
 
 
-def _pictures(given: PoseInput, recording: AlignedPoses) -> ImageSource:
-    """The pictures of the journal, in its order."""
+def _images(given: PoseInput, recording: AlignedPoses) -> ImageSource:
+    """Open the images of a pose file, in its order."""
     found = find_images(given.inputs, given.recursive)
     paths = dict(zip(found.names, found.paths, strict=True))
     names = tuple(entry.name for entry in recording.frames)
     missing = next((name for name in names if name not in paths), None)
     if missing is not None:
-        raise InputError(f"{missing}: in {given.path}, but not among the pictures; name them as for tpose images")
+        raise InputError(f"{missing}: in {given.path}, but not among the images; name them as for tpose images")
     return ImageSource(ImageList(tuple(paths[name] for name in names), names))
 
 
-def _other(name: str, reason: str) -> InputError:
+def _mismatch(name: str, reason: str) -> InputError:
     return InputError(
-        f"{name}: these are not the frames of the poses ({reason}); name those that they were measured in"
+        f"{name}: the poses belong to other frames ({reason}); name the video or images they were made from"
     )

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.attention.overlay import AttentionPainter
-from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, recorded
+from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, read_aligned
 from tposecli.formats.base import WriteOptions
-from tposecli.formats.with_frames import frame_of, with_pixels
+from tposecli.formats.with_frames import make_frame, read_with_frames
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files
@@ -70,7 +70,7 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
         InputError: The poses are missing or damaged.
         UsageError: An output exists, none is named, or the times of the frames are unknown.
     """
-    recording = recorded(job.given)
+    recording = read_aligned(job.given)
     _check(recording, job, settings)
     ids = _image_ids(recording) if recording.stills else None
 
@@ -79,7 +79,7 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
         options = WriteOptions(info, min_score=settings.drawing.style.min_score, image_ids=ids)
         yield from open_pose_files(job.outputs, settings.files, options)
 
-    results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in recording.frames)
+    results = (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in recording.frames)
     return _run(_Rerun(recording, job, results, sinks), settings, watcher)
 
 
@@ -92,7 +92,7 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     """
     if settings.drawing.show:
         check_display()
-    recording, source, results = with_pixels(job.given, job.another)
+    recording, source, results = read_with_frames(job.given, job.another)
     _check(recording, job, settings)
     if job.outputs.picture is not None and not recording.stills:
         check_video_output(job.outputs.picture, job.encoding, settings.flags.overwrite)
@@ -153,7 +153,7 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     summary = Summary(recording.path.name)
     options = STILLS if recording.stills else settings.post
     layout = KeypointLayout.of_facts(recording.header)
-    post = PostProcessor.build(options, layout=layout, weak_score=recording.stray_score)
+    post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score)
     if recording.tracked and not rerun.job.given.track_again:
         post = replace(post, tracker=None)
     with ExitStack() as stack:

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from tposecli.formats.journal.journal import Journal, JournalWriter, is_stillborn, journal_path, read_journal
-from tposecli.formats.journal.provenance import differences
+from tposecli.formats.journal.journal import Journal, JournalWriter, journal_path, lacks_header, read_journal
+from tposecli.formats.journal.provenance import header_differences
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.sources.image_sequence import is_numbered
@@ -42,7 +42,7 @@ def may_start_afresh(path: Path) -> bool:
 
 
 def _has_no_frames(path: Path) -> bool:
-    if is_stillborn(path):
+    if lacks_header(path):
         return True
     journal = read_journal(path)
     return not journal.complete and next(iter(journal), None) is None
@@ -91,7 +91,7 @@ def check_same_run(before: Journal, head: Mapping[str, Any]) -> None:
     Raises:
         UsageError: The message lists what has.
     """
-    changed = differences(before.facts, head)
+    changed = header_differences(before.provenance, head)
     if changed:
         raise UsageError(
             f"{before.path}: cannot resume: {'; '.join(changed)}; rerun with the original options, or start over with "
@@ -141,7 +141,7 @@ class ResumableJournal:
         check_same_run(before, head)
         whole = before.whole_frames()
         self.kept = self.frames = whole if before.complete else whole - whole % group
-        self.head = before.facts
+        self.head = before.provenance
         self._writer = JournalWriter.resume(path, self.kept)
         self._entries = islice(before, self.kept)
         log.info("%s: resuming after %d finished frames", path, self.kept)

@@ -63,19 +63,22 @@ def _rounded(values: Any, decimals: int) -> list[Any]:
     return rounded
 
 
-def json_integer(value: Any, what: str, minimum: int = INT64[0], maximum: int = INT64[1]) -> int:
-    """Validate an integer of a JSON file; ``139.0`` counts as one.
+def json_integer(
+    value: Any, what: str, minimum: int = INT64[0], maximum: int = INT64[1], integral_floats: bool = False
+) -> int:
+    """Validate an integer of a JSON file.
 
     Args:
         value: The parsed value.
         what: Name of the value, for the message.
         minimum: Smallest value allowed.
         maximum: Largest value allowed.
+        integral_floats: Accept ``139.0`` as 139; some tools write all numbers as floats.
 
     Raises:
         ValueError: It is no integer or out of range.
     """
-    if isinstance(value, float) and value.is_integer():
+    if integral_floats and isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{what}: expected an integer, got {shortened(value)}")

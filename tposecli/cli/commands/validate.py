@@ -34,7 +34,7 @@ def validate(ctx: click.Context, /, files: tuple[Path, ...]) -> None:
         for problem in verdict.problems:
             click.echo(f"{file}: {problem}", err=True)
         counts = ", ".join(f"{count} {what}" for what, count in verdict.counts.items())
-        state = f"{verdict.wrong} problems" if verdict.wrong else "valid"
+        state = f"{verdict.problem_count} problems" if verdict.problem_count else "valid"
         click.echo(f"{file}: {verdict.kind}, {state}{f'; {counts}' if counts else ''}")
-        wrong += verdict.wrong
+        wrong += verdict.problem_count
     ctx.exit(1 if wrong else 0)

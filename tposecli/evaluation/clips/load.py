@@ -9,12 +9,12 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from tposecli.evaluation.clips.matching import Truth
-from tposecli.formats.align import NOBODY, PoseInput, by_index, journalled
+from tposecli.formats.align import NO_PEOPLE, PoseInput, align_journal, poses_by_index
 from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.read import read_poses
-from tposecli.formats.with_frames import frame_of
+from tposecli.formats.with_frames import make_frame
 from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
 from tposecli.types import Poses, Result
@@ -55,16 +55,16 @@ def load(given: PoseInput, truth_path: Path, options: PostOptions) -> Clip:
     truth = _truth(truth_path)
     found = read_poses(given.path, given.kind)
     if isinstance(found, Journal):
-        recording = journalled(found)
+        recording = align_journal(found)
         key = _name_of if truth.stills else _index_of
-        entries, tracked, stray_score = list(recording.frames), False, recording.stray_score
+        entries, tracked, weak_score = list(recording.frames), False, recording.weak_score
     else:
-        key, tracked, stray_score = _index_of, found.tracked and not given.track_again, 0.0
-        entries = list(_on_stamps(found, truth))
+        key, tracked, weak_score = _index_of, found.tracked and not given.track_again, 0.0
+        entries = list(_on_truth_frames(found, truth))
         if found.smoothed is not None and tracked:
-            shown = list(_on_stamps(replace(found, poses=found.smoothed), truth))
+            shown = list(_on_truth_frames(replace(found, poses=found.smoothed), truth))
             return _clip(truth, key, {"as measured": entries, "smoothed": shown})
-    post = PostProcessor.build(STILLS if truth.stills else options, weak_score=stray_score)
+    post = PostProcessor.build(STILLS if truth.stills else options, weak_score=weak_score)
     raw, smoothed = _followed(entries, replace(post, tracker=None) if tracked else post)
     label = "as measured" if isinstance(found, Journal) else "as in the file"
     method = options.smooth.resolved(live=False).method
@@ -90,21 +90,21 @@ def _name_of(frame: JournalFrame | FrameRef) -> int | str:
     return PurePath(frame.name).name
 
 
-def _on_stamps(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
+def _on_truth_frames(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
     """Poses of another tool in the frames of the truth."""
-    names = [stamp.name for stamp in truth.frames] if truth.stills else None
-    table = by_index(found, names)
-    for stamp in truth.frames:
-        size_wh = stamp.size_wh or UNKNOWN_SIZE
-        poses = table.get(stamp.index, NOBODY)
-        yield JournalFrame(stamp.index, stamp.name, stamp.pts, stamp.time_s or 0.0, size_wh, poses)
+    names = [frame.name for frame in truth.frames] if truth.stills else None
+    table = poses_by_index(found, names)
+    for frame in truth.frames:
+        size_wh = frame.size_wh or UNKNOWN_SIZE
+        poses = table.get(frame.index, NO_PEOPLE)
+        yield JournalFrame(frame.index, frame.name, frame.pts, frame.time_s or 0.0, size_wh, poses)
 
 
 def _followed(entries: Iterable[JournalFrame], post: PostProcessor) -> tuple[list[JournalFrame], list[JournalFrame]]:
     """The poses with ids, and the smoothed ones, if there are any."""
     raw: list[JournalFrame] = []
     smoothed: list[JournalFrame] = []
-    results = (Result(frame_of(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
+    results = (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
     for result in post.process(results):
         frame = result.frame
         facts = frame.index, frame.name, frame.pts, frame.time_s, frame.size_wh
@@ -120,19 +120,19 @@ def _clip(
     """The frames that both know."""
     tables = {label: {key(frame): frame.poses for frame in frames} for label, frames in columns.items()}
     known = next(iter(tables.values()))
-    stamps = [stamp for stamp in truth.frames if key(stamp) in known]
-    if not stamps:
+    kept = [frame for frame in truth.frames if key(frame) in known]
+    if not kept:
         raise InputError(
             f"{truth.path}: not one of its frames is among those of the poses; is it the truth of another?"
         )
     frames = [
         Truth(
-            stamp.time_s or 0.0,
-            truth.poses.get(stamp.id, NOBODY),
-            truth.area.get(stamp.id, np.zeros(len(truth.poses.get(stamp.id, NOBODY)))),
+            frame.time_s or 0.0,
+            truth.poses.get(frame.id, NO_PEOPLE),
+            truth.area.get(frame.id, np.zeros(len(truth.poses.get(frame.id, NO_PEOPLE)))),
         )
-        for stamp in stamps
+        for frame in kept
     ]
-    poses = {label: [table[key(stamp)] for stamp in stamps] for label, table in tables.items()}
+    poses = {label: [table[key(frame)] for frame in kept] for label, table in tables.items()}
     stills = truth.stills or not truth.has_times
-    return Clip([stamp.id for stamp in stamps], frames, poses, stills, len(truth.frames) - len(stamps))
+    return Clip([frame.id for frame in kept], frames, poses, stills, len(truth.frames) - len(kept))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tposecli.evaluation.coco.job import EvalOutputs
-from tposecli.formats.journal.journal import JournalWriter, is_stillborn, journal_path, read_journal
-from tposecli.formats.journal.provenance import FREE, differences
+from tposecli.formats.journal.journal import JournalWriter, journal_path, lacks_header, read_journal
+from tposecli.formats.journal.provenance import UNCOMPARED, header_differences
 from tposecli.hub.checkpoints.resolve import cache_dir
 from tposecli.types import Poses, Result
 from tposecli.utils.errors import InputError, OutputError, UsageError
@@ -33,7 +33,7 @@ def work_path(results: Path | None, header: Mapping[str, Any]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); name the results' file with --out") from error
-    bound = {key: value for key, value in header.items() if key not in FREE}
+    bound = {key: value for key, value in header.items() if key not in UNCOMPARED}
     digest = hashlib.sha256(json.dumps(bound, sort_keys=True).encode()).hexdigest()
     return journal_path(folder / digest[:16])
 
@@ -72,10 +72,10 @@ class WorkFile:
 
     def _continues(self, header: Mapping[str, Any], overwrite: bool) -> bool:
         """Whether the file is of the same run, as far as figures are concerned."""
-        if is_stillborn(self._path):
+        if lacks_header(self._path):
             return False
         try:
-            changed = differences(read_journal(self._path).facts, header)
+            changed = header_differences(read_journal(self._path).provenance, header)
         except InputError as error:
             reason = str(error)
         else:

@@ -1,1 +1,1 @@
-"""The journal: raw poses of a run, frame by frame, with what is needed to resume or repeat it."""
+"""The journal: raw poses of a run, frame by frame, from which the run is resumed or its later stages repeated."""

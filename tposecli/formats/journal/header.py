@@ -1,4 +1,4 @@
-"""What the header of a journal may say."""
+"""Validation of a journal's header."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from tposecli.sources.time_window import Window
 from tposecli.utils.errors import UsageError
+from tposecli.utils.strict_json import json_integer, json_number
 
 MAX_FRACTION_CHARS: Final = 64
 
 
-def nonsense(header: Mapping[str, Any]) -> list[str]:
-    """Names of what makes no sense in a header."""
-    return [name for name, fits in FACTS.items() if header.get(name) is not None and not fits(header[name])]
+def invalid_fields(header: Mapping[str, Any]) -> list[str]:
+    """Return the names of the header's fields that have an invalid value."""
+    return [name for name, valid in FIELDS.items() if header.get(name) is not None and not valid(header[name])]
 
 
 def _is_fraction(value: Any) -> bool:
@@ -24,7 +25,7 @@ def _is_fraction(value: Any) -> bool:
         return False
 
 
-def _are_texts(value: Any) -> bool:
+def _is_text_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
@@ -35,20 +36,26 @@ def _is_window(value: Any) -> bool:
         return False
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_count(value: Any) -> bool:
+    try:
+        return json_integer(value, "count") >= 0
+    except ValueError:
+        return False
 
 
 def _is_score(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+    try:
+        return 0 <= json_number(value, "score") <= 1
+    except ValueError:
+        return False
 
 
-FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
+FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("fps", "time_base", "rate"), _is_fraction),
-    **dict.fromkeys(("keypoint_names", "outputs"), _are_texts),
+    **dict.fromkeys(("keypoint_names", "outputs"), _is_text_list),
     "options": lambda value: isinstance(value, dict),
     "stray_score": _is_score,
-    "stream": _is_number,
+    "stream": _is_count,
     "window": _is_window,
 }
-"""What is read from the header by more than people, and when it makes sense; None always does."""
+"""Checks of the fields that the program reads; None is always valid. The other fields are for people."""

@@ -1,13 +1,13 @@
-"""The journal: every measured pose, a line of JSON per frame, written as the run goes.
+"""Read and write journals: a file with the raw poses of a run, one line of JSON per frame, written during the run.
 
-The first line is the header, an object that says where the poses came from, in which ``schema_version``, for which
-``outputs``, and whether the run is ``complete``. Every further line is a frame, empty ones included::
+The first line is the header: an object with the provenance of the poses, the ``schema_version``, the ``outputs`` of the
+run, and whether it is ``complete``. Every further line is a frame, empty ones included::
 
     {"frame": 0, "name": "in.mp4", "pts": 0, "time_s": 0.0, "width": 1920, "height": 1080,
      "people": [{"box": [x1, y1, x2, y2], "score": s, "keypoints": [[x, y, score], ...]}]}
 
-Numbers read back as the very float32 values that were measured. A run that dies leaves whole lines and at most one torn
-one at the end, which readers cut off.
+Numbers read back as exactly the float32 values that were written. A run that is killed leaves complete lines and at
+most one truncated line at the end, which readers ignore.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
 from tposecli.formats.base import PoseSource
-from tposecli.formats.journal.header import nonsense
+from tposecli.formats.journal.header import invalid_fields
 from tposecli.formats.journal.records import JournalFrame, as_line, frame_line, parse, read_frame
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Frame, Poses
@@ -34,38 +34,38 @@ SCHEMA_VERSION: Final = 1
 SUFFIX: Final = ".poses.jsonl"
 
 OWN: Final = ("schema_version", "complete", "outputs")
-"""What of the header is the journal's own and says nothing of the poses."""
+"""Header fields that describe the journal itself and not the poses."""
 
 _START: Final = f'{{"schema_version":{SCHEMA_VERSION},"complete":'.encode()
 _UNFINISHED, _COMPLETE = b"false", b"true "
-"""Of equal length: the one takes the other's place when the run has come to its end."""
+"""Of equal length, because the second overwrites the first when the run is complete."""
 
 MAX_LINE_BYTES: Final = 1 << 26
-"""Bytes; a longer line is damage, and is not held in memory."""
+"""A longer line means that the file is damaged, and is not held in memory."""
 
 SYNC_S: Final = 5.0
-"""What was measured longer ago survives a power cut."""
+"""Seconds between syncs to disk; frames older than this survive a power failure."""
 
 
 def journal_path(output: Path) -> Path:
-    """Where the journal of an output lies: ``out.mp4`` has ``out.mp4.poses.jsonl``."""
+    """Return the path of an output's journal: ``out.mp4.poses.jsonl`` for ``out.mp4``."""
     return output.with_name(output.name + SUFFIX)
 
 
 class JournalWriter:
-    """Writes a journal under its final name, so that what is there survives whatever happens.
+    """Writes a journal under its final name, so that every written frame survives a crash.
 
-    Every line is handed to the operating system whole before ``write`` returns; one that the disk does not take is cut
-    off again.
+    Each line is handed to the operating system completely before ``write`` returns; if the disk does not take all of
+    it, the file is truncated to the line before.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], outputs: Sequence[Path] = ()) -> None:
-        """Begin a new journal; one that was there is replaced.
+        """Begin a new journal, replacing an existing one.
 
         Args:
             path: See :func:`journal_path`.
-            header: What the run is; ``keypoint_names`` tells readers K. What is the journal's own is put before it.
-            outputs: The files that the run makes.
+            header: Provenance of the poses; readers take K from ``keypoint_names``. The journal's own fields are added.
+            outputs: The files that the run writes.
 
         Raises:
             OutputError: The file cannot be written.
@@ -76,13 +76,13 @@ class JournalWriter:
 
     @classmethod
     def resume(cls, path: Path, frames: int | None = None) -> Self:
-        """Go on with a journal after its last sound line, or after its first ``frames`` frames; the rest is cut off.
+        """Continue a journal after its last valid line, or after its first ``frames`` frames; the rest is removed.
 
         Raises:
-            InputError: The file is no journal.
+            InputError: The file is not a journal.
             OutputError: The file cannot be written.
         """
-        _, end = _sound(path, frames)
+        _, end = _valid_part(path, frames)
         writer = cls.__new__(cls)
         writer._open(path, "r+b")
         writer._end = end
@@ -95,17 +95,17 @@ class JournalWriter:
 
         Raises:
             ValueError: A number is not finite.
-            OutputError: The disk does not take it.
+            OutputError: The file cannot be written.
         """
         self._put(as_line(frame_line(frame, poses)))
         if time.monotonic() - self._synced > SYNC_S:
             self._sync()
 
     def close(self, complete: bool = False) -> None:
-        """Put the file safely on the disk, and say in it whether the run has come to its end; once is enough.
+        """Sync the file to disk and mark it as complete if it is; closing twice is harmless.
 
         Raises:
-            OutputError: The disk does not take it.
+            OutputError: The file cannot be written.
         """
         if self._file.closed:
             return
@@ -127,7 +127,7 @@ class JournalWriter:
             raise unwritable(path, error) from error
 
     def _put(self, line: bytes) -> None:
-        """Append a line, or leave the file as it was."""
+        """Append a line, or leave the file unchanged."""
         left = memoryview(line)
         try:
             while left:
@@ -138,12 +138,12 @@ class JournalWriter:
         self._end += len(line)
 
     def _cut_off(self) -> None:
-        """Remove what stands behind the last sound line."""
+        """Remove everything after the last valid line."""
         self._file.truncate(self._end)
         self._file.seek(self._end)
 
     def _mark(self, complete: bytes) -> None:
-        """Note in the header whether the run is complete; journals of others, which do not say so, stay as they are."""
+        """Update ``complete`` in the header; a header that does not begin as ours is left unchanged."""
         self._file.seek(0)
         if self._file.read(len(_START)) == _START:
             self._file.write(complete)
@@ -159,7 +159,7 @@ class JournalWriter:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A journal on disk; iterating reads its frames anew, one at a time.
+    """A journal on disk; each iteration reads its frames from the file, one at a time.
 
     Attributes:
         path: The file.
@@ -170,29 +170,29 @@ class Journal:
     header: Mapping[str, Any]
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What the header says of the poses."""
+    def provenance(self) -> dict[str, Any]:
+        """The header without the journal's own fields."""
         return {key: value for key, value in self.header.items() if key not in OWN}
 
     @property
     def complete(self) -> bool:
-        """Whether the run came to its end; journals that do not say count as such."""
+        """Whether the run was completed; True if the header does not say."""
         return bool(self.header.get("complete", True))
 
     @property
     def outputs(self) -> list[Path]:
-        """The files that the run was to make."""
+        """The files that the run writes."""
         return [Path(name) for name in self.header.get("outputs", ())]
 
     def whole_frames(self) -> int:
-        """How many frames there are before the end or the first damaged line."""
-        return _sound(self.path)[0]
+        """Return the number of frames before the end or the first damaged line."""
+        return _valid_part(self.path)[0]
 
     def __iter__(self) -> Iterator[JournalFrame]:
-        """Frames in file order; a torn last line is left out.
+        """Yield the frames in file order; a truncated last line is ignored.
 
         Raises:
-            InputError: A line that is not the last is damaged; names the file and the line, counted from 1.
+            InputError: A line that is not the last is damaged; the message has the line number, from 1.
         """
         keypoints = len(self.header.get("keypoint_names", KEYPOINTS))
         damage: tuple[int, Exception] | None = None
@@ -208,16 +208,16 @@ class Journal:
                     damage = number, error
 
 
-def is_stillborn(path: Path) -> bool:
-    """Whether a run made this file, but died, or the power failed, before its first line was whole.
+def lacks_header(path: Path) -> bool:
+    """Check whether a run began this file but was killed, or the power failed, before its first line was complete.
 
     Raises:
         InputError: The file cannot be read.
     """
     with _open_input(path) as file:
         first = file.readline()
-    torn = first.startswith(_START) or _START.startswith(first) or not first.strip(b"\0")
-    return torn and not first.endswith(b"\n")
+    truncated = first.startswith(_START) or _START.startswith(first) or not first.strip(b"\0")
+    return truncated and not first.endswith(b"\n")
 
 
 def is_journal(head: bytes) -> bool:
@@ -231,10 +231,10 @@ def read_journal_source(source: PoseSource) -> Journal:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read the header of a journal; its frames are read when they are asked for.
+    """Read the header of a journal; its frames are read on iteration.
 
     Raises:
-        InputError: The file cannot be read, is no journal, or was written in a later schema.
+        InputError: The file cannot be read, is not a journal, or has another schema version.
     """
     with _open_input(path) as file:
         line = file.readline(MAX_LINE_BYTES)
@@ -243,23 +243,23 @@ def read_journal(path: Path) -> Journal:
     except ValueError:
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("schema_version"), int):
-        raise InputError(f"{path}: not a journal (its first line is no header); run the command again without it")
+        raise InputError(f"{path}: not a journal (its first line is not a header); remove it and run the command again")
     version = header["schema_version"]
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: journal of schema version {version}, expected {SCHEMA_VERSION}; update tposecli")
-    wrong = nonsense(header)
-    if wrong:
-        raise InputError(f"{path}: damaged (its header says nonsense of {', '.join(wrong)}); run the command again")
+    invalid = invalid_fields(header)
+    if invalid:
+        raise InputError(f"{path}: damaged (invalid {', '.join(invalid)} in its header); run the command again")
     return Journal(path, header)
 
 
-def _sound(path: Path, most: int | None = None) -> tuple[int, int]:
-    """How many frames stand before the first line that is torn or damaged, at most ``most``; and where they end."""
+def _valid_part(path: Path, max_frames: int | None = None) -> tuple[int, int]:
+    """Return the number of frames before the first truncated or damaged line, and the offset of their end."""
     keypoints = len(read_journal(path).header.get("keypoint_names", KEYPOINTS))
     frames, end = -1, 0
     with _open_input(path) as file:
         for line in _lines(file):
-            if frames == most or not line.endswith(b"\n"):
+            if frames == max_frames or not line.endswith(b"\n"):
                 break
             try:
                 if frames >= 0:
@@ -275,7 +275,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _damaged(path: Path, number: int, error: Exception) -> InputError:
-    return InputError(f"{path}, line {number}: damaged ({error}); remove it and what follows, then run again")
+    return InputError(f"{path}, line {number}: damaged ({error}); remove it and all following lines, then run again")
 
 
 def _open_input(path: Path) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""Where results come from: what stands in the journal's header and in the ``info`` of JSON files."""
+"""Provenance of poses, for the journal's header and the ``info`` of pose files."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from tposecli.inference.estimator import PoseEstimator
 
 ENDS: Final = 1 << 20
-"""Bytes at each end of a file that its fingerprint reads: enough to tell files apart, little for one of 100 GB."""
+"""Bytes at each end of a file that its fingerprint reads: enough to tell files apart, little for a file of 100 GB."""
 
-FREE: Final = frozenset({"command"})
-"""What of a header may be another when a run goes on: the words of the command, whose meaning is compared."""
+UNCOMPARED: Final = frozenset({"command"})
+"""Header fields that may differ when a run is resumed: the options in the command are compared one by one."""
 
 CHANGED: Final = {
     "source_sha256": "the input has changed",
-    "weights_sha256": "the weights are others",
+    "weights_sha256": "the weights have changed",
     "detector_sha256": "the detector's file has changed",
-    "boxes_sha256": "the boxes are others",
+    "boxes_sha256": "the boxes have changed",
 }
-"""What to say of digests, which say nothing to the reader."""
+"""Messages for digests, whose values mean nothing to the reader."""
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Hexadecimal SHA-256 over the sizes and the two ends of files, in order."""
+    """Return the hexadecimal SHA-256 of the sizes and the two ends of files, in order."""
     digest = hashlib.sha256()
     for path in paths:
         size = path.stat().st_size
@@ -44,7 +44,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
-    """Which net said it, and how it was run."""
+    """Return the model's part of the header: the network, and how it was run."""
     runtime = estimator.runtime
     return {
         "model": estimator.spec.name,
@@ -59,7 +59,7 @@ def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
 
 
 def describe_source(info: SourceInfo) -> dict[str, Any]:
-    """What the journal's readers need to know of the source; fractions as text, exact."""
+    """Return the source's part of the header; fractions are text, which keeps them exact."""
 
     def text(value: Fraction | None) -> str | None:
         return None if value is None else str(value)
@@ -76,12 +76,12 @@ def describe_source(info: SourceInfo) -> dict[str, Any]:
 def header(
     info: SourceInfo, source_sha256: str | None, estimator: PoseEstimator, run: dict[str, Any]
 ) -> dict[str, Any]:
-    """The journal's first line, less its schema version.
+    """Return the journal's first line, without the journal's own fields.
 
     Args:
-        info: Of the source.
-        source_sha256: From :func:`fingerprint`; None for what cannot be read twice.
-        estimator: The net.
+        info: Description of the source.
+        source_sha256: From :func:`fingerprint`; None for a source that cannot be read twice.
+        estimator: The pose estimator.
         run: Command, detector and options, ready for JSON.
     """
     return {
@@ -95,21 +95,21 @@ def header(
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What speaks against going on with a run: each entry of its header that is not as it was, in words.
+def header_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """List header differences that prevent resuming a run, in words.
 
     Args:
         before: The header of the journal.
         now: The header that a new run would have.
     """
     old, new = _flat(before), _flat(json.loads(json.dumps(now)))
-    changed = [key for key in {**old, **new} if key not in FREE and old.get(key) != new.get(key)]
+    changed = [key for key in {**old, **new} if key not in UNCOMPARED and old.get(key) != new.get(key)]
     return [CHANGED.get(key, f"{key} was {old.get(key)}, now {new.get(key)}") for key in changed]
 
 
-def _flat(facts: Mapping[str, Any], lead: str = "") -> dict[str, Any]:
-    """Entries of entries, by ``outer.inner``."""
+def _flat(header: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested entries to keys ``outer.inner``."""
     flat: dict[str, Any] = {}
-    for key, value in facts.items():
-        flat |= _flat(value, f"{lead}{key}.") if isinstance(value, dict) and value else {f"{lead}{key}": value}
+    for key, value in header.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
     return flat

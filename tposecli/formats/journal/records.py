@@ -1,4 +1,4 @@
-"""One line of a journal: what stands in it, and how its numbers survive."""
+"""The lines of a journal: their content, and numbers that survive the round trip through text."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.types import Boxes, Float32, Frame, Poses
-from tposecli.utils.strict_json import as_json
+from tposecli.utils.strict_json import as_json, json_integer, json_number
 
 MAX_FLOAT32: Final = float(np.finfo(np.float32).max)
 
 MAX_INTEGER: Final = 1 << 53
-"""Whole numbers beyond this are no longer exact in other programs."""
+"""Larger integers are not exact in programs that read JSON numbers as float64."""
 MAX_SIDE: Final = 1 << 24
-"""Pixels; a frame of a greater width or height is damage."""
+"""Pixels; a larger width or height means that the line is damaged."""
 
 DIGITS: Final = (6, 7, 8, 9)
-"""Significant digits to try: 6 always survive float32, 9 always identify one."""
+"""Numbers of significant digits to try: 6 always survive float32, 9 always identify a float32."""
 
 
 def shortest(values: Float32) -> NDArray[np.float64]:
-    """Float64 numbers that print in few digits and become the very same ``values`` as float32.
+    """Return float64 numbers that print in few digits and convert to exactly the same float32 ``values``.
 
-    Any shape. Every value is rounded to as few significant digits as identify it, all values at once.
+    Works on any shape; each value is rounded to the fewest significant digits that identify it.
     """
     exact = values.astype(np.float64)
     out = exact.copy()
@@ -48,7 +48,7 @@ def shortest(values: Float32) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class JournalFrame:
-    """One frame as journalled: all that is known of a :class:`Frame` but its picture, and its measured poses."""
+    """A frame of a journal: everything of a :class:`Frame` but its pixels, and its unsmoothed poses."""
 
     index: int
     name: str
@@ -59,7 +59,7 @@ class JournalFrame:
 
 
 def frame_line(frame: Frame, poses: Poses) -> dict[str, Any]:
-    """A frame's line, ready for JSON."""
+    """Return the line of a frame, ready for JSON."""
     width, height = frame.size_wh
     return {
         "frame": frame.index,
@@ -81,38 +81,28 @@ def _people(poses: Poses) -> list[dict[str, Any]]:
 
 
 def read_frame(line: Any, keypoints: int) -> JournalFrame:
-    """The frame of a parsed line; ValueError, KeyError or TypeError where it is none."""
+    """Convert a parsed line to a frame; raise ValueError, KeyError or TypeError if it is invalid."""
     people = line["people"]
-    whole = _whole(line, "frame", 0), *(_whole(line, side, 1, MAX_SIDE) for side in ("width", "height"))
-    pts = None if line["pts"] is None else _whole(line, "pts", -MAX_INTEGER)
-    time_s = line["time_s"]
-    if isinstance(time_s, bool) or not isinstance(time_s, int | float) or not abs(time_s) <= MAX_INTEGER:
-        raise ValueError("time_s is no number, or none of sensible size")
+    index = json_integer(line["frame"], "frame", 0, MAX_INTEGER)
+    width, height = (json_integer(line[side], side, 1, MAX_SIDE) for side in ("width", "height"))
+    pts = None if line["pts"] is None else json_integer(line["pts"], "pts", -MAX_INTEGER, MAX_INTEGER)
+    time_s = json_number(line["time_s"], "time_s", MAX_INTEGER)
     numbers = _numbers([person["keypoints"] for person in people]).reshape(len(people), keypoints, 3)
     boxes = _numbers([person["box"] for person in people]).reshape(len(people), 4)
     scores = _numbers([person["score"] for person in people])
     poses = Poses(Boxes(boxes, scores), numbers[:, :, :2], numbers[:, :, 2])
-    index, width, height = whole
-    return JournalFrame(index, str(line["name"]), pts, float(time_s), (width, height), poses)
+    return JournalFrame(index, str(line["name"]), pts, time_s, (width, height), poses)
 
 
 def _numbers(values: Sequence[Any]) -> Float32:
-    """Finite numbers, whatever their shape; ValueError or TypeError where there are others."""
+    """Convert nested lists to finite numbers; raise ValueError or TypeError if they hold anything else."""
     try:
         exact = np.array(values, np.float64)
     except OverflowError as error:
-        raise ValueError("a number is too large") from error
+        raise ValueError("a number is out of range") from error
     if not (np.abs(exact) <= MAX_FLOAT32).all():
         raise ValueError("a number is not finite")
     return exact.astype(np.float32)
-
-
-def _whole(line: Mapping[str, Any], key: str, least: int, most: int = MAX_INTEGER) -> int:
-    """A whole number of sensible size; ValueError where there is another."""
-    value = line[key]
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{key} is {str(value)[:40]}")
-    return value
 
 
 def _refuse(constant: str) -> None:
@@ -120,17 +110,17 @@ def _refuse(constant: str) -> None:
 
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
-"""Made once: a line is short, and making one takes as long as reading some of it."""
+"""Created once: lines are short, and creating a decoder takes about as long as parsing one."""
 
 
 def as_line(value: Mapping[str, Any]) -> bytes:
-    """Strict JSON, end of line included."""
+    """Encode a line of strict JSON, newline included."""
     return as_json(value).encode() + b"\n"
 
 
 def parse(line: bytes) -> Any:
-    """One line of strict JSON; anything else raises ValueError."""
+    """Parse a line of strict JSON; raise ValueError if it is something else."""
     try:
         return _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
     except RecursionError as error:
-        raise ValueError("lists within lists without end") from error
+        raise ValueError("lists are nested too deeply") from error
