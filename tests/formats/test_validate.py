@@ -168,7 +168,7 @@ def test_damage_to_results_is_found(tmp_path: Path) -> None:
     good = {"image_id": 1, "category_id": 1, "keypoints": [0.5] * 51, "score": 0.5}
     for bad, problem in (
         ([], "empty"),
-        ([good, good | {"keypoints": [1]}], "result 1: 1 numbers"),
+        ([good, good | {"keypoints": [1]}], "result 1: keypoints: got 1 numbers"),
         ([good | {"score": "high"}], "[0].score"),
     ):
         (tmp_path / "r.json").write_text(json.dumps(bad))
