@@ -143,7 +143,10 @@ def test_a_torn_line_and_one_that_is_no_json(journal: Path) -> None:
         (lambda data: data["annotations"][1].update(id=1), "annotations: id 1 occurs 2 times"),
         (lambda data: data["annotations"][1].update(image_id=99), "annotation 2: image 99 does not exist"),
         (lambda data: data["annotations"][1].update(category_id=9), "annotation 2: category 9 does not exist"),
-        (lambda data: data["annotations"][0]["keypoints"].pop(), "annotation 1: keypoints: got 50 numbers, expected 51"),
+        (
+            lambda data: data["annotations"][0]["keypoints"].pop(),
+            "annotation 1: keypoints: got 50 numbers, expected 51",
+        ),
         (lambda data: data["annotations"][0]["raw_keypoints"].pop(), "annotation 1: raw_keypoints: got 50 numbers"),
         (lambda data: data["annotations"][0]["keypoint_scores"].pop(), "annotation 1: keypoint_scores: got 16 numbers"),
         (lambda data: data["annotations"][0].update(num_keypoints=3), "annotation 1: num_keypoints: 3, but 17"),

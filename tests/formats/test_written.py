@@ -28,7 +28,7 @@ from tposecli.formats.openpose import OpenposeSink
 from tposecli.formats.table import written_formats
 from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
-from tposecli.pipeline.job import FileSettings, Outputs
+from tposecli.pipeline.job import FileSettings, Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs, open_pose_files
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
 from tposecli.pipeline.rerun import blank
