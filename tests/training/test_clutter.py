@@ -1,4 +1,4 @@
-"""Pictures without people for the detector's training."""
+"""Images without people for training the detector."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tposecli.utils.errors import InputError
 
 @pytest.fixture
 def things(tmp_path: Path) -> Path:
-    """A red disc with transparency, a grey background, and what must be left out."""
+    """Write a red disc with transparency, a grey background, and files that must be left out."""
     folder = tmp_path / "things"
     (folder / "people").mkdir(parents=True)
     disc = np.zeros((200, 300, 4), np.uint8)
@@ -34,7 +34,7 @@ def test_cut_outs_lose_their_margin_and_people_are_left_out(things: Path) -> Non
     assert [background.shape for background in backgrounds] == [(400, 500, 3)]
 
 
-def test_pictures_are_made_once_and_the_same_each_time(things: Path, tmp_path: Path) -> None:
+def test_images_are_made_only_once_and_are_reproducible(things: Path, tmp_path: Path) -> None:
     first = paste_clutter(things, tmp_path / "a", 6, lambda line: None)
     again = paste_clutter(things, tmp_path / "b", 6, lambda line: None)
     content = json.loads(first.read_text())
@@ -46,7 +46,7 @@ def test_pictures_are_made_once_and_the_same_each_time(things: Path, tmp_path: P
     assert paste_clutter(Path("gone"), tmp_path / "a", 6, lambda line: None) == first
 
 
-def test_the_detector_learns_from_it_as_from_photos_where_nobody_is(things: Path, tmp_path: Path) -> None:
+def test_clutter_is_a_source_of_complete_photos_without_people(things: Path, tmp_path: Path) -> None:
     said: list[str] = []
     (source,) = sources([f"clutter:{things}:0.5:4"], tmp_path / "run" / "rendered", said.append)
     assert source.weight == 0.5

@@ -1,4 +1,4 @@
-"""The person detector's training: photos read, pictures composed, figures, a run that is stopped and goes on."""
+"""Training of the person detector: reading photos, composing images, metrics, and resuming."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tposecli.training.detector.data_sources import checks, sources
 from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource, body_outline, capsule, read_photos
 from tposecli.training.detector.loop import DetectorJob, train
 from tposecli.training.detector.scenes import Composer, stack
-from tposecli.training.detector.validation import evaluate, figures, judge
+from tposecli.training.detector.validation import evaluate, figures, match_boxes
 from tposecli.types import Boxes, Float32, Frame
 from tposecli.utils.errors import InputError, UsageError
 
 
 def photo(size_wh: tuple[int, int], box: tuple[float, float, float, float], complete: bool = True) -> Photo:
-    """A grey picture with a bright block for a person."""
+    """Return a grey photo with a bright block as a person."""
     image = np.full((size_wh[1], size_wh[0], 3), 60, np.uint8)
     x0, y0, x1, y1 = (round(v) for v in box)
     image[y0:y1, x0:x1] = (250, 200, 160)
@@ -38,36 +38,36 @@ def photo(size_wh: tuple[int, int], box: tuple[float, float, float, float], comp
 
 
 class TestScenes:
-    def test_boxes_follow_the_photo(self) -> None:
+    def test_boxes_follow_the_placement_of_the_photo(self) -> None:
         shown = photo((100, 80), (10, 20, 40, 70))
         place = Placement((100, 80), np.array([1.5, 1.5], np.float32), np.array([-6, 10], np.float32), mirror=True)
         canvas = Canvas((160, 128), np.zeros(3, np.float32))
-        canvas.lay(shown, place, (0, 0, 160, 128))
+        canvas.place(shown, place, (0, 0, 160, 128))
         sample = canvas.finish()
         np.testing.assert_allclose(sample.boxes, [[(100 - 40) * 1.5 - 6, 40, (100 - 10) * 1.5 - 6, 115]], atol=1.5)
         x0, y0, x1, y1 = sample.boxes[0].astype(int)
         assert sample.image[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3].min() > 150
 
-    def test_the_hidden_are_neither_taught_nor_punished(self) -> None:
+    def test_hidden_people_are_ignored_in_the_loss(self) -> None:
         plain = Placement((64, 64), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
         canvas = Canvas((64, 64), np.zeros(3, np.float32))
-        canvas.lay(photo((64, 64), (8, 8, 56, 56)), plain, (0, 0, 64, 64))
-        canvas.lay(photo((64, 64), (0, 0, 1, 1)), plain, (0, 0, 64, 48))
+        canvas.place(photo((64, 64), (8, 8, 56, 56)), plain, (0, 0, 64, 64))
+        canvas.place(photo((64, 64), (0, 0, 1, 1)), plain, (0, 0, 64, 48))
         sample = canvas.finish()
         assert len(sample.boxes) == 0
         assert sample.weight[6, 3] == 0 and sample.weight[0, 4] == 1
 
-    def test_false_alarms_far_from_the_person_count_less_where_others_may_be(self) -> None:
+    def test_false_positives_weigh_less_in_incompletely_annotated_photos(self) -> None:
         plain = Placement((128, 128), np.ones(2, np.float32), np.zeros(2, np.float32), mirror=False)
         weights = {}
         for complete in (True, False):
             canvas = Canvas((128, 128), np.zeros(3, np.float32))
-            canvas.lay(photo((128, 128), (8, 8, 40, 40), complete), plain, (0, 0, 128, 128))
+            canvas.place(photo((128, 128), (8, 8, 40, 40), complete), plain, (0, 0, 128, 128))
             weights[complete] = canvas.finish().weight
         assert (weights[True] == 1).all()
         assert weights[False][2, 2] == 1 and 0 < weights[False][15, 15] < 1
 
-    def test_pictures_depend_on_the_generator_alone(self) -> None:
+    def test_composed_images_depend_only_on_the_generator(self) -> None:
         compose = Composer(
             [PhotoSource("a", (photo((90, 70), (10, 10, 50, 60)), photo((50, 80), (5, 5, 40, 70), False)))]
         )
@@ -95,7 +95,7 @@ class TestScenes:
 
 
 class Oracle:
-    """Returns what it was given, frame after frame."""
+    """A detector that returns the given boxes, frame after frame."""
 
     def __init__(self, answers: list[Boxes]) -> None:
         self._answers = iter(answers)
@@ -112,14 +112,14 @@ def boxes_of(*rows: tuple[float, float, float, float, float]) -> Boxes:
 class TestFigures:
     none: Float32 = np.zeros((0, 4), np.float32)
 
-    def test_each_person_is_found_once_and_ignored_ones_cost_nothing(self) -> None:
+    def test_each_person_is_matched_once_and_ignored_people_do_not_count(self) -> None:
         truth, ignored = np.array([[0, 0, 10, 10]], np.float32), np.array([[20, 0, 24, 10]], np.float32)
         crowd = np.array([[50, 0, 90, 40]], np.float32)
         found = boxes_of((0, 0, 10, 9, 0.9), (0, 1, 10, 10, 0.8), (20, 0, 24, 10, 0.7), (60, 10, 70, 20, 0.6))
-        assert [hit for _, hit in judge(found, truth, ignored, crowd)] == [True, False]
-        assert judge(found[1:], self.none, self.none, self.none)[0][1] is False
+        assert [hit for _, hit in match_boxes(found, truth, ignored, crowd)] == [True, False]
+        assert match_boxes(found[1:], self.none, self.none, self.none)[0][1] is False
 
-    def test_known_curve(self) -> None:
+    def test_metrics_of_a_known_precision_recall_curve(self) -> None:
         result = figures([(0.9, True), (0.8, True), (0.7, False), (0.6, True), (0.5, False)], 4, precision=0.7)
         assert result.recall == 0.75 and result.threshold == 0.6
         assert result.average_precision == pytest.approx((51 + 25 * 0.75) / 101)
@@ -134,7 +134,7 @@ class TestFigures:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> tuple[Path, Path]:
-    """Six drawn photos with a person each, one crowd, one bad box, one lost picture."""
+    """Write six photos with a person each, one crowd, one bad box and one missing image."""
     images, annotations = [], []
     for number in range(6):
         box = (10.0 + number, 8.0, 50.0 + number, 70.0)
@@ -155,17 +155,17 @@ def dataset(tmp_path: Path) -> tuple[Path, Path]:
 class TestReading:
     def test_bad_annotations_are_counted(self, dataset: tuple[Path, Path]) -> None:
         photos, bad = read_photos(*dataset)
-        assert bad == Counter({"picture missing": 1, "box empty or outside the picture": 1})
+        assert bad == Counter({"image missing": 1, "box empty or outside the image": 1})
         assert [len(p.people) for p in photos] == [1] * 6
         assert len(photos[-1].crowds) == 1 and photos[-1].complete
         assert photos[0].image.shape == (80, 96, 3)
 
-    def test_halves_are_of_the_sorted_ids(self, dataset: tuple[Path, Path]) -> None:
+    def test_even_and_odd_split_the_sorted_image_ids(self, dataset: tuple[Path, Path]) -> None:
         even, odd = (read_photos(*dataset, half)[0] for half in ("even", "odd"))
         assert [p.path.stem for p in even] == ["5", "3", "1"]
         assert [p.path.stem for p in odd] == ["4", "2", "0"]
 
-    def test_joint_boxes_grow_to_the_body(self, tmp_path: Path) -> None:
+    def test_boxes_around_joints_are_enlarged_to_the_body(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 60, 3), np.uint8))
         row = {"image_id": 1, "bbox": [20, 20, 20, 20], "area": 400, "iscrowd": 0, "keypoints": [0] * 51}
         row |= {"neck": None, "head_top": None}
@@ -177,7 +177,7 @@ class TestReading:
         assert (person.box[:2] < 20).all() and (person.box[2:] > 40).all()
         np.testing.assert_array_equal(person.given, [20, 20, 40, 40])
 
-    def test_specifications(self, dataset: tuple[Path, Path]) -> None:
+    def test_data_and_check_specifications(self, dataset: tuple[Path, Path]) -> None:
         said: list[str] = []
         spec = f"{dataset[0]}:{dataset[1]}"
         made = sources([f"{spec}:0.5:odd", spec], dataset[1], said.append)
@@ -192,7 +192,7 @@ class TestReading:
         with pytest.raises(InputError, match=r"none\.json"):
             sources(["none.json:."], dataset[1], said.append)
 
-    def test_rendered_crowds_are_drawn_once(self, tmp_path: Path) -> None:
+    def test_crowds_are_rendered_only_once(self, tmp_path: Path) -> None:
         said: list[str] = []
         made = sources(["rendered:0.5:2"], tmp_path / "crowds", said.append)[0]
         drawn = {path: path.stat().st_mtime_ns for path in (tmp_path / "crowds").iterdir()}
@@ -206,7 +206,7 @@ class TestReading:
 
 
 class TestTraining:
-    def test_a_stopped_run_goes_on(
+    def test_a_stopped_run_resumes(
         self, dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(loop, "SHAPES", ((64, 64),))
@@ -224,7 +224,7 @@ class TestTraining:
         assert second["seconds"] > first["seconds"]
         load_person_detector(weights)
 
-    def test_the_first_layers_stay_as_they_were(
+    def test_frozen_layers_keep_their_initial_weights(
         self, dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(loop, "SHAPES", ((64, 64),))
@@ -239,7 +239,9 @@ class TestTraining:
             trained["backbone.stages.6.0.project.weight"], before["backbone.stages.6.0.project.weight"]
         )
 
-    def test_no_minutes_leave_the_start_as_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_run_of_zero_minutes_writes_the_initial_weights(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         donor = PersonDetector()
         monkeypatch.setattr(loop, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
         weights = train(DetectorJob((), (), tmp_path, init=tmp_path / "multi.json", minutes=0), [].append)

@@ -1,4 +1,4 @@
-"""The pose nets' training: data read and checked, crops, targets, a run that learns, and one that is killed twice."""
+"""Training of the pose nets: reading data, crops, targets, learning, and resuming."""
 
 from __future__ import annotations
 
@@ -27,16 +27,30 @@ from tposecli.hub.checkpoints.load import read_state
 from tposecli.hub.download.download import Downloads
 from tposecli.models import build, find_spec
 from tposecli.training import dataset
-from tposecli.training.augment import NONE, Augmentation, CropView, Cutter, Sample, beside, mirrored
-from tposecli.training.batches import Batches, Drawing, shares
-from tposecli.training.data_sources import DataSource, Reading, read_checks, read_sources
-from tposecli.training.dataset import AnnotatedPerson, Photos, read_people, read_picture, with_pictures
-from tposecli.training.init_weights import start_from
-from tposecli.training.job import Every, Length, PoseJob, Recipe
+from tposecli.training.augment import (
+    NO_AUGMENTATION,
+    Augmentation,
+    CropSampler,
+    CropView,
+    Sample,
+    mirror_sample,
+    paste_neighbour,
+)
+from tposecli.training.batches import Batches, SamplingConfig, samples_per_source
+from tposecli.training.data_sources import DataSource, ReadOptions, read_checks, read_sources
+from tposecli.training.dataset import (
+    AnnotatedPerson,
+    AnnotationFile,
+    read_people,
+    read_training_image,
+    with_readable_images,
+)
+from tposecli.training.init_weights import load_initial_weights
+from tposecli.training.job import Intervals, Length, PoseJob, Recipe
 from tposecli.training.keypoint_layout import halves, layout_of
 from tposecli.training.loop import BEST, WEIGHTS, train
 from tposecli.training.rendered import render_people
-from tposecli.training.state import save_weights
+from tposecli.training.shared import save_weights
 from tposecli.training.targets import gaussians, heatmap_loss
 from tposecli.utils.errors import InputError, UsageError
 
@@ -50,7 +64,7 @@ PETS = {
     "flip_pairs": [["left_paw", "right_paw"]],
 }
 COLOURS = ((250, 30, 30), (30, 250, 30), (60, 60, 255))
-Say = Callable[[str], None]
+LogCallback = Callable[[str], None]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +76,7 @@ def _one_thread() -> Any:
 
 
 def write_set(folder: Path, annotations: list[dict[str, Any]], category: Any = None, pictures: int = 1) -> Path:
-    """A COCO file with grey pictures 0.png, 1.png ... beside it."""
+    """Write a COCO file with grey images 0.png, 1.png ... beside it."""
     images = [{"id": n, "file_name": f"{n}.png", "width": 96, "height": 128} for n in range(pictures)]
     for image in images:
         if not (folder / str(image["file_name"])).exists():
@@ -74,7 +88,7 @@ def write_set(folder: Path, annotations: list[dict[str, Any]], category: Any = N
 
 
 def person(number: int = 1, image: int = 0, joints: int = 17, **other: Any) -> dict[str, Any]:
-    """An annotation with all joints in the middle."""
+    """Return an annotation with all joints in the middle."""
     box = [20, 30, 50, 70]
     usual = {"id": number, "image_id": image, "category_id": 1, "bbox": box, "area": 3500.0, "iscrowd": 0}
     return {**usual, "keypoints": [45, 60, 2] * joints, "num_keypoints": joints, **other}
@@ -82,7 +96,7 @@ def person(number: int = 1, image: int = 0, joints: int = 17, **other: Any) -> d
 
 @pytest.fixture(scope="module")
 def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve pictures, each with three coloured dots: the joints."""
+    """Write twelve images, each with three coloured dots as joints."""
     folder = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(3)
     animals = []
@@ -99,8 +113,8 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job_of(folder: Path, out: Path, **other: Any) -> PoseJob:
-    """A short run on those pictures."""
-    gentle = Augmentation(rotation=10, scale=0.1, half_body=0)
+    """Return a job for a short run on those images."""
+    mild = Augmentation(rotation=10, scale=0.1, half_body=0)
     recipe = Recipe("adamw", 1.5e-3, 1e-4, warm_up=5, sigma=1.0, averaging=0.9, precision="fp32")
     usual: dict[str, Any] = {
         "data": (f"{folder / 'people.json'}:{folder}",),
@@ -108,9 +122,9 @@ def job_of(folder: Path, out: Path, **other: Any) -> PoseJob:
         "model": MODEL,
         "input_hw": SIZE,
         "recipe": recipe,
-        "augmentation": gentle,
+        "augmentation": mild,
         "length": Length(steps=8),
-        "every": Every(save_minutes=0, log_steps=1),
+        "every": Intervals(save_minutes=0, log_steps=1),
         "batch": 4,
         "device": "cpu",
     }
@@ -118,7 +132,7 @@ def job_of(folder: Path, out: Path, **other: Any) -> PoseJob:
 
 
 class TestData:
-    def test_what_is_broken_is_named_and_counted(self, tmp_path: Path) -> None:
+    def test_malformed_entries_are_counted_and_named(self, tmp_path: Path) -> None:
         (tmp_path / "1.png").write_bytes(b"")
         (tmp_path / "2.png").write_bytes(b"no picture at all")
         bad = [
@@ -136,46 +150,46 @@ class TestData:
         path = write_set(tmp_path, bad, pictures=4)
         (tmp_path / "3.png").unlink()
         problems = Problems()
-        layout, people = read_people(Photos(path, tmp_path), problems)
-        good = with_pictures(people, problems, tmp_path / "record.json", print)
+        layout, people = read_people(AnnotationFile(path, tmp_path), problems)
+        good = with_readable_images(people, problems, tmp_path / "record.json", print)
         assert layout is COCO and [one.path.name for one in good] == ["0.png"]
         counts = {kind: len(names) for kind, names in problems.found.items()}
         expected = {dataset.JOINTS: 1, dataset.BOX: 1, dataset.BROKEN: 2, dataset.MISSING: 1}
         assert counts == {**expected, dataset.UNREADABLE: 2}
         assert "5" in problems.found[dataset.JOINTS][0] and problems.found[dataset.MISSING][0].endswith("3.png")
 
-    def test_pictures_are_tried_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        _, people = read_people(Photos(write_set(tmp_path, [person()]), tmp_path), Problems())
-        with_pictures(people, Problems(), tmp_path / "record.json", print)
+    def test_readable_images_are_decoded_only_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        _, people = read_people(AnnotationFile(write_set(tmp_path, [person()]), tmp_path), Problems())
+        with_readable_images(people, Problems(), tmp_path / "record.json", print)
         monkeypatch.setattr(cv2, "imread", None)
-        assert with_pictures(people, Problems(), tmp_path / "record.json", print) == people
+        assert with_readable_images(people, Problems(), tmp_path / "record.json", print) == people
 
     @pytest.mark.parametrize("text", ["", "[1]", '{"images": []}', "{"])
-    def test_files_that_are_none(self, tmp_path: Path, text: str) -> None:
+    def test_other_files_are_refused_by_name(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(InputError, match=r"a\.json"):
-            read_people(Photos(tmp_path / "a.json", tmp_path), Problems())
+            read_people(AnnotationFile(tmp_path / "a.json", tmp_path), Problems())
 
-    def test_boxes_are_clipped_as_the_evaluation_does(self, tmp_path: Path) -> None:
+    def test_boxes_are_clipped_as_in_the_evaluation(self, tmp_path: Path) -> None:
         path = write_set(tmp_path, [person(bbox=[-5.5, 3.25, 300, 60])])
-        _, people = read_people(Photos(path, tmp_path), Problems())
+        _, people = read_people(AnnotationFile(path, tmp_path), Problems())
         np.testing.assert_allclose(people[0].box, [0, 3.25, 96, 63.25])
 
-    def test_noses_are_guessed_only_where_asked_and_missing(self, tmp_path: Path) -> None:
+    def test_noses_are_guessed_only_on_request_and_where_missing(self, tmp_path: Path) -> None:
         without = person(keypoints=[0, 0, 0] + [40, 50, 2] * 16, neck=[40, 40], head_top=[40, 20])
         path = write_set(tmp_path, [without, person(2, neck=[1, 1], head_top=[2, 2])])
         for weight, expected in ((0.0, [0, 0, 0]), (0.3, [40, 29, 0.3])):
-            _, people = read_people(Photos(path, tmp_path, weak_nose=weight), Problems())
+            _, people = read_people(AnnotationFile(path, tmp_path, weak_nose=weight), Problems())
             np.testing.assert_allclose(people[0].joints[0], expected, rtol=1e-6)
             np.testing.assert_allclose(people[1].joints[0], [45, 60, 1])
 
-    def test_halves_split_the_sorted_ids(self, tmp_path: Path) -> None:
+    def test_even_and_odd_split_the_sorted_image_ids(self, tmp_path: Path) -> None:
         path = write_set(tmp_path, [person(n + 1, n) for n in range(5)], pictures=5)
         for half, expected in (("even", "024"), ("odd", "13"), ("", "01234")):
-            _, people = read_people(Photos(path, tmp_path, half), Problems())
+            _, people = read_people(AnnotationFile(path, tmp_path, half), Problems())
             assert "".join(one.path.stem for one in people) == expected
 
-    def test_other_keypoints(self) -> None:
+    def test_keypoint_layouts_of_other_categories(self) -> None:
         layout = layout_of([PETS], "a.json")
         assert layout.mirror == (0, 2, 1) and layout.limbs == ((0, 1), (0, 2)) and halves(layout) == ((0,), (1, 2))
         plain = layout_of([{"keypoints": ["tail", "hand_left", "hand_right"]}], "a.json")
@@ -185,8 +199,8 @@ class TestData:
             with pytest.raises(InputError, match=r"a\.json"):
                 layout_of([{**PETS, **fault}], "a.json")
 
-    def test_specifications(self, tmp_path: Path, pets: Path) -> None:
-        how = Reading(tmp_path, tmp_path / "r", (48, 64), tmp_path / "record.json")
+    def test_data_and_check_specifications(self, tmp_path: Path, pets: Path) -> None:
+        how = ReadOptions(tmp_path, tmp_path / "r", (48, 64), tmp_path / "record.json")
         spec = f"{pets / 'people.json'}:{pets}"
         layout, sources = read_sources([f"{spec}:2.5:even"], how, print)
         assert layout.names[0] == "nose" and len(sources[0].people) == 6 and sources[0].weight == 2.5
@@ -196,15 +210,15 @@ class TestData:
                 read_sources([wrong], how, print)
         with pytest.raises(UsageError, match="different keypoints"):
             read_sources([spec, "rendered"], how, print)
-        with pytest.raises(UsageError, match="other keypoints"):
+        with pytest.raises(UsageError, match="its keypoints differ"):
             read_checks([spec], COCO, how, print)
 
-    def test_rendered_people_go_on_where_they_were_interrupted(self, tmp_path: Path) -> None:
+    def test_rendering_people_resumes_after_an_interruption(self, tmp_path: Path) -> None:
         for count, folder in ((2, tmp_path / "a"), (3, tmp_path / "a"), (3, tmp_path / "b")):
             path = render_people(folder, count, (48, 64), print)
         assert path.read_text() == (tmp_path / "a" / path.name).read_text()
-        _, people = read_people(Photos(path, path.parent), Problems())
-        assert len(people) == 3 and read_picture(people[2].path).shape == (64, 48, 3)
+        _, people = read_people(AnnotationFile(path, path.parent), Problems())
+        assert len(people) == 3 and read_training_image(people[2].path).shape == (64, 48, 3)
 
 
 class TestCrops:
@@ -214,19 +228,19 @@ class TestCrops:
         joints[:, 2] = 1
         return AnnotatedPerson(Path("drawn"), np.array([55.0, 40.5, 150.25, 250.0]), joints)
 
-    def test_without_change_it_is_the_crop_of_inference(self) -> None:
+    def test_without_augmentation_the_crop_is_that_of_inference(self) -> None:
         picture = np.random.default_rng(1).integers(0, 255, (300, 200, 3), np.uint8)
         one = self.standing()
-        sample = Cutter(COCO, (192, 144), NONE)(np.random.default_rng(0), one, picture)
+        sample = CropSampler(COCO, (192, 144), NO_AUGMENTATION)(np.random.default_rng(0), one, picture)
         center, scale = crop.crop_regions(one.box[None], 144 / 192)
         matrices = crop.frame_to_crop(center, scale, (144, 192))
         assert np.array_equal(sample.image, crop.cut(picture, matrices, (144, 192))[0])
         back = crop.to_frame(sample.xy[None], center, scale, (36, 48))[0]
         assert abs(back - one.joints[:, :2]).max() < 1e-3
 
-    def test_joints_stay_on_what_they_mark(self) -> None:
+    def test_joints_follow_the_pixels_through_every_augmentation(self) -> None:
         one = self.standing()
-        cutter = Cutter(COCO, (192, 144), Augmentation(rotate=1.0, shift=0.05))
+        cutter = CropSampler(COCO, (192, 144), Augmentation(rotate=1.0, shift=0.05))
         for seed in range(12):
             joint = seed % 17
             picture = np.zeros((300, 200, 3), np.uint8)
@@ -249,42 +263,45 @@ class TestCrops:
             turned @ (90, 120, 1) - middle, (straight @ (80, 110, 1) - middle) * (1, 1), atol=1e-2
         )
 
-    def test_the_mirror_image_is_the_one_of_the_flip_test(self) -> None:
+    def test_mirroring_is_that_of_the_flip_test(self) -> None:
         rng = np.random.default_rng(2)
         image = rng.integers(0, 255, (192, 144, 3), np.uint8)
         sample = Sample(image, rng.uniform(2, 33, (17, 2)).astype(np.float32), rng.random(17).astype(np.float32))
-        other = mirrored(sample, COCO)
-        twice = mirrored(other, COCO)
+        other = mirror_sample(sample, COCO)
+        twice = mirror_sample(other, COCO)
         assert np.array_equal(twice.image, image) and np.array_equal(twice.weight, sample.weight)
         np.testing.assert_allclose(twice.xy, sample.xy, atol=1e-5)
         maps, back = (gaussians(torch.from_numpy(one.xy)[None], (48, 36), 2.0) for one in (sample, other))
         torch.testing.assert_close(heatmaps.flip_back(back), maps, atol=1e-5, rtol=1e-4)
 
-    def test_a_neighbour_hides_what_is_behind_and_leaves_the_rest(self) -> None:
+    def test_a_pasted_neighbour_hides_only_the_joints_behind_it(self) -> None:
         image, other = np.zeros((64, 48, 3), np.uint8), np.full((64, 48, 3), 200, np.uint8)
         xy = np.stack([np.arange(12, dtype=np.float32), np.full(12, 8, np.float32)], axis=1)
         sides = set()
         for seed in range(20):
-            shown = beside(np.random.default_rng(seed), Sample(image, xy, np.ones(12, np.float32)), other)
+            shown = paste_neighbour(np.random.default_rng(seed), Sample(image, xy, np.ones(12, np.float32)), other)
             columns = shown.image.reshape(64, -1)[0, ::3] == 200
             assert 0.15 < columns.mean() < 0.45 and columns[0] != columns[-1]
             assert np.array_equal(shown.weight == 0, columns[(xy[:, 0] * 4).astype(int)])
             sides.add(bool(columns[0]))
         assert len(sides) == 2 and not image.any()
 
-    def test_crops_depend_on_the_generator_alone(self) -> None:
+    def test_crops_depend_only_on_the_generator(self) -> None:
         picture = np.random.default_rng(1).integers(0, 255, (300, 200, 3), np.uint8)
-        cutter = Cutter(COCO, (192, 144), Augmentation(half_body=0.5, colour=1, blur=1, cut_out=1))
+        cutter = CropSampler(COCO, (192, 144), Augmentation(half_body=0.5, colour=1, blur=1, cut_out=1))
         for seed in range(6):
             first, second = (cutter(np.random.default_rng(seed), self.standing(), picture) for _ in range(2))
             assert np.array_equal(first.image, second.image) and np.array_equal(first.xy, second.xy)
             assert first.image.dtype == np.uint8 and np.isfinite(first.xy).all()
 
-    def test_everyone_comes_once_a_round_and_sources_get_their_share(self, pets: Path) -> None:
-        layout, people = read_people(Photos(pets / "people.json", pets), Problems())
-        assert shares(np.array([0.7, 0.1, 0.2])) == [700, 100, 200] and sum(shares(np.ones(7))) == 1000
+    def test_sources_get_their_share_and_their_people_equal_turns(self, pets: Path) -> None:
+        layout, people = read_people(AnnotationFile(pets / "people.json", pets), Problems())
+        assert (
+            samples_per_source(np.array([0.7, 0.1, 0.2])) == [700, 100, 200]
+            and sum(samples_per_source(np.ones(7))) == 1000
+        )
         sources = (DataSource("a", people[:5], 1.0), DataSource("b", people[5:], 3.0))
-        batches = Batches(Drawing(sources, layout, SIZE, NONE, batch=4))
+        batches = Batches(SamplingConfig(sources, layout, SIZE, NO_AUGMENTATION, batch=4))
         seen = [str(xy.tolist()) for number in range(250) for xy in batches[number].xy]
         counts = {spot: seen.count(spot) for spot in set(seen)}
         assert len(counts) == 12 and sorted(counts.values())[:5] == [50] * 5 and set(counts.values()) <= {50, 107, 108}
@@ -292,7 +309,7 @@ class TestCrops:
 
 class TestTargets:
     @pytest.mark.parametrize("sigma", [1.5, 2.0])
-    def test_they_decode_to_where_they_came_from(self, sigma: float) -> None:
+    def test_gaussians_decode_to_their_centres(self, sigma: float) -> None:
         xy = torch.from_numpy(np.random.default_rng(4).uniform((8, 8), (27, 39), (6, 17, 2)).astype(np.float32))
         found, peak = heatmaps.decode(gaussians(xy, (48, 36), sigma))
         assert (found - xy).abs().max() < 0.05
@@ -309,11 +326,11 @@ class TestTargets:
         silent = (maps.grad.abs().amax((2, 3)) == 0).nonzero().tolist()
         assert silent == [[0, 3], [1, 5], [1, 16]]
 
-    def test_a_perfect_answer_costs_nothing(self) -> None:
+    def test_the_loss_of_perfect_heatmaps_is_zero(self) -> None:
         xy = torch.rand(2, 17, 2) * 10
         assert heatmap_loss(gaussians(xy, (16, 12), 2.0), xy, torch.ones(2, 17), 2.0) == 0
 
-    def test_rates(self) -> None:
+    def test_learning_rate_schedules(self) -> None:
         recipe = Recipe(rate=1e-3, final_rate=1e-5, warm_up=10)
         assert recipe.rate_at(4, 0.0) == pytest.approx(5e-4) and recipe.rate_at(99, 0.0) == pytest.approx(1e-3)
         assert recipe.rate_at(99, 1.0) == pytest.approx(1e-5) and recipe.rate_at(99, 0.5) == pytest.approx(5.05e-4)
@@ -321,23 +338,23 @@ class TestTargets:
 
 
 def losses(out: Path) -> list[tuple[str, str]]:
-    """Step and loss of every row of the log."""
+    """Return step and loss of every row of the metrics."""
     with (out / "metrics.csv").open(newline="") as file:
         return [(row["step"], row["loss"]) for row in csv.DictReader(file) if row["loss"]]
 
 
-def killed_at(step: int, how: Callable[[], None]) -> Say:
-    """A listener under whose ears the run dies."""
+def killed_at(step: int, how: Callable[[], None]) -> LogCallback:
+    """Return a log callback that ends the run at a step."""
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         if line.startswith(f"step {step}/") and "loss" in line:
             how()
 
-    return say
+    return log
 
 
 class Killed(BaseException):
-    """As if the process were gone."""
+    """Ends a run as if its process had been killed."""
 
 
 def _die() -> None:
@@ -345,13 +362,13 @@ def _die() -> None:
 
 
 class TestRuns:
-    def test_it_learns_and_the_checkpoint_says_what(self, pets: Path, tmp_path: Path) -> None:
+    def test_the_loss_falls_and_the_weights_file_describes_the_net(self, pets: Path, tmp_path: Path) -> None:
         spec = f"{pets / 'people.json'}:{pets}"
-        # The colours say which paw is which: a mirror image would contradict them.
+        # The colours tell the paws apart, so a mirrored image would be mislabelled.
         varied = Augmentation(rotation=10, scale=0.1, half_body=0, flip=0)
         job = job_of(pets, tmp_path, check=(spec,), length=Length(steps=60), batch=8, best="pck", augmentation=varied)
         said: list[str] = []
-        weights = train(replace(job, every=Every(log_steps=10, check_steps=30)), said.append)
+        weights = train(replace(job, every=Intervals(log_steps=10, check_steps=30)), said.append)
         values = [float(loss) for _, loss in losses(tmp_path)]
         assert values[-1] < 0.4 * values[0]
         measured = next(line for line in reversed(said) if "PCK" in line)
@@ -363,7 +380,7 @@ class TestRuns:
         assert known["skeleton"] == [[0, 1], [0, 2]] and known["input_hw"] == list(SIZE) and known["model"] == MODEL
         build(MODEL, SIZE, 3).load_state_dict(read_state(weights), strict=True)
 
-    def test_killed_twice_is_the_same_run(self, pets: Path, tmp_path: Path) -> None:
+    def test_a_run_killed_twice_equals_an_uninterrupted_one(self, pets: Path, tmp_path: Path) -> None:
         straight, broken = job_of(pets, tmp_path / "a"), job_of(pets, tmp_path / "b")
         train(straight, _nothing)
         with pytest.raises(Killed):
@@ -374,42 +391,42 @@ class TestRuns:
             train(replace(broken, resume=True), killed_at(6, lambda: signal.raise_signal(signal.SIGINT)))
         said: list[str] = []
         train(replace(broken, resume=True), said.append)
-        assert "going on from step 6" in said and not any("changed" in line for line in said)
+        assert "resuming at step 6" in said and not any("changed" in line for line in said)
         assert losses(tmp_path / "a") == losses(tmp_path / "b") and len(losses(tmp_path / "a")) == 8
         one, two = (read_state(tmp_path / name / WEIGHTS) for name in "ab")
         assert all(torch.equal(one[name], two[name]) for name in one)
 
-    def test_a_changed_job_is_said(self, pets: Path, tmp_path: Path) -> None:
+    def test_options_changed_on_resume_are_logged(self, pets: Path, tmp_path: Path) -> None:
         job = job_of(pets, tmp_path, length=Length(steps=2))
         train(job, _nothing)
         said: list[str] = []
         train(replace(job, resume=True, length=Length(minutes=0.001), batch=2), said.append)
-        assert "not the same run any more: changed batch, length" in said
-        with pytest.raises(InputError, match="nothing to resume from"):
+        assert "options changed since the checkpoint was written: batch, length" in said
+        with pytest.raises(InputError, match="no checkpoint to resume from"):
             train(replace(job, out=tmp_path / "new", resume=True), _nothing)
 
-    def test_own_weights_are_taken_whole(self, tmp_path: Path) -> None:
-        """Whether or not the net keeps its convolutions under a name that HRNet's checkpoints use as a prefix."""
+    def test_own_weights_are_loaded_completely(self, tmp_path: Path) -> None:
+        """The prefix ``backbone.`` is removed only for nets that do not use it themselves."""
         for model in (MODEL, "transpose-m-a3"):
             save_weights(build(model, SIZE), tmp_path / "pose.safetensors", {})
-            said = start_from(
+            said = load_initial_weights(
                 build(model, SIZE), find_spec(model), str(tmp_path / "pose.safetensors"), Downloads(), no_crops
             )
-            assert "anew" not in said, said
+            assert "initialised at random" not in said, said
 
-    def test_weights_to_start_from_are_taken_by_key(self, tmp_path: Path) -> None:
+    def test_initial_weights_are_loaded_by_name_and_shape(self, tmp_path: Path) -> None:
         spec, pose, other = find_spec(MODEL), build(MODEL, SIZE, 3), build(MODEL)
         save_weights(pose, tmp_path / "pose.safetensors", {})
-        assert "begun anew: final_layer" in start_from(
+        assert "initialised at random: final_layer" in load_initial_weights(
             other, spec, str(tmp_path / "pose.safetensors"), Downloads(), no_crops
         )
         assert torch.equal(other.state_dict()["layer1.0.conv1.weight"], pose.state_dict()["layer1.0.conv1.weight"])
         torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
         for init, reason in (("other.pth", "none of its 1 tensors"), ("gone.pth", "no such file")):
             with pytest.raises(UsageError, match=reason):
-                start_from(other, spec, str(tmp_path / init), Downloads(), no_crops)
+                load_initial_weights(other, spec, str(tmp_path / init), Downloads(), no_crops)
 
-    def test_the_command(self, pets: Path, tmp_path: Path) -> None:
+    def test_train_command_writes_weights_and_checks_its_options(self, pets: Path, tmp_path: Path) -> None:
         run = CliRunner().invoke
         small = ["train", "--model", MODEL, "--input-size", "64x48", "--batch", "2", "--steps", "1", "--threads", "1"]
         where = ["--data", f"{pets / 'people.json'}:{pets}", "--out", str(tmp_path / "run"), "--device", "cpu"]
@@ -425,11 +442,11 @@ def no_crops(count: int) -> torch.Tensor:
 
 
 def _nothing(_: str) -> None:
-    """Listens to nothing."""
+    """Ignore a log line."""
 
 
 class TestOtherKeypoints:
-    def test_a_video_is_drawn_tracked_and_exported(self, pets: Path, tmp_path: Path, media: Path) -> None:
+    def test_a_model_with_other_keypoints_runs_in_every_command(self, pets: Path, tmp_path: Path, media: Path) -> None:
         job = job_of(pets, tmp_path / "run", length=Length(steps=1))
         weights = str(train(job, _nothing))
         clip, boxes = str(media / "walk.mp4"), f"boxes:{media / 'walk.json'}"

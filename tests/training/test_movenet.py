@@ -1,4 +1,4 @@
-"""TransPose-M begun with MoveNet's weights: a graph with random arrays, computed here as TensorFlow would."""
+"""Initialising nets with MoveNet's weights: a graph with random arrays, evaluated here as TensorFlow would."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ HEADS = {
     "thunder": ((HEAD.rstrip("/"), 4, 5, 17),),
     "multipose": (("center_0", 3, 4, 1), ("box_scale_0", 4, 5, 2), ("box_offset_0", 5, 6, 2)),
 }
-"""Of each graph its maps: name, numbers of their two layers, outputs."""
+"""Heads of each graph: name, numbers of their two layers, outputs."""
 WIDTHS = {"thunder": (56, 32, 40, 56, 112, 168, 280, 560), "multipose": (48, *MOBILENET150.stages, 480)}
 SIZE = (64, 48)
 Arrays = dict[str, np.ndarray]
 
 
 def shapes(graph: str) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the arrays, height and width first."""
+    """Return names and shapes of the arrays, height and width first."""
     found: dict[str, tuple[int, ...]] = {}
 
     def conv(name: str, inputs: int, outputs: int, size: int = 1) -> None:
@@ -75,7 +75,7 @@ def shapes(graph: str) -> dict[str, tuple[int, ...]]:
 
 
 def blocks(widths: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
-    """Inputs, outputs, stride and expansion of every block of MobileNetV2."""
+    """Return inputs, outputs, stride and expansion of every block of MobileNetV2."""
     found, inputs = [], widths[0]
     for (expansion, stride, count), outputs in zip(STAGES, widths[1:], strict=True):
         for block in range(count):
@@ -108,7 +108,7 @@ def graph(arrays: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(folder: Path, arrays: Arrays) -> Path:
-    """The files as Google publishes them."""
+    """Write the files in Google's format, and return the path of the JSON file."""
     weights = [
         {"name": name, "shape": list(values.shape), "dtype": "float32", "quantization": {"dtype": "float16"}}
         for name, values in arrays.items()
@@ -120,7 +120,7 @@ def written(folder: Path, arrays: Arrays) -> Path:
 
 
 class MoveNet:
-    """The graph, operation by operation."""
+    """Evaluates the graph, operation by operation."""
 
     def __init__(self, arrays: Arrays, graph: str = "thunder") -> None:
         self.widths = WIDTHS[graph]
@@ -139,7 +139,7 @@ class MoveNet:
         return functional.conv2d(_same(x, stride, 3), weight.permute(2, 3, 0, 1), bias, stride, groups=x.shape[1])
 
     def merged(self, pixels: Tensor) -> Tensor:
-        """(B, H, W, 3) bytes to the finest map of the pyramid."""
+        """Return the finest map of the pyramid for (B, H, W, 3) uint8 pixels."""
         x = self.conv(pixels.permute(0, 3, 1, 2) / 127.5 - 1, "Conv1", 2, functional.relu6)
         sides = {}
         for number, (inputs, outputs, stride, expansion) in enumerate(blocks(self.widths)):
@@ -164,7 +164,7 @@ class MoveNet:
         return x
 
     def head(self, merged: Tensor, name: str, number: int, last: int) -> Tensor:
-        """One of the maps, (B, outputs, h, w)."""
+        """Return the output of one head, (B, outputs, h, w)."""
         name, mix = f"{PREFIX}{name}", f"{PREFIX}{name}/separable_conv2d_{number}"
         x = self.filtered(merged, self.arrays[f"{mix}/separable_conv2d/ReadVariableOp"])
         weight = self.arrays[f"{mix}/separable_conv2d/ReadVariableOp_1"].permute(3, 2, 0, 1)
@@ -173,7 +173,7 @@ class MoveNet:
 
 
 def _same(x: Tensor, stride: int, kernel: int) -> Tensor:
-    """TensorFlow's padding of an even picture; of an odd one at stride 2, what continues it."""
+    """Pad as TensorFlow does for even sizes; odd sizes at stride 2 get one more row or column."""
     if kernel == 1:
         return x
     return functional.pad(x, (1, 1, 1, 1) if stride == 1 else (0, 1 + x.shape[3] % 2, 0, 1 + x.shape[2] % 2))
@@ -181,13 +181,13 @@ def _same(x: Tensor, stride: int, kernel: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def crops() -> Tensor:
-    """Fewer cells at stride 32 than the fitted convolution has inputs: the fit is exact but for its penalty."""
+    """Return crops with fewer cells at stride 32 than the fit has inputs, so that only the penalty matters."""
     noise = np.random.default_rng(6).integers(0, 256, (6, 8, 6, 3), np.uint8)
     return torch.from_numpy(noise.repeat(8, axis=1).repeat(8, axis=2))
 
 
 @pytest.fixture(scope="module")
-def begun(graph: Path, crops: Tensor) -> TransPoseM:
+def initialised(graph: Path, crops: Tensor) -> TransPoseM:
     torch.manual_seed(0)
     net = build("transpose-m-a3", SIZE)
     assert isinstance(net, TransPoseM)
@@ -196,33 +196,33 @@ def begun(graph: Path, crops: Tensor) -> TransPoseM:
 
 
 @torch.inference_mode()
-def test_the_pyramid_is_movenets(begun: TransPoseM, arrays: Arrays, crops: Tensor) -> None:
+def test_the_pyramid_equals_movenets(initialised: TransPoseM, arrays: Arrays, crops: Tensor) -> None:
     expected = MoveNet(arrays).merged(crops)
-    merged, fine, coarse = begun.backbone(begun.normalize(crops))
+    merged, fine, coarse = initialised.backbone(initialised.normalize(crops))
     assert merged.shape == expected.shape == (6, 24, 16, 12)
     assert fine.shape == (6, 56, 8, 6) and coarse.shape == (6, 168, 4, 3)
     assert abs(merged - expected).mean() < 0.02 * expected.std()
 
 
 @torch.inference_mode()
-def test_the_head_is_movenets(begun: TransPoseM, arrays: Arrays) -> None:
+def test_the_heatmap_head_equals_movenets(initialised: TransPoseM, arrays: Arrays) -> None:
     merged = torch.rand(2, 24, 16, 12, generator=torch.Generator().manual_seed(1))
     folded = functional.pad(functional.pixel_unshuffle(merged, 2), (0, 0, 0, 0, 0, 32))
     expected = MoveNet(arrays).head(merged, HEAD.rstrip("/"), 4, 5).sigmoid()
-    assert abs(begun.head(folded) - expected).max() < 1e-4
+    assert abs(initialised.head(folded) - expected).max() < 1e-4
 
 
 @torch.inference_mode()
-def test_the_encoder_begins_as_the_identity(begun: TransPoseM, crops: Tensor) -> None:
-    x = begun.normalize(crops)
-    tokens = begun.reduce(begun.features(x)).flatten(2).transpose(1, 2)
+def test_the_encoder_starts_as_the_identity(initialised: TransPoseM, crops: Tensor) -> None:
+    x = initialised.normalize(crops)
+    tokens = initialised.reduce(initialised.features(x)).flatten(2).transpose(1, 2)
     normalized = functional.layer_norm(tokens, (128,))
     assert abs(tokens.mean(dim=2)).max() < 0.2
-    given = begun.encode(x)[1]
+    given = initialised.encode(x)[1]
     assert abs(given[1] - normalized).max() < 1e-4 and abs(given[2] - normalized).max() < 1e-4
 
 
-def test_other_keypoints_get_a_last_layer_of_their_own(graph: Path, crops: Tensor) -> None:
+def test_the_last_layer_is_kept_for_other_keypoints(graph: Path, crops: Tensor) -> None:
     net = build("transpose-m-a3", SIZE, 3)
     assert isinstance(net, TransPoseM)
     before = net.final_layer.weight.clone()
@@ -231,7 +231,7 @@ def test_other_keypoints_get_a_last_layer_of_their_own(graph: Path, crops: Tenso
 
 
 @pytest.mark.parametrize("damage", ["no bin", "short", "other"])
-def test_what_is_no_such_graph_is_refused(graph: Path, crops: Tensor, tmp_path: Path, damage: str) -> None:
+def test_damaged_or_other_graphs_are_refused(graph: Path, crops: Tensor, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "thunder.json"
     path.write_text('{"weightsManifest": []}' if damage == "other" else graph.read_text())
     if damage == "short":
@@ -243,7 +243,7 @@ def test_what_is_no_such_graph_is_refused(graph: Path, crops: Tensor, tmp_path: 
 
 
 @torch.inference_mode()
-def test_the_detector_is_multipose(tmp_path: Path) -> None:
+def test_the_detector_equals_multipose(tmp_path: Path) -> None:
     arrays = random_arrays("multipose")
     net = PersonDetector().eval()
     detector_from_movenet(net, written(tmp_path, arrays))
@@ -251,13 +251,13 @@ def test_the_detector_is_multipose(tmp_path: Path) -> None:
     dense = net(picture.permute(0, 3, 1, 2))
     movenet = MoveNet(arrays, "multipose")
     merged = movenet.merged(picture)
-    likeness, size, offset = (movenet.head(merged, *head[:3])[0] for head in HEADS["multipose"])
+    centre, size, offset = (movenet.head(merged, *head[:3])[0] for head in HEADS["multipose"])
     peaks = dense.logit[0].isfinite().nonzero()[:, 0].tolist()
     assert 1 < len(peaks) < 16 * 24 / 2
     for cell in peaks:
         row, column = divmod(cell, 24)
-        assert dense.logit[0, cell] == pytest.approx(float(likeness[0, row, column]), abs=1e-3)
-        assert likeness[0, row, column] >= likeness[0, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max()
+        assert dense.logit[0, cell] == pytest.approx(float(centre[0, row, column]), abs=1e-3)
+        assert centre[0, row, column] >= centre[0, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max()
         (y, x), (height, width) = offset[:, row, column].tolist(), size[:, row, column].abs().tolist()
         middle, reach = np.array([column + x, row + y]) * 4, np.array([width, height]) * 2
         np.testing.assert_allclose(dense.xyxy[0, cell], [*(middle - reach), *(middle + reach)], atol=0.02)

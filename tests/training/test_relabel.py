@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tposecli.cli.main import cli
 from tposecli.geometry.keypoints import KEYPOINTS, MIRROR
-from tposecli.training.relabel import ARMS, FACE, LEGS, relabelled
+from tposecli.training.relabel import ARMS, FACE, LEGS, relabel_annotations
 
 STANDING = np.array(
     [
@@ -21,7 +21,7 @@ STANDING = np.array(
     ],
     np.float64,
 )
-"""(17, 2) somebody who faces the camera."""
+"""(17, 2) joints of a person who faces the camera."""
 
 
 def annotation(xy: np.ndarray, unknown: tuple[int, ...] = FACE) -> dict[str, Any]:
@@ -32,21 +32,21 @@ def annotation(xy: np.ndarray, unknown: tuple[int, ...] = FACE) -> dict[str, Any
 
 
 def improved(entry: dict[str, Any], xy: np.ndarray, score: float = 0.9) -> tuple[np.ndarray, dict[str, int]]:
-    opinion = {"image_id": 7, "keypoints": np.column_stack([xy, np.full(17, score)]).ravel().tolist()}
-    data, counts = relabelled({"images": [], "annotations": [entry]}, [opinion])
+    prediction = {"image_id": 7, "keypoints": np.column_stack([xy, np.full(17, score)]).ravel().tolist()}
+    data, counts = relabel_annotations({"images": [], "annotations": [entry]}, [prediction])
     return np.array(data["annotations"][0]["keypoints"]).reshape(-1, 3), counts
 
 
-def test_faces_are_added_and_known_joints_are_not_moved() -> None:
+def test_faces_are_added_and_annotated_joints_are_not_moved() -> None:
     entry = annotation(STANDING)
     joints, counts = improved(entry, STANDING + 1.5)
     np.testing.assert_allclose(joints[:5, :2], STANDING[:5] + 1.5)
     np.testing.assert_allclose(joints[5:, :2], STANDING[5:])
     assert counts == {f"{KEYPOINTS[joint]} added": 1 for joint in FACE}
-    assert np.array(entry["keypoints"]).reshape(-1, 3)[0, 2] == 0, "the annotation handed in stays as it was"
+    assert np.array(entry["keypoints"]).reshape(-1, 3)[0, 2] == 0, "the given annotation is not modified"
 
 
-def test_a_face_far_from_the_head_is_not_believed() -> None:
+def test_faces_far_from_the_head_or_with_low_scores_are_not_added() -> None:
     away = STANDING.copy()
     away[:5] += (0, 60)
     assert not improved(annotation(STANDING), away)[0][:5, 2].any()
@@ -54,12 +54,12 @@ def test_a_face_far_from_the_head_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize(("name", "group"), [("arms", ARMS), ("legs", LEGS)])
-def test_exchanged_sides_are_set_right(name: str, group: tuple[int, ...]) -> None:
+def test_swapped_sides_are_corrected(name: str, group: tuple[int, ...]) -> None:
     wrong = STANDING.copy()
     wrong[list(group)] = STANDING[[MIRROR[joint] for joint in group]]
     joints, counts = improved(annotation(wrong), STANDING)
     np.testing.assert_allclose(joints[5:, :2], STANDING[5:])
-    assert counts[f"sides of the {name} exchanged"] == 1
+    assert counts[f"sides of the {name} swapped"] == 1
 
 
 def test_sides_of_people_upside_down_are_left_alone() -> None:
@@ -69,16 +69,16 @@ def test_sides_of_people_upside_down_are_left_alone() -> None:
     np.testing.assert_allclose(improved(entry, mirrored)[0][5:, :2], STANDING[5:])
 
 
-def test_hidden_joints_need_a_surer_opinion() -> None:
+def test_unannotated_joints_of_the_body_need_a_higher_score() -> None:
     entry = annotation(STANDING, (*FACE, 9))
     assert improved(entry, STANDING, score=0.4)[0][9, 2] == 0
     assert improved(entry, STANDING, score=0.6)[0][9, 2] == 1
 
 
-def test_command(tmp_path: Path) -> None:
+def test_relabel_command_writes_the_improved_file_and_refuses_other_files(tmp_path: Path) -> None:
     data = {"images": [{"id": 7}], "annotations": [annotation(STANDING)], "categories": [{"id": 1}]}
-    opinion = {"image_id": 7, "keypoints": np.column_stack([STANDING, np.ones(17)]).ravel().tolist()}
-    for name, content in (("a.json", data), ("b.json", [opinion]), ("c.json", {"no": 1})):
+    prediction = {"image_id": 7, "keypoints": np.column_stack([STANDING, np.ones(17)]).ravel().tolist()}
+    for name, content in (("a.json", data), ("b.json", [prediction]), ("c.json", {"no": 1})):
         (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
     paths = {name: str(tmp_path / f"{name}.json") for name in "abco"}
     done = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["b"], "-o", paths["o"]])

@@ -1,1 +1,1 @@
-"""Training of the bundled models."""
+"""Train the pose nets and the person detector."""

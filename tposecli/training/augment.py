@@ -1,7 +1,7 @@
-"""From an annotated person to a crop for training: the authors' random geometry, and changes of the pixels.
+"""Sample training crops of annotated people: the authors' random geometry, and optional pixel augmentations.
 
-Recipe: ``lib/dataset/JointsDataset.py`` of HRNet (Sun et al., CVPR 2019), which TransPose trains with. The crop itself
-is the inference code's; rotation turns the frame about the crop's centre before it is cut.
+The geometry follows ``lib/dataset/JointsDataset.py`` of HRNet (Sun et al., CVPR 2019), with which TransPose is trained.
+The crop itself is that of inference; rotation turns the frame about the crop's centre before the crop is cut.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from tposecli.types import Float32, Image
 Rng = np.random.Generator
 Float64 = NDArray[np.float64]
 HALF_PADDING = 1.5
+"""Side of a half-body crop relative to the extent of its joints."""
 MIN_HALF_BODY_JOINTS = 8
-"""More joints than so many must be annotated before half a body is cut out."""
+"""Half-body crops are only made of people with more annotated joints than this."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How crops vary; chances are 0..1.
+    """How crops vary; probabilities are 0..1.
 
     Attributes:
-        rotation: Deviation in degrees, clipped at twice that.
-        rotate: Chance of a rotation.
-        scale: Deviation of the size about 1, clipped at once that.
-        shift: Deviation of the centre, as a part of the crop's sides.
-        half_body: Chance that only the upper or the lower body is shown.
-        flip: Chance of the mirror image.
-        colour: Chance of other brightness, contrast, gamma, saturation and tint.
-        blur: Chance of a blurred or coarser picture.
-        cut_out: Chance of one to three covering rectangles.
-        neighbour: Chance that somebody else stands in a strip at one side.
+        rotation: Standard deviation in degrees, clipped at twice that.
+        rotate: Probability of a rotation.
+        scale: Standard deviation of the relative size, clipped at once that.
+        shift: Standard deviation of the centre, relative to the crop's sides.
+        half_body: Probability of showing only the upper or the lower body.
+        flip: Probability of mirroring.
+        colour: Probability of changing brightness, contrast, gamma, saturation and tint.
+        blur: Probability of blurring the crop or reducing its resolution.
+        cut_out: Probability of covering parts by one to three rectangles.
+        neighbour: Probability of pasting another person into a strip at one side.
     """
 
     rotation: float = 45.0
@@ -54,18 +55,18 @@ class Augmentation:
     neighbour: float = 0.0
 
 
-NONE = Augmentation(rotate=0, scale=0, half_body=0, flip=0)
-"""The crop that inference would cut."""
+NO_AUGMENTATION = Augmentation(rotate=0, scale=0, half_body=0, flip=0)
+"""No augmentation: the crop that inference would cut."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sample:
-    """What the net is shown and told.
+    """One training sample.
 
     Attributes:
         image: (H, W, 3) uint8 RGB crop.
-        xy: (K, 2) joints in heatmap pixels.
-        weight: (K,) of each joint; 0 teaches nothing.
+        xy: (K, 2) joints, heatmap pixels.
+        weight: (K,) weights of the joints in the loss; 0 ignores a joint.
     """
 
     image: Image
@@ -75,7 +76,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CropView:
-    """Which part of the frame a crop shows.
+    """The part of the frame that a crop shows.
 
     Attributes:
         center: (2,) frame pixels.
@@ -88,7 +89,10 @@ class CropView:
     angle: float
 
     def matrix(self, size_wh: tuple[int, int]) -> Float64:
-        """(2, 3) map from the frame to a crop or heatmap of that size; without rotation the inference code's own."""
+        """Return the (2, 3) matrix from the frame to a crop or heatmap of this size.
+
+        Without rotation, it is exactly that of inference.
+        """
         straight: Float64 = crop.frame_to_crop(self.center[None], self.scale[None], size_wh)[0]
         if self.angle == 0:
             return straight
@@ -98,8 +102,8 @@ class CropView:
         return turned
 
 
-class Cutter:
-    """Cuts crops for training.
+class CropSampler:
+    """Samples training crops.
 
     Args:
         layout: The keypoints.
@@ -111,19 +115,19 @@ class Cutter:
         self._layout = layout
         self._size_wh = input_hw[1], input_hw[0]
         self._heatmap_wh = input_hw[1] // 4, input_hw[0] // 4
-        self._how = augmentation
+        self._augmentation = augmentation
 
-    def __call__(self, rng: Rng, person: AnnotatedPerson, picture: Image) -> Sample:
-        """One crop of a person; it depends on the generator's state alone."""
+    def __call__(self, rng: Rng, person: AnnotatedPerson, image: Image) -> Sample:
+        """Sample one crop of a person from ``image``; it depends only on the generator's state."""
         view = self._view(rng, person)
-        image = crop.cut(picture, view.matrix(self._size_wh)[None], self._size_wh)[0]
+        pixels = crop.cut(image, view.matrix(self._size_wh)[None], self._size_wh)[0]
         matrix = view.matrix(self._heatmap_wh)
         xy = person.joints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
-        sample = Sample(self._weathered(rng, image), xy.astype(np.float32), person.joints[:, 2])
-        return mirrored(sample, self._layout) if rng.random() < self._how.flip else sample
+        sample = Sample(self._distort(rng, pixels), xy.astype(np.float32), person.joints[:, 2])
+        return mirror_sample(sample, self._layout) if rng.random() < self._augmentation.flip else sample
 
     def _view(self, rng: Rng, person: AnnotatedPerson) -> CropView:
-        how, aspect = self._how, self._size_wh[0] / self._size_wh[1]
+        how, aspect = self._augmentation, self._size_wh[0] / self._size_wh[1]
         chance, normal = rng.random(3), rng.standard_normal(4)
         half = None
         if chance[0] < how.half_body and np.count_nonzero(person.joints[:, 2]) > MIN_HALF_BODY_JOINTS:
@@ -137,20 +141,20 @@ class Cutter:
         angle = float(np.clip(normal[3], -2, 2)) * how.rotation if chance[2] < how.rotate else 0.0
         return CropView(center, scale, angle)
 
-    def _weathered(self, rng: Rng, image: Image) -> Image:
-        """Other colours, less sharpness, things in front."""
-        how, chance = self._how, rng.random(3)
+    def _distort(self, rng: Rng, image: Image) -> Image:
+        """Apply the pixel augmentations."""
+        how, chance = self._augmentation, rng.random(3)
         if chance[0] < how.colour:
-            image = recoloured(rng, image)
+            image = jitter_colour(rng, image)
         if chance[1] < how.blur:
-            image = blurred(rng, image)
+            image = blur_randomly(rng, image)
         if chance[2] < how.cut_out:
-            image = covered(rng, image)
+            image = cut_out_randomly(rng, image)
         return image
 
 
 def _half_body(joints: Float32, layout: KeypointLayout, aspect: float, upper: bool) -> tuple[Float32, Float32] | None:
-    """Centre and scale of the upper or lower half, the other one where it has too few joints; None if both have."""
+    """Return centre and scale of the chosen half; of the other one if it has too few joints, None if both have."""
     high, low = ([k for k in half if joints[k, 2] > 0] for half in halves(layout))
     chosen = high if (upper and len(high) > 2) or len(low) <= 2 else low
     if len(chosen) < 2:
@@ -161,16 +165,16 @@ def _half_body(joints: Float32, layout: KeypointLayout, aspect: float, upper: bo
     return xy.mean(axis=0).astype(np.float32), (size / crop.UNIT * HALF_PADDING).astype(np.float32)
 
 
-def mirrored(sample: Sample, layout: KeypointLayout) -> Sample:
-    """The mirror image, left and right joints swapped."""
+def mirror_sample(sample: Sample, layout: KeypointLayout) -> Sample:
+    """Return the mirrored sample, with left and right joints swapped."""
     order = list(layout.mirror)
     xy = sample.xy[order]
     xy[:, 0] = sample.image.shape[1] // 4 - 1 - xy[:, 0]
     return Sample(np.ascontiguousarray(sample.image[:, ::-1]), xy, sample.weight[order])
 
 
-def beside(rng: Rng, sample: Sample, other: Image) -> Sample:
-    """The sample with the middle of another crop in a strip at its left or right; joints behind it teach nothing."""
+def paste_neighbour(rng: Rng, sample: Sample, other: Image) -> Sample:
+    """Paste the middle of another crop into a strip at the left or right; joints behind it get weight 0."""
     width = sample.image.shape[1]
     strip = round(width * rng.uniform(0.2, 0.4))
     start = round((width - strip) * rng.uniform(0.4, 0.6))
@@ -182,8 +186,8 @@ def beside(rng: Rng, sample: Sample, other: Image) -> Sample:
     return Sample(image, sample.xy, np.where(hidden, np.float32(0), sample.weight))
 
 
-def recoloured(rng: Rng, image: Image) -> Image:
-    """Another brightness, contrast, gamma, saturation and tint."""
+def jitter_colour(rng: Rng, image: Image) -> Image:
+    """Change brightness, contrast, gamma, saturation and tint at random."""
     gain = rng.uniform(0.65, 1.35) * rng.uniform(0.9, 1.1, 3)
     tone = np.linspace(0, 1, 256)[:, None] ** rng.uniform(0.7, 1.4)
     table = np.clip((tone - 0.5) * gain * 255 + 127.5 + rng.uniform(-30, 30), 0, 255).astype(np.uint8)
@@ -193,8 +197,8 @@ def recoloured(rng: Rng, image: Image) -> Image:
     return np.asarray(cv2.addWeighted(other, strength, grey, 1 - strength, 0), np.uint8)
 
 
-def blurred(rng: Rng, image: Image) -> Image:
-    """Out of focus, or enlarged from a smaller original."""
+def blur_randomly(rng: Rng, image: Image) -> Image:
+    """Blur the image, or reduce its resolution, at random."""
     height, width = image.shape[:2]
     if rng.random() < 0.5:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 2.0))), np.uint8)
@@ -203,8 +207,8 @@ def blurred(rng: Rng, image: Image) -> Image:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def covered(rng: Rng, image: Image) -> Image:
-    """One to three rectangles in front, of a colour or of noise."""
+def cut_out_randomly(rng: Rng, image: Image) -> Image:
+    """Cover one to three random rectangles with a colour or with noise."""
     image = image.copy()
     sides = np.array(image.shape[:2])
     for _ in range(int(rng.integers(1, 4))):

@@ -1,8 +1,8 @@
-"""What ``--data`` and ``--check`` of ``tpose train`` name."""
+"""Parse and read the specifications given to ``--data`` and ``--check`` of ``tpose train``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, annotation_path, images_path, load_set, read_json
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
-from tposecli.training.dataset import AnnotatedPerson, Photos, read_people, with_pictures
+from tposecli.training.dataset import AnnotatedPerson, AnnotationFile, read_people, with_readable_images
 from tposecli.training.keypoint_layout import layout_of
 from tposecli.training.rendered import render_people
+from tposecli.training.shared import LogCallback
 from tposecli.utils.errors import InputError, UsageError
 
-Say = Callable[[str], None]
 HALVES = ("even", "odd")
 RENDERED = "rendered"
 COCO_PREFIX = "coco"
@@ -23,11 +23,12 @@ COCO_PREFIX = "coco"
 
 @dataclass(frozen=True)
 class DataSource:
-    """One ``--data`` of the command.
+    """The data of one ``--data`` option.
 
     Attributes:
-        people: Those to learn from; none where they are rendered endlessly.
-        weight: How often it is drawn from, relative to the others.
+        name: The specification.
+        people: The people to train on; empty if people are rendered on the fly.
+        weight: How often samples are drawn from it, relative to the other sources.
     """
 
     name: str
@@ -37,7 +38,14 @@ class DataSource:
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """One ``--check`` of the command: a set to measure on, never to learn from."""
+    """The data of one ``--check`` option: a set to validate on, never used for training.
+
+    Attributes:
+        name: Name in logs.
+        truth: The annotations.
+        images: Folder of the images.
+        layout: The keypoints.
+    """
 
     name: str
     truth: KeypointSet
@@ -46,16 +54,16 @@ class ValidationSet:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How sources are read.
 
     Attributes:
-        coco: Folder of COCO's own layout.
+        coco: Folder in COCO's layout.
         rendered: Folder for rendered people.
-        rendered_wh: Width and height of their pictures.
-        record: File in which pictures found to be good are remembered.
+        rendered_wh: Width and height of the rendered images.
+        record: File that records which images are readable.
         weak_nose: Weight of noses guessed from neck and head top.
-        strict: Whether whatever is wrong with the data is an error.
+        strict: Whether any problem with the data is an error.
     """
 
     coco: Path
@@ -66,82 +74,88 @@ class Reading:
     strict: bool = False
 
 
-def read_sources(specs: Sequence[str], how: Reading, say: Say) -> tuple[KeypointLayout, tuple[DataSource, ...]]:
+def read_sources(
+    specs: Sequence[str], options: ReadOptions, log: LogCallback
+) -> tuple[KeypointLayout, tuple[DataSource, ...]]:
     """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``, ``coco:SET[:WEIGHT[:HALF]]`` or ``rendered[:WEIGHT[:COUNT]]``.
 
-    What is wrong with the data is said, counted and named, here and never later.
+    All problems with the data are logged here, with counts and names, before training begins.
 
     Raises:
-        UsageError: A specification is not of that form, there is no such file, or the keypoints differ.
-        InputError: A file is no COCO keypoint file, or nothing of it can be used.
+        UsageError: A specification is malformed, a file does not exist, or the sources' keypoints differ.
+        InputError: A file is not a COCO keypoint file, or nothing in it can be used.
     """
-    found = [_source(spec, how, say) for spec in specs]
+    found = [_source(spec, options, log) for spec in specs]
     layouts = [layout for layout, _ in found]
     if len(set(layouts)) > 1:
-        raise UsageError("the --data files have different keypoints; a model can learn one set of them only")
+        raise UsageError(
+            "the --data files have different keypoints; a model can only be trained on one set of keypoints"
+        )
     return layouts[0], tuple(source for _, source in found)
 
 
-def _source(spec: str, how: Reading, say: Say) -> tuple[KeypointLayout, DataSource]:
+def _source(spec: str, options: ReadOptions, log: LogCallback) -> tuple[KeypointLayout, DataSource]:
     if spec.split(":")[0] == RENDERED:
         _, weight, count = [*spec.split(":"), "", ""][:3]
         if not count:
-            say(f"{spec}: people are rendered endlessly")
+            log(f"{spec}: people are rendered during training")
             return COCO, DataSource(spec, (), _number(spec, weight or "1"))
-        annotations = render_people(how.rendered, int(_number(spec, count)), how.rendered_wh, say)
-        photos, weight_text = Photos(annotations, how.rendered), weight
+        annotations = render_people(options.rendered, int(_number(spec, count)), options.rendered_wh, log)
+        photos, weight_text = AnnotationFile(annotations, options.rendered), weight
     else:
-        annotations, images, (weight_text, half) = _parts(spec, how.coco, 2)
-        photos = Photos(annotations, images, half, how.weak_nose)
-    problems = Problems(how.strict)
+        annotations, images, (weight_text, half) = _parts(spec, options.coco, 2)
+        photos = AnnotationFile(annotations, images, half, options.weak_nose)
+    problems = Problems(options.strict)
     layout, people = read_people(photos, problems)
-    good = with_pictures(people, problems, how.record, say)
-    say(f"{spec}: {len(good)} people")
+    good = with_readable_images(people, problems, options.record, log)
+    log(f"{spec}: {len(good)} people")
     for line in problems.lines():
-        say(f"  {line}")
+        log(f"  {line}")
     if not good:
-        raise InputError(f"{photos.annotations}: holds nobody to learn from; see what was said of it above")
+        raise InputError(f"{photos.annotations}: no person in it can be used for training; see the messages above")
     return layout, DataSource(spec, good, _number(spec, weight_text or "1"))
 
 
-def read_checks(specs: Sequence[str], layout: KeypointLayout, how: Reading, say: Say) -> tuple[ValidationSet, ...]:
+def read_checks(
+    specs: Sequence[str], layout: KeypointLayout, options: ReadOptions, log: LogCallback
+) -> tuple[ValidationSet, ...]:
     """Read ``ANN.json:IMAGES[:HALF]`` or ``coco:SET[:HALF]``.
 
     Raises:
-        UsageError: A specification is not of that form, or its keypoints are not those that are learnt.
-        InputError: A file is no COCO keypoint file, or a picture is missing or damaged.
+        UsageError: A specification is malformed, or its keypoints are not those of the training data.
+        InputError: A file is not a COCO keypoint file; with ``strict``, also if an image is missing or damaged.
     """
-    return tuple(_check(spec, layout, how, say) for spec in specs)
+    return tuple(_check(spec, layout, options, log) for spec in specs)
 
 
-def _check(spec: str, layout: KeypointLayout, how: Reading, say: Say) -> ValidationSet:
-    annotations, images, (half,) = _parts(spec, how.coco, 1)
-    problems = Problems(how.strict)
+def _check(spec: str, layout: KeypointLayout, options: ReadOptions, log: LogCallback) -> ValidationSet:
+    annotations, images, (half,) = _parts(spec, options.coco, 1)
+    problems = Problems(options.strict)
     data = read_json(annotations)
     own = layout_of(data.get("categories") if isinstance(data, dict) else None, annotations.name)
     if own != layout:
-        raise UsageError(f"--check {spec}: has other keypoints than those that are learnt")
+        raise UsageError(f"--check {spec}: its keypoints differ from those of the training data")
     truth = load_set(DataChoice(None, annotations=annotations, sigmas=None if own.is_coco else own.sigmas), problems)
     if half:
         ids = sorted(truth.ids)[HALVES.index(half) :: 2]
         truth = replace(truth, images=tuple(image for image in truth.images if image.id in set(ids)))
-    shown = read_people(Photos(annotations, images, half), Problems())[1]
-    good = {person.path for person in with_pictures(shown, problems, how.record, say)}
+    shown = read_people(AnnotationFile(annotations, images, half), Problems())[1]
+    good = {person.path for person in with_readable_images(shown, problems, options.record, log)}
     bad = {person.path for person in shown} - good
     truth = replace(truth, images=tuple(image for image in truth.images if images / image.name not in bad))
-    say(f"check {spec}: {len(good)} pictures, {len(shown)} people")
+    log(f"check {spec}: {len(good)} images, {len(shown)} people")
     for line in problems.lines():
-        say(f"  {line}")
+        log(f"  {line}")
     return ValidationSet(f"{annotations.parent.name}/{annotations.stem}{half and ' ' + half}", truth, images, own)
 
 
 def _parts(spec: str, coco: Path, more: int) -> tuple[Path, Path, list[str]]:
-    """Annotation file, images folder, and what else the specification may say, empty where it does not."""
+    """Return annotation file, images folder, and ``more`` optional parts of a specification, empty where missing."""
     parts = spec.split(":")
     if not 2 <= len(parts) <= 2 + more or (len(parts) == 2 + more and parts[-1] not in HALVES):
         raise UsageError(
             f"{spec}: expected an annotation file and its images folder, ANN.json:IMAGES, or a set in COCO's layout, "
-            "coco:SET, and after them what the option's help names; HALF is even or odd"
+            "coco:SET, optionally followed by what the option's help lists; HALF is even or odd"
         )
     rest = parts[2:] + [""] * (2 + more - len(parts))
     if parts[0] != COCO_PREFIX:

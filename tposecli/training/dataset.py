@@ -1,10 +1,10 @@
-"""Annotated people for the pose nets: read, checked, and whatever is wrong with them named before training begins."""
+"""Read annotated people for training the pose nets, and report every problem before training begins."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,20 @@ from tposecli.evaluation.coco.keypoint_set import numbers, read_json
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.training.keypoint_layout import layout_of
+from tposecli.training.shared import LogCallback
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import safe_relative_name, write_text
 
 Json = dict[str, Any]
 
-MISSING = "pictures missing: their people are left out"
-UNREADABLE = "pictures empty or not decodable: their people are left out"
-BROKEN = "annotations broken: left out"
+MISSING = "images missing: their people are left out"
+UNREADABLE = "images empty or not decodable: their people are left out"
+BROKEN = "annotations malformed: left out"
 JOINTS = "annotations with a wrong number of joints: left out"
-BOX = "annotations whose box is empty or outside the picture: left out"
+BOX = "annotations whose box is empty or outside the image: left out"
 NOSE_HEIGHT = 0.55
-"""Where the nose is, from neck to head top."""
-CHECKED = "pictures.json"
+"""Position of the nose between neck (0) and head top (1)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -38,9 +38,9 @@ class AnnotatedPerson:
     """One annotated person.
 
     Attributes:
-        path: The picture.
-        box: (4,) left, top, right, bottom, frame pixels, inside the picture.
-        joints: (K, 3) x, y in frame pixels, and weight: 0 teaches nothing, 1 is an annotated joint.
+        path: The image.
+        box: (4,) left, top, right, bottom, pixels, inside the image.
+        joints: (K, 3) x, y in pixels, and weight: 1 for annotated joints, 0 for those that are ignored.
     """
 
     path: Path
@@ -49,11 +49,13 @@ class AnnotatedPerson:
 
 
 @dataclass(frozen=True)
-class Photos:
-    """What is to be read: an annotation file and its pictures.
+class AnnotationFile:
+    """An annotation file, and what to read of it.
 
     Attributes:
-        half: ``even`` or ``odd``: only images at those positions among the sorted image ids; else empty.
+        annotations: The COCO keypoint file.
+        images: Folder of its images.
+        half: ``even`` or ``odd``: read only images at those positions among the sorted image ids; empty: read all.
         weak_nose: Weight of a nose guessed from the extra fields ``neck`` and ``head_top``; 0 guesses none.
     """
 
@@ -63,14 +65,15 @@ class Photos:
     weak_nose: float = 0.0
 
 
-def read_people(photos: Photos, problems: Problems) -> tuple[KeypointLayout, tuple[AnnotatedPerson, ...]]:
-    """The keypoints of a COCO keypoint file, and the people with at least one annotated joint.
+def read_people(photos: AnnotationFile, problems: Problems) -> tuple[KeypointLayout, tuple[AnnotatedPerson, ...]]:
+    """Return the keypoint layout of a COCO keypoint file, and its people with at least one annotated joint.
 
-    Crowds, and people without area or joints, are passed over as in the authors' training; what is broken is noted.
+    Crowds, and people without area or joints, are skipped, as in the authors' training; malformed entries are added to
+    ``problems``.
 
     Raises:
-        UsageError: There is no such file.
-        InputError: It is no COCO keypoint file; with strict problems, also whatever else is wrong.
+        UsageError: The file does not exist.
+        InputError: It is not a COCO keypoint file; if ``problems`` is strict, for any other problem, too.
     """
     data = read_json(photos.annotations)
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in ("images", "annotations")):
@@ -95,8 +98,8 @@ _Image = tuple[Path, float, float]
 """Path, width and height; infinite where the file does not say."""
 
 
-def _images(photos: Photos, entries: Sequence[Any], problems: Problems) -> dict[int, _Image]:
-    """Those of the wanted half, by id; of missing ones there is nothing."""
+def _images(photos: AnnotationFile, entries: Sequence[Any], problems: Problems) -> dict[int, _Image]:
+    """Return the images of the requested half, by id."""
     images: dict[int, _Image] = {}
     for number, entry in enumerate(entries, start=1):
         try:
@@ -109,15 +112,21 @@ def _images(photos: Photos, entries: Sequence[Any], problems: Problems) -> dict[
 
 
 def _person(
-    entry: Json, image: _Image, taught: tuple[KeypointLayout, float], problems: Problems
+    entry: Json, image: _Image, options: tuple[KeypointLayout, float], problems: Problems
 ) -> list[AnnotatedPerson]:
-    """The person as a list of one; empty if there is nothing to learn.
+    """Return the person of an annotation as a list of one, or an empty list if the annotation is unusable.
+
+    Args:
+        entry: The annotation.
+        image: Its image.
+        options: The keypoint layout, and the weight of guessed noses.
+        problems: Collects what is wrong.
 
     Raises:
-        ValueError: Something that should be a number is none.
+        ValueError: A value is not a number.
     """
     path, width, height = image
-    layout, weak_nose = taught
+    layout, weak_nose = options
     where = f"{path.name}: annotation {entry.get('id', '?')}"
     flat = numbers(entry["keypoints"])
     if len(flat) != 3 * len(layout.names):
@@ -131,7 +140,7 @@ def _person(
         return []
     x, y, wide, high = numbers(entry["bbox"], 4)
     left, top = max(0.0, x), max(0.0, y)
-    # As the authors clip boxes before they cut crops.
+    # The authors clip boxes in this way before they cut crops.
     right, bottom = min(width - 1, left + max(0.0, wide - 1)), min(height - 1, top + max(0.0, high - 1))
     if right < left or bottom < top or min(wide, high) <= 0:
         problems.add(BOX, where)
@@ -140,35 +149,35 @@ def _person(
 
 
 def _guess_nose(joints: Float32, entry: Json, weight: float) -> None:
-    """Put an unannotated nose between neck and head top."""
+    """Place an unannotated nose between neck and head top, in place."""
     neck, top = entry.get("neck"), entry.get("head_top")
     if neck and top and joints[0, 2] == 0:
         start, end = np.array(numbers(neck, 2)), np.array(numbers(top, 2))
         joints[0] = (*(start + NOSE_HEIGHT * (end - start)), weight)
 
 
-def read_picture(path: Path) -> Image:
-    """(H, W, 3) uint8 RGB; EXIF orientation is ignored, as COCO's annotations do.
+def read_training_image(path: Path) -> Image:
+    """Read an image as (H, W, 3) uint8 RGB, ignoring EXIF orientation as COCO's annotations do.
 
     Raises:
         InputError: The file cannot be read.
     """
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
-        raise InputError(f"{path}: no longer a readable picture; it was when training began")
+        raise InputError(f"{path}: the image can no longer be read; it could when training began")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def with_pictures(
-    people: Iterable[AnnotatedPerson], problems: Problems, record: Path, say: Callable[[str], None]
+def with_readable_images(
+    people: Iterable[AnnotatedPerson], problems: Problems, record: Path, log: LogCallback
 ) -> tuple[AnnotatedPerson, ...]:
-    """Those whose pictures can be decoded; each picture is tried once, and remembered in ``record``.
+    """Return the people whose images can be decoded; each image is tried once and remembered in ``record``.
 
     Args:
         people: From :func:`read_people`.
-        problems: Told of the pictures that cannot.
-        record: JSON file of those known to be good: size in bytes and time of change, by path.
-        say: Told how it goes where it takes long.
+        problems: Collects the images that cannot be decoded.
+        record: JSON file of the images known to be readable: size in bytes and modification time, by path.
+        log: Receives progress lines.
     """
     people = tuple(people)
     known: dict[str, list[int]] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
@@ -181,14 +190,14 @@ def with_pictures(
         else:
             problems.add(fault, path)
         if number % 10000 == 0:
-            say(f"{number} of {len(paths)} pictures checked")
+            log(f"{number} of {len(paths)} images checked")
     if len(known) > before:
         write_text(record, json.dumps(known))
     return tuple(person for person in people if person.path in good)
 
 
 def _fault(path: Path, known: dict[str, list[int]]) -> str | None:
-    """What is wrong with a picture; None if nothing is."""
+    """Return what is wrong with an image; None if it is readable."""
     try:
         state = path.stat()
     except OSError:
@@ -196,7 +205,7 @@ def _fault(path: Path, known: dict[str, list[int]]) -> str | None:
     fingerprint = [state.st_size, state.st_mtime_ns]
     if known.get(str(path)) == fingerprint:
         return None
-    # A reduced picture is enough to see that a JPEG decodes, and eight times as fast.
+    # Decoding at a reduced size finds broken JPEGs just as well, eight times as fast.
     if state.st_size == 0 or cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8) is None:
         return UNREADABLE
     known[str(path)] = fingerprint

@@ -1,4 +1,4 @@
-"""One process, or several that ``torchrun`` started, each with a GPU of its own."""
+"""Run training in one process, or in several started by ``torchrun``, each with its own GPU."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from torch.nn.parallel import DistributedDataParallel
 from tposecli.inference.runtime import resolve_device
 from tposecli.utils.errors import UsageError
 
-PATIENCE = timedelta(hours=2)
-"""The others wait so long while the first measures."""
+BARRIER_TIMEOUT = timedelta(hours=2)
+"""How long the other processes wait while the main one reads the data or validates."""
+
+_VARIABLES = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Team:
     """The processes of a run.
 
     Attributes:
-        device: Of this one.
-        rank: Number of this one.
-        size: How many there are.
+        device: Device of this process.
+        rank: Number of this process.
+        size: Number of processes.
     """
 
     device: torch.device
@@ -37,67 +39,64 @@ class Team:
     size: int = 1
 
     @property
-    def chief(self) -> bool:
-        """Whether this one writes, measures and talks."""
+    def is_main(self) -> bool:
+        """Whether this process writes files, validates and logs."""
         return self.rank == 0
 
-    def share(self, net: nn.Module) -> nn.Module:
-        """The net, with gradients averaged over all processes."""
+    def wrap_ddp(self, net: nn.Module) -> nn.Module:
+        """Return the net wrapped so that gradients are averaged over all processes."""
         if self.size == 1:
             return net
-        places = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(net, device_ids=places)
+        device_ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(net, device_ids=device_ids)
 
-    def agree(self, seconds: float, stop: bool) -> tuple[float, bool]:
-        """The latest clock of all, and whether anybody was told to stop."""
+    def all_reduce_max(self, seconds: float, stop: bool) -> tuple[float, bool]:
+        """Return the latest clock of all processes, and whether any of them was asked to stop."""
         if self.size == 1:
             return seconds, stop
         values = torch.tensor([seconds, float(stop)], dtype=torch.float64, device=self.device)
         distributed.all_reduce(values, distributed.ReduceOp.MAX)
         return float(values[0]), bool(values[1] > 0)
 
-    def wait(self) -> None:
-        """Until all have come here."""
+    def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             distributed.barrier()
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Team]:
-    """The team that this process belongs to, by the environment that ``torchrun`` sets.
+def join_team(device: str) -> Iterator[Team]:
+    """Join the process group that the environment variables of ``torchrun`` describe.
 
     Args:
-        device: In the words of the command line; several processes take a GPU each.
+        device: As on the command line; with ``auto``, several processes take one GPU each.
 
     Raises:
-        UsageError: There is no such device, or there are fewer GPUs than processes.
+        UsageError: The device does not exist, or there are fewer GPUs than processes.
     """
-    size, rank, local = (int(os.environ.get(name, value)) for name, value in _VARIABLES)
+    size, rank, local_rank = (int(os.environ.get(name, value)) for name, value in _VARIABLES)
     if size == 1:
         yield Team(resolve_device(device))
         return
-    several = device == "auto" and torch.cuda.is_available()
-    if several and torch.cuda.device_count() <= local:
+    own_gpu = device == "auto" and torch.cuda.is_available()
+    if own_gpu and torch.cuda.device_count() <= local_rank:
         raise UsageError(f"torchrun started more processes than there are GPUs ({torch.cuda.device_count()})")
-    where = torch.device("cuda", local) if several else resolve_device(device)
-    if where.type == "cuda":
-        torch.cuda.set_device(where)
-    distributed.init_process_group("nccl" if where.type == "cuda" else "gloo", timeout=PATIENCE)
+    resolved = torch.device("cuda", local_rank) if own_gpu else resolve_device(device)
+    if resolved.type == "cuda":
+        torch.cuda.set_device(resolved)
+    distributed.init_process_group("nccl" if resolved.type == "cuda" else "gloo", timeout=BARRIER_TIMEOUT)
     try:
-        yield Team(where, rank, size)
+        yield Team(resolved, rank, size)
     finally:
         distributed.destroy_process_group()
 
 
-_VARIABLES = (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))
-
-
 @dataclass
 class StopRequest:
-    """Ctrl-C and SIGTERM as a wish that is granted between two steps; given twice they act at once.
+    """Defers SIGINT and SIGTERM until the current step is done; a second signal takes effect at once.
 
     Attributes:
-        number: Of the signal that came; 0 if none did.
+        number: The signal that was received; 0 if none was.
     """
 
     number: int = 0
@@ -112,7 +111,7 @@ class StopRequest:
         self._restore()
 
     def raise_signal(self) -> None:
-        """Let the signal do what it would have done."""
+        """Raise the signal that was received, if any, with its original handler."""
         self._restore()
         if self.number:
             signal.raise_signal(self.number)

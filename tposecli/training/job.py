@@ -1,9 +1,8 @@
-"""What ``tpose train`` is asked for, as one frozen value."""
+"""The configuration of ``tpose train``, as frozen dataclasses."""
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,30 +10,31 @@ from typing import Any, Literal
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.runtime import Precision
 from tposecli.training.augment import Augmentation
+from tposecli.training.shared import cosine_decay, warm_up
 
 Decay = Literal["cosine", "linear", "constant"]
 FREE = ("out", "resume", "workers", "device", "check", "every", "downloads", "strict")
-"""Fields of the job that change nothing in what is learnt."""
+"""Fields of the job that do not affect the trained weights."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the net learns.
+    """The optimizer, the schedule and the loss.
 
     Attributes:
         optimizer: ``adam`` or ``adamw``.
         rate: Highest learning rate.
         final_rate: Learning rate at the end.
-        backbone: Learning rate of the convolutional part, as a part of the others'.
-        freeze: Beginnings of names of parameters that stay as they are.
-        decay: How the rate falls from the one to the other.
-        warm_up: Steps over which the rate rises to its highest.
-        weight_decay: Of kernels only.
-        clip: Largest norm of the gradient; 0 for any.
-        dropout: In the encoder's layers.
-        averaging: Share that the moving average of the weights keeps at each step; less at the beginning.
-        sigma: Deviation of the targets' Gaussians, heatmap pixels.
-        precision: Of the arithmetic under autocast; weights stay in fp32.
+        backbone: Learning rate of the convolutional backbone, relative to the other layers'.
+        freeze: Name prefixes of the parameters to freeze.
+        decay: How the rate falls from ``rate`` to ``final_rate``.
+        warm_up: Steps over which the rate rises to its highest value.
+        weight_decay: Weight decay, applied only to kernels.
+        clip: Largest norm of the gradient; 0 disables clipping.
+        dropout: Dropout in the encoder's layers.
+        averaging: Share that the moving average of the weights keeps at each step; lower in the first steps.
+        sigma: Standard deviation of the target Gaussians, heatmap pixels.
+        precision: Precision under autocast; weights stay in fp32.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -52,16 +52,16 @@ class Recipe:
     precision: Precision = "auto"
 
     def rate_at(self, step: int, progress: float) -> float:
-        """Learning rate of a step, when that part (0..1) of the run is done."""
-        part = min(1.0, max(0.0, progress))
-        high = {"cosine": 0.5 * (1 + math.cos(math.pi * part)), "linear": 1 - part, "constant": 1.0}[self.decay]
-        rate = self.final_rate + (self.rate - self.final_rate) * high
-        return rate * min(1.0, (step + 1) / max(1, self.warm_up))
+        """Return the learning rate of a step at which the given share (0..1) of the run is done."""
+        done = min(1.0, max(0.0, progress))
+        factor = {"cosine": cosine_decay(done), "linear": 1 - done, "constant": 1.0}[self.decay]
+        rate = self.final_rate + (self.rate - self.final_rate) * factor
+        return rate * warm_up(step, self.warm_up)
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is: by steps, else by minutes, else by epochs; the learning rate falls over it."""
+    """Length of a run, over which the learning rate decays: in steps if given, else in minutes, else in epochs."""
 
     epochs: float = 230.0
     steps: int | None = None
@@ -69,14 +69,14 @@ class Length:
 
 
 @dataclass(frozen=True)
-class Every:
-    """How often things happen.
+class Intervals:
+    """How often the run saves, validates and logs.
 
     Attributes:
-        save_minutes: Between two checkpoints.
-        check_minutes: Between two measurements.
-        check_steps: Between two measurements, in steps; instead of minutes.
-        log_steps: Between two rows of ``metrics.csv``.
+        save_minutes: Minutes between checkpoints.
+        check_minutes: Minutes between validations.
+        check_steps: Steps between validations, instead of minutes.
+        log_steps: Steps between rows of ``metrics.csv``.
     """
 
     save_minutes: float = 3.0
@@ -87,18 +87,30 @@ class Every:
 
 @dataclass(frozen=True)
 class PoseJob:
-    """Everything a training run is made of.
+    """The configuration of a training run.
 
     Attributes:
-        data: What to learn from; see :func:`tposecli.training.data_sources.read_sources`.
-        out: Folder of the checkpoint, the weights and the log.
-        check: What to measure on, never to learn from.
-        model: Row of the catalogue.
+        data: What to train on; see :func:`tposecli.training.data_sources.read_sources`.
+        out: Folder for the checkpoint, the weights and the metrics.
+        check: What to validate on, never used for training.
+        model: Name of the model in the catalogue.
         input_hw: Height and width of a crop; the model's own if None.
-        init: ``imagenet``, a checkpoint or MoveNet's graph to start from; random weights if None.
-        best: ``ap`` or ``pck``: the figure of the first check that decides which weights are kept as the best.
-        batch: Samples of one process in one step.
-        resume: Go on from the checkpoint in ``out``.
+        init: ``imagenet``, a checkpoint, or MoveNet's graph with the initial weights; random weights if None.
+        recipe: Optimizer, schedule and loss.
+        augmentation: How crops vary.
+        length: Length of the run.
+        every: How often the run saves, validates and logs.
+        weak_nose: Weight of noses guessed from neck and head top; 0 guesses none.
+        best: ``ap`` or ``pck``: the metric of the first check by which the best weights are chosen.
+        batch: Samples per step and process.
+        seed: Seeds everything random.
+        workers: Processes that make batches; 0 for a thread.
+        device: As on the command line.
+        coco: Folder in COCO's layout.
+        rendered: Folder for rendered people; ``out/rendered`` if None.
+        strict: Whether any problem with the data is an error.
+        resume: Resume from the checkpoint in ``out``.
+        downloads: How torchvision's weights may be downloaded.
     """
 
     data: tuple[str, ...]
@@ -110,7 +122,7 @@ class PoseJob:
     recipe: Recipe = field(default_factory=Recipe)
     augmentation: Augmentation = field(default_factory=Augmentation)
     length: Length = field(default_factory=Length)
-    every: Every = field(default_factory=Every)
+    every: Intervals = field(default_factory=Intervals)
     weak_nose: float = 0.0
     best: str = "ap"
     batch: int = 32
@@ -123,8 +135,8 @@ class PoseJob:
     resume: bool = False
     downloads: Downloads = field(default_factory=Downloads)
 
-    def facts(self) -> dict[str, Any]:
-        """What decides the result, as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that affect the trained weights, as plain JSON values."""
         kept = {key: value for key, value in asdict(self).items() if key not in FREE}
         plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
         return plain

@@ -1,4 +1,4 @@
-"""Which keypoints a training set has: COCO's 17, or those of its file's category."""
+"""The keypoint layout of a training set: COCO's 17 keypoints, or those of its file's category."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.utils.errors import InputError
 
 LOWER = re.compile(r"hip|knee|ankle|foot|heel|toe|leg|paw|hoof|tail")
-"""Names of joints that belong to the lower half of a body."""
-PLAIN_SIGMA = 0.05
-"""OKS constant of joints for which a file gives none."""
+"""Matches the names of joints in the lower half of a body."""
+DEFAULT_SIGMA = 0.05
+"""OKS constant of joints for which the file gives none."""
 
 
 def halves(layout: KeypointLayout) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Keypoints of the upper and of the lower half of the body."""
+    """Return the keypoints of the upper and of the lower half of the body."""
     lower = tuple(k for k, name in enumerate(layout.names) if LOWER.search(name.lower()))
     return tuple(k for k in range(len(layout)) if k not in lower), lower
 
 
 def layout_of(categories: Any, name: str) -> KeypointLayout:
-    """The keypoints of a COCO file's category, COCO's own where it does not say.
+    """Return the keypoint layout of a COCO file's category; COCO's own if the category names no keypoints.
 
-    ``skeleton`` holds pairs counted from 1, as COCO's does; ``flip_pairs`` pairs of names, or of numbers from 1;
-    without it ``left`` and ``right`` in the names decide. ``sigmas`` are the OKS constants.
+    ``skeleton`` holds pairs counted from 1, as in COCO; ``flip_pairs`` holds pairs of names or of numbers from 1, and
+    defaults to names that differ in ``left`` and ``right``. ``sigmas`` holds the OKS constants.
 
     Args:
-        categories: The file's list.
-        name: Of the file, for messages.
+        categories: The file's list of categories.
+        name: Name of the file, for messages.
 
     Raises:
         InputError: The category contradicts itself.
@@ -43,14 +43,14 @@ def layout_of(categories: Any, name: str) -> KeypointLayout:
         names = tuple(str(joint) for joint in category["keypoints"])
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())
         mirror = _mirror(names, category.get("flip_pairs"))
-        sigmas = tuple(float(value) for value in category.get("sigmas") or [PLAIN_SIGMA] * len(names))
+        sigmas = tuple(float(value) for value in category.get("sigmas") or [DEFAULT_SIGMA] * len(names))
         return KeypointLayout(names, limbs, mirror, sigmas)
     except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{name}: the category's keypoints, skeleton, flip_pairs or sigmas: {error}") from error
 
 
 def _mirror(names: Sequence[str], pairs: Sequence[Sequence[Any]] | None) -> tuple[int, ...]:
-    """Who is whose mirror image."""
+    """Return, for each keypoint, the keypoint that it becomes in the mirror image."""
     mirror = list(range(len(names)))
     if pairs is None:
         swapped = [_other_side(name) for name in names]
@@ -64,6 +64,6 @@ def _mirror(names: Sequence[str], pairs: Sequence[Sequence[Any]] | None) -> tupl
 
 
 def _other_side(name: str) -> str:
-    """``left_paw`` for ``right_paw`` and the other way round."""
+    """Return ``left_paw`` for ``right_paw`` and vice versa."""
     swap = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
     return re.sub("|".join(swap), lambda side: swap[side.group()], name)

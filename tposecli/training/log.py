@@ -1,4 +1,4 @@
-"""What a run leaves behind besides weights: ``metrics.csv``, and its curves as a picture."""
+"""Record the metrics of a run in ``metrics.csv``, and plot them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COLUMNS: Final = ("step", "minutes", "rate", "loss", "norm", "samples_per_s", "c
 SIZE_INCHES: Final = (8.0, 6.0)
 
 
-class Log:
-    """Appends to ``metrics.csv``; a row has either the loss since the row before, or what a check found.
+class MetricsLog:
+    """Appends rows to ``metrics.csv``: each has either the loss since the last row, or the results of a check.
 
     Args:
-        folder: Of the run.
-        step: Where the run goes on: rows of later steps, which an interrupted run wrote, go.
+        folder: Folder of the run.
+        step: Step at which the run starts or resumes; rows of later steps, left by an interrupted run, are dropped.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -28,19 +28,19 @@ class Log:
         self._rows = [row for row in self._read() if int(row["step"]) <= step] if step else []
         self._write("w", self._rows)
 
-    def loss(self, step: int, minutes: float, rate: float, figures: tuple[float, float, float]) -> None:
-        """Mean loss, mean norm of the gradient, samples a second, since the last row."""
+    def add_loss(self, step: int, minutes: float, rate: float, figures: tuple[float, float, float]) -> None:
+        """Append the mean loss, the mean gradient norm and the samples per second since the last row."""
         loss, norm, speed = figures
         row = (step, f"{minutes:.2f}", f"{rate:.6g}", f"{loss:.9g}", f"{norm:.6g}", f"{speed:.1f}", "", "", "", "")
         self._add(row)
 
-    def check(self, step: int, minutes: float, name: str, found: ValidationMetrics) -> None:
-        """What a check found."""
-        values = ("" if value is None else f"{value:.4f}" for value in (found.ap, found.ap50, found.pck))
+    def add_check(self, step: int, minutes: float, name: str, result: ValidationMetrics) -> None:
+        """Append the results of a check."""
+        values = ("" if value is None else f"{value:.4f}" for value in (result.ap, result.ap50, result.pck))
         self._add((step, f"{minutes:.2f}", "", "", "", "", name, *values))
 
     def plot(self) -> Path:
-        """Draw the loss, and the figures of every check, over the steps, as ``curves.png``."""
+        """Plot the loss and the results of every check over the steps, as ``curves.png``; return its path."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=SIZE_INCHES, dpi=120, layout="constrained")

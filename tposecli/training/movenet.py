@@ -1,10 +1,9 @@
-"""MoveNet's weights as a start for TransPose-M and for the person detector.
+"""Initialise TransPose-M and the person detector with MoveNet's weights.
 
-Google published MoveNet (Apache License 2.0) as a TensorFlow.js graph: ``NAME.json`` says which array lies where in
-``NAME.bin``. The detector becomes MoveNet MultiPose without its keypoints. TransPose-M takes the convolutions of
-MoveNet Thunder; two of the widest, at stride 32, have no place in it: what they made of a picture is fitted by one
-convolution, on crops. Its encoder begins as the identity, so that the net begins with MoveNet's own heatmaps and learns
-from there.
+Google published MoveNet (Apache License 2.0) as a TensorFlow.js graph: ``NAME.json`` lists the arrays in ``NAME.bin``.
+The detector becomes MoveNet MultiPose without its keypoints. TransPose-M takes the convolutions of MoveNet Thunder. Two
+of the widest, at stride 32, have no counterpart in it: a single convolution is fitted to their combined output, on
+crops. The encoder starts as the identity, so that training starts from MoveNet's own heatmaps.
 """
 
 from __future__ import annotations
@@ -41,58 +40,58 @@ MERGED: Final = ("_weights", "_bn_offset")
 LATERAL: Final = ("conv2d_1", "conv2d_2", "conv2d_3")
 MERGE: Final = ("separable_conv2d", "separable_conv2d_1", "separable_conv2d_2")
 LAST: Final = "model/block_16_project"
-"""The last convolution of the MobileNet; it and the one after it are fitted."""
+"""The last convolution of the MobileNet; it and the ones after it are replaced by a fit."""
 RIDGE: Final = 1e-3
-"""Penalty of the fit, in mean squares of its inputs."""
+"""Ridge penalty of the fit, relative to the mean square of its inputs."""
 TAPS: Final = {(3, 1): 0, (1, 0): 1, (1, 1): 2, (2, 0): 0, (2, 1): 1, (0, 0): 2}
-"""Place in a 4-tap deconvolution of stride 2 and half of an unfolded cell, to the place in a 3-tap filter."""
-QUIET: Final = 0.1
-"""So much smaller than usual do weights begin that MoveNet has nothing for."""
+"""From (tap of a 4-tap deconvolution of stride 2, half of an unshuffled cell) to the tap of the 3-tap filter."""
+NEW_WEIGHT_SCALE: Final = 0.1
+"""Scale, relative to the default initialisation, of weights that MoveNet has no counterpart for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """A convolution as torch has it: weight (O, I, h, w) and bias (O,)."""
+    """A convolution in PyTorch's layout: weight (O, I, h, w) and bias (O,)."""
 
     weight: Tensor
     bias: Tensor
 
 
 def start_from_movenet(net: TransPoseM, path: Path, crops: Tensor) -> None:
-    """Give a net MoveNet's weights, in place.
+    """Initialise a net with MoveNet Thunder's weights, in place.
 
     Args:
-        net: To be trained.
-        path: ``movenet-thunder.json``, with the ``.bin`` it names beside it.
-        crops: (N, H, W, 3) uint8 crops of people to fit on, some hundreds.
+        net: The net.
+        path: ``movenet-thunder.json``, with its ``.bin`` file beside it.
+        crops: (N, H, W, 3) uint8 crops of people for the fit, a few hundred.
 
     Raises:
-        WeightsError: Not such a graph, its arrays are not there, or they do not fit the net.
+        WeightsError: The file is not that graph, its arrays are missing, or they do not fit the net.
     """
     with _graph(path) as arrays, torch.no_grad():
-        _convolutions(net.backbone, arrays)
-        _put(net.backbone.stem[1], _imagenet(_conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED)))
-        sums = _fit_last(net, arrays, crops)
-        _pass_through(net, sums)
-        _heatmaps(net, arrays)
+        _load_backbone(net.backbone, arrays)
+        _load_conv(net.backbone.stem[1], _imagenet(_conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED)))
+        sums = _fit_last_convolution(net, arrays, crops)
+        _init_encoder_as_identity(net, sums)
+        _init_heatmap_head(net, arrays)
 
 
 def detector_from_movenet(net: PersonDetector, path: Path) -> None:
-    """Give a detector MoveNet MultiPose's weights, in place.
+    """Initialise a detector with MoveNet MultiPose's weights, in place.
 
     Args:
         net: The detector.
-        path: ``movenet-multipose.json``, with the ``.bin`` it names beside it.
+        path: ``movenet-multipose.json``, with its ``.bin`` file beside it.
 
     Raises:
-        WeightsError: Not such a graph, or its arrays are not there.
+        WeightsError: The file is not that graph, or its arrays are missing.
     """
     with _graph(path) as arrays:
-        _convolutions(net.backbone, arrays)
+        _load_backbone(net.backbone, arrays)
         for place, name in ((0, "model/Conv_1"), (2, "conv2d")):
             endings = PLAIN if place else NORMALIZED
-            _put(net.backbone.top[place], _conv(arrays, EXTRACTOR + name, endings))
-        _put(net.backbone.stages[-1].get_submodule("0.project"), _conv(arrays, EXTRACTOR + LAST, NORMALIZED))
+            _load_conv(net.backbone.top[place], _conv(arrays, EXTRACTOR + name, endings))
+        _load_conv(net.backbone.stages[-1].get_submodule("0.project"), _conv(arrays, EXTRACTOR + LAST, NORMALIZED))
         for head, theirs, number in (
             (net.center, "center_0", 3),
             (net.size, "box_scale_0", 4),
@@ -102,30 +101,32 @@ def detector_from_movenet(net: PersonDetector, path: Path) -> None:
 
 
 def _detector_head(head: Head, arrays: Arrays, theirs: str, number: int) -> None:
-    """One of the detector's maps; TensorFlow numbers its layers through."""
+    """Load one of the detector's heads; TensorFlow numbers the layers of all heads consecutively."""
     name = f"{theirs}/separable_conv2d_{number}"
     filters = arrays[f"{name}/separable_conv2d/ReadVariableOp"].permute(2, 3, 0, 1)
     mixed = arrays[f"{name}/separable_conv2d/ReadVariableOp_1"].permute(3, 2, 0, 1)
-    _put(head.tower[0], Conv(filters, torch.zeros(len(filters))))
-    _put(head.tower[1], Conv(mixed, arrays[f"{name}/BiasAdd/ReadVariableOp"]))
-    _put(head.out, _conv(arrays, f"{theirs}/conv2d_{number + 1}", PLAIN))
+    _load_conv(head.tower[0], Conv(filters, torch.zeros(len(filters))))
+    _load_conv(head.tower[1], Conv(mixed, arrays[f"{name}/BiasAdd/ReadVariableOp"]))
+    _load_conv(head.out, _conv(arrays, f"{theirs}/conv2d_{number + 1}", PLAIN))
 
 
 @contextmanager
 def _graph(path: Path) -> Iterator[dict[str, Tensor]]:
-    """The arrays of a graph, while they are put into a net.
+    """Provide the arrays of a graph, and turn errors while they are loaded into the net into ``WeightsError``.
 
     Raises:
-        WeightsError: They are not there, or not those of the net.
+        WeightsError: The arrays are missing, or do not fit the net.
     """
     try:
         yield _arrays(path)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not MoveNet's graph for this net, its .bin file beside it ({error})") from error
+        raise WeightsError(
+            f"{path}: not MoveNet's graph for this net with its .bin file beside it ({error})"
+        ) from error
 
 
 def _arrays(path: Path) -> dict[str, Tensor]:
-    """All arrays of a graph, float32, by name."""
+    """Read all arrays of a graph as float32, by name."""
     found = {}
     for group in json.loads(path.read_bytes())["weightsManifest"]:
         data = b"".join((path.parent / Path(name).name).read_bytes() for name in group["paths"])
@@ -140,46 +141,50 @@ def _arrays(path: Path) -> dict[str, Tensor]:
 
 
 def _conv(arrays: Arrays, name: str, endings: tuple[str, str]) -> Conv:
-    """A convolution of the graph, where height and width come first and filters of single channels are (h, w, C, 1)."""
+    """Return a convolution of the graph, where kernels are (h, w, I, O), and depthwise ones (h, w, C, 1)."""
     weight, bias = (arrays[name + ending] for ending in endings)
     order = (2, 3, 0, 1) if endings == FILTERED else (3, 2, 0, 1)
     return Conv(weight.permute(order), bias)
 
 
-def _put(conv: nn.Module, values: Conv) -> None:
+def _load_conv(conv: nn.Module, values: Conv) -> None:
     conv.load_state_dict({"weight": values.weight, "bias": values.bias})
 
 
-def _convolutions(net: Pyramid, arrays: Arrays) -> None:
-    """All of MobileNetV2 but its last convolution, and the pyramid."""
-    _put(net.stem[1], _conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED))
+def _load_backbone(net: Pyramid, arrays: Arrays) -> None:
+    """Load all of MobileNetV2 except its last convolution, and the feature pyramid."""
+    _load_conv(net.stem[1], _conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED))
     number = 0
     for blocks in net.stages:
         for block in blocks.children():
             theirs = EXTRACTOR + (f"model/block_{number}" if number else "model/expanded_conv")
             parts = dict(block.named_children())
             if number:
-                _put(parts["expand"].get_submodule("0"), _conv(arrays, f"{theirs}_expand", NORMALIZED))
+                _load_conv(parts["expand"].get_submodule("0"), _conv(arrays, f"{theirs}_expand", NORMALIZED))
             filtering = next(part for part in parts["filter"].children() if isinstance(part, nn.Conv2d))
-            _put(filtering, _conv(arrays, f"{theirs}_depthwise", FILTERED))
+            _load_conv(filtering, _conv(arrays, f"{theirs}_depthwise", FILTERED))
             if not theirs.startswith(EXTRACTOR + LAST.removesuffix("_project")):
-                _put(parts["project"], _conv(arrays, f"{theirs}_project", NORMALIZED))
+                _load_conv(parts["project"], _conv(arrays, f"{theirs}_project", NORMALIZED))
             number += 1
     for lateral, merge, side, mix in zip(net.lateral, net.merge, LATERAL, MERGE, strict=True):
-        _put(lateral, _conv(arrays, EXTRACTOR + side, PLAIN))
+        _load_conv(lateral, _conv(arrays, EXTRACTOR + side, PLAIN))
         filters = arrays[f"{EXTRACTOR}{mix}/separable_conv2d/ReadVariableOp"].permute(2, 3, 0, 1)
-        _put(merge.get_submodule("0"), Conv(filters, torch.zeros(len(filters))))
-        _put(merge.get_submodule("1"), _conv(arrays, f"{EXTRACTOR}{mix}/separable_conv2d", MERGED))
+        _load_conv(merge.get_submodule("0"), Conv(filters, torch.zeros(len(filters))))
+        _load_conv(merge.get_submodule("1"), _conv(arrays, f"{EXTRACTOR}{mix}/separable_conv2d", MERGED))
 
 
 def _imagenet(theirs: Conv) -> Conv:
-    """The first convolution, which saw values from -1 to 1 and is to see the same under ImageNet's normalisation."""
+    """Adapt the first convolution, made for inputs in -1..1, to inputs under ImageNet's normalisation."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     return Conv(theirs.weight * 2 * std, theirs.bias + (theirs.weight * (2 * mean - 1)).sum(dim=(1, 2, 3)))
 
 
-def _fit_last(net: TransPoseM, arrays: Arrays, crops: Tensor) -> tuple[float, float]:
-    """Fit the MobileNet's last convolution; mean over all cells of a merged cell's sum of squares and squared sum."""
+def _fit_last_convolution(net: TransPoseM, arrays: Arrays, crops: Tensor) -> tuple[float, float]:
+    """Fit the MobileNet's last convolution to the chain of convolutions that it replaces, by ridge regression.
+
+    Returns:
+        Means, over the cells of the merged map, of the sum of squares and of the squared sum of a cell's channels.
+    """
     chain = [
         _conv(arrays, EXTRACTOR + LAST, NORMALIZED),
         _conv(arrays, EXTRACTOR + "model/Conv_1", NORMALIZED),
@@ -192,43 +197,43 @@ def _fit_last(net: TransPoseM, arrays: Arrays, crops: Tensor) -> tuple[float, fl
     for batch in torch.split(crops, 32):
         net.backbone(net.normalize(batch))
         x = seen.pop()
-        y = _after(x, chain)
+        y = _apply_chain(x, chain)
         inputs, outputs = (z.transpose(0, 1).flatten(1).double() for z in (x, y))
         inputs = torch.cat((inputs, torch.ones_like(inputs[:1])))
         product, moment = product + inputs @ inputs.T, moment + inputs @ outputs.T
     hook.remove()
     penalty = RIDGE * product.diagonal().mean() * torch.eye(len(product), dtype=torch.float64)
     fitted = torch.linalg.solve(product + penalty, moment).float()
-    _put(last.get_submodule("project"), Conv(fitted[:-1].T[:, :, None, None], fitted[-1]))
+    _load_conv(last.get_submodule("project"), Conv(fitted[:-1].T[:, :, None, None], fitted[-1]))
     merged = functional.pixel_unshuffle(net.backbone(net.normalize(crops[:32]))[0], 2)
     return float(merged.square().sum(dim=1).mean()), float(merged.sum(dim=1).square().mean())
 
 
-def _after(x: Tensor, chain: list[Conv]) -> Tensor:
-    """What MoveNet's own convolutions make of it."""
+def _apply_chain(x: Tensor, chain: list[Conv]) -> Tensor:
+    """Apply MoveNet's own convolutions."""
     first, second, third = chain
     x = functional.conv2d(x, first.weight, first.bias)
     x = functional.relu6(functional.conv2d(x, second.weight, second.bias))
     return functional.conv2d(x, third.weight, third.bias)
 
 
-def _pass_through(net: TransPoseM, sums: tuple[float, float]) -> None:
-    """Let the encoder begin as the identity: layers add nothing, and their normalisations find nothing to change.
+def _init_encoder_as_identity(net: TransPoseM, sums: tuple[float, float]) -> None:
+    """Make the encoder the identity: its layers add nothing, and its normalisations have nothing to change.
 
-    The merged map takes the first channels. The others hold a constant, half of them its negative, less what makes a
-    cell's mean 0; the constant is such that a cell's variance is 1.
+    The merged map occupies the first channels. The spare ones hold a constant, negated in half of them, minus an offset
+    that makes each cell's mean 0; the constant is chosen so that a cell's variance is 1 on average.
     """
     width, merged = net.reduce.out_channels, 4 * PYRAMID[-1]
     spare = width - merged
     squares, squared_sum = sums
     constant = math.sqrt(max(0.0, width - squares - squared_sum / spare) / spare)
-    weight, bias = net.reduce.weight * QUIET, torch.zeros(width)
+    weight, bias = net.reduce.weight * NEW_WEIGHT_SCALE, torch.zeros(width)
     weight[:, :merged] = 0
     weight[:merged] = 0
     weight[:merged, :merged, 0, 0] = torch.eye(merged)
     weight[merged:, :merged] = -1 / spare
     bias[merged : merged + spare // 2], bias[merged + spare // 2 :] = constant, -constant
-    _put(net.reduce, Conv(weight, bias))
+    _load_conv(net.reduce, Conv(weight, bias))
     for layer in net.global_encoder.layers:
         if isinstance(layer, EncoderLayer):
             for linear in (layer.self_attn.out_proj, layer.linear2):
@@ -236,8 +241,8 @@ def _pass_through(net: TransPoseM, sums: tuple[float, float]) -> None:
                 nn.init.zeros_(linear.bias)
 
 
-def _heatmaps(net: TransPoseM, arrays: Arrays) -> None:
-    """MoveNet's head, a filter and two convolutions at stride 4, as a deconvolution from stride 8 and a convolution."""
+def _init_heatmap_head(net: TransPoseM, arrays: Arrays) -> None:
+    """Load MoveNet's head at stride 4, a filter and two convolutions, as a deconvolution and a convolution."""
     filters = arrays[f"{HEAD}separable_conv2d_4/separable_conv2d/ReadVariableOp"][:, :, :, 0]
     mixed = arrays[f"{HEAD}separable_conv2d_4/separable_conv2d/ReadVariableOp_1"][0, 0]
     deconvolution = net.deconv_layers[0]
@@ -246,7 +251,7 @@ def _heatmaps(net: TransPoseM, arrays: Arrays) -> None:
     for (row, lower), y in TAPS.items():
         for (column, right), x in TAPS.items():
             weight[cells + 2 * lower + right, :, row, column] += filters[y, x][:, None] * mixed
-    _put(deconvolution, Conv(weight, arrays[f"{HEAD}separable_conv2d_4/BiasAdd/ReadVariableOp"]))
+    _load_conv(deconvolution, Conv(weight, arrays[f"{HEAD}separable_conv2d_4/BiasAdd/ReadVariableOp"]))
     final = _conv(arrays, HEAD + "conv2d_5", PLAIN)
     if len(final.bias) == net.final_layer.out_channels:
-        _put(net.final_layer, final)
+        _load_conv(net.final_layer, final)

@@ -1,34 +1,31 @@
-"""The state of a training run: net, moving average, optimizer, clock; written whole, read back exactly."""
+"""The state of a pose net's training: net, averaged weights, optimizer and clock; saved and restored exactly."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from tposecli.inference.runtime import Precision
 from tposecli.models.pose_net import AFTER_BACKBONE, PoseNet
 from tposecli.training.batches import Batch
-from tposecli.training.checkpoint import follow, read_checkpoint, write_checkpoint
 from tposecli.training.distributed import Team
 from tposecli.training.job import Recipe
+from tposecli.training.shared import moving_average, read_checkpoint, write_checkpoint
 from tposecli.training.targets import heatmap_loss
 from tposecli.utils.errors import InputError, UsageError
-from tposecli.utils.files import part_path, publish
 
 
-def autocast_type(device: torch.device, precision: Precision) -> torch.dtype | None:
-    """The type of the arithmetic on a device; None for plain fp32.
+def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:
+    """Return the dtype for autocast on a device; None for plain fp32.
 
     Raises:
-        UsageError: fp16 where there is no GPU.
+        UsageError: fp16 was asked for on a CPU.
     """
     if precision == "fp16" and device.type == "cpu":
         raise UsageError("fp16 is slow and inexact on a CPU; choose --precision bf16 or fp32")
@@ -36,36 +33,43 @@ def autocast_type(device: torch.device, precision: Precision) -> torch.dtype | N
         return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    has = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if has else None
+    has_bf16 = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if has_bf16 else None
 
 
-class State:
-    """What a run knows, and its step.
+class TrainingState:
+    """The state of a run, and one training step on it.
 
     Args:
-        net: To be trained; moved to the team's device.
-        recipe: How.
+        net: The net to train; moved to the team's device.
+        recipe: How to train it.
         team: The processes that share the work.
-        seed: Of the dropout.
+        seed: Seeds the dropout.
     """
 
     def __init__(self, net: PoseNet, recipe: Recipe, team: Team, seed: int) -> None:
         self.recipe, self.team, self.seed = recipe, team, seed
-        _prepare(net, recipe)
+        _freeze_and_set_dropout(net, recipe)
         self.net = net.to(team.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shared = team.share(self.net)
-        self.average = AveragedModel(self.net, multi_avg_fn=self._averaged, use_buffers=True)
+        self.parallel_net = team.wrap_ddp(self.net)
+        self.average = moving_average(self.net, recipe.averaging, lambda: self.step)
         self.optimizer = _optimizer(self.net, recipe)
-        self.type = autocast_type(team.device, recipe.precision)
-        self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.type is torch.float16)
+        self.dtype = autocast_dtype(team.device, recipe.precision)
+        self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.dtype is torch.float16)
         self.step = 0
         self.seconds = 0.0
         self.rate = 0.0
         self._recent: list[tuple[Tensor, Tensor]] = []
 
     def advance(self, batch: Batch, progress: float) -> None:
-        """One step; its dropout depends on the seed and the number of the step only."""
+        """Train one step on a batch.
+
+        The dropout is seeded by the seed, the step and the process, so that a resumed run draws the same masks.
+
+        Args:
+            batch: The samples of this process.
+            progress: Share of the run that is done, 0..1, which determines the learning rate.
+        """
         recipe, device = self.recipe, self.team.device
         torch.manual_seed((self.seed * 1_000_003 + self.step) * 1024 + self.team.rank)
         self.rate = recipe.rate_at(self.step, progress)
@@ -73,8 +77,8 @@ class State:
             group["lr"] = self.rate * group["part"]
         self.net.train()
         crops, xy, weight = (part.to(device, non_blocking=True) for part in batch)
-        with torch.autocast(device.type, self.type or torch.bfloat16, enabled=self.type is not None):
-            maps = self.shared(self.net.normalize(crops).contiguous(memory_format=torch.channels_last))
+        with torch.autocast(device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
+            maps = self.parallel_net(self.net.normalize(crops).contiguous(memory_format=torch.channels_last))
         loss = heatmap_loss(maps.float(), xy, weight, recipe.sigma)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -86,42 +90,39 @@ class State:
         self.step += 1
         self._recent.append((loss.detach(), norm.detach()))
 
-    def recent(self) -> tuple[float, float]:
-        """Mean loss and mean norm of the gradient since this was last asked.
+    def pop_means(self) -> tuple[float, float]:
+        """Return the mean loss and the mean gradient norm since the last call.
 
         Raises:
-            InputError: The loss is no longer a number.
+            InputError: The loss is not finite.
         """
         loss, norm = torch.tensor([[float(value) for value in pair] for pair in self._recent]).double().mean(dim=0)
         self._recent.clear()
         if not math.isfinite(loss):
             raise InputError(
-                f"step {self.step}: the loss is no longer a number; go on from the last checkpoint with --resume and a "
-                "lower --rate, --clip 1, or --precision fp32"
+                f"step {self.step}: the loss is not finite; resume from the last checkpoint with --resume and a lower "
+                "--rate, --clip 1, or --precision fp32"
             )
         return float(loss), float(norm)
 
     @property
-    def averaged(self) -> PoseNet:
+    def averaged_net(self) -> PoseNet:
         """The net with the moving average of the weights."""
         net: PoseNet = self.average.module  # type: ignore[assignment]
         return net
 
-    def _averaged(self, averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
-        follow(averaged, current, self.step, self.recipe.averaging)
-
     def save(self, folder: Path, facts: dict[str, Any]) -> None:
-        """Write the checkpoint, with facts about the run, whole or not at all."""
+        """Write the checkpoint, together with facts about the run."""
         content: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "facts": facts}
         content["recent"] = [[float(value) for value in pair] for pair in self._recent]
         content |= {name: part.state_dict() for name, part in self._parts().items()}
         write_checkpoint(folder, content)
 
     def load(self, folder: Path) -> dict[str, Any]:
-        """Go on from the checkpoint; returns the facts that were saved with it.
+        """Restore the state from the checkpoint, and return the facts that were saved with it.
 
         Raises:
-            InputError: There is none, or it belongs to another net.
+            InputError: There is no checkpoint, or it belongs to a different net.
         """
         content = read_checkpoint(folder, self._parts(), self.team.device)
         self.step, self.seconds = int(content["step"]), float(content["seconds"])
@@ -133,17 +134,17 @@ class State:
         return {"net": self.net, "average": self.average, "optimizer": self.optimizer, "scaler": self.scaler}
 
 
-def _prepare(net: PoseNet, recipe: Recipe) -> None:
-    """Set what is not learnt, and the dropout.
+def _freeze_and_set_dropout(net: PoseNet, recipe: Recipe) -> None:
+    """Freeze the parameters that the recipe names, and set the dropout.
 
     Raises:
-        UsageError: Nothing has a name that begins so.
+        UsageError: No parameter's name starts with one of the given prefixes.
     """
-    for beginning in recipe.freeze:
-        names = [name for name, _ in net.named_parameters() if name.startswith(beginning)]
+    for prefix in recipe.freeze:
+        names = [name for name, _ in net.named_parameters() if name.startswith(prefix)]
         if not names:
             parts = ", ".join(name for name, _ in net.named_children())
-            raise UsageError(f"--freeze {beginning}: no parameter's name begins so; the net has {parts}")
+            raise UsageError(f"--freeze {prefix}: no parameter's name starts with it; the net has {parts}")
         for name in names:
             net.get_parameter(name).requires_grad_(False)
     for module in net.modules():
@@ -152,7 +153,10 @@ def _prepare(net: PoseNet, recipe: Recipe) -> None:
 
 
 def _optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
-    """Weight decay on the kernels only; a learning rate of its own for the convolutional part."""
+    """Return the optimizer: weight decay only on kernels, and a separate learning rate for the backbone.
+
+    Each parameter group stores its share of the learning rate as ``part``, which is also its key in checkpoints.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
@@ -162,10 +166,3 @@ def _optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
     rows = [{"params": ps, "weight_decay": decay, "part": part} for (decay, part), ps in groups.items()]
     make: Callable[..., Optimizer] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     return make(rows, lr=recipe.rate, fused=next(net.parameters()).device.type in ("cpu", "cuda"))
-
-
-def save_weights(net: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """Write a net's state as safetensors, fp32, with what it says of itself."""
-    state = {name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()}
-    save_file(state, part_path(path), metadata)
-    publish(path)

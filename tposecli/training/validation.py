@@ -1,4 +1,4 @@
-"""How good the net is while it trains: AP on ground-truth boxes by the program's own evaluation, and PCK@0.2."""
+"""Validate a net in training: AP on ground-truth boxes, computed as by ``tpose eval``, and PCK@0.2."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
 from tposecli.models.pose_net import PoseNet
 from tposecli.training.data_sources import ValidationSet
-from tposecli.training.dataset import read_picture
+from tposecli.training.dataset import read_training_image
 from tposecli.types import Boxes, Float32, Frame
 
-PART = 0.2
-"""Of the torso, or of the box: a joint that is nearer to its place counts as correct."""
+PCK_THRESHOLD = 0.2
+"""A joint is correct within this distance of its annotation, relative to the torso's length or the joints' extent."""
 TORSO = ("left_shoulder", "right_hip")
 GROUP = 16
-"""Pictures measured together."""
+"""Number of images estimated together."""
 
 
 @dataclass(frozen=True)
 class ValidationMetrics:
-    """What a net reaches on a set.
+    """The results of a net on a validation set.
 
     Attributes:
-        people: How many were measured.
-        ap: COCO's AP, ground-truth boxes; None where the set has no people for it.
-        ap50: The same at OKS 0.5.
-        pck: Part of the joints that lie within 0.2 of the torso of their place; None where there are none.
-        by_joint: The same for each kind of joint, left and right together.
+        people: Number of people measured.
+        ap: COCO's AP with ground-truth boxes; None if no person in the set counts for it.
+        ap50: Likewise at OKS 0.5.
+        pck: Share of the joints that are correct within ``PCK_THRESHOLD``; None if no joint can be judged.
+        by_joint: Likewise for each kind of joint, left and right together.
     """
 
     people: int
@@ -47,18 +47,20 @@ class ValidationMetrics:
     by_joint: dict[str, float]
 
     def line(self, name: str) -> str:
-        """For people."""
+        """Return the results as a line of text."""
         joints = " ".join(f"{joint} {value:.2f}" for joint, value in self.by_joint.items())
         figures = (f"{label} {_shown(value)}" for label, value in (("AP", self.ap), ("AP .5", self.ap50)))
-        return f"{name}: {self.people} people, {', '.join(figures)}, PCK@{PART:g} {_shown(self.pck)} ({joints})"
+        return (
+            f"{name}: {self.people} people, {', '.join(figures)}, PCK@{PCK_THRESHOLD:g} {_shown(self.pck)} ({joints})"
+        )
 
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-class Trained(PoseEstimator):
-    """The program's own estimator round a net that is still in training and has no file."""
+class InTrainingEstimator(PoseEstimator):
+    """The regular estimator around a net that is still in training and has no weights file."""
 
     def __init__(self, net: PoseNet, runtime: Runtime) -> None:
         self.net, self.runtime, self.flip_test, self.attention = net, runtime.settled("torch"), False, None
@@ -66,15 +68,15 @@ class Trained(PoseEstimator):
 
 
 def measure(net: PoseNet, runtime: Runtime, check: ValidationSet) -> ValidationMetrics:
-    """Measure a net on a set, boxes given, without flip test; the net is left in evaluation mode."""
-    estimator = Trained(net.eval(), runtime)
+    """Measure a net on a set with ground-truth boxes, without flip test; leaves the net in evaluation mode."""
+    estimator = InTrainingEstimator(net.eval(), runtime)
     aspect = net.input_hw[1] / net.input_hw[0]
     people = list(_people(check))
     rows: list[Record] = []
     hits: list[Float32] = []
     for start in range(0, len(people), GROUP):
         group = people[start : start + GROUP]
-        frames = [Frame(read_picture(check.images / image.name), n) for n, (image, _, _) in enumerate(group)]
+        frames = [Frame(read_training_image(check.images / image.name), n) for n, (image, _, _) in enumerate(group)]
         results = estimator.estimate(frames, [boxes for _, boxes, _ in group])
         for (image, _, truth), result in zip(group, results, strict=True):
             rows += result_rows((image.id, check.truth.category), result.poses, aspect, check.truth.sigmas)
@@ -85,7 +87,7 @@ def measure(net: PoseNet, runtime: Runtime, check: ValidationSet) -> ValidationM
 
 
 def _people(check: ValidationSet) -> Iterator[tuple[SetImage, Boxes, list[Float32]]]:
-    """Images with someone to measure: boxes as the evaluation takes them, and (K, 3) annotated joints of each."""
+    """Yield the images with people to measure: their boxes as in the evaluation, and their (K, 3) annotated joints."""
     for image in check.truth.images:
         found: list[tuple[Boxes, Float32]] = []
         for person in check.truth.people.get(image.id, ()):
@@ -100,7 +102,7 @@ def _people(check: ValidationSet) -> Iterator[tuple[SetImage, Boxes, list[Float3
 
 
 def _hits(xy: Float32, joints: Float32, layout: KeypointLayout) -> Float32:
-    """(K,) 1 for joints in their place, 0 for others, NaN where nothing is known."""
+    """Return (K,) 1 for correct joints, 0 for wrong ones, NaN for those that cannot be judged."""
     names, known = layout.names, joints[:, 2] > 0
     reference = 0.0
     if set(TORSO) <= set(names):
@@ -111,7 +113,7 @@ def _hits(xy: Float32, joints: Float32, layout: KeypointLayout) -> Float32:
         reference = float(np.ptp(joints[known, :2], axis=0).max())
     if reference == 0:
         return np.full(len(names), np.nan, np.float32)
-    near = np.linalg.norm(xy - joints[:, :2], axis=1) < PART * reference
+    near = np.linalg.norm(xy - joints[:, :2], axis=1) < PCK_THRESHOLD * reference
     return np.where(known, near, np.nan).astype(np.float32)
 
 
@@ -120,7 +122,7 @@ def _mean(hits: Float32) -> float | None:
 
 
 def _by_joint(hits: Float32, layout: KeypointLayout) -> dict[str, float]:
-    """Mean of each kind of joint that is annotated at all."""
+    """Return the mean for each kind of joint that is annotated at all."""
     kinds: dict[str, list[int]] = {}
     for joint, name in enumerate(layout.names):
         kinds.setdefault(name.removeprefix("left_").removeprefix("right_"), []).append(joint)

@@ -189,7 +189,7 @@ def train(**options: Any) -> None:
 def _job(options: shared.Options) -> PoseJob:
     from tposecli.hub.download.download import Downloads
     from tposecli.training.augment import Augmentation
-    from tposecli.training.job import Every, Length, PoseJob, Recipe
+    from tposecli.training.job import Intervals, Length, PoseJob, Recipe
 
     data = (*options["data"], *(f"coco:{name}" for name in options["coco"]))
     if not data:
@@ -202,7 +202,7 @@ def _job(options: shared.Options) -> PoseJob:
         recipe=Recipe(**_fields_of(Recipe, options)),
         augmentation=Augmentation(**_fields_of(Augmentation, options)),
         length=Length(**_fields_of(Length, options)),
-        every=Every(**_fields_of(Every, options)),
+        every=Intervals(**_fields_of(Intervals, options)),
         coco=options["data_dir"],
         rendered=options["rendered_dir"],
         downloads=Downloads(options["offline"]),

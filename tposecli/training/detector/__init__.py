@@ -1,1 +1,1 @@
-"""Training of the bundled kind of person detector."""
+"""Train the bundled person detector."""

@@ -1,13 +1,12 @@
-"""Pictures of everything but people, from which a detector learns to say no: cut-outs of things pasted on backgrounds.
+"""Make images without people, as negative examples for the detector: cut-outs of objects pasted on backgrounds.
 
-Any folder of cut-outs (PNG with transparency) will do, with any backgrounds (opaque pictures) beside them; the word
-list keeps out drawings, letters and people by the names of their folders and files.
+Any folder of cut-outs (PNG with transparency) will do, with any backgrounds (opaque images) in it; drawings, letters
+and people are excluded by the names of their folders and files.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 
 from tposecli.training.detector.rendered import ANNOTATIONS
+from tposecli.training.shared import LogCallback
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import write_text
@@ -25,15 +25,15 @@ MIN_CUT_OUT: Final = 60
 UNWANTED: Final = ("cartoon", "mirror", "symbols", "seasonal", "clothes", "people", "flags", "roadsigns", "space")
 
 
-def paste_clutter(things: Path, folder: Path, count: int, say: Callable[[str], None], seed: int = 5) -> Path:
-    """Make ``count`` pictures, unless they are there already; returns their annotation file, in which nobody is.
+def paste_clutter(things: Path, folder: Path, count: int, log: LogCallback, seed: int = 5) -> Path:
+    """Make ``count`` images unless they are there already, and return their annotation file, which has no people.
 
     Args:
-        things: Searched with all its folders for cut-outs and backgrounds.
-        folder: Where the pictures go.
-        count: How many.
-        say: Told what was found.
-        seed: The same seed gives the same pictures.
+        things: Folder that is searched recursively for cut-outs and backgrounds.
+        folder: Folder for the images.
+        count: Number of images.
+        log: Receives progress lines.
+        seed: The same seed gives the same images.
 
     Raises:
         InputError: There are no cut-outs.
@@ -42,7 +42,7 @@ def paste_clutter(things: Path, folder: Path, count: int, say: Callable[[str], N
     if annotations.is_file() and len(json.loads(annotations.read_text(encoding="utf-8"))["images"]) == count:
         return annotations
     cut_outs, backgrounds = read_things(things)
-    say(f"{things}: {len(cut_outs)} cut-outs, {len(backgrounds)} backgrounds")
+    log(f"{things}: {len(cut_outs)} cut-outs, {len(backgrounds)} backgrounds")
     folder.mkdir(parents=True, exist_ok=True)
     images = []
     for number in range(count):
@@ -56,7 +56,7 @@ def paste_clutter(things: Path, folder: Path, count: int, say: Callable[[str], N
 
 
 def read_things(things: Path) -> tuple[list[Image], list[Image]]:
-    """Cut-outs (H, W, 4) without their empty margin, and backgrounds (H, W, 3), both BGR.
+    """Return the cut-outs (H, W, 4) without their empty margins, and the backgrounds (H, W, 3), both BGR.
 
     Raises:
         InputError: There are no cut-outs.
@@ -74,12 +74,12 @@ def read_things(things: Path) -> tuple[list[Image], list[Image]]:
         elif max((trimmed := _trimmed(np.asarray(picture, np.uint8))).shape[:2]) >= MIN_CUT_OUT:
             cut_outs.append(trimmed)
     if not cut_outs:
-        raise InputError(f"{things}: no cut-outs (PNG with transparency) in it or in its folders")
+        raise InputError(f"{things}: no cut-outs (PNG with transparency) in it or its subfolders")
     return cut_outs, backgrounds
 
 
 def compose(rng: np.random.Generator, cut_outs: list[Image], backgrounds: list[Image]) -> Image:
-    """One (H, W, 3) picture, BGR, of none to four cut-outs."""
+    """Compose one (H, W, 3) image, BGR, with zero to four cut-outs."""
     width, height = SIZES[rng.integers(len(SIZES))]
     if backgrounds and rng.random() < 0.6:
         picture = _background(rng, backgrounds[rng.integers(len(backgrounds))], (width, height))
@@ -91,7 +91,7 @@ def compose(rng: np.random.Generator, cut_outs: list[Image], backgrounds: list[I
 
 
 def _trimmed(picture: Image) -> Image:
-    """Without the transparent margin, and not larger than needed."""
+    """Return a cut-out without its transparent margin, reduced to at most ``MAX_CUT_OUT`` pixels."""
     left, top, width, height = cv2.boundingRect((picture[:, :, 3] > 30).astype(np.uint8))
     inside = picture[top : top + height, left : left + width]
     if not inside.size:
@@ -101,7 +101,7 @@ def _trimmed(picture: Image) -> Image:
 
 
 def _background(rng: np.random.Generator, picture: Image, size_wh: tuple[int, int]) -> Float32:
-    """A random part of a background, of the shape that is wanted."""
+    """Return a random part of a background, resized to ``size_wh``."""
     width, height = size_wh
     rows = min(picture.shape[0] * rng.uniform(0.25, 1), picture.shape[1] * height / width)
     columns = rows * width / height
@@ -111,7 +111,7 @@ def _background(rng: np.random.Generator, picture: Image, size_wh: tuple[int, in
 
 
 def _clouds(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32:
-    """Coloured clouds with grain."""
+    """Return random coloured clouds with grain."""
     width, height = size_wh
     colours = rng.uniform(0, 255, (rng.integers(2, 7), rng.integers(2, 7), 3)).astype(np.float32)
     grain = cv2.resize(rng.normal(0, 18, (height // 2, width // 2)).astype(np.float32), size_wh)
@@ -120,7 +120,7 @@ def _clouds(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32:
 
 
 def _paste(rng: np.random.Generator, picture: Float32, cut_out: Image) -> None:
-    """Lay a cut-out anywhere on the picture, at any size, now and then turned, mirrored, blurred, in other light."""
+    """Paste a cut-out at a random place and size, at random rotated, mirrored, blurred and relit."""
     height, width = picture.shape[:2]
     scale = float(np.exp(rng.uniform(np.log(0.15), np.log(1.1)))) * max(width, height) / max(cut_out.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

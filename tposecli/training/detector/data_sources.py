@@ -1,52 +1,53 @@
-"""What ``--data`` and ``--check`` of the detector's training name."""
+"""Parse and read the specifications given to ``--data`` and ``--check`` of ``tpose train-detector``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tposecli.training.detector.clutter import paste_clutter
 from tposecli.training.detector.dataset import Photo, PhotoSource, describe_bad, read_photos
 from tposecli.training.detector.loop import LARGE, DetectorCheck
 from tposecli.training.detector.rendered import render_crowds
+from tposecli.training.shared import LogCallback
 from tposecli.utils.errors import UsageError
 
 CROWDS = 600
-"""How many crowds are rendered unless the option says otherwise."""
+"""Default number of rendered crowds."""
 CLUTTER = 700
-"""How many pictures without people are made unless the option says otherwise."""
+"""Default number of images without people."""
 HALVES = ("", "even", "odd")
 
 
-def sources(specs: Sequence[str], rendered: Path, say: Callable[[str], None]) -> tuple[PhotoSource, ...]:
+def sources(specs: Sequence[str], rendered: Path, log: LogCallback) -> tuple[PhotoSource, ...]:
     """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``, ``rendered[:WEIGHT[:COUNT]]`` or ``clutter:FOLDER[:WEIGHT[:COUNT]]``.
 
-    Bad annotations are said.
+    Bad annotations are logged.
 
     Args:
-        specs: What ``--data`` was given.
+        specs: The values of ``--data``.
         rendered: Folder for rendered crowds.
-        say: Told what was found.
+        log: Receives what was found.
 
     Raises:
-        UsageError: A specification is not of that form.
+        UsageError: A specification is malformed.
         InputError: A file is missing or unreadable.
     """
-    return tuple(_source(spec, rendered, say) for spec in specs)
+    return tuple(_source(spec, rendered, log) for spec in specs)
 
 
-def _source(spec: str, rendered: Path, say: Callable[[str], None]) -> PhotoSource:
+def _source(spec: str, rendered: Path, log: LogCallback) -> PhotoSource:
     if spec.split(":")[0] == "rendered":
         _, weight, count = [*spec.split(":"), "", ""][:3]
-        crowds = render_crowds(rendered, int(_number(spec, count or CROWDS)), say)
-        return PhotoSource("rendered", _read(str(crowds), str(rendered), "", say), _number(spec, weight or 1))
+        crowds = render_crowds(rendered, int(_number(spec, count or CROWDS)), log)
+        return PhotoSource("rendered", _read(str(crowds), str(rendered), "", log), _number(spec, weight or 1))
     if spec.split(":")[0] == "clutter":
         _, things, weight, count = [*spec.split(":"), "", "", ""][:4]
         folder = rendered.with_name("clutter")
-        pictures = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), say)
-        return PhotoSource("clutter", _read(str(pictures), str(folder), "", say), _number(spec, weight or 1))
+        pictures = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), log)
+        return PhotoSource("clutter", _read(str(pictures), str(folder), "", log), _number(spec, weight or 1))
     annotations, images, weight, half = _parts(spec, 4)
-    return PhotoSource(annotations, _read(annotations, images, half, say), _number(spec, weight or 1))
+    return PhotoSource(annotations, _read(annotations, images, half, log), _number(spec, weight or 1))
 
 
 def _number(spec: str, text: str | float) -> float:
@@ -59,30 +60,30 @@ def _number(spec: str, text: str | float) -> float:
     return number
 
 
-def checks(specs: Sequence[str], say: Callable[[str], None]) -> tuple[DetectorCheck, ...]:
-    """Read ``ANN.json:IMAGES[:HALF]``; where everybody is annotated, only large people count."""
+def checks(specs: Sequence[str], log: LogCallback) -> tuple[DetectorCheck, ...]:
+    """Read ``ANN.json:IMAGES[:HALF]``; in completely annotated sets, only large people count."""
     made = []
     for spec in specs:
         annotations, images, half = _parts(spec, 3)
-        photos = _read(annotations, images, half, say)
-        everybody = all(photo.complete for photo in photos)
-        made.append(DetectorCheck(f"{annotations} {half}".strip(), photos, LARGE if everybody else 0.0))
+        photos = _read(annotations, images, half, log)
+        complete = all(photo.complete for photo in photos)
+        made.append(DetectorCheck(f"{annotations} {half}".strip(), photos, LARGE if complete else 0.0))
     return tuple(made)
 
 
-def _parts(spec: str, most: int) -> list[str]:
+def _parts(spec: str, max_parts: int) -> list[str]:
     parts = spec.split(":")
-    if not 2 <= len(parts) <= most or (len(parts) == most and parts[-1] not in HALVES):
+    if not 2 <= len(parts) <= max_parts or (len(parts) == max_parts and parts[-1] not in HALVES):
         raise UsageError(
-            f"{spec}: expected an annotation file and an images folder, ANN.json:IMAGES, and after them "
-            "what the option's help names; HALF is even or odd"
+            f"{spec}: expected an annotation file and an images folder, ANN.json:IMAGES, optionally followed "
+            "by what the option's help lists; HALF is even or odd"
         )
-    return parts + [""] * (most - len(parts))
+    return parts + [""] * (max_parts - len(parts))
 
 
-def _read(annotations: str, images: str, half: str, say: Callable[[str], None]) -> tuple[Photo, ...]:
+def _read(annotations: str, images: str, half: str, log: LogCallback) -> tuple[Photo, ...]:
     photos, bad = read_photos(Path(annotations), Path(images), half)
-    say(f"{annotations}: {len(photos)} photos, {sum(len(photo.people) for photo in photos)} people")
+    log(f"{annotations}: {len(photos)} photos, {sum(len(photo.people) for photo in photos)} people")
     for line in describe_bad(bad):
-        say(f"  {line}")
+        log(f"  {line}")
     return photos

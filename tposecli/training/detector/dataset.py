@@ -1,7 +1,8 @@
-"""Annotated photos for the person detector: read, checked, and every person outlined by polygons.
+"""Read annotated photos for training the person detector, with every person outlined by polygons.
 
-Outlines serve three ends: people can be cut out and pasted elsewhere, the visible box of a person cut by an edge or
-hidden by another is exact, and sets whose boxes were made from joints get boxes round the whole body, as COCO's are.
+Outlines serve three purposes: people can be cut out and pasted elsewhere; the visible box of a person who is cut by an
+edge or hidden by another is exact; and sets whose boxes enclose only the joints get boxes of the whole body, as in
+COCO.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ Polygon = Float32
 """(P, 2) corners, pixels."""
 Json = dict[str, Any]
 
-SENSELESS = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
-"""What an entry raises that is not as it should be."""
+INVALID_ENTRY = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""Exceptions that a malformed entry may raise."""
 
 LIMBS = ((5, 7, 0.15), (6, 8, 0.15), (11, 13, 0.22), (12, 14, 0.22), (13, 15, 0.16), (14, 16, 0.16))
-"""Keypoint to keypoint, and half the limb's width as a part of the torso's length."""
+"""Keypoint, keypoint, and half the limb's width relative to the torso's length."""
 ENDS = ((7, 9, 0.12, 0.35), (8, 10, 0.12, 0.35), (13, 15, 0.15, 0.22), (14, 16, 0.15, 0.22))
-"""Lower limbs, lengthened beyond the wrist or ankle by a part of their length for the hand or foot."""
+"""Lower limbs likewise, and the share of their length by which they extend beyond wrist or ankle for hand or foot."""
 TORSO = (5, 6, 12, 11)
 MIN_JOINTS = 8
+"""Number of annotated joints from which a body is outlined; otherwise its box is used."""
 MIN_CUT = 60
-"""People smaller than so many pixels are not cut out: they would be pasted as a blur."""
+"""Minimum size of people that are cut out, pixels: enlarged, smaller ones would be a blur."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ class BoxedPerson:
     Attributes:
         box: (4,) left, top, right, bottom of the whole visible body, pixels.
         outline: Polygons that together cover the visible body.
-        cuttable: The outline is good enough to cut the person out along it.
-        given: (4,) the annotation's own box.
-        area: The annotation's own area, square pixels.
+        cuttable: Whether the outline is good enough to cut the person out.
+        given: (4,) the box given in the annotation.
+        area: The area given in the annotation, square pixels.
     """
 
     box: Float32
@@ -62,12 +64,13 @@ class BoxedPerson:
 
 @dataclass(frozen=True)
 class Photo:
-    """One annotated picture, decoded when first looked at.
+    """One annotated photo, decoded on first access.
 
     Attributes:
-        people: Those annotated.
-        crowds: (C, 4) regions where nobody was told apart.
-        complete: Every person is annotated; where not, others may be in the picture.
+        path: The image file.
+        people: The annotated people.
+        crowds: (C, 4) regions annotated as crowds, pixels.
+        complete: Whether every person in the photo is annotated.
     """
 
     path: Path
@@ -77,24 +80,25 @@ class Photo:
 
     @cached_property
     def image(self) -> Image:
-        """(H, W, 3) uint8 RGB.
+        """The pixels, (H, W, 3) uint8 RGB.
 
         Raises:
             InputError: The file cannot be read.
         """
         bgr = cv2.imread(str(self.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if bgr is None:
-            raise InputError(f"{self.path}: not a readable picture; check the images folder given with --data")
+            raise InputError(f"{self.path}: cannot be read as an image; check the images folder given with --data")
         return np.ascontiguousarray(bgr[:, :, ::-1])
 
 
 @dataclass(frozen=True)
 class PhotoSource:
-    """One ``--data`` of the command.
+    """The data of one ``--data`` option.
 
     Attributes:
-        photos: What it holds.
-        weight: How often it is drawn from, relative to the others.
+        name: Name in logs.
+        photos: The photos.
+        weight: How often photos are drawn from it, relative to the other sources.
     """
 
     name: str
@@ -103,13 +107,13 @@ class PhotoSource:
 
 
 def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[Photo, ...], Counter[str]]:
-    """Read a COCO person file; bad annotations are left out and counted by what is wrong with them.
+    """Read a COCO person file, and count its bad annotations, which are left out, by what is wrong with them.
 
     Args:
-        annotations: COCO ``instances`` or ``person_keypoints`` file. Where annotations have a ``head_top``, boxes are
-            taken to be made from joints and other people to be unannotated (Leeds Sports Poses).
-        images: Folder of the pictures.
-        half: ``even`` or ``odd``: only images at those positions among the sorted image ids.
+        annotations: COCO ``instances`` or ``person_keypoints`` file. If annotations have a ``head_top``, their boxes
+            are assumed to enclose only the joints, and other people to be unannotated (Leeds Sports Poses).
+        images: Folder of the images.
+        half: ``even`` or ``odd``: read only images at those positions among the sorted image ids.
 
     Raises:
         InputError: The file is missing or not such a file.
@@ -120,7 +124,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
         by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows if safe_relative_name(row["file_name"])}
         for annotation in data["annotations"]:
             by_image.setdefault(annotation["image_id"], []).append(annotation)
-    except (OSError, *SENSELESS, RecursionError) as error:
+    except (OSError, *INVALID_ENTRY, RecursionError) as error:
         raise InputError(f"{annotations}: not a readable COCO annotation file ({error!r})") from error
     bad: Counter[str] = Counter()
     photos = []
@@ -129,7 +133,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
         if path.is_file():
             photos.append(_photo(path, _size_wh(row), by_image[row["id"]], bad))
         else:
-            bad["picture missing"] += 1
+            bad["image missing"] += 1
     return tuple(photos), bad
 
 
@@ -139,7 +143,7 @@ def _photo(path: Path, size_wh: tuple[float, float], annotations: Iterable[Json]
         try:
             box = _box(annotation["bbox"], size_wh)
             if (box[2:] - box[:2]).min() < 1:
-                bad["box empty or outside the picture"] += 1
+                bad["box empty or outside the image"] += 1
             elif annotation.get("iscrowd"):
                 crowds.append(box)
             elif "head_top" in annotation:
@@ -147,22 +151,22 @@ def _photo(path: Path, size_wh: tuple[float, float], annotations: Iterable[Json]
                 people.append(_person_of_joints(annotation, box, bad))
             else:
                 people.append(_person_of_segments(annotation, box, bad))
-        except SENSELESS:
-            bad["annotation that makes no sense"] += 1
+        except INVALID_ENTRY:
+            bad["annotation malformed"] += 1
     return Photo(path, tuple(people), np.array(crowds, np.float32).reshape(-1, 4), complete)
 
 
 def _size_wh(row: Json) -> tuple[float, float]:
-    """Width and height that the file claims of a picture, infinite where it makes no sense."""
+    """Return width and height of an image according to the file, infinite if they are malformed."""
     try:
         width, height = numbers([row["width"], row["height"]])
-    except SENSELESS:
+    except INVALID_ENTRY:
         return math.inf, math.inf
     return width, height
 
 
 def _box(given: Any, size_wh: tuple[float, float]) -> Float32:
-    """(4,) corners of a box within the picture; raises one of ``SENSELESS``."""
+    """Return the (4,) corners of a box clipped to the image; raise one of ``INVALID_ENTRY`` if it is malformed."""
     x, y, width, height = numbers(given, 4)
     return np.array([x, y, x + width, y + height]).clip(0, [*size_wh, *size_wh]).astype(np.float32)
 
@@ -195,7 +199,7 @@ def _person_of_joints(annotation: Json, box: Float32, bad: Counter[str]) -> Boxe
 
 
 def _head(annotation: Json) -> Float32 | None:
-    """(2, 2) neck and head top, None where either is unknown."""
+    """Return (2, 2) neck and head top; None if either is unknown."""
     head = np.array([annotation.get("neck") or (0, 0), annotation.get("head_top") or (0, 0)], np.float32)
     return head if (np.abs(head).sum(axis=1) > 0).all() else None
 
@@ -210,13 +214,13 @@ def _corners(box: Float32) -> Polygon:
 
 
 def body_outline(xy: Float32, known: NDArray[np.bool_], head: Float32, extent: float) -> list[Polygon]:
-    """Polygons that cover a body with these joints: limbs as capsules, the torso between shoulders and hips.
+    """Return polygons that cover a body with these joints: capsules for the limbs, and the torso.
 
     Args:
         xy: (17, 2) keypoints; the five of the face are not used.
         known: (17,) which of them are annotated; shoulders and hips must be.
         head: (2, 2) neck and top of the head.
-        extent: Longer side of the person's box, pixels: a bound below for the torso when it is foreshortened.
+        extent: Longer side of the person's box, pixels: a lower bound for the torso when it is foreshortened.
     """
     torso = float(np.linalg.norm(xy[[5, 6]].mean(axis=0) - xy[[11, 12]].mean(axis=0)))
     unit = max(torso, 0.22 * extent)
@@ -233,7 +237,7 @@ def body_outline(xy: Float32, known: NDArray[np.bool_], head: Float32, extent: f
 
 
 def capsule(start: Float32, end: Float32, radius: float, corners: int = 8) -> Polygon:
-    """A polygon with ``2 * corners`` corners round the segment from ``start`` to ``end``, ``radius`` away from it."""
+    """Return a polygon of ``2 * corners`` corners at distance ``radius`` around the segment ``start``-``end``."""
     along = np.arctan2(end[1] - start[1], end[0] - start[0])
     turn = np.linspace(-np.pi / 2, np.pi / 2, corners) + along
     cap = np.stack([np.cos(turn), np.sin(turn)], axis=1) * radius
@@ -241,5 +245,5 @@ def capsule(start: Float32, end: Float32, radius: float, corners: int = 8) -> Po
 
 
 def describe_bad(bad: Counter[str]) -> Sequence[str]:
-    """One line for each kind of bad annotation, commonest first."""
+    """Return a line for each kind of bad annotation, most common first."""
     return [f"{count} annotations: {what}" for what, count in bad.most_common()]

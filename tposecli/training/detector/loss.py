@@ -1,8 +1,8 @@
-"""Which cells of the person detector answer for which person, and what they are charged.
+"""The loss of the person detector, and the assignment of its cells to people.
 
-Assignment is task-aligned (TOOD, Feng et al., ICCV 2021): the cells inside a box whose score and overlap are jointly
-best answer for it, and their target score is their overlap. Scores are charged with the cross-entropy to that target,
-boxes with the generalised IoU (Rezatofighi et al., CVPR 2019).
+The assignment is task-aligned (TOOD, Feng et al., ICCV 2021): each box is assigned the cells inside it whose score and
+IoU are jointly highest, and their target score is based on the IoU. The loss is the cross-entropy of the scores plus
+the generalised IoU loss of the boxes (Rezatofighi et al., CVPR 2019).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ TOP_CELLS = 10
 SCORE_POWER = 0.5
 OVERLAP_POWER = 4.0
 BOX_WEIGHT = 2.0
-DOUBTED_SCORE = 0.4
-"""Beyond this score a cell in a doubtful region (weight below 1) may well see an unannotated person: no charge."""
+MAX_DOUBTFUL_SCORE = 0.4
+"""A cell scored higher in an incompletely annotated region (weight below 1) may see a real person: it is ignored."""
 
 
 class Targets(NamedTuple):
-    """The truth of a batch.
+    """The ground truth of a batch.
 
     Attributes:
         xyxy: (B, M, 4) boxes, input pixels, padded with zeros.
-        real: (B, M) False at the padding.
-        weight: (B, H / 8, W / 8) charge for a false alarm: 0 in crowds, below 1 where people may be unannotated.
+        real: (B, M) False for the padding.
+        weight: (B, H / 8, W / 8) weight of false positives: 0 in crowds, below 1 where people may be unannotated.
     """
 
     xyxy: Tensor
@@ -38,14 +38,19 @@ class Targets(NamedTuple):
 
 
 class Assigned(NamedTuple):
-    """Target score (B, A), 0 for background, and target box (B, A, 4) of every cell."""
+    """The targets of every cell.
+
+    Attributes:
+        score: (B, A) target score, 0 for background.
+        xyxy: (B, A, 4) target box, input pixels.
+    """
 
     score: Tensor
     xyxy: Tensor
 
 
 def pair_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over union, elementwise over the leading dimensions (broadcast), of (..., 4) boxes."""
+    """Return the intersection over union of (..., 4) boxes, elementwise and broadcast over the leading dimensions."""
     overlap, union = _overlap_union(first, second)
     return overlap / union.clamp(min=1e-6)
 
@@ -59,7 +64,7 @@ def _overlap_union(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def giou_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - GIoU of (..., 4) boxes, elementwise."""
+    """Return 1 - GIoU of (..., 4) boxes, elementwise."""
     overlap, union = _overlap_union(predicted, target)
     left_top = torch.minimum(predicted[..., :2], target[..., :2])
     right_bottom = torch.maximum(predicted[..., 2:], target[..., 2:])
@@ -69,11 +74,11 @@ def giou_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 @torch.no_grad()
 def assign(dense: Dense, targets: Targets, centre: Tensor) -> Assigned:
-    """Give each person its best cells and each cell at most one person.
+    """Assign each person their best cells, and each cell at most one person.
 
     Args:
         dense: Predictions at A cells.
-        targets: M people a picture, padded.
+        targets: M people per image, padded.
         centre: (A, 2) centres of the cells, input pixels.
     """
     people = targets.xyxy
@@ -92,23 +97,25 @@ def assign(dense: Dense, targets: Targets, centre: Tensor) -> Assigned:
 
 
 def _inside(people: Tensor, centre: Tensor) -> Tensor:
-    """(B, M, A) 1 where a cell's centre lies in the box, boxes grown to at least one and a half cells."""
+    """Return (B, M, A), 1 where a cell's centre lies in the box; boxes are grown to at least 1.5 cells."""
     middle = (people[..., :2] + people[..., 2:]) / 2
     half = ((people[..., 2:] - people[..., :2]) / 2).clamp(min=STRIDE * 0.75)
     return ((centre[None, None] - middle[:, :, None]).abs() < half[:, :, None]).all(dim=3).float()
 
 
 def detector_loss(dense: Dense, targets: Targets, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Score loss and box loss (already weighted) of a batch whose pictures are ``size_hw`` pixels."""
+    """Return the score loss and the (already weighted) box loss of a batch of images of ``size_hw`` pixels."""
     shape_hw = size_hw[0] // STRIDE, size_hw[1] // STRIDE
     centre = cells(shape_hw, dense.logit.device) + STRIDE / 2
     assigned = assign(dense, targets, centre)
     positive = assigned.score > 0
     mass = assigned.score.sum().clamp(min=1.0)
     probability = dense.logit.detach().sigmoid()
-    charge = functional.interpolate(targets.weight[:, None], shape_hw).flatten(1)
-    charge = torch.where((charge < 1) & (probability > DOUBTED_SCORE), torch.zeros_like(charge), charge)
-    weight = torch.where(positive, torch.ones_like(charge), charge)
+    weight_map = functional.interpolate(targets.weight[:, None], shape_hw).flatten(1)
+    weight_map = torch.where(
+        (weight_map < 1) & (probability > MAX_DOUBTFUL_SCORE), torch.zeros_like(weight_map), weight_map
+    )
+    weight = torch.where(positive, torch.ones_like(weight_map), weight_map)
     score = functional.binary_cross_entropy_with_logits(dense.logit, assigned.score, reduction="none")
     box = giou_loss(dense.xyxy[positive], assigned.xyxy[positive]) * assigned.score[positive]
     return (score * weight).sum() / mass, BOX_WEIGHT * box.sum() / mass

@@ -1,9 +1,8 @@
-"""Rendered crowds as training photos: drawn once into a folder, with a COCO annotation file beside them."""
+"""Render crowds as training photos into a folder, with a COCO annotation file beside them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from tposecli.lab.synth.scene import Scene, Stage
 from tposecli.lab.synth.training import random_scene
+from tposecli.training.shared import LogCallback
 from tposecli.types import Image
 from tposecli.utils.files import write_text
 
@@ -20,10 +20,10 @@ MIN_PIXELS = 60
 ANNOTATIONS = "annotations.json"
 
 
-def render_crowds(folder: Path, count: int, say: Callable[[str], None], seed: int = 0) -> Path:
-    """Draw ``count`` crowds, unless they are there already; returns the annotation file.
+def render_crowds(folder: Path, count: int, log: LogCallback, seed: int = 0) -> Path:
+    """Render ``count`` crowds unless they are there already, and return the path of the annotation file.
 
-    The same seed gives the same pictures. About a third of a second each on one core.
+    The same seed gives the same images. Takes about a third of a second per image on one core.
     """
     annotations = folder / ANNOTATIONS
     if annotations.is_file() and len(json.loads(annotations.read_text(encoding="utf-8"))["images"]) == count:
@@ -40,13 +40,13 @@ def render_crowds(folder: Path, count: int, say: Callable[[str], None], seed: in
         images.append({"id": number, "file_name": name, "width": size_wh[0], "height": size_wh[1]})
         people += [_annotation(mask, number) for mask in person_masks(scene)]
         if (number + 1) % 100 == 0:
-            say(f"{number + 1} of {count} crowds rendered")
+            log(f"{number + 1} of {count} crowds rendered")
     write_text(annotations, json.dumps({"images": images, "annotations": people}))
     return annotations
 
 
 def person_masks(scene: Scene) -> list[Image]:
-    """(H, W) uint8, 1 where a person is seen; those of whom next to nothing is seen are left out."""
+    """Return an (H, W) uint8 mask of the visible pixels of each person; those who are hardly visible are left out."""
     camera = scene.view.at(0.0)
     stage = Stage.of(scene, 0.0, camera)
     masks = []
@@ -60,7 +60,7 @@ def person_masks(scene: Scene) -> list[Image]:
 
 
 def _annotation(mask: Image, image_id: int) -> dict[str, Any]:
-    """One COCO annotation of a person's visible pixels."""
+    """Return the COCO annotation of a person's visible pixels."""
     x, y, width, height = cv2.boundingRect(mask)
     outlines = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
     segments = [outline.reshape(-1).tolist() for outline in outlines if len(outline) >= 3]

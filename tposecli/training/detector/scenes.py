@@ -1,4 +1,4 @@
-"""Training pictures for the person detector, composed of annotated photos: zooms, mosaics, pasted people."""
+"""Compose training images for the person detector from annotated photos: zooms, mosaics, pasted people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tposecli.types import Float32, Image
 
 
 class Composer:
-    """Makes training pictures out of sources; every one depends on the generator handed in alone."""
+    """Composes training images from sources; each depends only on the generator that is passed in."""
 
     def __init__(self, sources: Sequence[PhotoSource]) -> None:
         self._photos = [source.photos for source in sources]
@@ -27,7 +27,7 @@ class Composer:
         ]
 
     def __call__(self, rng: np.random.Generator, size_wh: tuple[int, int]) -> ComposedScene:
-        """One picture of ``size_wh`` pixels, both multiples of 32."""
+        """Compose one image of ``size_wh`` pixels, both multiples of 32."""
         canvas = Canvas(size_wh, rng.uniform(0, 255, 3).astype(np.float32))
         kinds: list[Callable[[np.random.Generator, Canvas], None]] = [
             self._scene,
@@ -44,15 +44,15 @@ class Composer:
         return photos[rng.integers(len(photos))]
 
     def _scene(self, rng: np.random.Generator, canvas: Canvas) -> None:
-        """A photo whose people are all known, at any zoom, with people pasted in."""
+        """Place a completely annotated photo at a random zoom, with people pasted in."""
         photo = self._scenes[rng.integers(len(self._scenes))] if self._scenes else self._draw(rng)
         longest = max(photo.image.shape[:2])
         zoom = max(canvas.size_wh) / longest * float(np.exp(rng.uniform(np.log(0.7), np.log(2.2))))
-        canvas.lay(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
+        canvas.place(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
         self._paste(rng, canvas, int(rng.choice(5, p=(0.3, 0.25, 0.2, 0.15, 0.1))))
 
     def _mosaic(self, rng: np.random.Generator, canvas: Canvas) -> None:
-        """Four photos round a random corner."""
+        """Place four photos around a random corner."""
         width, height = canvas.size_wh
         x, y = int(rng.uniform(0.3, 0.7) * width), int(rng.uniform(0.3, 0.7) * height)
         for window in ((0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)):
@@ -61,11 +61,11 @@ class Composer:
             zoom = side / max(photo.image.shape[:2]) * float(np.exp(rng.uniform(np.log(0.8), np.log(2.5))))
             place = _over(rng, photo, (window[2] - window[0], window[3] - window[1]), zoom)
             corner = np.array(window[:2], np.float32)
-            canvas.lay(photo, Placement(place.size_wh, place.scale, place.shift + corner, place.mirror), window)
+            canvas.place(photo, Placement(place.size_wh, place.scale, place.shift + corner, place.mirror), window)
         self._paste(rng, canvas, int(rng.integers(2)))
 
     def _zoom(self, rng: np.random.Generator, canvas: Canvas) -> None:
-        """One photo over the blurred or plain rest, its person small, filling the picture or cut by its edges."""
+        """Place one photo over a blurred or plain background, with its person small, full-size or cut by the edges."""
         photo = self._draw(rng)
         if rng.random() < 0.5:
             ground = self._draw(rng).image
@@ -76,15 +76,15 @@ class Composer:
             box = photo.people[rng.integers(len(photo.people))].box
             extent = max(float((box[2:] - box[:2]).max()), 0.15 * extent)
         zoom = max(canvas.size_wh) / extent * float(np.exp(rng.uniform(np.log(0.35), np.log(2.4))))
-        canvas.lay(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
+        canvas.place(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
 
     def _whole(self, rng: np.random.Generator, canvas: Canvas) -> None:
-        """One photo as it is, letterboxed as in prediction, a little larger or smaller."""
+        """Place one whole photo, letterboxed as in inference, slightly larger or smaller."""
         photo = self._draw(rng)
         height, width = photo.image.shape[:2]
         fit = min(canvas.size_wh[0] / width, canvas.size_wh[1] / height)
         zoom = fit * float(np.exp(rng.uniform(np.log(0.75), np.log(1.15))))
-        canvas.lay(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
+        canvas.place(photo, _over(rng, photo, canvas.size_wh, zoom), (0, 0, *canvas.size_wh))
 
     def _paste(self, rng: np.random.Generator, canvas: Canvas, people: int) -> None:
         for _ in range(people):
@@ -104,22 +104,22 @@ def _scale(rng: np.random.Generator, zoom: float) -> Float32:
 
 
 def _over(rng: np.random.Generator, photo: Photo, size_wh: tuple[int, int], zoom: float) -> Placement:
-    """A place that overlaps the canvas as far as it can; if the photo has people, one is likely to be seen."""
+    """Return a placement with the largest possible overlap; one of the photo's people, if any, is likely visible."""
     photo_wh = (photo.image.shape[1], photo.image.shape[0])
     place = Placement(photo_wh, _scale(rng, min(zoom, 4.0)), np.zeros(2, np.float32), bool(rng.random() < 0.5))
     slack = np.array(size_wh, np.float32) - np.array(photo_wh) * place.scale
     shift = rng.uniform(np.minimum(slack, 0), np.maximum(slack, 0))
     if photo.people and rng.random() < 0.7:
         box = place.boxes(photo.people[rng.integers(len(photo.people))].box[None])[0]
-        seen_from = rng.uniform(-0.15, 0.15, 2) * (box[2:] - box[:2])
-        shift = np.clip(shift, np.minimum(-box[:2] + seen_from, shift), np.array(size_wh) - box[2:] + seen_from)
+        overhang = rng.uniform(-0.15, 0.15, 2) * (box[2:] - box[:2])
+        shift = np.clip(shift, np.minimum(-box[:2] + overhang, shift), np.array(size_wh) - box[2:] + overhang)
     return Placement(photo_wh, place.scale, shift.astype(np.float32), place.mirror)
 
 
 def _at(
     rng: np.random.Generator, photo: Photo, person: BoxedPerson, size_wh: tuple[int, int], zoom: float
 ) -> Placement:
-    """A place that puts this person's centre anywhere on the canvas."""
+    """Return a placement that puts this person's centre at a random point of the canvas."""
     photo_wh = (photo.image.shape[1], photo.image.shape[0])
     place = Placement(photo_wh, _scale(rng, zoom), np.zeros(2, np.float32), bool(rng.random() < 0.5))
     box = place.boxes(person.box[None])[0]
@@ -128,7 +128,7 @@ def _at(
 
 
 def disturb(rng: np.random.Generator, image: Image) -> Image:
-    """Colour, contrast, blur and noise, each now and then."""
+    """Change colour and contrast, and sometimes add blur and noise."""
     values = image.astype(np.float32)
     grey = values @ np.full(3, 1 / 3, np.float32)
     colour = 0.0 if rng.random() < 0.1 else float(rng.uniform(0.6, 1.4))
@@ -143,10 +143,10 @@ def disturb(rng: np.random.Generator, image: Image) -> Image:
 
 
 def stack(samples: Sequence[ComposedScene]) -> tuple[Image, NDArray[np.float32], NDArray[np.bool_], Float32]:
-    """A batch: images (B, H, W, 3), boxes (B, M, 4) padded, which are real (B, M), weights (B, H / 8, W / 8)."""
-    most = max(1, max(len(sample.boxes) for sample in samples))
-    boxes = np.zeros((len(samples), most, 4), np.float32)
-    real = np.zeros((len(samples), most), bool)
+    """Return a batch: images (B, H, W, 3), padded boxes (B, M, 4), which are real (B, M), weights (B, H / 8, W / 8)."""
+    max_boxes = max(1, max(len(sample.boxes) for sample in samples))
+    boxes = np.zeros((len(samples), max_boxes, 4), np.float32)
+    real = np.zeros((len(samples), max_boxes), bool)
     for row, sample in enumerate(samples):
         boxes[row, : len(sample.boxes)] = sample.boxes
         real[row, : len(sample.boxes)] = True

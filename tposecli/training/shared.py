@@ -1,0 +1,102 @@
+"""What both trainers share: log lines, learning-rate schedule, averaged weights, checkpoint and weights files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from tposecli.utils.errors import InputError
+from tposecli.utils.files import part_path, publish
+
+LogCallback = Callable[[str], None]
+"""Receives the progress lines of a run."""
+
+CHECKPOINT: Final = "checkpoint.pt"
+
+
+def warm_up(step: int, steps: int) -> float:
+    """Return the factor of the learning rate during warm-up: it rises linearly to 1 over ``steps``."""
+    return min(1.0, (step + 1) / max(1, steps))
+
+
+def cosine_decay(progress: float) -> float:
+    """Return the factor of a cosine schedule: 1 at ``progress`` 0, and 0 at 1."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def moving_average(net: nn.Module, decay: float, step: Callable[[], int]) -> AveragedModel:
+    """Return a copy of the net that follows its weights as an exponential moving average.
+
+    Args:
+        net: The net in training; call ``update_parameters`` with it after each step.
+        decay: Share of the average that is kept at each step.
+        step: Returns the number of the current step.
+    """
+
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
+        update_average(averaged, current, step(), decay)
+
+    return AveragedModel(net, multi_avg_fn=update, use_buffers=True)
+
+
+@torch.no_grad()
+def update_average(averaged: Sequence[Tensor], current: Sequence[Tensor], step: int, decay: float) -> None:
+    """Move averages towards the current values, in place.
+
+    Early steps keep less than ``decay`` of the average, so that the initial weights are soon forgotten.
+    """
+    keep = min(decay, (1 + step) / (20 + step))
+    for old, new in zip(averaged, current, strict=True):
+        if old.is_floating_point():
+            old.lerp_(new.to(old.dtype), 1 - keep)
+        else:
+            old.copy_(new)
+
+
+def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write the checkpoint of a run, replacing the old one only once it is complete."""
+    path = folder / CHECKPOINT
+    torch.save(dict(content), part_path(path))
+    publish(path)
+
+
+def read_checkpoint(folder: Path, parts: Mapping[str, Any], device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Load the states of all parts from the checkpoint, by name, and return the checkpoint's whole content.
+
+    Raises:
+        InputError: There is no checkpoint, or it belongs to a different net.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise InputError(f"{path}: no checkpoint to resume from; leave out --resume, or name the folder of the run")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(content[name])
+    except (RuntimeError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"{path}: not a checkpoint of this net ({error})") from error
+    return content
+
+
+def save_weights(net: nn.Module, path: Path, metadata: dict[str, str] | None = None, half: bool = False) -> None:
+    """Write a net's state as safetensors.
+
+    Args:
+        net: The net.
+        path: The file, replaced only once it is complete.
+        metadata: Stored in the file's header.
+        half: Write floating-point values as fp16 instead of as they are.
+    """
+    state = {}
+    for name, value in net.state_dict().items():
+        value = value.detach().cpu()
+        state[name] = (value.half() if half and value.is_floating_point() else value).contiguous()
+    save_file(state, part_path(path), metadata)
+    publish(path)
