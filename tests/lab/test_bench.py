@@ -1,4 +1,4 @@
-"""The benchmark measures what it says, against a baseline that computes the same poses."""
+"""The benchmark measures what it claims, against a baseline that computes the same poses."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tposecli.geometry import heatmaps
 from tposecli.hub.checkpoints.resolve import Checkpoint, resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
-from tposecli.lab.bench.authors import AuthorsWay, decode
-from tposecli.lab.bench.clock import Laps, PeakMemory, Spread, alternate, ratio
+from tposecli.lab.bench.authors import AuthorsBaseline, decode
+from tposecli.lab.bench.clock import LapTimes, PeakMemory, Spread, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import checkpoint_of, flops
 from tposecli.lab.bench.report import BenchReport, Table, markdown, save
@@ -36,19 +36,19 @@ def bundled() -> Checkpoint:
 
 def test_the_baseline_finds_the_same_keypoints(bundled: Checkpoint) -> None:
     frame, boxes = crowd(3)
-    xy, score = AuthorsWay(bundled, CPU).estimate(frame, boxes)
+    xy, score = AuthorsBaseline(bundled, CPU).estimate(frame, boxes)
     (result,) = PoseEstimator(bundled, None, Runtime(CPU)).estimate([frame], [boxes])
     assert abs(xy - result.poses.xy).max() < 0.05
     assert abs(score - result.poses.score).max() < 1e-3
 
 
-def test_the_baseline_decodes_as_the_authors_do(golden: Path) -> None:
+def test_the_baseline_decodes_like_the_authors_code(golden: Path) -> None:
     expected = np.load(golden / "decode.npz")
     for maps, xy in zip(expected["heatmaps"], expected["heatmap_coords"], strict=True):
         assert abs(decode(maps)[0] - xy).max() < 1e-3
 
 
-def test_maps_with_values_below_zero_round_the_peak_are_decoded_as_one_by_one(rng: np.random.Generator) -> None:
+def test_batched_decoding_equals_one_by_one_with_negative_values_around_the_peak(rng: np.random.Generator) -> None:
     maps = rng.standard_normal((4, 17, 24, 18)).astype(np.float32)
     maps += 4 * np.exp(-((np.mgrid[:24, :18] - 9) ** 2).sum(axis=0) / 4).astype(np.float32)
     xy = heatmaps.decode(torch.from_numpy(maps))[0].numpy()
@@ -57,22 +57,22 @@ def test_maps_with_values_below_zero_round_the_peak_are_decoded_as_one_by_one(rn
     assert (abs(xy - plain).max(axis=2) < 0.01).mean() > 0.95  # a nearly singular step magnifies rounding
 
 
-def test_ways_take_turns_and_warming_up_does_not_count() -> None:
+def test_workloads_alternate_and_warm_up_rounds_are_not_recorded() -> None:
     order: list[str] = []
-    ways = {name: (lambda name=name: order.append(name)) for name in "ab"}
-    laps = alternate(ways, rounds=3, device=CPU, warm_up=1)
+    workloads = {name: (lambda name=name: order.append(name)) for name in "ab"}
+    laps = alternate(workloads, rounds=3, device=CPU, warm_up=1)
     assert "".join(order) == "ab" * 4
     assert [len(laps[name].wall) for name in "ab"] == [3, 3]
 
 
-def test_ratios_come_from_pairs() -> None:
-    first, second = Laps(wall=[1.0, 10.0, 4.0]), Laps(wall=[0.5, 5.0, 2.0])
+def test_ratios_are_computed_per_round() -> None:
+    first, second = LapTimes(wall=[1.0, 10.0, 4.0]), LapTimes(wall=[0.5, 5.0, 2.0])
     assert ratio(first, second) == Spread(2.0, 2.0, 2.0, 3)
-    assert Laps(wall=[0.5, 0.25]).rate(1.0).median == 3.0
+    assert LapTimes(wall=[0.5, 0.25]).rate(1.0).median == 3.0
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the kernel counts only on Linux")
-def test_peak_memory_is_that_of_the_block_alone() -> None:
+def test_peak_memory_is_that_of_the_block_only() -> None:
     np.ones(40 << 20, np.uint8)
     with PeakMemory(CPU) as small:
         pass
@@ -83,18 +83,18 @@ def test_peak_memory_is_that_of_the_block_alone() -> None:
     assert 50 < large.mib - small.mib < 90
 
 
-def test_operations_are_those_of_the_catalogue(bundled: Checkpoint) -> None:
+def test_counted_operations_match_the_catalogue(bundled: Checkpoint) -> None:
     assert flops(bundled) / 2e9 == pytest.approx(bundled.spec.macs_g, rel=0.05)
 
 
-def test_random_weights_stand_in_for_those_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_weights_replace_missing_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOSE_HOME", str(tmp_path / "none"))
     checkpoint = checkpoint_of("transpose-r-a3", tmp_path)
     assert checkpoint.path.parent == tmp_path
     assert PoseEstimator(checkpoint, None, Runtime(CPU)).spec.name == "transpose-r-a3"
 
 
-def test_tables_in_markdown_and_json(tmp_path: Path) -> None:
+def test_tables_are_written_as_markdown_and_json(tmp_path: Path) -> None:
     table = Table("t", "Title", ("what", "how much"), [("a", Spread(12.0, 11.0, 13.5, 5)), ("b", None)], ["Note."])
     report = BenchReport({"command": "tpose bench", "device": "cpu", "versions": "x"}, [table])
     text = markdown(table)
@@ -113,7 +113,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_clip_is_as_long_as_asked(clip: Path) -> None:
+def test_the_rendered_clip_has_the_requested_length(clip: Path) -> None:
     with open_video(clip) as video:
         assert [frame.size_wh for frame in video] == [(1280, 720)] * 4
 
@@ -122,20 +122,20 @@ def test_a_whole_run_is_measured_from_the_start_of_its_process(clip: Path, tmp_p
     run = run_once(clip, BenchJob(device="cpu"), bundled, tmp_path)
     assert run.frames == 4
     assert 0 < run.ready_s < run.first_s < run.wall_s
-    assert 0 < run.bound_s < run.wall_s
+    assert 0 < run.lower_bound_s < run.wall_s
     assert (tmp_path / "whole.mp4").exists()
 
 
-def test_a_run_that_fails_says_why(tmp_path: Path, bundled: Checkpoint) -> None:
+def test_a_failed_run_reports_the_reason(tmp_path: Path, bundled: Checkpoint) -> None:
     (tmp_path / "no.mp4").write_text("no video")
     with pytest.raises(TposeError, match=re.escape("no.mp4")):
         run_once(tmp_path / "no.mp4", BenchJob(device="cpu"), bundled, tmp_path)
 
 
-def test_the_slowest_stage_or_the_cores_bound_a_run() -> None:
+def test_the_lower_bound_is_the_slowest_stage_or_the_processor_time() -> None:
     facts = {"frames": 1, "people": 1, "wall_s": 9.0, "ready_s": 1.0, "first_s": 2.0, "others_s": 4.0, "failed": []}
     run = Run(**facts, cpu_s=0.1, stages={"net": 6.0, "read": 1.0}, peak_mib=None)  # type: ignore[arg-type]
-    assert (run.after_s, run.bound_s, run.others) == (8.0, 6.0, 0.5)
+    assert (run.running_s, run.lower_bound_s, run.other_cores) == (8.0, 6.0, 0.5)
 
 
 def test_the_command_writes_table_json_and_plot(tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_the_command_writes_table_json_and_plot(tmp_path: Path) -> None:
     "arguments",
     [["--synthetic", __file__], ["--batches", "0"], ["--batches", ","], ["--rounds", "0"], ["--only", "nothing"]],
 )
-def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
+def test_invalid_arguments_are_usage_errors(arguments: list[str]) -> None:
     assert CliRunner().invoke(cli, ["bench", *arguments]).exit_code == 2

@@ -1,4 +1,4 @@
-"""The rendered people are what their truth says, and the sample clips are what they promise."""
+"""Rendered people match their ground truth, and the sample media match their description."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def bare_scene(*people: Person, things: tuple[Thing, ...] = ()) -> Scene:
 # The drawing of triangles
 
 
-def test_rasterise_covers_the_pixel_centres_inside() -> None:
+def test_rasterise_covers_exactly_the_pixel_centres_inside() -> None:
     points = np.array([[0, 0, 2], [10, 0, 2], [0, 10, 2]], np.float32)
     both = np.array([True])
     hits = rasterise(points, np.array([[0, 2, 1]]), both, (16, 16))
@@ -61,7 +61,7 @@ def test_rasterise_covers_the_pixel_centres_inside() -> None:
     np.testing.assert_allclose(hits.weights.sum(axis=0), 1, atol=1e-5)
 
 
-def test_rasterise_keeps_the_nearer_and_drops_backs() -> None:
+def test_rasterise_keeps_the_nearest_and_drops_back_faces() -> None:
     flat = np.array([[0, 0], [12, 0], [0, 12]], np.float32)
     points = np.concatenate([np.c_[flat, [4, 4, 4]], np.c_[flat, [2, 2, 2]]]).astype(np.float32)
     front, back = [0, 2, 1], [3, 4, 5]
@@ -71,7 +71,7 @@ def test_rasterise_keeps_the_nearer_and_drops_backs() -> None:
     assert set(both.triangle) == {1}
 
 
-def test_interpolation_is_true_in_perspective() -> None:
+def test_interpolation_is_perspective_correct() -> None:
     camera = look_at(np.array([0.3, 1.0, 3.0]), np.array([0, 0, 0]), 100.0, (64, 64), roll=7.0)
     corners = np.array([[-1, -1, 0.5], [1.2, -0.6, -1], [0.1, 1, 0.2]], np.float32)
     hits = rasterise(camera.project(corners), np.array([[0, 1, 2]]), np.array([True]), (64, 64))
@@ -107,7 +107,7 @@ def test_mirrored_pose_gives_mirrored_keypoints(rng: np.random.Generator) -> Non
     np.testing.assert_allclose(other, points[list(MIRROR)] * [-1, 1, 1], atol=1e-4)
 
 
-def test_mesh_is_weighted_and_tall_as_promised(rng: np.random.Generator) -> None:
+def test_mesh_weights_sum_to_one_and_its_height_is_that_of_the_shape(rng: np.random.Generator) -> None:
     for _ in range(8):
         shape = random_shape(rng)
         assert 1.5 <= shape.height <= 1.95
@@ -119,7 +119,7 @@ def test_mesh_is_weighted_and_tall_as_promised(rng: np.random.Generator) -> None
 
 
 @pytest.mark.parametrize("running", [False, True])
-def test_feet_never_sink(running: bool) -> None:
+def test_feet_never_go_below_the_floor(running: bool) -> None:
     gait, shape = Gait(cadence=1.3, running=running), Shape()
     lowest = [sole_heights(stand(shape, gait.at(time_s, shape)), shape).min() for time_s in np.arange(0, 0.8, 0.03)]
     assert min(lowest) > -1e-4 and (max(lowest) > 0.02 if running else max(lowest) < 0.01)
@@ -153,13 +153,13 @@ def test_body_parts_are_stacked_upright() -> None:
 
 
 def person_pixels(scene: Scene) -> Any:
-    """(H, W) where the picture differs from the one without people."""
+    """Return the (H, W) mask of pixels that differ from the image without people."""
     empty = np.uint8(0.5 * 255 + 0.5)
     return (scene.render().image != empty).any(axis=2)
 
 
 @pytest.mark.parametrize("name", ["stand", "kick", "up", "squat", "dance"])
-def test_box_and_area_are_those_of_the_pixels(name: str) -> None:
+def test_box_and_area_match_the_pixels(name: str) -> None:
     scene = bare_scene(standing(name=name, heading=25))
     shot, mask = scene.render(), person_pixels(scene)
     y, x = np.nonzero(mask)
@@ -181,7 +181,7 @@ def test_visible_keypoints_lie_on_the_person(name: str, heading: float) -> None:
         assert near[round(float(y)), round(float(x))]
 
 
-def test_face_is_seen_from_the_front_only() -> None:
+def test_face_is_visible_only_from_the_front() -> None:
     face = [K[name] for name in ("nose", "left_eye", "right_eye")]
     assert (bare_scene(standing()).measure().keypoints[0][face, 2] == 2).all()
     assert (bare_scene(standing(heading=180)).measure().keypoints[0][face, 2] == 1).all()
@@ -190,7 +190,7 @@ def test_face_is_seen_from_the_front_only() -> None:
     assert side[K["right_shoulder"], 2] == 2 and side[K["left_shoulder"], 2] == 1
 
 
-def test_who_goes_behind_is_hidden() -> None:
+def test_people_behind_others_are_hidden() -> None:
     counts, areas = [], []
     tall = Person(Shape(height=1.95, girth=1.3), Outfit(), Still(Stance(BASE["stand"])), 3)
     for x in (-0.7, -0.25, 0.0, 0.25, 0.7):
@@ -203,7 +203,7 @@ def test_who_goes_behind_is_hidden() -> None:
     assert counts[1] < counts[0]
 
 
-def test_things_hide_people() -> None:
+def test_objects_hide_people() -> None:
     wall = box((0.0, 0.0, 0.8), (1.2, 0.75, 0.1), 0.0, (0.5, 0.4, 0.3))
     seen = bare_scene(standing(), things=(wall,)).measure().keypoints[0]
     assert (seen[[K["left_ankle"], K["right_ankle"], K["left_knee"], K["right_knee"]], 2] == 1).all()
@@ -212,7 +212,7 @@ def test_things_hide_people() -> None:
     assert len(bare_scene(standing(), things=(pole,)).measure()) == 0
 
 
-def test_outside_the_picture_is_zero() -> None:
+def test_joints_outside_the_image_have_visibility_zero() -> None:
     shot = bare_scene(standing(x=0.85)).measure()
     outside = (shot.keypoints[0, :, 0] > SIZE[0] - 1) | (shot.keypoints[0, :, 0] < 0)
     assert outside.any() and not outside.all()
@@ -220,7 +220,7 @@ def test_outside_the_picture_is_zero() -> None:
     assert shot.boxes.xyxy[0, 2] == SIZE[0] - 1 and shot.full_xyxy[0, 2] > SIZE[0]
 
 
-def test_finer_drawing_leaves_the_truth_in_place() -> None:
+def test_supersampling_does_not_change_the_truth() -> None:
     plain = bare_scene(standing(heading=20))
     fine = replace(plain, film=replace(BARE, magnify=2.0))
     a, b = plain.measure(), fine.measure()
@@ -232,7 +232,7 @@ def test_finer_drawing_leaves_the_truth_in_place() -> None:
 # The same again
 
 
-def test_same_scene_same_pixels() -> None:
+def test_the_same_scene_gives_the_same_pixels() -> None:
     first = crossing_scene(4, 5, film=QUICK_FILM).render(1.2)
     again = crossing_scene(4, 5, film=QUICK_FILM).render(1.2)
     np.testing.assert_array_equal(first.image, again.image)
@@ -243,7 +243,7 @@ def test_same_scene_same_pixels() -> None:
     assert (crossing_scene(6, 5, film=QUICK_FILM).render(1.2).image != first.image).any()
 
 
-def test_crops_repeat_and_vary() -> None:
+def test_crops_are_reproducible_and_differ_between_seeds() -> None:
     crops = [random_crop(np.random.default_rng([1, number])) for number in range(6)]
     for number, (image, keypoints, box_) in enumerate(crops):
         again = random_crop(np.random.default_rng([1, number]))
@@ -257,7 +257,7 @@ def test_crops_repeat_and_vary() -> None:
     assert len({crop[0].tobytes() for crop in crops}) == 6
 
 
-def test_crowd_has_the_people_asked_for() -> None:
+def test_crowd_has_the_requested_number_of_people() -> None:
     scene = random_scene(np.random.default_rng(3), (320, 240), (4, 4))
     assert [person.track_id for person in scene.people] == [1, 2, 3, 4]
     shot = scene.render()
@@ -265,7 +265,7 @@ def test_crowd_has_the_people_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("seed", "people"), [(11, 6), (12, 8)])
-def test_crossings_hide_people_but_never_for_long(seed: int, people: int) -> None:
+def test_crossings_hide_people_only_for_short_times(seed: int, people: int) -> None:
     scene = crossing_scene(seed, people, film=QUICK_FILM)
     step, wide = 0.12, 768
     unseen = dict.fromkeys(range(1, people + 1), 0.0)
@@ -303,7 +303,7 @@ def test_clip_keeps_times_rotation_and_sound(tmp_path: Path, rng: np.random.Gene
     assert not (tmp_path / "a.mp4.part").exists()
 
 
-def test_same_frames_same_file(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_the_same_frames_give_the_same_file(tmp_path: Path, rng: np.random.Generator) -> None:
     noise = rng.integers(0, 255, (240, 700, 3), np.uint8)
     frames = [(index, np.ascontiguousarray(noise[:, 5 * index : 5 * index + 320])) for index in range(30)]
     for name in "ab":
@@ -311,7 +311,7 @@ def test_same_frames_same_file(tmp_path: Path, rng: np.random.Generator) -> None
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def test_jpeg_is_turned_by_viewers(tmp_path: Path) -> None:
+def test_jpeg_orientation_is_applied_by_viewers(tmp_path: Path) -> None:
     image = np.zeros((60, 40, 3), np.uint8)
     image[:20] = (250, 20, 20)
     write_jpeg(tmp_path / "a.jpg", image, orientation=6)
@@ -320,7 +320,7 @@ def test_jpeg_is_turned_by_viewers(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "a.jpg"), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION).shape == (40, 60, 3)
 
 
-def test_steps_sound_when_heels_strike() -> None:
+def test_footsteps_sound_at_heel_strikes() -> None:
     times = strikes(WALK_GAIT, 4.5)
     assert len(times) == 8 and np.allclose(np.diff(times), 0.5 / WALK_GAIT.cadence)
     sound = footsteps(times, 4.5)
@@ -344,7 +344,7 @@ def decoded(media: Path, name: str) -> list[Any]:
         return list(container.decode(video=0))
 
 
-def test_media_are_small(media: Path) -> None:
+def test_sample_media_are_small(media: Path) -> None:
     assert sum(path.stat().st_size for path in media.rglob("*") if path.is_file()) < 6_000_000
 
 
@@ -376,7 +376,7 @@ def test_truth_is_a_coco_dataset(media: Path, name: str) -> None:
         assert (joints[joints[:, 2] == 0] == 0).all()
 
 
-def test_walk_keeps_its_promises(media: Path) -> None:
+def test_walk_clip_matches_its_description(media: Path) -> None:
     with av.open(str(media / "walk.mp4")) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert Fraction(video.average_rate) == Fraction(30000, 1001)
@@ -390,7 +390,7 @@ def test_walk_keeps_its_promises(media: Path) -> None:
     assert min(person["num_keypoints"] for person in people) == 17
 
 
-def test_crossing_keeps_its_promises(media: Path) -> None:
+def test_crossing_clip_matches_its_description(media: Path) -> None:
     data = truth(media, "crossing")
     with av.open(str(media / "crossing.mp4")) as container:
         assert Fraction(container.streams.video[0].average_rate) == 25
@@ -400,7 +400,7 @@ def test_crossing_keeps_its_promises(media: Path) -> None:
     assert len(data["annotations"]) > 3.5 * len(data["images"])
 
 
-def test_portrait_keeps_its_promises(media: Path) -> None:
+def test_portrait_clip_matches_its_description(media: Path) -> None:
     frames = decoded(media, "portrait")
     gaps = np.diff([frame.pts * 1000 * frame.time_base for frame in frames]).astype(float)
     assert gaps.min() >= 20 and gaps.max() <= 60 and len(set(gaps)) > 10
@@ -412,7 +412,7 @@ def test_portrait_keeps_its_promises(media: Path) -> None:
     ("name", "scene", "index"),
     [("walk", walk_scene, 60), ("crossing", crossing_scene, 70), ("portrait", portrait_scene, 50)],
 )
-def test_committed_clip_is_what_the_code_draws(media: Path, name: str, scene: Any, index: int) -> None:
+def test_committed_clip_equals_what_the_code_renders(media: Path, name: str, scene: Any, index: int) -> None:
     frame, image = decoded(media, name)[index], truth(media, name)["images"][index]
     shot = scene().render(float(frame.pts * frame.time_base))
     shown = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
@@ -425,7 +425,7 @@ def test_committed_clip_is_what_the_code_draws(media: Path, name: str, scene: An
         np.testing.assert_allclose(told[seen, :2], joints[seen, :2], atol=0.05)
 
 
-def test_stills_keep_their_promises(media: Path) -> None:
+def test_stills_match_their_description(media: Path) -> None:
     data = truth(media, "stills")
     assert 8 <= len(data["images"]) <= 12
     assert sorted(path.name for path in (media / "stills").iterdir()) == [
@@ -445,7 +445,7 @@ def test_stills_keep_their_promises(media: Path) -> None:
 # The command
 
 
-def test_command_replaces_nothing_unasked(tmp_path: Path) -> None:
+def test_command_overwrites_only_on_request(tmp_path: Path) -> None:
     (tmp_path / "crossing.json").write_text("mine")
     result = CliRunner().invoke(sample_media, [str(tmp_path)])
     assert isinstance(result.exception, UsageError) and "--overwrite" in str(result.exception)

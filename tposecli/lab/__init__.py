@@ -1,1 +1,1 @@
-"""Measuring and making material: benchmarks and rendered people. No command that users run on their data needs it."""
+"""Benchmarks, and rendered people for tests and training. Nothing that processes users' data depends on it."""

@@ -1,1 +1,1 @@
-"""How fast it is here, measured: ceilings of the machine, nets, stages, whole runs, and how the cost grows."""
+"""Benchmarks: the machine's ceilings, nets, stages, whole runs, and how the cost scales."""

@@ -1,4 +1,4 @@
-"""What attention costs beside the poses alone, and how far maps of half precision are from those of fp32."""
+"""Measure the cost of attention relative to poses alone, and how far half-precision maps are from those in fp32."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 from tposecli.hub.checkpoints.resolve import Checkpoint
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
-from tposecli.lab.bench.clock import Laps, alternate, ratio
+from tposecli.lab.bench.clock import LapTimes, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import checkpoint_of
 from tposecli.lab.bench.report import Cell, Table
@@ -36,12 +36,12 @@ COLUMNS: Final = (
     "elsewhere than in fp32",
 )
 NOTES: Final = (
-    "One person at a time, torch, maps of all keypoints. The precisions' ways alternate in one process.",
-    "Elsewhere: the share of a map's attention that lies in other cells than in fp32, of the worst keypoint.",
+    "One person at a time, torch, maps of all keypoints. The kinds of attention alternate in one process.",
+    "Elsewhere: the share of a map's attention that lies in other cells than in fp32, for the worst keypoint.",
 )
-ALONE: Final = "none"
+NO_ATTENTION: Final = "none"
 REQUESTS: Final[dict[str, Attention | None]] = {
-    ALONE: None,
+    NO_ATTENTION: None,
     "last layer": Attention((-1,)),
     "last layer, influence": Attention((-1,), mode="influence"),
     "mean of layers": Attention("mean"),
@@ -50,7 +50,7 @@ REQUESTS: Final[dict[str, Attention | None]] = {
 
 
 def table(job: BenchJob, device: torch.device, folder: Path) -> Table:
-    """Measure all models and precisions, one after the other."""
+    """Measure all models and precisions, one after another."""
     rows: list[tuple[Cell, ...]] = []
     person = crowd(1)
     for name in job.models:
@@ -63,31 +63,31 @@ def table(job: BenchJob, device: torch.device, folder: Path) -> Table:
 def _rows(
     job: BenchJob, checkpoint: Checkpoint, runtime: Runtime, person: tuple[Frame, Boxes]
 ) -> Iterator[tuple[Cell, ...]]:
-    """A row for each kind of attention."""
+    """Yield a row for each kind of attention."""
     frame, boxes = person
     nets = {what: PoseEstimator(checkpoint, runtime=runtime, attention=request) for what, request in REQUESTS.items()}
-    ways: dict[str, Callable[[], object]] = {
+    workloads: dict[str, Callable[[], object]] = {
         what: lambda net=net: net.estimate([frame], [boxes])  # type: ignore[misc]
         for what, net in nets.items()
     }
-    laps = alternate(ways, job.rounds, runtime.device)
-    peaks = {what: peak_bytes(way, runtime.device) for what, way in ways.items()}
+    laps = alternate(workloads, job.rounds, runtime.device)
+    peaks = {what: peak_bytes(workload, runtime.device) for what, workload in workloads.items()}
     for what, request in REQUESTS.items():
-        more = (peaks[what] - peaks[ALONE]) / 1e6
-        far = None if request is None else elsewhere(checkpoint, runtime, request, person)
+        more = (peaks[what] - peaks[NO_ATTENTION]) / 1e6
+        far = None if request is None else displaced_share(checkpoint, runtime, request, person)
         yield _row(checkpoint, runtime, what, laps, more, far)
 
 
 def _row(
-    checkpoint: Checkpoint, runtime: Runtime, what: str, laps: dict[str, Laps], more: float, far: float | None
+    checkpoint: Checkpoint, runtime: Runtime, what: str, laps: dict[str, LapTimes], more: float, far: float | None
 ) -> tuple[Cell, ...]:
-    times, extra = (None, None) if what == ALONE else (ratio(laps[what], laps[ALONE]), more)
+    times, extra = (None, None) if what == NO_ATTENTION else (ratio(laps[what], laps[NO_ATTENTION]), more)
     distance = None if far is None else f"{far:.2%}"
     return checkpoint.spec.name, runtime.precision, what, laps[what].each(1), times, extra, distance
 
 
-def elsewhere(checkpoint: Checkpoint, runtime: Runtime, request: Attention, person: tuple[Frame, Boxes]) -> float:
-    """The total variation distance, 0..1, between maps and those of fp32 at the same cells; of the worst keypoint."""
+def displaced_share(checkpoint: Checkpoint, runtime: Runtime, request: Attention, person: tuple[Frame, Boxes]) -> float:
+    """Return the total variation distance, 0..1, between maps and those in fp32, for the worst keypoint."""
     frame, boxes = person
     exact = PoseEstimator(checkpoint, runtime=replace(runtime, precision="fp32"), attention=request)
     near = PoseEstimator(checkpoint, runtime=runtime, attention=request)
@@ -97,15 +97,15 @@ def elsewhere(checkpoint: Checkpoint, runtime: Runtime, request: Attention, pers
     return float((np.abs(first - second).sum(axis=(2, 3)) / total).max() / 2)
 
 
-def peak_bytes(way: Callable[[], object], device: torch.device) -> int:
-    """The most bytes that tensors hold at a time beyond what they held before."""
+def peak_bytes(workload: Callable[[], object], device: torch.device) -> int:
+    """Return the peak of memory held by tensors, in bytes, above what was held before."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        way()
+        workload()
         return torch.cuda.max_memory_allocated(device) - before
     with _no_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        way()
+        workload()
     assert recorded.profiler is not None and recorded.profiler.kineto_results is not None
     events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
@@ -114,7 +114,7 @@ def peak_bytes(way: Callable[[], object], device: torch.device) -> int:
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Keep the lines to itself that the profiler's library writes past Python."""
+    """Suppress the lines that the profiler's library writes directly to file descriptor 2."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

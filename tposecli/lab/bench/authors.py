@@ -1,7 +1,7 @@
-"""The way the authors' own scripts work, as something to compare with: written anew from what they do.
+"""A baseline that works like the authors' own scripts, reimplemented from what they do.
 
-One crop per forward in fp32, convolutions and BatchNorm apart, every layer's attention matrix computed and returned,
-heatmaps decoded in Python, joint by joint. Results are the same as the program's.
+One crop per forward pass in fp32, BatchNorm not folded, every layer's attention matrix computed and returned,
+heatmaps decoded in Python, joint by joint. The results equal those of the estimator.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tposecli.types import Boxes, Float32, Frame
 Map = NDArray[np.floating[Any]]
 
 
-class AuthorsWay:
-    """TransPose, one person after the other."""
+class AuthorsBaseline:
+    """Estimates poses with TransPose, one person at a time."""
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self._net = load(checkpoint).to(device)
@@ -36,7 +36,7 @@ class AuthorsWay:
 
     @torch.no_grad()
     def estimate(self, frame: Frame, boxes: Boxes) -> tuple[Float32, Float32]:
-        """(N, K, 2) keypoints in frame pixels, and (N, K) peaks."""
+        """Return (N, K, 2) keypoints in frame pixels, and (N, K) scores."""
         found = [self._person(frame, boxes[person : person + 1]) for person in range(len(boxes))]
         return np.stack([xy for xy, _ in found]), np.stack([score for _, score in found])
 
@@ -50,15 +50,15 @@ class AuthorsWay:
         return crop.to_frame(xy[None], center, scale, (width // 4, height // 4))[0], score
 
     def _forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(1, K, h, w) heatmaps, and the (1, S, S) attention matrix of each layer."""
+        """Return (1, K, h, w) heatmaps, and the (1, S, S) attention matrix of each layer."""
         net = self._net
         grid = net.reduce(net.features(x))
         tokens, position = grid.flatten(2).permute(2, 0, 1), net.pos_embedding
         matrices = []
         for layer, attention in zip(net.global_encoder.layers, self._attentions, strict=True):
             assert isinstance(layer, EncoderLayer)
-            asking = tokens + position
-            mixed, matrix = attention(asking, asking, tokens, need_weights=True)
+            query = tokens + position
+            mixed, matrix = attention(query, query, tokens, need_weights=True)
             matrices.append(matrix)
             tokens = layer.norm1(tokens + mixed)
             tokens = layer.norm2(tokens + layer.linear2(functional.relu(layer.linear1(tokens))))
@@ -66,7 +66,7 @@ class AuthorsWay:
 
 
 def _multihead(layer: EncoderLayer) -> nn.MultiheadAttention:
-    """Torch's own attention with the layer's weights."""
+    """Return PyTorch's ``MultiheadAttention`` with the layer's weights."""
     own = layer.self_attn
     attention = nn.MultiheadAttention(own.out_proj.in_features, own.heads)
     attention.in_proj_weight, attention.in_proj_bias = own.in_proj_weight, own.in_proj_bias
@@ -75,7 +75,7 @@ def _multihead(layer: EncoderLayer) -> nn.MultiheadAttention:
 
 
 def decode(maps: Float32) -> tuple[Float32, Float32]:
-    """(K, 2) positions and (K,) peaks of (K, h, w) heatmaps, one after the other."""
+    """Decode (K, h, w) heatmaps one by one to (K, 2) positions and (K,) scores."""
     xy, score = np.zeros((len(maps), 2), np.float32), np.zeros(len(maps), np.float32)
     for joint, single in enumerate(maps):
         row, column = np.unravel_index(single.argmax(), single.shape)
@@ -88,7 +88,7 @@ def decode(maps: Float32) -> tuple[Float32, Float32]:
 
 
 def _blurred(single: Map) -> Map:
-    """Blurred with zeros round it, and as high as before."""
+    """Blur a zero-padded map, and rescale it to its old maximum."""
     border = heatmaps.BLUR_SIZE // 2
     padded = cv2.copyMakeBorder(single, border, border, border, border, cv2.BORDER_CONSTANT, value=0)
     size = (heatmaps.BLUR_SIZE, heatmaps.BLUR_SIZE)
@@ -97,7 +97,7 @@ def _blurred(single: Map) -> Map:
 
 
 def _step(logs: Map, x: int, y: int) -> Map:
-    """From the highest cell to the top of the parabola round it."""
+    """Return the second-order Taylor step from the highest cell to the maximum."""
     height, width = logs.shape
     if not (1 < x < width - 2 and 1 < y < height - 2):
         return np.zeros(2)

@@ -1,4 +1,4 @@
-"""One run of the program in a process of its own, watched: ``python -m tposecli.lab.bench.child``.
+"""Run the program once in its own process and measure it: ``python -m tposecli.lab.bench.child``.
 
 It reads a JSON object from standard input, ``video``, ``output``, ``model``, ``weights``, ``device`` and ``started``
 (seconds since the epoch), and writes one to standard output, the fields of :class:`tposecli.lab.bench.whole.Run`.
@@ -13,28 +13,28 @@ from pathlib import Path
 from typing import Any
 
 
-class _Stopwatch:
-    """Notes when things happen; implements :class:`tposecli.pipeline.job.Watcher`."""
+class _Recorder:
+    """Records when things happen; implements :class:`tposecli.pipeline.job.Watcher`."""
 
     def __init__(self, started: float) -> None:
-        from tposecli.lab.bench.clock import busy_s
+        from tposecli.lab.bench.clock import machine_busy_s
 
-        self._started, self._busy_s = started, busy_s
+        self._started, self._busy_s = started, machine_busy_s
         self.ready_s = self.first_s = self.ready_cpu_s = 0.0
         self._busy_before: float | None = None
         self.facts: dict[str, Any] = {}
 
     def begin(self, source: object, expected: int | None) -> None:
-        """Everything is loaded."""
+        """Record that everything is loaded."""
         self.ready_s, self.ready_cpu_s = time.time() - self._started, time.process_time()
         self._busy_before = self._busy_s()
 
     def seen(self, result: object) -> None:
-        """A frame is finished."""
+        """Record the first finished frame."""
         self.first_s = self.first_s or time.time() - self._started
 
     def end(self, summary: Any) -> None:
-        """All frames are finished."""
+        """Record the end of the run."""
         wall_s, cpu_s = time.time() - self._started, time.process_time() - self.ready_cpu_s
         busy, others_s = self._busy_s(), None
         if busy is not None and self._busy_before is not None:
@@ -53,9 +53,9 @@ class _Stopwatch:
 
 
 def main() -> None:
-    """Read the job, run it, report."""
+    """Read the job, run it, and write the results."""
     job = json.load(sys.stdin)
-    watch = _Stopwatch(job["started"])
+    recorder = _Recorder(job["started"])
     from tposecli.lab.bench.clock import peak_resident_mib
     from tposecli.pipeline.job import InferenceSettings, ModelChoice, Outputs, RunFlags, Settings, VideoJob
     from tposecli.pipeline.run import run_videos
@@ -63,8 +63,10 @@ def main() -> None:
     output = Path(job["output"])
     model = ModelChoice(job["model"], Path(job["weights"]), job["device"])
     settings = Settings(InferenceSettings(model), flags=RunFlags(overwrite=True))
-    run_videos([VideoJob(Path(job["video"]), Outputs(output, {"coco": output.with_suffix(".json")}))], settings, watch)
-    json.dump({**watch.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
+    run_videos(
+        [VideoJob(Path(job["video"]), Outputs(output, {"coco": output.with_suffix(".json")}))], settings, recorder
+    )
+    json.dump({**recorder.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
 
 
 if __name__ == "__main__":

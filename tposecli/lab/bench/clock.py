@@ -1,4 +1,4 @@
-"""Wall time that can be believed: warmed up, alternating, with its spread."""
+"""Reliable timing: with warm-up, alternating between workloads, and with a measure of spread."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Key = TypeVar("Key")
 
 STAT: Final = Path("/proc/stat")
 STATUS: Final = Path("/proc/self/status")
-CLEAR: Final = Path("/proc/self/clear_refs")
+CLEAR_REFS: Final = Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Several measurements of one thing: their median and quartiles."""
+    """Median and quartiles of several measurements."""
 
     median: float
     low: float
@@ -31,81 +31,81 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Of one or more values."""
+        """Return the spread of one or more values."""
         low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
         return cls(middle, low, high, len(values))
 
 
 @dataclass(slots=True)
-class Laps:
-    """What one way took, round by round, in seconds.
+class LapTimes:
+    """The times of one workload, round by round, in seconds.
 
     Attributes:
-        wall: By the clock.
-        cpu: Of all threads of this process; the other processes of the machine do not show in it.
+        wall: Wall time.
+        cpu: Processor time of all threads of this process, which excludes other processes.
     """
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
     def rate(self, amount: float) -> Spread:
-        """``amount`` a second."""
+        """Return ``amount`` per second."""
         return Spread.of([amount / seconds for seconds in self.wall])
 
     def each(self, amount: float, scale: float = 1e3) -> Spread:
-        """Time for one of ``amount``, in milliseconds."""
+        """Return the wall time per item of ``amount`` items, in milliseconds."""
         return Spread.of([scale * seconds / amount for seconds in self.wall])
 
     def cpu_each(self, amount: float, scale: float = 1e3) -> float:
-        """The median of processor time for one of ``amount``, in milliseconds."""
+        """Return the median processor time per item of ``amount`` items, in milliseconds."""
         return scale * median(self.cpu) / amount
 
 
 def alternate(
-    ways: Mapping[Key, Callable[[], object]], rounds: int, device: torch.device, warm_up: int = 1
-) -> dict[Key, Laps]:
-    """Time each way once a round, one after the other, so that whatever else the machine does meets all alike.
+    workloads: Mapping[Key, Callable[[], object]], rounds: int, device: torch.device, warm_up: int = 1
+) -> dict[Key, LapTimes]:
+    """Time each workload once per round, so that other load on the machine affects all of them alike.
 
     Args:
-        ways: What is timed, by any key.
-        rounds: How often.
-        device: It is waited for before the clock is read.
-        warm_up: Rounds before, which do not count.
+        workloads: The functions to time, by any key.
+        rounds: Number of measurements of each.
+        device: Synchronised before the clock is read.
+        warm_up: Number of rounds before, which are not recorded.
     """
-    laps = {key: Laps() for key in ways}
+    laps = {key: LapTimes() for key in workloads}
     for number in range(-warm_up, rounds):
-        for key, way in ways.items():
-            wall, cpu = _timed(way, device)
+        for key, workload in workloads.items():
+            wall, cpu = _timed(workload, device)
             if number >= 0:
                 laps[key].wall.append(wall)
                 laps[key].cpu.append(cpu)
     return laps
 
 
-def _timed(way: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """Seconds by the clock, and of processor time."""
-    settle(device)
+def _timed(workload: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Return wall time and processor time of one call, in seconds."""
+    synchronize(device)
     wall, cpu = time.perf_counter(), time.process_time()
-    way()
-    settle(device)
+    workload()
+    synchronize(device)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def settle(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
 
 
-def ratio(first: Laps, second: Laps) -> Spread:
-    """How many times longer the first took, from the pairs of each round."""
+def ratio(first: LapTimes, second: LapTimes) -> Spread:
+    """Return how many times longer the first took, computed per round."""
     return Spread.of([a / b for a, b in zip(first.wall, second.wall, strict=True)])
 
 
-def busy_s() -> float | None:
-    """Processor seconds that the whole machine has worked since it started; None where nobody says (not Linux)."""
+def machine_busy_s() -> float | None:
+    """Return the busy processor seconds of the whole machine since boot; None if unknown (not Linux)."""
     try:
         ticks = [int(word) for word in STAT.read_text().partition("\n")[0].split()[1:9]]
     except (OSError, ValueError):
@@ -114,10 +114,10 @@ def busy_s() -> float | None:
 
 
 class PeakMemory:
-    """The most memory that was held between entering and leaving, in MiB, on the device or, on a CPU, by the process.
+    """Measures the peak memory, in MiB, while it is entered: on the device or, for a CPU, of the process.
 
     Attributes:
-        mib: The result; None where it cannot be measured.
+        mib: The result; None if it cannot be measured.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -128,7 +128,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         elif self._device.type == "cpu":
-            _forget_peak()
+            _reset_peak()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -138,16 +138,16 @@ class PeakMemory:
             self.mib = peak_resident_mib()
 
 
-def _forget_peak() -> None:
-    """Let the kernel begin anew to look for this process's peak."""
+def _reset_peak() -> None:
+    """Reset the kernel's record of this process's peak memory."""
     try:
-        CLEAR.write_text("5")
+        CLEAR_REFS.write_text("5")
     except OSError:
         return
 
 
 def peak_resident_mib() -> float | None:
-    """The most memory of the process since it was last forgotten; None where nobody says."""
+    """Return the process's peak memory since the last reset, in MiB; None if unknown (not Linux)."""
     try:
         lines = STATUS.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What grows with the number of people, and what must not grow with the length of the video."""
+"""Measure how cost scales with the number of people, and that memory does not grow with the length of the video."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tposecli.lab.bench.whole import run_once
 from tposecli.tracking.tracker import Tracker
 from tposecli.types import Boxes, Frame
 
-CROWDS: Final = (1, 2, 5, 10, 20, 50)
-MIN_FRAMES: Final = 20
-"""People in a lap, in as many frames as that takes: a single one, after many others, would find cold caches."""
+CROWD_SIZES: Final = (1, 2, 5, 10, 20, 50)
+MIN_PEOPLE: Final = 20
+"""Minimum number of people per lap, spread over several frames if needed: a single one would find cold caches."""
 LENGTHS: Final = (1, 4)
-SHORT: Final = 60
-"""Frames of the shorter clip."""
+SHORT_FRAMES: Final = 60
+"""Number of frames of the shorter clip."""
 
 
 def people_table(job: BenchJob, device: torch.device, checkpoint: Checkpoint) -> Table:
-    """Milliseconds a person for pictures with few and with many, from boxes to the drawing."""
+    """Measure the time per person in frames with few and with many people, from boxes to the drawing."""
     variant = Variant(job.backends[0], job.precisions[0], max(job.batches))
     estimator = estimator_of(checkpoint, variant, device)
-    scenes = {people: crowd(people) for people in CROWDS}
-    ways = {people: _Work(estimator, *scene) for people, scene in scenes.items()}
-    laps = alternate(ways, job.rounds, device, warm_up=2)  # in the first round nobody is tracked yet
-    seen = {people: people * _frames(people) for people in CROWDS}
-    one = laps[CROWDS[0]].cpu_each(seen[CROWDS[0]])
+    scenes = {people: crowd(people) for people in CROWD_SIZES}
+    workloads = {people: _Workload(estimator, *scene) for people, scene in scenes.items()}
+    laps = alternate(workloads, job.rounds, device, warm_up=2)  # in the first round there are no tracks yet
+    seen = {people: people * _frames(people) for people in CROWD_SIZES}
+    one = laps[CROWD_SIZES[0]].cpu_each(seen[CROWD_SIZES[0]])
     rows: list[tuple[Cell, ...]] = [
         (people, each.each(seen[people]), each.cpu_each(seen[people]), each.cpu_each(seen[people]) / one)
         for people, each in laps.items()
@@ -45,12 +45,12 @@ def people_table(job: BenchJob, device: torch.device, checkpoint: Checkpoint) ->
 
 
 def _frames(people: int) -> int:
-    """How many frames of so many people make a lap."""
-    return -(-MIN_FRAMES // people)
+    """Return the number of frames of this many people that make up a lap."""
+    return -(-MIN_PEOPLE // people)
 
 
-class _Work:
-    """All that is done for the people of some frames; a class so that each crowd keeps its own tracker."""
+class _Workload:
+    """All the work on the people of some frames; a class, so that each crowd size keeps its own tracker."""
 
     def __init__(self, estimator: PoseEstimator, frame: Frame, boxes: Boxes) -> None:
         self._estimator, self._frame, self._boxes = estimator, frame, boxes
@@ -64,11 +64,11 @@ class _Work:
 
 
 def length_table(job: BenchJob, checkpoint: Checkpoint, folder: Path) -> Table:
-    """Peak memory of runs over a clip and over a longer one."""
+    """Measure the peak memory of runs on a clip and on a longer one."""
     rows: list[tuple[Cell, ...]] = []
     for times in LENGTHS:
         clip = folder / f"length-{times}.mp4"
-        rendered_clip(clip, 1, SHORT * times)
+        rendered_clip(clip, 1, SHORT_FRAMES * times)
         run = run_once(clip, job, checkpoint, folder)
-        rows.append((run.frames, run.peak_mib, run.after_s / run.frames * 1e3))
+        rows.append((run.frames, run.peak_mib, run.running_s / run.frames * 1e3))
     return Table("length", "Length of the video", ("frames", "peak memory, MiB", "ms a frame"), rows)

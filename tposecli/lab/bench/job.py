@@ -1,4 +1,4 @@
-"""What a benchmark is asked for."""
+"""The configuration of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ PARTS: Final[tuple[Part, ...]] = ("ceilings", "nets", "attention", "stages", "vi
 
 @dataclass(frozen=True, slots=True)
 class BenchJob:
-    """A benchmark.
+    """The configuration of a benchmark.
 
     Attributes:
-        video: Whose frames are used; None: a rendered clip.
-        parts: What is measured.
-        models: Names of the catalogue, or ``auto``.
-        batches: Crops in one forward.
+        video: The video to use; None for a rendered clip.
+        parts: What to measure.
+        models: Names from the catalogue, or ``auto``.
+        batches: Batch sizes.
         precisions: ``fp32``, ``bf16``, ``fp16``, or ``auto``.
-        backends: What runs the nets: ``torch``, ``compile``, ``onnx``, ``openvino``, or ``auto``.
-        device: In the words of the command line.
-        rounds: Measurements of each thing.
-        people: Of the rendered clip.
-        frames: How many of the video are used.
-        baseline: Also measure the authors' way.
+        backends: ``torch``, ``compile``, ``onnx``, ``openvino``, or ``auto``.
+        device: As on the command line.
+        rounds: Number of measurements of each workload.
+        people: Number of people in the rendered clip.
+        frames: Number of frames of the video to use.
+        baseline: Whether to measure the authors' way, too.
         command: The command line, for the report.
     """
 

@@ -1,4 +1,4 @@
-"""People a second for each model, backend, precision and batch, beside the authors' way and the machine's ceiling."""
+"""Measure people per second for each model, backend, precision and batch, with the authors' way as a baseline."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tposecli.hub.checkpoints.resolve import Checkpoint, locate, resolve
 from tposecli.hub.download.download import Downloads
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
-from tposecli.lab.bench.authors import AuthorsWay
+from tposecli.lab.bench.authors import AuthorsBaseline
 from tposecli.lab.bench.ceilings import Ceilings
-from tposecli.lab.bench.clock import Laps, PeakMemory, alternate, ratio
+from tposecli.lab.bench.clock import LapTimes, PeakMemory, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.report import Cell, Table
 from tposecli.lab.bench.scene import crowd
@@ -40,10 +40,13 @@ AUTHORS: Final = "authors' way"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One row.
+    """The configuration of one row.
 
     Attributes:
-        alone: Only the net and decoding, on crops that are on the device already.
+        backend: Backend, or ``AUTHORS``.
+        precision: Precision of the net.
+        batch: Batch size.
+        alone: Whether to measure only net and decoding, on crops that are already on the device.
     """
 
     backend: str
@@ -53,15 +56,15 @@ class Variant:
 
     @property
     def title(self) -> str:
-        """What runs, in words."""
+        """The name of what runs."""
         return f"{self.backend}, net alone" if self.alone else self.backend
 
 
-THEIRS: Final = Variant(AUTHORS, "fp32", 1)
+BASELINE: Final = Variant(AUTHORS, "fp32", 1)
 
 
 def table(job: BenchJob, device: torch.device, ceilings: Ceilings, folder: Path) -> Table:
-    """Measure all models, one after the other; the variants of each alternate."""
+    """Measure all models, one after another; the variants of each alternate."""
     rows: list[tuple[Cell, ...]] = []
     notes = ["A row is timed from a frame and its boxes to keypoints in frame pixels: crop, net, decoding."]
     if device.type == "cuda":
@@ -69,14 +72,16 @@ def table(job: BenchJob, device: torch.device, ceilings: Ceilings, folder: Path)
     for name in job.models:
         checkpoint = checkpoint_of(name, folder)
         if checkpoint.path.parent == folder:
-            notes.append(f"{checkpoint.spec.name}: its weights are not here; random ones take the same time.")
-        with _own_cache(checkpoint, folder):
+            notes.append(
+                f"{checkpoint.spec.name}: its weights are not on this machine; random ones take the same time."
+            )
+        with _temporary_cache(checkpoint, folder):
             rows += _model_rows(job, checkpoint, device, ceilings, notes)
     return Table("nets", "Nets", COLUMNS, rows, notes)
 
 
 def checkpoint_of(name: str, folder: Path) -> Checkpoint:
-    """The model's weights if they are on this machine, else random ones in a file of their own."""
+    """Return the model's weights if they are on this machine, else random ones in a temporary file."""
     if name == "auto":
         return resolve(name, None, Downloads(offline=True))
     spec = find_spec(name)
@@ -89,8 +94,8 @@ def checkpoint_of(name: str, folder: Path) -> Checkpoint:
 
 
 @contextmanager
-def _own_cache(checkpoint: Checkpoint, folder: Path) -> Iterator[None]:
-    """Exports of random weights do not stay in the user's cache."""
+def _temporary_cache(checkpoint: Checkpoint, folder: Path) -> Iterator[None]:
+    """Keep exports of random weights out of the user's cache."""
     before = os.environ.get(HOME)
     if checkpoint.path.parent == folder:
         os.environ[HOME] = str(folder)
@@ -103,7 +108,7 @@ def _own_cache(checkpoint: Checkpoint, folder: Path) -> Iterator[None]:
 
 
 def flops(checkpoint: Checkpoint) -> float:
-    """Floating-point operations of one crop, in convolutions and products of matrices."""
+    """Return the floating-point operations per crop, in convolutions and matrix products."""
     net = load(checkpoint)
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), counter:
@@ -114,39 +119,39 @@ def flops(checkpoint: Checkpoint) -> float:
 def _model_rows(
     job: BenchJob, checkpoint: Checkpoint, device: torch.device, ceilings: Ceilings, notes: list[str]
 ) -> Iterator[tuple[Cell, ...]]:
-    """A row for each variant of a model; one that cannot run is said in the notes."""
-    ways, peaks = _ways(job, checkpoint, device, notes)
-    laps, work = alternate(ways, job.rounds, device), flops(checkpoint)
-    for variant in ways:
+    """Yield a row for each variant of a model; those that cannot run are listed in the notes."""
+    workloads, peaks = _workloads(job, checkpoint, device, notes)
+    laps, work = alternate(workloads, job.rounds, device), flops(checkpoint)
+    for variant in workloads:
         yield _row(checkpoint, variant, laps, work, ceilings, peaks[variant])
 
 
-def _ways(
+def _workloads(
     job: BenchJob, checkpoint: Checkpoint, device: torch.device, notes: list[str]
 ) -> tuple[dict[Variant, Callable[[], object]], dict[Variant, float | None]]:
-    """What each variant does in one lap, and the memory it takes at most."""
-    ways: dict[Variant, Callable[[], object]] = {}
+    """Return the workload of each variant, and its peak memory in MiB."""
+    workloads: dict[Variant, Callable[[], object]] = {}
     peaks: dict[Variant, float | None] = {}
     variants = [Variant(*choice) for choice in product(job.backends, job.precisions, job.batches)]
-    for variant in [THEIRS, *variants] if job.baseline else variants:
+    for variant in [BASELINE, *variants] if job.baseline else variants:
         try:
-            for chosen, way in _laps_of(checkpoint, variant, device):
+            for chosen, workload in _variant_workloads(checkpoint, variant, device):
                 with PeakMemory(device) as peak:
-                    way()
-                ways[chosen], peaks[chosen] = way, peak.mib
+                    workload()
+                workloads[chosen], peaks[chosen] = workload, peak.mib
         except TposeError as error:
             note = f"{checkpoint.spec.name}, {variant.backend}, {variant.precision}: not measured ({error})."
             notes += [note] * (note not in notes)
-    return ways, peaks
+    return workloads, peaks
 
 
-def _laps_of(
+def _variant_workloads(
     checkpoint: Checkpoint, variant: Variant, device: torch.device
 ) -> Iterator[tuple[Variant, Callable[[], object]]]:
-    """The variant with what ``auto`` stands for, and one lap of it; on CUDA also of the net alone."""
+    """Yield the variant with ``auto`` resolved, and its workload; on CUDA, also those of the net alone."""
     frame, boxes = crowd(variant.batch)
-    if variant == THEIRS:
-        authors = AuthorsWay(checkpoint, device)
+    if variant == BASELINE:
+        authors = AuthorsBaseline(checkpoint, device)
         yield variant, lambda: authors.estimate(frame, boxes)
         return
     estimator = estimator_of(checkpoint, variant, device)
@@ -158,7 +163,7 @@ def _laps_of(
 
 
 def estimator_of(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> PoseEstimator:
-    """The program's own estimator, run in this way."""
+    """Return the regular estimator, configured as the variant."""
     return PoseEstimator(
         checkpoint, None, Runtime.resolve(str(device), variant.precision, variant.batch, variant.backend)
     )
@@ -167,17 +172,17 @@ def estimator_of(checkpoint: Checkpoint, variant: Variant, device: torch.device)
 def _row(
     checkpoint: Checkpoint,
     variant: Variant,
-    laps: dict[Variant, Laps],
+    laps: dict[Variant, LapTimes],
     work: float,
     ceilings: Ceilings,
     peak: float | None,
 ) -> tuple[Cell, ...]:
-    """The figures of one variant; those of several crops are compared with as many times the authors' one."""
+    """Return the row of a variant; batches are compared with as many single forwards of the authors' way."""
     own = laps[variant]
     rate = own.rate(variant.batch)
     times = None
-    if THEIRS in laps:
-        theirs = Laps([seconds * variant.batch for seconds in laps[THEIRS].wall])
+    if BASELINE in laps:
+        theirs = LapTimes([seconds * variant.batch for seconds in laps[BASELINE].wall])
         times = ratio(theirs, own)
     share = ceilings.share(variant.precision, own, variant.batch * work)
     names = checkpoint.spec.name, variant.title, variant.precision, variant.batch

@@ -1,4 +1,4 @@
-"""A benchmark's tables as one picture."""
+"""Plot a benchmark's tables as one figure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tposecli.utils.files import part_path, publish
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, QUIET, ACCENT = "#22252b", "#b9bec7", "#2f6fb3"
+TEXT_COLOUR, GREY, BLUE = "#22252b", "#b9bec7", "#2f6fb3"
 WIDTH: Final = 9.0
-"""Inches."""
+"""Width of the figure, inches."""
 BAR: Final = 0.32
-"""Inches for each bar."""
+"""Height per bar, inches."""
 
 
 def plot(path: Path, report: BenchReport) -> None:
-    """Draw people a second and what a frame costs, as far as they were measured.
+    """Plot people per second and time per frame, as far as they were measured.
 
     Raises:
         OutputError: The file cannot be written.
-        UsageError: There is nothing to draw.
+        UsageError: There is nothing to plot.
     """
     from matplotlib.figure import Figure
 
-    panels = [(table, draw) for key, draw in DRAWN.items() if (table := report.table(key)) is not None]
+    panels = [(table, draw) for key, draw in PLOTTED.items() if (table := report.table(key)) is not None]
     if not panels:
-        raise UsageError(f"--plot shows {', '.join(DRAWN)}; measure one of them with --only")
+        raise UsageError(f"--plot shows {', '.join(PLOTTED)}; measure one of them with --only")
     heights = [BAR * len(table.rows) + 0.9 for table, _ in panels]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -45,35 +45,35 @@ def plot(path: Path, report: BenchReport) -> None:
 
 
 def _nets(axis: Axes, table: Table) -> None:
-    """People a second, the authors' way in grey."""
+    """Plot people per second, with the authors' way in grey."""
     names = [f"{model}, {backend}, {precision}, batch {batch}" for model, backend, precision, batch, *_ in table.rows]
     theirs = [row[1] == "authors' way" for row in table.rows]
-    _bars(axis, names, table.column("people/s"), [QUIET if grey else ACCENT for grey in theirs])
-    axis.set_title("People a second (median, quartiles)", loc="left", color=INK)
+    _bars(axis, names, table.column("people/s"), [GREY if grey else BLUE for grey in theirs])
+    axis.set_title("People per second (median, quartiles)", loc="left", color=TEXT_COLOUR)
 
 
 def _stages(axis: Axes, table: Table) -> None:
-    """Milliseconds a frame."""
-    _bars(axis, [str(row[0]) for row in table.rows], table.column("ms a frame"), [ACCENT] * len(table.rows))
-    axis.set_title("Each stage alone: milliseconds a frame (median, quartiles)", loc="left", color=INK)
+    """Plot milliseconds per frame."""
+    _bars(axis, [str(row[0]) for row in table.rows], table.column("ms a frame"), [BLUE] * len(table.rows))
+    axis.set_title("Each stage alone: milliseconds per frame (median, quartiles)", loc="left", color=TEXT_COLOUR)
 
 
-DRAWN: Final = {"nets": _nets, "stages": _stages}
-"""Tables that are drawn, and how."""
+PLOTTED: Final = {"nets": _nets, "stages": _stages}
+"""The tables that are plotted, and the functions that do it."""
 
 
 def _bars(axis: Axes, names: list[str], cells: list[Any], colours: list[str]) -> None:
-    """One bar for each, from the top, with its value beside it."""
+    """Draw one bar per name, from the top, with its value beside it."""
     spreads = [cell if isinstance(cell, Spread) else Spread(0, 0, 0, 0) for cell in cells]
     medians = [spread.median for spread in spreads]
     low = [spread.median - spread.low for spread in spreads]
     high = [spread.high - spread.median for spread in spreads]
     places = range(len(names))
-    axis.barh(places, medians, xerr=[low, high], color=colours, ecolor=INK, height=0.72, error_kw={"lw": 1})
-    axis.set_yticks(places, names, color=INK)
+    axis.barh(places, medians, xerr=[low, high], color=colours, ecolor=TEXT_COLOUR, height=0.72, error_kw={"lw": 1})
+    axis.set_yticks(places, names, color=TEXT_COLOUR)
     axis.invert_yaxis()
     for place, spread in zip(places, spreads, strict=True):
-        axis.annotate(f" {spread.median:.3g}", (spread.high, place), va="center", color=INK, fontsize=9)
+        axis.annotate(f" {spread.median:.3g}", (spread.high, place), va="center", color=TEXT_COLOUR, fontsize=9)
     axis.margins(x=0.12)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.tick_params(left=False)

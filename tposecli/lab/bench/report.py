@@ -1,4 +1,4 @@
-"""Results as tables: for people in Markdown, for programs in JSON."""
+"""Format results as tables: Markdown for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Table:
     """One table.
 
     Attributes:
-        key: Its name in JSON.
-        title: Its heading.
-        columns: Names with units.
-        rows: A cell for each column; None: not measured.
-        notes: What must be known to read it.
+        key: Name in JSON.
+        title: Heading.
+        columns: Names of the columns, with units.
+        rows: A cell per column; None if it was not measured.
+        notes: Explanations.
     """
 
     key: str
@@ -40,34 +40,34 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def records(self) -> list[dict[str, Any]]:
-        """Rows by the names of their columns; a spread as median, quartiles and number of measurements."""
+        """Return the rows as dictionaries by column name; a spread as median, quartiles and count."""
         plain = [[asdict(cell) if isinstance(cell, Spread) else cell for cell in row] for row in self.rows]
         return [dict(zip(self.columns, row, strict=True)) for row in plain]
 
     def column(self, name: str) -> list[Cell]:
-        """All cells of a column, from the top."""
+        """Return all cells of a column, from the top."""
         return [row[self.columns.index(name)] for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """All tables of a run, and where they come from.
+    """All tables of a run, and where they were measured.
 
     Attributes:
-        facts: Machine, versions, command.
-        tables: In the order in which they were measured.
+        environment: Machine, versions, command.
+        tables: The tables, in the order of measurement.
     """
 
-    facts: dict[str, str]
+    environment: dict[str, str]
     tables: list[Table]
 
     def table(self, key: str) -> Table | None:
-        """The one of that name, if it was measured."""
+        """Return the table of that key, if it was measured."""
         return next((table for table in self.tables if table.key == key), None)
 
 
-def facts(command: str, device: torch.device) -> dict[str, str]:
-    """What the figures belong to."""
+def environment(command: str, device: torch.device) -> dict[str, str]:
+    """Return the machine, versions and command to which the figures belong."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     threads = f"{cores()} cores, {torch.get_num_threads()} threads in torch"
     return {
@@ -77,37 +77,37 @@ def facts(command: str, device: torch.device) -> dict[str, str]:
     }
 
 
-def heading(facts: Mapping[str, str]) -> str:
-    """A line that says what the figures belong to."""
-    return f"`{facts['command']}`: {facts['device']}; {facts['versions']}"
+def heading(environment: Mapping[str, str]) -> str:
+    """Return a line with the machine, versions and command."""
+    return f"`{environment['command']}`: {environment['device']}; {environment['versions']}"
 
 
 def markdown(table: Table) -> str:
-    """A table with its title and notes, ready for a README."""
-    cells = [[shown(cell) for cell in row] for row in table.rows]
+    """Return a table with its title and notes as Markdown."""
+    cells = [[format_cell(cell) for cell in row] for row in table.rows]
     lines = [_line(table.columns), _line(["---"] * len(table.columns)), *map(_line, cells)]
     notes = ["", *table.notes] if table.notes else []
     return "\n".join([f"**{table.title}**", "", *lines, *notes])
 
 
 def save(path: Path, report: BenchReport) -> None:
-    """Write JSON.
+    """Write the report as JSON.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     tables = {
         table.key: {"title": table.title, "notes": table.notes, "rows": table.records()} for table in report.tables
     }
-    write_text(path, json.dumps({**report.facts, "tables": tables}, indent=1) + "\n")
+    write_text(path, json.dumps({**report.environment, "tables": tables}, indent=1) + "\n")
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def shown(cell: Cell) -> str:
-    """Three digits; a spread as median and quartiles."""
+def format_cell(cell: Cell) -> str:
+    """Format a cell with three digits; a spread as median and quartiles."""
     if cell is None:
         return NOT_MEASURED
     if isinstance(cell, Spread):
@@ -116,7 +116,7 @@ def shown(cell: Cell) -> str:
 
 
 def _number(value: float) -> str:
-    """At least three digits, without an exponent."""
+    """Format a number with at least three digits, without an exponent."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Carries out a benchmark."""
+"""Run a benchmark."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tposecli.inference.backends.cpu import tune
 from tposecli.inference.runtime import Runtime, resolve_device
 from tposecli.lab.bench import attention, ceilings, growth, nets, stages, whole
 from tposecli.lab.bench.job import BenchJob
-from tposecli.lab.bench.report import BenchReport, Table, facts, heading, markdown
+from tposecli.lab.bench.report import BenchReport, Table, environment, heading, markdown
 from tposecli.lab.bench.scene import rendered_clip
 
 
-def run(job: BenchJob, say: Callable[[str], None], show: Callable[[str], None]) -> BenchReport:
-    """Measure what the job names.
+def run(job: BenchJob, log: Callable[[str], None], emit: Callable[[str], None]) -> BenchReport:
+    """Measure everything that the job asks for.
 
     Args:
-        job: What.
-        say: Is told what is measured next.
-        show: Is given Markdown as it comes: what is measured where, then each table.
+        job: The configuration.
+        log: Receives what is measured next.
+        emit: Receives the report as Markdown, piece by piece: first the heading, then each table.
 
     Raises:
-        UsageError: No such device, model or precision.
+        UsageError: Unknown device, model or precision.
         InputError: The video cannot be read.
     """
     device = resolve_device(job.device)
@@ -32,41 +32,41 @@ def run(job: BenchJob, say: Callable[[str], None], show: Callable[[str], None]) 
         tune()
     precisions = [Runtime.resolve(job.device, name).precision for name in job.precisions]
     job = replace(job, device=str(device), precisions=tuple(dict.fromkeys(precisions)))
-    report = BenchReport(facts(job.command, device), [])
-    show(heading(report.facts) + "\n")
+    report = BenchReport(environment(job.command, device), [])
+    emit(heading(report.environment) + "\n")
     with tempfile.TemporaryDirectory(prefix="tpose-bench-") as folder:
-        for table in _tables(job, Path(folder), say):
+        for table in _tables(job, Path(folder), log):
             report.tables.append(table)
-            show(markdown(table) + "\n")
+            emit(markdown(table) + "\n")
     return report
 
 
-def _tables(job: BenchJob, folder: Path, say: Callable[[str], None]) -> Iterator[Table]:
-    """One table after the other; the ceilings are always measured, for shares of them."""
+def _tables(job: BenchJob, folder: Path, log: Callable[[str], None]) -> Iterator[Table]:
+    """Yield the tables; the ceilings are always measured, since other tables refer to them."""
     device = resolve_device(job.device)
     checkpoint = nets.checkpoint_of(job.models[0], folder)
-    say("ceilings of the device")
+    log("ceilings of the device")
     best = ceilings.measure(device, list(dict.fromkeys(("fp32", *job.precisions))), job.rounds)
     yield ceilings.table(best, device)
     if "nets" in job.parts:
-        say(f"nets: {', '.join(job.models)}")
+        log(f"nets: {', '.join(job.models)}")
         yield nets.table(job, device, best, folder)
     if "attention" in job.parts:
-        say("attention")
+        log("attention")
         yield attention.table(job, device, folder)
     if {"stages", "video"} & {*job.parts}:
         video = job.video
         if video is None:
-            say(f"rendering {job.frames} frames")
+            log(f"rendering {job.frames} frames")
             video = folder / "rendered.mp4"
             rendered_clip(video, job.people, job.frames)
         if "stages" in job.parts:
-            say("stages, each alone")
+            log("stages, each alone")
             yield stages.table(job, video, checkpoint, best, folder)
         if "video" in job.parts:
-            say("whole runs")
+            log("whole runs")
             yield whole.table(job, video, checkpoint, folder)
     if "growth" in job.parts:
-        say("growth with people and with length")
+        log("growth with people and with length")
         yield growth.people_table(job, device, checkpoint)
         yield growth.length_table(job, checkpoint, folder)

@@ -1,4 +1,4 @@
-"""Pictures to measure with: rendered people, so that nothing but the program is needed."""
+"""Rendered people to measure with, so that no external data is needed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tposecli.types import Boxes, Frame, Image
 
 SIZE_WH: Final = (1280, 720)
 RATE: Final = Fraction(25)
-BEGIN_S: Final = 2.4
-"""When everybody is in the picture."""
-RENDERED: Final = 12
-"""Frames that are really rendered; they are played to and fro."""
+START_S: Final = 2.4
+"""Time at which all people are in the image."""
+RENDERED_FRAMES: Final = 12
+"""Number of frames that are rendered; they are played back and forth."""
 
 
 def people_scene(people: int) -> Scene:
-    """People who cross the picture, in 720p."""
+    """Return a scene of people who cross the image, in 720p."""
     scene = crossing_scene(people=people, film=QUICK_FILM)
     view = scene.view
     if isinstance(view, Dolly):
@@ -35,8 +35,8 @@ def people_scene(people: int) -> Scene:
 
 
 def crowd(people: int) -> tuple[Frame, Boxes]:
-    """One picture, and as many true boxes as asked for, each a little elsewhere."""
-    shot = people_scene(3).render(BEGIN_S)
+    """Return one frame, and as many true boxes as requested, each slightly shifted."""
+    shot = people_scene(3).render(START_S)
     rng = np.random.default_rng(people)
     picked = np.resize(np.arange(len(shot.boxes)), people)
     moved = shot.boxes.xyxy[picked] + rng.uniform(-4, 4, (people, 1)).astype(np.float32)
@@ -45,14 +45,14 @@ def crowd(people: int) -> tuple[Frame, Boxes]:
 
 
 def rendered_clip(path: Path, people: int, frames: int) -> None:
-    """Write an MP4 of 720p, 25 frames a second."""
+    """Write an MP4 in 720p at 25 frames per second."""
     scene = people_scene(people)
-    pictures = [scene.render(BEGIN_S + index / float(RATE)).image for index in range(min(RENDERED, frames))]
-    write_clip(path, Reel(RATE, 1 / RATE), _to_and_fro(pictures, frames))
+    pictures = [scene.render(START_S + index / float(RATE)).image for index in range(min(RENDERED_FRAMES, frames))]
+    write_clip(path, Reel(RATE, 1 / RATE), _back_and_forth(pictures, frames))
 
 
-def _to_and_fro(pictures: list[Image], count: int) -> Iterator[tuple[int, Image]]:
-    """As many frames as wanted, without a jump."""
-    way = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+def _back_and_forth(pictures: list[Image], count: int) -> Iterator[tuple[int, Image]]:
+    """Yield ``count`` frames, playing the images back and forth."""
+    workload = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
     for index in range(count):
-        yield index, pictures[way[index % len(way)]]
+        yield index, pictures[workload[index % len(workload)]]

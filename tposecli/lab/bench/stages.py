@@ -1,4 +1,4 @@
-"""Each stage for itself: what a frame costs in it."""
+"""Measure the time per frame in each stage alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tposecli.inference.backends.base import pieces
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import resolve_device
 from tposecli.lab.bench.ceilings import COPY, Ceilings
-from tposecli.lab.bench.clock import Laps, alternate
+from tposecli.lab.bench.clock import LapTimes, alternate
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import Variant, estimator_of
 from tposecli.lab.bench.report import Cell, Table
@@ -38,12 +38,16 @@ COLUMNS: Final = ("stage", "ms a frame", "CPU ms a frame", "share of CPU", "shar
 
 @dataclass(frozen=True, slots=True)
 class StageInputs:
-    """What the stages work on, each with the results of the one before.
+    """The inputs of the stages: the results of each are the inputs of the next.
 
     Attributes:
         path: The video.
-        crops: (people, H, W, 3) uint8 of all frames.
-        heatmaps: (people, K, h, w) of them.
+        info: Its properties.
+        frames: The decoded frames.
+        boxes: The detected boxes of each frame.
+        crops: (people, H, W, 3) uint8 crops of all frames.
+        heatmaps: (people, K, h, w) heatmaps of the crops.
+        results: The poses.
     """
 
     path: Path
@@ -56,36 +60,38 @@ class StageInputs:
 
 
 def table(job: BenchJob, video: Path, checkpoint: Checkpoint, ceilings: Ceilings, folder: Path) -> Table:
-    """Time every stage on the video's first frames."""
+    """Time each stage on the first frames of the video."""
     device = resolve_device(job.device)
     detector = build_detector(DetectorOptions(), device)
     variant = Variant(job.backends[0], job.precisions[0], max(job.batches))
     estimator = estimator_of(checkpoint, variant, device)
     with torch.inference_mode():
-        material = _material(video, job.frames, detector, estimator)
-        ways = _ways(material, detector, estimator, folder)
-        laps = alternate(ways, job.rounds, device)
-    count, people = len(material.frames), sum(map(len, material.boxes))
+        inputs = _prepare(video, job.frames, detector, estimator)
+        workloads = _workloads(inputs, detector, estimator, folder)
+        laps = alternate(workloads, job.rounds, device)
+    count, people = len(inputs.frames), sum(map(len, inputs.boxes))
     total = sum(each.cpu_each(count) for each in laps.values())
-    moved = {"decode": 3 * sum(frame.image.size for frame in material.frames), "crop": 2 * material.crops.numel()}
+    moved = {"decode": 3 * sum(frame.image.size for frame in inputs.frames), "crop": 2 * inputs.crops.numel()}
     rows = [_row(name, each, count, total, ceilings, moved.get(name)) for name, each in laps.items()]
-    size = "x".join(map(str, material.info.size_wh or ()))
+    size = "x".join(map(str, inputs.info.size_wh or ()))
     notes = [
         f"{count} frames of {size} with {people / count:.1f} people each; {estimator.spec.name}, "
         f"{estimator.runtime.backend}, {variant.precision}, batches of {variant.batch}.",
-        "CPU: of all threads of this process, which a busy machine hardly changes.",
+        "CPU: time of all threads of this process, which other load on the machine hardly affects.",
     ]
     return Table("stages", "Stages, each alone", COLUMNS, rows, notes)
 
 
-def _row(name: str, laps: Laps, count: int, total: float, ceilings: Ceilings, moved: int | None) -> tuple[Cell, ...]:
+def _row(
+    name: str, laps: LapTimes, count: int, total: float, ceilings: Ceilings, moved: int | None
+) -> tuple[Cell, ...]:
     cpu = laps.cpu_each(count)
     share = "-" if moved is None else ceilings.share(COPY, laps, moved)
     return name, laps.each(count), cpu, f"{cpu / total:.0%}", share
 
 
-def _material(video: Path, count: int, detector: Detector, estimator: PoseEstimator) -> StageInputs:
-    """Run the stages once, group by group as the pipeline does."""
+def _prepare(video: Path, count: int, detector: Detector, estimator: PoseEstimator) -> StageInputs:
+    """Run the stages once, in groups of frames as the pipeline does."""
     with open_video(video) as source:
         frames = list(islice(source, count))
         info = source.info
@@ -96,15 +102,15 @@ def _material(video: Path, count: int, detector: Detector, estimator: PoseEstima
     return StageInputs(video, info, frames, boxes, crops, heatmaps, results)
 
 
-def _ways(
-    material: StageInputs, detector: Detector, estimator: PoseEstimator, folder: Path
+def _workloads(
+    inputs: StageInputs, detector: Detector, estimator: PoseEstimator, folder: Path
 ) -> dict[str, Callable[[], object]]:
-    """The stages by name, in order."""
-    frames, results = material.frames, material.results
+    """Return the workloads of the stages by name, in order."""
+    frames, results = inputs.frames, inputs.results
     draw = SkeletonDrawer()
 
     def decode() -> None:
-        with open_video(material.path) as source:
+        with open_video(inputs.path) as source:
             for _ in islice(source, len(frames)):
                 pass
 
@@ -115,30 +121,30 @@ def _ways(
             smoother.push(tracker.update(result.poses, result.frame.time_s), result.frame.time_s)
 
     def encode() -> None:
-        with VideoSink(folder / "stage.mp4", material.info) as sink:
+        with VideoSink(folder / "stage.mp4", inputs.info) as sink:
             for frame in frames:
                 sink.write(frame.image, frame.pts, frame.time_s)
 
     return {
         "decode": decode,
         "detect": lambda: [detector.detect(group) for group in _groups(frames, estimator)],
-        "crop": lambda: _crops(frames, material.boxes, estimator),
-        **_inference(material, estimator),
+        "crop": lambda: _crops(frames, inputs.boxes, estimator),
+        **_inference(inputs, estimator),
         "track and smooth": track,
         "draw": lambda: [draw.draw(result.frame.image, result.final) for result in results],
         "encode": encode,
     }
 
 
-def _inference(material: StageInputs, estimator: PoseEstimator) -> dict[str, Callable[[], object]]:
-    """From crops to keypoints: in two stages, or in one where that is recorded as one."""
+def _inference(inputs: StageInputs, estimator: PoseEstimator) -> dict[str, Callable[[], object]]:
+    """Return the workloads from crops to keypoints: two, or a single one if both are in one CUDA graph."""
     batch, lane = estimator.runtime.batch_size, estimator.lanes[0]
     if lane.replay is not None:
-        crops = torch.split(material.crops, batch)
+        crops = torch.split(inputs.crops, batch)
         return {"net and heatmap decode": lambda: [lane.measure(some, Timings()) for some in crops]}
     return {
-        "net": lambda: _heatmaps(material.crops, estimator),
-        "heatmap decode": lambda: [heatmaps.decode(maps) for maps in torch.split(material.heatmaps, batch)],
+        "net": lambda: _heatmaps(inputs.crops, estimator),
+        "heatmap decode": lambda: [heatmaps.decode(maps) for maps in torch.split(inputs.heatmaps, batch)],
     }
 
 
@@ -148,12 +154,12 @@ def _groups(frames: Sequence[Frame], estimator: PoseEstimator) -> Iterator[Seque
 
 
 def _crops(frames: Sequence[Frame], boxes: Sequence[Boxes], estimator: PoseEstimator) -> Tensor:
-    """(people, H, W, 3) uint8 on the device, cut as the estimator does."""
+    """Return the (people, H, W, 3) uint8 crops on the device, cut as the estimator does."""
     crops, runtime = estimator.crops(frames, boxes), estimator.runtime
     batches = pieces(len(crops), runtime.batch_size)
     return torch.cat([crops.batch(people, runtime.device) for people in batches])
 
 
 def _heatmaps(crops: Tensor, estimator: PoseEstimator) -> Tensor:
-    """(people, K, h, w) float32 on the device."""
+    """Return the (people, K, h, w) float32 heatmaps on the device."""
     return torch.cat([estimator.heatmaps(batch) for batch in torch.split(crops, estimator.runtime.batch_size)])

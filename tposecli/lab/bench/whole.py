@@ -1,4 +1,4 @@
-"""A whole video run from the start of the process, and how near it comes to what the machine allows."""
+"""Measure whole video runs from the start of the process, relative to a lower bound for this machine."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from tposecli.lab.bench.report import Table
 from tposecli.utils.errors import TposeError
 from tposecli.utils.system import cores
 
-GOAL: Final = 1.10
-"""A run shall take at most so many times what its slowest stage, or all cores together, need."""
+TARGET_RATIO: Final = 1.10
+"""Target for the run time relative to the lower bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run.
+    """The measurements of one run.
 
     Attributes:
+        frames: Number of frames.
+        people: Number of people.
         wall_s: From the start of the process to the end of the video.
-        ready_s: From the start to when everything is loaded and the video is open.
-        first_s: From the start to the first finished frame.
-        cpu_s: Processor time of all threads after that start-up.
-        others_s: Processor time of all other processes meanwhile; None where nobody says.
-        stages: Wall time of each stage; those that overlap count in full.
-        peak_mib: Most memory of the process.
+        ready_s: From the start until everything is loaded and the video is open.
+        first_s: From the start until the first finished frame.
+        cpu_s: Processor time of all threads after start-up.
+        others_s: Processor time of all other processes after start-up; None if unknown.
+        stages: Wall time of each stage; overlapping stages count in full.
+        failed: Error messages of failed videos.
+        peak_mib: Peak memory of the process; None if unknown.
     """
 
     frames: int
@@ -48,26 +51,26 @@ class Run:
     peak_mib: float | None
 
     @property
-    def after_s(self) -> float:
-        """Wall time after the start-up."""
+    def running_s(self) -> float:
+        """The wall time after start-up."""
         return self.wall_s - self.ready_s
 
     @property
-    def bound_s(self) -> float:
-        """What cannot be beaten: the slowest stage, or all processor time shared by all cores."""
+    def lower_bound_s(self) -> float:
+        """The lower bound of the run time: the slowest stage, or the processor time shared by all cores."""
         return max(self.cpu_s / cores(), max(self.stages.values(), default=0.0))
 
     @property
-    def others(self) -> float | None:
-        """How many cores other processes held."""
-        return None if self.others_s is None else self.others_s / self.after_s
+    def other_cores(self) -> float | None:
+        """The number of cores used by other processes; None if unknown."""
+        return None if self.others_s is None else self.others_s / self.running_s
 
 
 def run_once(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path) -> Run:
-    """Make a video and JSON of ``video`` in a fresh process.
+    """Process ``video`` to a video and JSON in a new process.
 
     Raises:
-        TposeError: The run failed; with what it said.
+        TposeError: The run failed; the message holds its output.
     """
     request: dict[str, Any] = {
         "video": str(video.resolve()),
@@ -88,36 +91,39 @@ def run_once(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path) -
 
 
 def table(job: BenchJob, video: Path, checkpoint: Checkpoint, folder: Path) -> Table:
-    """Several runs, one after the other."""
+    """Measure several runs, one after another."""
     runs = [run_once(video, job, checkpoint, folder) for _ in range(max(2, job.rounds // 2))]
     last = runs[-1]
     slowest = max(last.stages, key=lambda stage: last.stages[stage])
     rows = [
-        ("everything loaded, s", _of(run.ready_s for run in runs)),
-        ("first frame finished, s", _of(run.first_s for run in runs)),
-        ("all finished, s", _of(run.wall_s for run in runs)),
-        ("frames/s after start-up", _of(run.frames / run.after_s for run in runs)),
-        ("people/s after start-up", _of(run.people / run.after_s for run in runs)),
-        ("CPU seconds after start-up", _of(run.cpu_s for run in runs)),
-        (f"slowest stage ({slowest}), s", _of(max(run.stages.values()) for run in runs)),
-        (f"wall after start-up / max(slowest stage, CPU / {cores()} cores)", _of(r.after_s / r.bound_s for r in runs)),
-        ("cores taken by other processes", _of_known(run.others for run in runs)),
-        ("peak memory of the process, MiB", _of_known(run.peak_mib for run in runs)),
+        ("everything loaded, s", _spread(run.ready_s for run in runs)),
+        ("first frame finished, s", _spread(run.first_s for run in runs)),
+        ("all finished, s", _spread(run.wall_s for run in runs)),
+        ("frames/s after start-up", _spread(run.frames / run.running_s for run in runs)),
+        ("people/s after start-up", _spread(run.people / run.running_s for run in runs)),
+        ("CPU seconds after start-up", _spread(run.cpu_s for run in runs)),
+        (f"slowest stage ({slowest}), s", _spread(max(run.stages.values()) for run in runs)),
+        (
+            f"wall after start-up / max(slowest stage, CPU / {cores()} cores)",
+            _spread(r.running_s / r.lower_bound_s for r in runs),
+        ),
+        ("cores taken by other processes", _spread_if_known(run.other_cores for run in runs)),
+        ("peak memory of the process, MiB", _spread_if_known(run.peak_mib for run in runs)),
     ]
     notes = [
         f"{last.frames} frames, {last.people} people, {checkpoint.spec.name}; annotated video and JSON; {len(runs)} "
-        "runs, each a process of its own.",
-        f"The aim for the ratio is {GOAL:.2f}, on a machine that does nothing else.",
+        "runs, each in its own process.",
+        f"The target for the ratio is {TARGET_RATIO:.2f} on an otherwise idle machine.",
     ]
     return Table("video", "A whole video", ("what", "median (quartiles)"), rows, notes)
 
 
-def _of(values: Any) -> Spread:
+def _spread(values: Any) -> Spread:
     return Spread.of(list(values))
 
 
-def _of_known(values: Any) -> Spread | None:
-    """None if one of them is not known."""
+def _spread_if_known(values: Any) -> Spread | None:
+    """Return the spread of values; None if one of them is unknown."""
     known: Sequence[float | None] = list(values)
     there = [value for value in known if value is not None]
     return Spread.of(there) if there and len(there) == len(known) else None

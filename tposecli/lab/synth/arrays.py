@@ -1,4 +1,4 @@
-"""Arrays of the renderer and the small arithmetic that all of it shares."""
+"""Array types and small helpers that the whole renderer shares."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[Any]
-"""float32 or float64; the shape is said where it is used."""
+"""float32 or float64; shapes are documented where it is used."""
 Ints = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 
 def unit(vectors: Floats) -> Floats:
-    """(P, 3) vectors made one long."""
+    """Return (P, 3) vectors scaled to unit length."""
     size = np.sqrt(np.einsum("pc,pc->p", vectors, vectors))
     return np.asarray(vectors / np.maximum(size, 1e-6)[:, None])
 
 
 def smoothstep(value: Floats) -> Floats:
-    """0 below 0, 1 above 1, smooth between."""
+    """Return 0 below 0, 1 above 1, and a smooth transition between."""
     t = np.clip(value, 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))

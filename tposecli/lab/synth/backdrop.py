@@ -1,4 +1,4 @@
-"""Places: a textured floor inside a wide round wall that carries sky, trees and houses, or a room's walls."""
+"""Places: a textured floor inside a wide cylindrical wall painted with sky, trees and houses, or a room's walls."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tposecli.types import Image
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Place:
-    """A round place about the world's origin.
+    """A round place centred on the world's origin.
 
     Attributes:
         floor: (S, S, 3) uint8 RGB tile that repeats.
-        tile: Metres that the tile measures.
-        wall: (h, w, 3) uint8 RGB: all round, and from the floor up to ``tall``.
-        radius: Metres from the origin to the wall.
-        tall: Metres that the wall's picture is high; above it the top row goes on.
-        haze: Share of the wall's mean colour mixed into the floor at the wall.
+        tile: Side of the tile, metres.
+        wall: (h, w, 3) uint8 RGB: the full circle, from ``tall`` down to the floor.
+        radius: Distance from the origin to the wall, metres.
+        tall: Height of the wall's image, metres; above it the top row continues.
+        haze: Share of the wall's mean colour that is mixed into the floor at the wall.
     """
 
     floor: Image
@@ -37,7 +37,7 @@ class Place:
     haze: float = 0.5
 
     def paint(self, camera: Camera) -> tuple[Floats, Mask]:
-        """The empty place: (H, W, 3) float32 sRGB 0..1, and (H, W) where the floor is seen."""
+        """Render the empty place: (H, W, 3) float32 sRGB 0..1, and the (H, W) mask of the visible floor."""
         ray = camera.rays()
         x0, y0, z0 = (float(v) for v in camera.position)
         dx, dy, dz = (np.ascontiguousarray(ray[..., k]) for k in range(3))
@@ -77,7 +77,7 @@ def _bytes(picture: Any) -> Image:
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int], across: float, down: float) -> Floats:
-    """Smooth noise of unit deviation that repeats sideways."""
+    """Return smooth noise with unit standard deviation that tiles horizontally."""
     low = (max(2, int(shape[1] / across)), max(2, int(shape[0] / down)))
     rough = rng.standard_normal((low[1], low[0])).astype(np.float32)
     wide = cv2.resize(np.tile(rough, (1, 3)), (shape[1] * 3, shape[0]), interpolation=cv2.INTER_CUBIC)
@@ -90,7 +90,7 @@ FLOORS = ("grass", "asphalt", "paving", "boards", "carpet", "sand")
 
 @lru_cache(maxsize=24)
 def floor_tile(kind: str, seed: int, size: int = 512) -> Image:
-    """A repeating floor, about 4 m wide."""
+    """Return a tileable floor texture, about 4 m wide."""
     rng = np.random.default_rng([seed, 1])
     base = {
         "grass": (0.30, 0.42, 0.18), "asphalt": (0.42, 0.42, 0.43), "paving": (0.62, 0.58, 0.53),
@@ -115,7 +115,7 @@ def floor_tile(kind: str, seed: int, size: int = 512) -> Image:
 
 @lru_cache(maxsize=12)
 def outdoor_wall(seed: int, trees: float = 1.0, houses: float = 0.5) -> Image:
-    """Sky over trees and houses, all round; 24 m tall at a radius of 24 m."""
+    """Return a panorama of sky over trees and houses, 24 m tall at a radius of 24 m."""
     rng = np.random.default_rng([seed, 2])
     rows, columns = 512, 3072
     picture = _sky(rng, rows, columns)
@@ -150,7 +150,7 @@ def _sky(rng: np.random.Generator, rows: int, columns: int) -> Any:
 
 
 def _house(rng: np.random.Generator, picture: Any) -> None:
-    """One house front with rows of windows, painted in place."""
+    """Paint one house front with rows of windows, in place."""
     rows, columns = picture.shape[:2]
     scale = rows / 24
     wide, tall = int(rng.uniform(4, 13) * scale), int(rng.uniform(4, 12) * scale)
@@ -167,7 +167,7 @@ def _house(rng: np.random.Generator, picture: Any) -> None:
 
 @lru_cache(maxsize=12)
 def indoor_wall(seed: int) -> Image:
-    """Walls of a room, 3 m tall at a radius of 6 m: paper or bricks, pictures, doors, windows, shelves."""
+    """Return the walls of a room, 3 m tall at a radius of 6 m, with pictures, doors, windows and shelves."""
     rng = np.random.default_rng([seed, 3])
     rows, columns = 256, 3072
     base = np.array([0.80, 0.77, 0.72]) * rng.uniform(0.55, 1.15) + rng.normal(0, 0.06, 3)
@@ -191,7 +191,7 @@ def indoor_wall(seed: int) -> Image:
 
 
 def _furnish(rng: np.random.Generator, part: Any) -> None:
-    """A picture, a window, a door or shelves on one stretch of wall, in place."""
+    """Paint a picture, a window, a door or shelves on one stretch of wall, in place."""
     rows, columns = part.shape[:2]
     colour = np.array(random_cloth(rng).colour)
     kind = rng.random()
@@ -222,7 +222,7 @@ INDOORS = (6.0, 3.0)
 
 
 def random_place(rng: np.random.Generator, variety: int = 8) -> Place:
-    """Somewhere outdoors or in a room; floors and walls come from ``variety`` kept ones of each kind."""
+    """Return a random outdoor or indoor place; floors and walls are drawn from ``variety`` cached ones of each kind."""
     seed = int(rng.integers(variety))
     if rng.random() < 0.6:
         kind = str(rng.choice(FLOORS[:3] + FLOORS[5:]))
@@ -234,7 +234,7 @@ def random_place(rng: np.random.Generator, variety: int = 8) -> Place:
 
 
 def flat_backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> Floats:
-    """(H, W, 3) sRGB without depth: a gradient, noise, blobs and boxes, soft or sharp; fast."""
+    """Return an (H, W, 3) sRGB background without depth, quickly: a gradient with noise, blobs and boxes."""
     width, height = size_wh
     corners = rng.uniform(0.05, 0.95, (2, 2, 3)).astype(np.float32)
     if rng.random() < 0.5:
@@ -264,7 +264,7 @@ def flat_backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> Floats:
 
 
 def tinted(image: Floats, light: Light) -> Floats:
-    """A place's picture under a light: its colour and its brightness, gently."""
+    """Apply a light's colour and brightness to the image of a place, at reduced strength."""
     whole = np.array(light.sun) * 0.45 + np.array(light.sky) + 0.15 * np.array(light.floor)
     gain = np.clip(np.asarray(whole, np.float32) / 0.9, 0.3, 1.25) ** 0.4
     return np.asarray(image * gain, np.float32)

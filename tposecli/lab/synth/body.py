@@ -1,4 +1,4 @@
-"""Trunk, limbs, hands, feet and the clothes on them, as one skinned mesh. Tables are fractions of the height."""
+"""Trunk, limbs, hands, feet and the clothes on them, as one skinned mesh. Tables are in fractions of the height."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tposecli.lab.synth.outfit import Material, Outfit
 from tposecli.lab.synth.rig import BONE, Shape, rest_joints, stretched
 
 Span = tuple[float, float, float, float, int]
-"""A garment on a tube: upper y, lower y, metres off the skin at each, material."""
+"""A garment on a tube: upper y, lower y, distance from the skin at each in metres, material."""
 
 WAIST: Final = 0.605
 _TRUNK: Final = (
@@ -98,12 +98,12 @@ _FOOT: Final = (
 
 
 def body_mesh(shape: Shape, outfit: Outfit, detail: float = 1.0) -> Mesh:
-    """The whole person at rest, dressed.
+    """Return the mesh of a dressed person in the rest pose.
 
     Args:
         shape: The build.
         outfit: Hair and clothes.
-        detail: Factor on the corners of each ring; 1 suits people up to 500 pixels tall.
+        detail: Factor on the number of corners per ring; 1 suits people up to 500 pixels tall.
     """
     left = [*_arm(shape, outfit, detail), *_hand(shape), *_leg(shape, outfit, detail), _foot(shape, detail)]
     middle = [_trunk(shape, outfit, detail), *head_meshes(shape, outfit, detail)]
@@ -119,7 +119,7 @@ def _sides(count: int, detail: float) -> int:
 
 
 def _dressed(rows: Floats, spans: Sequence[Span], shape: Shape) -> Rings:
-    """Rings of (R, 5) fractions (y, side, front, back, z) with garments over the skin; earlier spans lie on top."""
+    """Return the rings of (R, 5) fractions (y, side, front, back, z) with garments added; earlier spans lie on top."""
     edge = 0.0004
     cuts = [cut + nudge for span in spans for cut in span[:2] for nudge in (edge, -edge)]
     low, high = rows[-1, 0], rows[0, 0]
@@ -181,7 +181,7 @@ def _trunk_weights(shape: Shape) -> Weigh:
 
 
 def _on_bones(rings: Rings, shape: Shape, bones: Sequence[str]) -> Rings:
-    """Rings moved sideways onto the line through the joints of ``bones`` (top to bottom)."""
+    """Move rings sideways onto the line through the joints of ``bones`` (top to bottom)."""
     joints = rest_joints(shape)[[BONE[bone] for bone in bones]]
     centre = rings.centre.copy()
     centre[:, 0] = np.interp(-centre[:, 1], -joints[:, 1], joints[:, 0])
@@ -241,7 +241,7 @@ def _foot(shape: Shape, detail: float) -> Mesh:
 
 
 def _hand(shape: Shape) -> list[Mesh]:
-    """Palm, four fingers and a thumb, a little curled, palm towards the thigh."""
+    """Return a slightly curled hand: palm (towards the thigh), four fingers and a thumb."""
     height = shape.height
     wrist = rest_joints(shape)[BONE["l_hand"]]
     weigh = only("l_hand")

@@ -24,7 +24,7 @@ QUICK_FILM: Final = Film(magnify=1.0, blur=0.35, shadows=False)
 
 
 def walk_scene() -> Scene:
-    """One person who walks towards and across the camera over paving, houses and trees behind."""
+    """Return a scene of one person who walks on paving towards and past the camera, before houses and trees."""
     look = Outfit(
         top=Cloth((0.72, 0.29, 0.23), (0.93, 0.91, 0.85), "plain", 0.05, 0.9, 3),
         bottom=Cloth((0.20, 0.25, 0.36), folds=0.8),
@@ -41,15 +41,15 @@ def walk_scene() -> Scene:
 
 
 def crossing_scene(seed: int = 1, people: int = 5, seconds: float = 5.6, film: Film = CLIP_FILM) -> Scene:
-    """People who walk both ways through the picture on lanes at different depths and hide each other.
+    """Return a scene of people who walk in both directions on lanes at different depths and occlude each other.
 
-    Everyone meets someone near the middle of the clip; no one is wholly hidden for longer than a second.
+    All of them meet near the middle of the clip; no one is completely hidden for longer than a second.
 
     Args:
-        seed: Looks, lanes, speeds, light and the camera's way follow from it.
-        people: How many, numbered from 1.
-        seconds: How long the camera's way and the crossing take.
-        film: Finish; ``QUICK_FILM`` draws several times faster, for tests that need many clips.
+        seed: Determines looks, lanes, speeds, light and the camera's path.
+        people: Number of people; their track ids start at 1.
+        seconds: Duration of the camera's path and of the crossing.
+        film: Camera effects; ``QUICK_FILM`` renders several times faster, for tests that need many clips.
     """
     rng = np.random.default_rng([seed, people, 6])
     view = _passing_view(rng, seconds)
@@ -76,7 +76,7 @@ def _passing_view(rng: np.random.Generator, seconds: float) -> Dolly:
 
 
 def _lanes(rng: np.random.Generator, shapes: list[Shape], seconds: float) -> list[Gait]:
-    """Walkers on lanes 0.7 m apart, each near the picture's middle at some time near the clip's middle."""
+    """Return gaits on lanes 0.7 m apart, each passing the middle of the image near the middle of the clip."""
     people = len(shapes)
     lanes = rng.permutation(people) * 0.7 - 0.35 * (people - 1) - 0.4
     gaits = []
@@ -96,7 +96,7 @@ def _lanes(rng: np.random.Generator, shapes: list[Shape], seconds: float) -> lis
 
 
 def _longest_hiding(gaits: list[Gait], shapes: list[Shape], view: Dolly, seconds: float) -> float:
-    """The longest time in seconds for which someone stands straight behind a nearer one."""
+    """Return the longest time, seconds, for which anyone is directly behind a nearer person."""
     step = 0.04
     times = np.arange(0, seconds, step)
     eyes = np.array([view.at(float(time_s)).position for time_s in times])
@@ -122,7 +122,7 @@ _STEPS: Final = (
 
 
 def portrait_scene() -> Scene:
-    """One person in a room who waves, stretches and dances in front of an upright telephone."""
+    """Return a scene of one person who waves, stretches and dances in a room, filmed in portrait format."""
     times, stances = [], []
     for time_s, name, heading in _STEPS:
         angles = BASE[name.removeprefix("mirror ")]

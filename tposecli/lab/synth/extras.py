@@ -1,4 +1,4 @@
-"""What hangs from a body: skirts and rucksacks. Tables are fractions of the height."""
+"""Skirts and backpacks. Tables are in fractions of the height."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tposecli.lab.synth.rig import BONE, BONES, Shape, stretched
 
 
 def skirt(shape: Shape, outfit: Outfit, waist: float, detail: float) -> Mesh:
-    """A cone of cloth from the waist that the thighs push along."""
+    """Return a skirt: a cone of cloth from the waist that follows the thighs."""
     height = shape.height
     low = 0.52 - 0.47 * min(outfit.leg, 0.9)
     flare = 0.010 + 1.1 * outfit.loose
@@ -42,7 +42,7 @@ def skirt(shape: Shape, outfit: Outfit, waist: float, detail: float) -> Mesh:
 
 
 def bag(shape: Shape) -> Mesh:
-    """A rucksack."""
+    """Return a backpack."""
     rows = [(0.82, 0.0), (0.815, 0.05), (0.79, 0.068), (0.70, 0.075), (0.64, 0.075), (0.61, 0.062), (0.606, 0.0)]
     table = np.array(rows, np.float32) * shape.height
     half = np.stack([table[:, 1], table[:, 1] * 0.5, table[:, 1] * 0.75], axis=1)

@@ -1,4 +1,4 @@
-"""Write pictures as H.264 video with exact timestamps, sound and rotation; the same input gives the same file."""
+"""Write frames as H.264 video with exact timestamps, sound and rotation; the same input gives the same file."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Reel:
     """How a clip is stored.
 
     Attributes:
-        rate: Average frames a second.
+        rate: Average frames per second.
         time_base: Seconds per tick of the timestamps.
-        quality: x264's constant rate factor; less is better and larger.
-        rotation: Degrees counter-clockwise that a player turns the stored pixels.
+        quality: x264's constant rate factor; lower is better and larger.
+        rotation: Degrees counter-clockwise by which players rotate the stored pixels.
     """
 
     rate: Fraction
@@ -41,9 +41,9 @@ def write_clip(path: Path, reel: Reel, frames: Iterable[tuple[int, Image]], soun
 
     Args:
         path: The file, replaced when complete.
-        reel: Rates, quality, rotation.
-        frames: Timestamps in ticks, rising, and (H, W, 3) uint8 RGB pictures as stored (before rotation).
-        sound: (2, S) of -1..1 at ``sound.RATE``, or None for a silent clip.
+        reel: How to store it.
+        frames: Increasing timestamps in ticks, and (H, W, 3) uint8 RGB images as stored (before rotation).
+        sound: (2, S) samples in -1..1 at ``sound.RATE``; None for no audio stream.
     """
     options = {"movflags": "+faststart", "video_track_timescale": str(reel.time_base.denominator)}
     with av.open(str(part_path(path)), "w", format="mp4", options=options) as container:
@@ -92,7 +92,7 @@ def _mux_sound(container: Any, stream: Any, sound: Floats) -> None:
 
 
 def write_jpeg(path: Path, image: Image, orientation: int = 1, quality: int = 88) -> None:
-    """Write a JPEG; with EXIF orientation 6 it is stored on its side and viewers turn it upright.
+    """Write a JPEG; with EXIF orientation 6 it is stored on its side, and viewers rotate it upright.
 
     Args:
         path: The file, replaced when complete.

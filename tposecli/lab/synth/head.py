@@ -1,4 +1,4 @@
-"""Heads: skull, nose, ears, hair in several cuts, hats and glasses. Tables are fractions of the height."""
+"""Heads: skull, nose, ears, several hairstyles, hats and glasses. Tables are in fractions of the height."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tposecli.lab.synth.outfit import Material, Outfit
 from tposecli.lab.synth.rig import BONE, Shape, rest_joints
 
 _SKULL: Final = (
-    # y over the head's joint, half width, front, back
+    # y above the head's joint, half width, front, back
     (0.1290, 0.0, 0.0, 0.0),
     (0.1282, 0.0110, 0.0150, 0.0150),
     (0.1250, 0.0215, 0.0270, 0.0280),
@@ -36,7 +36,7 @@ _SKULL: Final = (
 
 
 def head_meshes(shape: Shape, outfit: Outfit, detail: float) -> list[Mesh]:
-    """Everything above the neck."""
+    """Return the meshes of everything above the neck."""
     size = shape.height * shape.head
     origin = rest_joints(shape)[BONE["head"]]
     weigh = only("head")
@@ -81,7 +81,7 @@ def _ears(size: float, origin: Floats, weigh: Weigh) -> list[Mesh]:
 
 
 def _hair(skull: Rings, origin: Floats, outfit: Outfit, detail: float) -> Mesh:
-    """A shell over the skull that dips under the skin below the hairline."""
+    """Return the hair: a shell over the skull that lies under the skin below the hairline."""
     thick = {"short": 1.085, "curly": 1.27, "long": 1.13, "tail": 1.06, "bun": 1.06}[outfit.hair_style]
     if outfit.hat:
         thick = min(thick, 1.06)
@@ -104,7 +104,7 @@ def _hair(skull: Rings, origin: Floats, outfit: Outfit, detail: float) -> Mesh:
 
 
 def _extra_hair(shape: Shape, outfit: Outfit, origin: Floats, detail: float) -> list[Mesh]:
-    """Long hair down the back, a pony tail or a bun."""
+    """Return long hair down the back, a ponytail or a bun, if the outfit has one."""
     size = shape.height * shape.head
     y = float(origin[1])
     fall = chain(("head", "neck", "chest"), [y, y - 0.06 * size], 0.03 * size)
@@ -144,7 +144,7 @@ def _extra_hair(shape: Shape, outfit: Outfit, origin: Floats, detail: float) -> 
 
 
 def _cap(skull: Rings, origin: Floats, detail: float) -> Mesh:
-    """A cap's crown: the skull's upper rings, a little larger."""
+    """Return a cap's crown: the upper rings of the skull, slightly enlarged."""
     upper = skull.centre[:, 1] > 0.0915 * skull.centre[0, 1] / 0.129
     size = float(skull.centre[0, 1]) / 0.129
     half = np.concatenate([skull.half[upper] * 1.13, skull.half[upper][-1:] * 1.13])
@@ -166,7 +166,7 @@ def _brim(size: float, origin: Floats, weigh: Weigh) -> Mesh:
 
 
 def _glasses(size: float, origin: Floats, weigh: Weigh) -> list[Mesh]:
-    """Two rims as thin rings and a bridge."""
+    """Return two rims as thin rings, and a bridge."""
     meshes = []
     around = np.arange(12) * (2 * np.pi / 12)
     across = np.array([0, 0.5, 1.0, 1.5, 2.0]) * np.pi

@@ -1,4 +1,4 @@
-"""Triangle meshes with skin weights, grown from rings: every part of a person or a thing is a tube."""
+"""Triangle meshes with skin weights, made of rings: every part of a person or an object is a tube."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tposecli.lab.synth.arrays import Floats, smoothstep
 from tposecli.lab.synth.rig import BONE, BONES, Bones
 
 Weigh = Callable[[Floats], Floats]
-"""(V, 3) rest points to (V, B) bone weights that sum to 1."""
+"""Maps (V, 3) rest points to (V, B) bone weights that sum to 1."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Mesh:
-    """Triangles at rest.
+    """A triangle mesh in the rest pose.
 
     Attributes:
         points: (V, 3) metres.
         normals: (V, 3) unit, outward.
-        weights: (V, B) share of each bone.
-        triangles: (T, 3) corners, counter-clockwise from outside.
-        material: (T,) index into the wearer's materials.
-        two_sided: (T,) seen from behind as well.
+        weights: (V, B) weight of each bone.
+        triangles: (T, 3) vertex indices, counter-clockwise seen from outside.
+        material: (T,) values of ``Material``.
+        two_sided: (T,) whether it is visible from behind, too.
     """
 
     points: Floats
@@ -36,7 +36,7 @@ class Mesh:
     two_sided: NDArray[np.bool_]
 
     def skinned(self, bones: Bones) -> Mesh:
-        """The mesh in the world: points and normals follow the bones."""
+        """Return the mesh in the world, posed by the bones."""
         shift = bones.start - np.einsum("bij,bj->bi", bones.turn, bones.rest)
         matrix = np.concatenate([bones.turn, shift[:, :, None]], axis=2).reshape(len(BONES), 12)
         blend = (self.weights @ matrix).reshape(-1, 3, 4)
@@ -46,7 +46,7 @@ class Mesh:
 
 
 def join(meshes: Sequence[Mesh]) -> Mesh:
-    """One mesh of many."""
+    """Join meshes into one."""
     first = np.cumsum([0, *(len(mesh.points) for mesh in meshes)])
     triangles = [mesh.triangles + start for mesh, start in zip(meshes, first[:-1], strict=True)]
     return Mesh(
@@ -60,7 +60,7 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def mirrored(mesh: Mesh) -> Mesh:
-    """The mesh of the other side of the body: x negated, left bones become right ones."""
+    """Return the mesh of the other side of the body: x is negated, left bones become right ones."""
     flip = np.array([-1, 1, 1], np.float32)
     swap = [BONE[{"l_": "r_", "r_": "l_"}.get(name[:2], name[:2]) + name[2:]] for name in BONES]
     return replace(
@@ -73,7 +73,7 @@ def mirrored(mesh: Mesh) -> Mesh:
 
 
 def only(bone: str) -> Weigh:
-    """Weights of a part that follows one bone."""
+    """Return the weights of a part that follows a single bone."""
 
     def weigh(points: Floats) -> Floats:
         weights = np.zeros((len(points), len(BONES)), np.float32)
@@ -84,7 +84,7 @@ def only(bone: str) -> Weigh:
 
 
 def chain(bones: Sequence[str], joints: Sequence[float], width: float, axis: int = 1) -> Weigh:
-    """Weights along a chain: each bone hands over to the next where ``axis`` falls below its joint, +-``width``."""
+    """Return weights along a chain of bones, blended over +-``width`` where ``axis`` falls below each joint."""
 
     def weigh(points: Floats) -> Floats:
         weights = np.zeros((len(points), len(BONES)), np.float32)
@@ -104,9 +104,9 @@ class Rings:
     """The cross-sections of a tube.
 
     Attributes:
-        centre: (R, 3) metres.
-        half: (R, 3) half axes: sideways, front, back (for a lying tube: sideways, up, down).
-        material: (R,) of the surface from each ring to the next; the last one is not used.
+        centre: (R, 3) centres, metres.
+        half: (R, 3) half axes, metres: sideways, front, back (for a lying tube: sideways, up, down).
+        material: (R,) materials of the surface from each ring to the next; the last one is not used.
     """
 
     centre: Floats
@@ -115,21 +115,21 @@ class Rings:
 
 
 def ring_table(rows: Sequence[Sequence[float]], material: int, scale: float = 1.0) -> Rings:
-    """Rings of a standing tube from rows of (y, side, front, back[, centre z[, centre x]]), times ``scale``."""
+    """Return a standing tube's rings from rows of (y, side, front, back[, centre z[, centre x]]) times ``scale``."""
     full = np.array([[*row, *[0.0] * (6 - len(row))] for row in rows], np.float32) * scale
     centre = full[:, [5, 0, 4]]
     return Rings(centre, full[:, 1:4], np.full(len(full), material, np.int32))
 
 
 def tube(rings: Rings, sides: int, weigh: Weigh, square: float = 2.0, lying: bool = False) -> Mesh:
-    """Surface through the rings, from top to bottom (lying: from back to front).
+    """Return the surface through rings, from top to bottom (lying: from back to front).
 
     Args:
         rings: Cross-sections in order.
-        sides: Corners of each ring.
-        weigh: Gives the skin weights.
-        square: Exponent of the superellipse: 2 an ellipse, more a box with round corners.
-        lying: The rings stand in the x-y plane and run along z instead of lying in x-z and running down.
+        sides: Number of corners per ring.
+        weigh: Computes the skin weights.
+        square: Exponent of the superellipse: 2 is an ellipse, higher values approach a rounded box.
+        lying: Whether the rings are in the x-y plane and run along z, instead of in x-z and running down.
     """
     around = np.arange(sides, dtype=np.float32) * (2 * np.pi / sides)
     c, s = np.cos(around), np.sin(around)
@@ -142,7 +142,7 @@ def tube(rings: Rings, sides: int, weigh: Weigh, square: float = 2.0, lying: boo
 
 
 def grid_mesh(grid: Floats, material: NDArray[np.int32], weigh: Weigh, two_sided: bool = False) -> Mesh:
-    """A mesh of (R, M, 3) points closed round the second axis, with (R - 1, M) materials."""
+    """Return the mesh of an (R, M, 3) grid of points closed around its second axis, with (R - 1, M) materials."""
     count, sides = grid.shape[:2]
     points = grid.reshape(-1, 3)
     index = np.arange(count * sides).reshape(count, sides)
@@ -155,7 +155,7 @@ def grid_mesh(grid: Floats, material: NDArray[np.int32], weigh: Weigh, two_sided
 
 
 def grid_normals(grid: Floats) -> Floats:
-    """(V, 3) unit normals of a grid closed round its second axis; at a pole they point along the tube."""
+    """Return the (V, 3) unit normals of a grid closed around its second axis; at a pole they point along the tube."""
     round_ = np.roll(grid, -1, axis=1) - np.roll(grid, 1, axis=1)
     along = np.gradient(grid, axis=0)
     normal = np.cross(round_, along)
@@ -170,7 +170,7 @@ def grid_normals(grid: Floats) -> Floats:
 
 
 def lathe(points: Sequence[Sequence[float]], radii: Sequence[float], sides: int, weigh: Weigh, material: int) -> Mesh:
-    """A round limb through (R, 3) points that runs mostly downwards, with a radius at each, pointed at both ends."""
+    """Return a round tube through (R, 3) points that run mostly downwards, with a radius at each."""
     centre = np.array(points, np.float32)
     half = np.repeat(np.array(radii, np.float32)[:, None], 3, axis=1)
     return tube(Rings(centre, half, np.full(len(centre), material, np.int32)), sides, weigh)

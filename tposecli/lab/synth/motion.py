@@ -1,4 +1,4 @@
-"""How people move: a gait from joint curves, and key poses with smooth ways between them."""
+"""How people move: gaits from joint-angle curves, and key poses with smooth transitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORWARD: Final = {"arm": -1, "forearm": -1, "hand": -1, "thigh": -1, "shin": 1,
 
 
 def pose(**joints: Joint | float) -> Floats:
-    """(B, 3) degrees from anatomical angles by bone name; an arm that is raised lifts its shoulder.
+    """Return (B, 3) degrees from anatomical angles by bone name; raised arms lift their shoulders.
 
     ``l_arm=(90, 0, 0)`` lifts the left arm forward, ``l_arm=(0, 90, 0)`` sideways; ``r_shin=40`` bends the right
     knee; ``spine=(20, 0, 0)`` bends forward, ``head=(0, 0, 30)`` looks to the left.
@@ -35,7 +35,7 @@ def pose(**joints: Joint | float) -> Floats:
 
 
 def lift_shoulders(angles: Floats) -> Floats:
-    """Set the shoulder girdle as the arms demand: it rises with a raised arm and goes forward with a reach."""
+    """Raise the clavicles with the arms, in place, and return the angles."""
     for side, sign in (("l_", 1), ("r_", -1)):
         flex, _, out = angles[BONE[side + "arm"]] * [-1, 1, sign]
         raised = max(abs(out), flex * 0.9)
@@ -45,7 +45,14 @@ def lift_shoulders(angles: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stance:
-    """A person at one moment: (B, 3) degrees, where on the floor (x, z metres), heading, height over the floor."""
+    """The pose and position of a person at one time.
+
+    Attributes:
+        angles: (B, 3) degrees.
+        x, z: Position on the floor, metres.
+        heading: Degrees; 0 faces +z.
+        lift: Height above the floor, metres.
+    """
 
     angles: Floats
     x: float = 0.0
@@ -55,10 +62,10 @@ class Stance:
 
 
 class Motion(Protocol):
-    """Anything that knows a person's stance at every time."""
+    """A person's stance as a function of time."""
 
     def at(self, time_s: float, shape: Shape) -> Stance:
-        """The stance at a time in seconds."""
+        """Return the stance at a time in seconds."""
         ...
 
 
@@ -66,7 +73,7 @@ _SOLES: Final = ((0.0, 0.001, -0.048), (0.0, 0.001, 0.075), (0.0, 0.001, 0.098))
 
 
 def stand(shape: Shape, stance: Stance) -> Bones:
-    """The bones in the world: the lowest part of the body touches the floor."""
+    """Return the bones in the world, with the lowest part of the body touching the floor."""
     bones = pose_bones(shape, stance.angles, stance.heading)
     low = float(sole_heights(bones, shape).min())
     rough = ("pelvis", "l_shin", "r_shin", "l_hand", "r_hand", "l_forearm", "r_forearm", "head", "chest")
@@ -76,7 +83,7 @@ def stand(shape: Shape, stance: Stance) -> Bones:
 
 
 def sole_heights(bones: Bones, shape: Shape) -> Floats:
-    """(2, 3) metres: heights of heel, ball and toes, left and right, before the person is set on the floor."""
+    """Return the (2, 3) heights, metres, of heel, ball and toes, left and right, before placement on the floor."""
     heights = []
     for side in "lr":
         ankle = bones.rest[BONE[f"{side}_foot"]] * [1, 0, 0]
@@ -86,7 +93,7 @@ def sole_heights(bones: Bones, shape: Shape) -> Floats:
     return np.stack(heights)
 
 
-# Degrees over the gait cycle from the heel's strike, after the curves of clinical gait analysis.
+# Degrees over the gait cycle, starting at heel strike, modelled on the curves of clinical gait analysis.
 _PHASE: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.66, 0.72, 0.8, 0.88, 0.95, 1.0)
 _WALK: Final = {
     "thigh": (27, 24, 15, 5, -4, -10, -9, -4, 6, 17, 27, 30, 29, 27),
@@ -104,7 +111,7 @@ _RUN: Final = {
 
 @lru_cache(maxsize=4)
 def _curves(running: bool) -> Floats:
-    """(4, 128) smooth periodic curves of thigh, shin, foot and toe."""
+    """Return (4, 128) smooth periodic curves of thigh, shin, foot and toe."""
     table = _RUN if running else _WALK
     grid = np.arange(128) / 128
     rough = np.stack([np.interp(grid, _PHASE, table[name]) for name in ("thigh", "shin", "foot", "toe")])
@@ -122,16 +129,16 @@ def _curve(running: bool, phase: float) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Gait:
-    """Walking or running straight on from a place.
+    """Walking or running in a straight line.
 
     Attributes:
-        x, z: Metres where the person is at time 0.
+        x, z: Position at time 0, metres.
         heading: Degrees; 0 walks towards +z, 90 towards +x.
-        cadence: Gait cycles (two steps) a second.
-        phase: Part of the cycle at time 0.
-        swing: How far the arms swing, 1 as usual.
+        cadence: Gait cycles (of two steps) per second.
+        phase: Phase of the cycle at time 0, 0..1.
+        swing: Amplitude of the arms' swing; 1 is normal.
         stride: Factor on the leg angles.
-        running: Run instead of walk.
+        running: Whether to run instead of walking.
     """
 
     x: float = 0.0
@@ -144,7 +151,7 @@ class Gait:
     running: bool = False
 
     def angles(self, phase: float) -> Floats:
-        """(B, 3) degrees at a phase of the cycle."""
+        """Return (B, 3) degrees at a phase of the cycle."""
         turn = 2 * np.pi * phase
         hip, arm = 5 * np.cos(turn), 19 * self.swing * (1.6 if self.running else 1)
         elbow = 85 if self.running else 16 + 8 * self.swing
@@ -168,16 +175,16 @@ class Gait:
         return pose(**joints)
 
     def speed(self, shape: Shape) -> float:
-        """Metres a second, such that the standing foot does not slide."""
+        """Return the speed, metres per second, at which the standing foot does not slide."""
         return self.cadence * _stride_length(Gait(swing=self.swing, stride=self.stride, running=self.running), shape)
 
     def place(self, time_s: float, shape: Shape) -> tuple[float, float]:
-        """X and z in metres at a time."""
+        """Return x and z in metres at a time."""
         ahead, yaw = self.speed(shape) * time_s, np.radians(self.heading)
         return self.x + ahead * float(np.sin(yaw)), self.z + ahead * float(np.cos(yaw))
 
     def at(self, time_s: float, shape: Shape) -> Stance:
-        """The stance at a time; the standing foot does not slide."""
+        """Return the stance at a time; the standing foot does not slide."""
         phase = self.phase + self.cadence * time_s
         x, z = self.place(time_s, shape)
         lift = 0.05 * max(0.0, float(np.cos(4 * np.pi * (phase - 0.45)))) if self.running else 0.0
@@ -186,7 +193,7 @@ class Gait:
 
 @lru_cache(maxsize=256)
 def _stride_length(gait: Gait, shape: Shape) -> float:
-    """Metres of one cycle: what keeps the left foot in place while it alone carries the body."""
+    """Return the length of one cycle, metres, that keeps the left foot in place while it alone bears the weight."""
     first, last = (0.06, 0.28) if gait.running else (0.14, 0.44)
     z = [pose_bones(shape, gait.angles(phase)).start[BONE["l_foot"], 2] for phase in (first, last)]
     return float(z[0] - z[1]) / (last - first)
@@ -194,12 +201,12 @@ def _stride_length(gait: Gait, shape: Shape) -> float:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Keyframes:
-    """Poses at times, with smooth ways between; before the first and after the last they hold.
+    """Key poses with smooth transitions; the first and the last are held before and after.
 
     Attributes:
-        times: (P,) seconds, rising.
-        stances: P stances.
-        sway: Degrees of small living movement added.
+        times: (P,) increasing times, seconds.
+        stances: The P stances.
+        sway: Amplitude of small added movements, degrees.
     """
 
     times: tuple[float, ...]
@@ -207,7 +214,7 @@ class Keyframes:
     sway: float = 1.5
 
     def at(self, time_s: float, shape: Shape) -> Stance:
-        """The stance at a time: a smooth curve through the key poses (Catmull-Rom)."""
+        """Return the stance at a time, on a Catmull-Rom spline through the key poses."""
         times = np.array(self.times)
         count = len(times)
         index = int(np.clip(np.searchsorted(times, time_s, "right") - 1, 0, max(count - 2, 0)))

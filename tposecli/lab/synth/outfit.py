@@ -1,4 +1,4 @@
-"""What a person looks like: skin, hair, clothes and the patterns printed on them."""
+"""The look of a person: skin, hair, clothes and their patterns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 
 Colour = tuple[float, float, float]
-"""sRGB, each 0..1."""
+"""sRGB, each component 0..1."""
 
 
 class Material(IntEnum):
-    """What a triangle of a person is made of."""
+    """The material of a triangle of a person."""
 
     SKIN = 0
     FACE = 1
@@ -34,7 +34,7 @@ BOTTOMS: Final = ("trousers", "shorts", "skirt", "leggings")
 
 @dataclass(frozen=True, slots=True)
 class Cloth:
-    """One fabric: two colours, a pattern with its size in metres, and how deep its folds are."""
+    """A fabric: two colours, a pattern with its size in metres, and the depth of its folds."""
 
     colour: Colour
     second: Colour = (0.9, 0.9, 0.9)
@@ -52,16 +52,15 @@ class Outfit:
         skin, hair, shoe, sole: Colours.
         hair_style: One of ``HAIR_STYLES``.
         top, bottom: Fabrics.
-        sleeve: How far the sleeve reaches: 0 none, 0.5 elbow, 1 wrist.
-        hem: How far the top hangs below the waist: 0 tucked in, 1 over the hips.
-        loose: Metres by which clothes stand off the body.
-        neckline: Metres below the neck where the top begins in front.
-        open_front: The jacket hangs open over a shirt of ``bottom.second``'s colour.
+        sleeve: Length of the sleeves: 0 none, 0.5 to the elbow, 1 to the wrist.
+        hem: Length of the top below the waist: 0 tucked in, 1 over the hips.
+        loose: Distance between clothes and body, metres.
+        neckline: Distance from the neck to the top's upper edge in front, metres.
+        open_front: Whether the top is an open jacket over a shirt of the colour ``bottom.second``.
         bottom_kind: One of ``BOTTOMS``.
-        leg: How far the bottom reaches: 0.5 knee, 1 ankle.
+        leg: Length of the bottom: 0.5 to the knee, 1 to the ankle.
         beard: 0 none to 1 full.
-        hat, bag, glasses: Worn or not.
-        brow: Height of the eyebrows' arch, for looks.
+        hat, bag, glasses: Whether they are worn.
         eye: Colour of the iris.
     """
 
@@ -107,7 +106,7 @@ HAIRS: Final = (
 
 
 def _colour(rng: np.random.Generator) -> Colour:
-    """A colour that clothes have: often grey, blue, white or black, sometimes bright."""
+    """Return a random colour of clothes: often grey, blue, white or black, sometimes bright."""
     value = float(rng.beta(1.2, 1.1)) * 0.9 + 0.05
     saturation = float(rng.beta(1.0, 1.6)) if rng.random() < 0.7 else 0.05
     hue = float(rng.normal(0.6, 0.08)) if rng.random() < 0.3 else float(rng.random())
@@ -117,7 +116,7 @@ def _colour(rng: np.random.Generator) -> Colour:
 
 
 def random_cloth(rng: np.random.Generator, plain: float = 0.45) -> Cloth:
-    """A fabric; plain with the given probability."""
+    """Return a random fabric; plain with the given probability."""
     pattern = "plain" if rng.random() < plain else str(rng.choice(PATTERNS[1:]))
     size = float(np.exp(rng.uniform(np.log(0.02), np.log(0.12))))
     folds = float(rng.uniform(0.15, 1.0))
@@ -130,7 +129,7 @@ def _tinted(rng: np.random.Generator, table: tuple[Colour, ...]) -> Colour:
 
 
 def random_outfit(rng: np.random.Generator) -> Outfit:
-    """A look drawn at random; every style and colour can meet every other."""
+    """Return a random look; all styles and colours can be combined."""
     warm = rng.random() < 0.55
     kind = str(rng.choice(BOTTOMS, p=(0.5, 0.23, 0.13, 0.14)))
     look = Outfit(

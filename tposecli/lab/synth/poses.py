@@ -1,4 +1,4 @@
-"""A pose for every occasion: base poses that are shaken at random, within what joints can do."""
+"""Random poses: base poses with random variation, within the limits of the joints."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _TEXT: Final = {
         "forearm 20; spine -4"
     ),
 }
-"""Poses by name: bone, then degrees as ``motion.pose`` takes them; a limb without a side is both."""
+"""Poses by name: bones with degrees as for ``motion.pose``; a limb without a side stands for both."""
 
 
 def _read(text: str) -> Floats:
-    """(B, 3) degrees from a line of ``_TEXT``."""
+    """Parse a line of ``_TEXT`` into (B, 3) degrees."""
     joints: dict[str, Joint | float] = {}
     for part in text.split("; "):
         name, *degrees = part.split()
@@ -74,36 +74,36 @@ def _read(text: str) -> Floats:
 
 
 BASE: Final[dict[str, Floats]] = {name: _read(text) for name, text in _TEXT.items()}
-"""Poses by name, (B, 3) degrees."""
+"""The poses by name, (B, 3) degrees."""
 
 _LIMIT: Final = {
     "spine": (-22, 45, 22, 32), "chest": (-15, 30, 15, 25), "neck": (-30, 35, 25, 40), "head": (-25, 25, 20, 40),
     "arm": (-50, 175, 175, 90), "forearm": (0, 145, 4, 40), "hand": (-50, 50, 20, 20), "thigh": (-35, 115, 48, 45),
     "shin": (0, 140, 4, 12), "foot": (-40, 25, 14, 16), "toe": (-15, 45, 2, 2),
 }  # fmt: skip
-"""For each bone: least and most flexion, most abduction either way, most twist either way, degrees."""
+"""For each bone: minimum and maximum flexion, maximum abduction and maximum twist in either direction, degrees."""
 
 _SHAKE: Final = {"arm": 16.0, "forearm": 14.0, "hand": 14.0, "thigh": 7.0, "shin": 7.0, "foot": 5.0, "head": 10.0}
 
 
 def _limited(angles: Floats) -> Floats:
-    """Angles cut to what joints can do."""
-    for name, (least, most, out, twist) in _LIMIT.items():
+    """Clip angles to the limits of the joints."""
+    for name, (low, high, out, twist) in _LIMIT.items():
         for bone in (name,) if name in BONE else (f"l_{name}", f"r_{name}"):
             sign = -1 if name in ("arm", "forearm", "hand", "thigh", "foot", "toe") else 1
-            angles[BONE[bone], 0] = sign * np.clip(sign * angles[BONE[bone], 0], least, most)
+            angles[BONE[bone], 0] = sign * np.clip(sign * angles[BONE[bone], 0], low, high)
             angles[BONE[bone], 1:] = np.clip(angles[BONE[bone], 1:], (-twist, -out), (twist, out))
     return lift_shoulders(angles)
 
 
 def mirrored_pose(angles: Floats) -> Floats:
-    """Left and right exchanged."""
+    """Return the pose with left and right swapped."""
     swap = [BONE[{"l_": "r_", "r_": "l_"}.get(name[:2], name[:2]) + name[2:]] for name in BONES]
     return np.asarray(angles[swap] * [1, -1, -1], np.float32)
 
 
 def shaken(rng: Rng, angles: Floats, amount: float = 1.0) -> Floats:
-    """A pose with every joint moved a little at random, within its limits."""
+    """Return the pose with random variation in every joint, within its limits."""
     spread = np.array([_SHAKE.get(name.removeprefix("l_").removeprefix("r_"), 4.0) for name in BONES])
     moved = angles + rng.standard_normal((len(BONES), 3)) * spread[:, None] * amount
     return _limited(moved.astype(np.float32))
@@ -117,7 +117,7 @@ def _gait(rng: Rng) -> Floats:
 
 
 def _mixed(rng: Rng) -> Floats:
-    """The arms of one pose on the legs of another."""
+    """Combine the arms of one base pose with the legs of another."""
     first, second = (BASE[str(rng.choice(list(BASE)))] for _ in range(2))
     legs = np.arange(len(BONES)) >= BONE["l_thigh"]
     legs[0] = True
@@ -125,7 +125,7 @@ def _mixed(rng: Rng) -> Floats:
 
 
 def _free(rng: Rng) -> Floats:
-    """Arms anywhere they can reach, legs anywhere near."""
+    """Return arms anywhere within reach, and legs within a smaller range."""
     joints: dict[str, Joint | float] = {}
     for side in "lr":
         joints[f"{side}_arm"] = tuple(rng.uniform((-40, -5, -60), (150, 150, 80)).tolist())
@@ -148,11 +148,11 @@ _SOURCES: Final[tuple[tuple[float, Callable[[Rng], Floats]], ...]] = (
 
 
 def random_stance(rng: Rng, wild: float = 0.08) -> Stance:
-    """Someone in some pose, turned any way, at the floor's origin.
+    """Return a random pose and heading at the origin of the floor.
 
     Args:
-        rng: Source of chance.
-        wild: Share of people lying, tumbling or upside down.
+        rng: The random generator.
+        wild: Probability of a person who is lying, tumbling or upside down.
     """
     shares = np.array([share for share, _ in _SOURCES])
     source = _SOURCES[int(rng.choice(len(_SOURCES), p=shares / shares.sum()))][1]
@@ -167,7 +167,7 @@ def random_stance(rng: Rng, wild: float = 0.08) -> Stance:
 
 
 def seated(angles: Floats) -> bool:
-    """Whether the pose wants a seat under it: both thighs forward, both knees bent, the trunk upright."""
+    """Return whether a pose needs a seat: thighs forward, knees bent, trunk upright."""
     thighs = -angles[[BONE["l_thigh"], BONE["r_thigh"]], 0]
     shins = angles[[BONE["l_shin"], BONE["r_shin"]], 0]
     return bool((thighs > 60).all() and (shins > 60).all() and (shins < 105).all() and abs(angles[0, 0]) < 25)

@@ -1,4 +1,4 @@
-"""A z-buffer for triangle meshes in numpy: triangles become spans, spans become pixels, the nearest pixel stays."""
+"""A z-buffer rasteriser in numpy: triangles become spans, spans become pixels, and the nearest pixel is kept."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from tposecli.lab.synth.arrays import Floats, Ints
 
 NEAR: Final = 0.1
-"""Metres in front of the camera below which nothing is drawn."""
+"""Near plane: nothing is drawn closer to the camera than this, metres."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Camera:
-    """A pinhole without distortion.
+    """A pinhole camera without distortion.
 
     Attributes:
-        turn: (3, 3) world to camera axes (x right, y down, z into the picture).
-        position: (3,) metres in the world.
-        focal: Pixels.
-        size_wh: Width and height in pixels; the optical axis meets the picture's centre.
+        turn: (3, 3) rotation from world to camera axes (x right, y down, z into the image).
+        position: (3,) position in the world, metres.
+        focal: Focal length, pixels.
+        size_wh: Width and height in pixels; the optical axis passes through the image's centre.
     """
 
     turn: Floats
@@ -31,7 +31,7 @@ class Camera:
     size_wh: tuple[int, int]
 
     def project(self, points: Floats) -> Floats:
-        """(P, 3) world metres to (P, 3): x, y in pixels (first pixel's centre at 0, 0) and depth in metres."""
+        """Project (P, 3) world metres to (P, 3): x, y in pixels (first pixel's centre at 0, 0) and depth in metres."""
         seen = (points - self.position) @ self.turn.T
         depth = np.where(np.abs(seen[:, 2]) < 1e-6, 1e-6, seen[:, 2])
         centre = np.array([(self.size_wh[0] - 1) / 2, (self.size_wh[1] - 1) / 2])
@@ -39,7 +39,7 @@ class Camera:
         return np.concatenate([xy, seen[:, 2:]], axis=1).astype(np.float32)
 
     def rays(self) -> Floats:
-        """(H, W, 3) unnormalised world directions through the pixels' centres, one metre deep."""
+        """Return (H, W, 3) world directions through the pixels' centres, scaled to a depth of one metre."""
         width, height = self.size_wh
         x = (np.arange(width, dtype=np.float32) - (width - 1) / 2) / self.focal
         y = (np.arange(height, dtype=np.float32) - (height - 1) / 2) / self.focal
@@ -47,13 +47,13 @@ class Camera:
         return np.asarray(x[None, :, None] * across + y[:, None, None] * down + ahead, np.float32)
 
     def magnified(self, factor: float) -> Camera:
-        """The same view with ``factor`` times the pixels."""
+        """Return the same view with ``factor`` times the pixels in each direction."""
         size = (round(self.size_wh[0] * factor), round(self.size_wh[1] * factor))
         return Camera(self.turn, self.position, self.focal * factor, size)
 
 
 def look_at(position: Floats, target: Floats, focal: float, size_wh: tuple[int, int], roll: float = 0.0) -> Camera:
-    """A camera at ``position`` that looks at ``target`` (world metres), turned by ``roll`` degrees."""
+    """Return a camera at ``position`` that looks at ``target`` (world metres), rolled by ``roll`` degrees."""
     ahead = np.asarray(target, np.float64) - position
     ahead /= np.linalg.norm(ahead)
     across = np.cross(ahead, (0.0, 1.0, 0.0))
@@ -66,13 +66,13 @@ def look_at(position: Floats, target: Floats, focal: float, size_wh: tuple[int, 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Hits:
-    """The pixels that triangles cover, P of them.
+    """The P pixels that are covered by triangles.
 
     Attributes:
-        pixel: (P,) flat index into the picture.
-        triangle: (P,) which triangle is nearest there.
-        weights: (3, P) perspective-correct barycentric weights of its corners.
-        depth: (H, W) metres to the nearest surface, infinite where there is none.
+        pixel: (P,) flat indices into the image.
+        triangle: (P,) the nearest triangle at each pixel.
+        weights: (3, P) perspective-correct barycentric weights of the triangle's corners.
+        depth: (H, W) depth of the nearest surface, metres, infinite where there is none.
     """
 
     pixel: Ints
@@ -82,7 +82,13 @@ class Hits:
 
 
 def _drawable(corners: Floats, two_sided: NDArray[np.bool_], size_wh: tuple[int, int]) -> Ints:
-    """Indices of the triangles, (3 of x y depth, 3 corners, T), that face the camera and may cover a pixel's centre."""
+    """Return the indices of the triangles that face the camera and may cover the centre of a pixel.
+
+    Args:
+        corners: (3, 3, T): x, y or depth; corner; triangle.
+        two_sided: (T,) whether a triangle is visible from behind, too.
+        size_wh: Width and height of the image.
+    """
     (ax, bx, cx), (ay, by, cy) = corners[0], corners[1]
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     keep = (corners[2].min(axis=0) > NEAR) & ((area < -1e-9) | (two_sided & (area > 1e-9)))
@@ -93,14 +99,14 @@ def _drawable(corners: Floats, two_sided: NDArray[np.bool_], size_wh: tuple[int,
 
 
 def _repeat(counts: Ints) -> tuple[Ints, Ints]:
-    """For items with ``counts`` parts each: the item of every part, and the part's number within its item."""
+    """For items with ``counts`` parts each, return each part's item and its number within the item."""
     item = np.repeat(np.arange(len(counts)), counts)
     first = np.cumsum(counts) - counts
     return item, np.arange(len(item)) - first[item]
 
 
 def _planes(corners: Floats) -> tuple[Ints, Ints, Ints]:
-    """The three barycentric coordinates of T triangles as planes ``a x + b y + c``, each (3, T) float64."""
+    """Return the barycentric coordinates of T triangles as planes ``a x + b y + c``, each (3, T) float64."""
     x, y = corners[0].astype(np.float64), corners[1].astype(np.float64)
     after, before = [1, 2, 0], [2, 0, 1]
     a, b = y[after] - y[before], x[before] - x[after]
@@ -110,7 +116,7 @@ def _planes(corners: Floats) -> tuple[Ints, Ints, Ints]:
 
 
 def _spans(planes: tuple[Ints, Ints, Ints], y: Floats, size_wh: tuple[int, int]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Rows of the triangles with (3, T) corners' y: triangle, y, first x, number of pixels."""
+    """Return the pixel rows of triangles with (3, T) corners' y: triangle, y, first x, number of pixels."""
     top = np.maximum(np.ceil(y.min(axis=0)), 0).astype(np.int32)
     bottom = np.minimum(np.floor(y.max(axis=0)), size_wh[1] - 1).astype(np.int32)
     triangle, step = _repeat(np.maximum(bottom - top + 1, 0))
@@ -128,13 +134,13 @@ def _spans(planes: tuple[Ints, Ints, Ints], y: Floats, size_wh: tuple[int, int])
 
 
 def rasterise(points: Floats, triangles: Ints, two_sided: NDArray[np.bool_], size_wh: tuple[int, int]) -> Hits:
-    """Draw triangles into a z-buffer.
+    """Rasterise triangles with a z-buffer.
 
     Args:
         points: (V, 3) x, y in pixels and depth in metres, from :meth:`Camera.project`.
-        triangles: (T, 3) corner indices, counter-clockwise seen from outside.
-        two_sided: (T,) triangles drawn from behind as well.
-        size_wh: Width and height of the picture.
+        triangles: (T, 3) vertex indices, counter-clockwise seen from outside.
+        two_sided: (T,) whether a triangle is visible from behind, too.
+        size_wh: Width and height of the image.
     """
     corners = np.ascontiguousarray(points.T)[:, np.ascontiguousarray(triangles.T)]
     chosen = _drawable(corners, two_sided, size_wh)

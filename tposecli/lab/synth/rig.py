@@ -1,7 +1,7 @@
-"""The skeleton of a rendered person: bones, proportions, forward kinematics, and where COCO's keypoints lie.
+"""The skeleton of a rendered person: bones, proportions, forward kinematics, and COCO keypoints.
 
-A person's own axes: x to their left, y up, z the way they face; metres. At rest they stand upright with the arms
-hanging. A pose is (B, 3) degrees about x, y, z of every bone, applied as ``Rz @ Rx @ Ry`` in the parent's axes.
+A person's axes are x to their left, y up and z forward, in metres. In the rest pose they stand upright, arms
+hanging. A pose is (B, 3) degrees about the x, y and z axes of each bone's parent, applied as ``Rz @ Rx @ Ry``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BONE: Final = {name: index for index, name in enumerate(BONES)}
 PARENT: Final = (-1, 0, 1, 2, 3, 2, 5, 6, 7, 2, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
 
 
-def _veil() -> Floats:
+def _keypoint_depth() -> Floats:
     near = {
         ("arm", 0.05, 0.15): ("chest", "spine", "neck", "*clavicle", "*arm"),
         ("forearm", 0.04, 0.10): ("*arm", "*forearm"),
@@ -37,16 +37,16 @@ def _veil() -> Floats:
     return table
 
 
-KEYPOINT_VEIL: Final = _veil()
-"""(17, B) metres that a bone's own surface may lie in front of a keypoint that still counts as visible."""
+KEYPOINT_DEPTH: Final = _keypoint_depth()
+"""(17, B) metres: how far a bone's surface may lie in front of a keypoint that still counts as visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The build of one person; every number but the height is a factor, 1 the average.
+    """The build of one person; values are factors relative to the average, unless stated otherwise.
 
     Attributes:
-        height: Metres from sole to crown.
+        height: Height from sole to crown, metres.
         girth: Thickness of trunk and limbs.
         shoulders: Width of the shoulders.
         hips: Width of the hips.
@@ -67,7 +67,7 @@ class Shape:
 
 
 def random_shape(rng: np.random.Generator) -> Shape:
-    """A build drawn from adults between 1.50 and 1.95 m."""
+    """Return the random build of an adult between 1.50 and 1.95 m."""
     feminine = float(rng.random())
     tall = float(np.clip(rng.normal(1.79 - 0.13 * feminine, 0.07), 1.5, 1.95))
     return Shape(
@@ -83,12 +83,12 @@ def random_shape(rng: np.random.Generator) -> Shape:
 
 
 def stretched(y: Floats, shape: Shape) -> Floats:
-    """Heights (fractions of the person's) where long or short legs put them; the trunk keeps its size."""
+    """Adjust heights (fractions of the person's) for the length of the legs; the trunk keeps its size."""
     return np.asarray(y + (shape.legs - 1) * np.minimum(y, 0.52))
 
 
 def rest_joints(shape: Shape) -> Floats:
-    """(B, 3) metres: where each bone starts when the person stands at rest."""
+    """Return the (B, 3) start points of the bones in the rest pose, metres."""
     hip, shoulder = 0.053 * shape.hips, 0.106 * shape.shoulders
     core = [(0, 0.53, 0), (0, 0.585, -0.008), (0, 0.68, -0.014), (0, 0.832, -0.018), (0, 0.872, -0.004)]
     arm = [(0.022, 0.815, 0.0), (shoulder, 0.807, -0.012), (shoulder + 0.004, 0.632, -0.014)]
@@ -101,14 +101,14 @@ def rest_joints(shape: Shape) -> Floats:
 
 
 def head_points(shape: Shape) -> Floats:
-    """(5, 3) metres at rest: nose tip, left eye, right eye, left ear, right ear."""
+    """Return the (5, 3) rest positions, metres, of nose tip, left eye, right eye, left ear and right ear."""
     face = np.array([(0, 0.0395, 0.0725), (0.0180, 0.0605, 0.0535), (0.0440, 0.0515, -0.004)]) * shape.head
     face = face[[0, 1, 1, 2, 2]] * np.array([(1, 1, 1), (1, 1, 1), (-1, 1, 1), (1, 1, 1), (-1, 1, 1)])
     return np.asarray((face * shape.height).astype(np.float32) + rest_joints(shape)[BONE["head"]])
 
 
 def rotations(angles: Floats) -> Floats:
-    """(B, 3, 3) rotation matrices ``Rz @ Rx @ Ry`` of (B, 3) degrees about x, y, z."""
+    """Return the (B, 3, 3) rotation matrices ``Rz @ Rx @ Ry`` of (B, 3) degrees about x, y, z."""
     cx, cy, cz = np.cos(np.radians(angles)).T
     sx, sy, sz = np.sin(np.radians(angles)).T
     rows = [
@@ -121,12 +121,12 @@ def rotations(angles: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Bones:
-    """Every bone of one person in the world.
+    """The bones of one person in the world.
 
     Attributes:
         turn: (B, 3, 3) rotation from rest to the world.
-        start: (B, 3) metres, where the bone starts.
-        rest: (B, 3) metres, where it started at rest.
+        start: (B, 3) start points, metres.
+        rest: (B, 3) start points in the rest pose, metres.
     """
 
     turn: Floats
@@ -134,16 +134,16 @@ class Bones:
     rest: Floats
 
     def carry(self, points: Floats, bones: list[int]) -> Floats:
-        """(P, 3) rest points carried by one bone each."""
+        """Transform (P, 3) rest points, each by one bone."""
         moved = np.einsum("pij,pj->pi", self.turn[bones], points - self.rest[bones])
         return np.asarray(moved + self.start[bones], np.float32)
 
     def moved(self, offset: Floats) -> Bones:
-        """The same bones shifted by (3,) metres."""
+        """Return the bones shifted by (3,) metres."""
         return Bones(self.turn, self.start + offset, self.rest)
 
     def keypoints(self, shape: Shape) -> Floats:
-        """(17, 3) metres: COCO's keypoints in the world."""
+        """Return the (17, 3) COCO keypoints in the world, metres."""
         head = self.carry(head_points(shape), [BONE["head"]] * 5)
         names = ("arm", "forearm", "hand", "thigh", "shin", "foot")
         joints = [self.start[BONE[f"{side}_{name}"]] for name in names for side in "lr"]
@@ -151,12 +151,12 @@ class Bones:
 
 
 def pose_bones(shape: Shape, angles: Floats, heading: float = 0.0) -> Bones:
-    """Forward kinematics with the pelvis over the world's origin.
+    """Compute the bones by forward kinematics, with the pelvis above the world's origin.
 
     Args:
         shape: The person.
         angles: (B, 3) degrees.
-        heading: Degrees about y that the whole person turns; 0 faces +z.
+        heading: Rotation of the whole person about y, degrees; 0 faces +z.
     """
     rest = rest_joints(shape)
     local = rotations(angles)

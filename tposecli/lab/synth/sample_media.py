@@ -1,4 +1,4 @@
-"""The clips and stills of ``sample_media/`` with their truth, made from nothing but this package."""
+"""Create the clips and still images of ``sample_media/``, with their ground truth, using only this package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tposecli.lab.synth.truth import Record, dataset, person_records
 from tposecli.types import Image
 from tposecli.utils.files import check_output, write_text
 
-Say = Callable[[str], None]
+LogCallback = Callable[[str], None]
 NTSC: Final = Fraction(30000, 1001)
 WALK_FRAMES: Final = 135
 CROSSING_FRAMES: Final = 140
@@ -42,101 +42,103 @@ STILLS: Final = tuple(
         1,
     )
 )
-"""Name, size, seed, fewest and most people, EXIF orientation."""
+"""Name, size, seed, minimum and maximum number of people, EXIF orientation."""
 
 
 @dataclass(slots=True)
-class Ledger:
-    """Collects the truth of one clip or folder while it is written."""
+class TruthCollector:
+    """Collects the ground truth of one clip or folder while it is written."""
 
     images: list[Record]
     people: list[Record]
 
     def add(self, shot: Shot, record: Record) -> None:
-        """Note one picture and its people."""
+        """Add one image and its people."""
         height, width = shot.image.shape[:2]
         image_id = len(self.images) + 1
         self.images.append({"id": image_id, **record, "width": width, "height": height})
         self.people += person_records(shot, image_id, len(self.people) + 1)
 
 
-def _filmed(scene: Scene, reel: Reel, ticks: list[int], ledger: Ledger, name: str) -> Iterator[tuple[int, Image]]:
-    """Timestamps and stored pictures of a clip; the truth goes to the ledger, in the upright picture."""
+def _filmed(
+    scene: Scene, reel: Reel, ticks: list[int], truth: TruthCollector, name: str
+) -> Iterator[tuple[int, Image]]:
+    """Yield timestamps and stored images of a clip, and add the ground truth of the upright images."""
     for index, pts in enumerate(ticks):
         time_s = float(pts * reel.time_base)
         shot = scene.render(time_s)
-        ledger.add(shot, {"file_name": name, "frame_index": index, "pts": pts, "time_s": round(time_s, 6)})
+        truth.add(shot, {"file_name": name, "frame_index": index, "pts": pts, "time_s": round(time_s, 6)})
         yield pts, np.ascontiguousarray(np.rot90(shot.image, -(reel.rotation // 90)))
 
 
-def _save(path: Path, description: str, ledger: Ledger) -> None:
-    write_text(path, dataset(description, ledger.images, ledger.people))
+def _save(path: Path, description: str, truth: TruthCollector) -> None:
+    write_text(path, dataset(description, truth.images, truth.people))
 
 
 def make_walk(folder: Path) -> None:
-    """``walk.mp4``: one person, 30000/1001 frames a second, sound of steps; ``walk.json``."""
+    """Write ``walk.mp4``, one person at 30000/1001 frames per second with sound of steps, and ``walk.json``."""
     reel = Reel(NTSC, Fraction(1, 30000), quality=22)
     seconds = float(WALK_FRAMES / NTSC)
     sound = footsteps(strikes(WALK_GAIT, seconds), seconds)
     ticks = [1001 * index for index in range(WALK_FRAMES)]
-    ledger = Ledger([], [])
-    write_clip(folder / "walk.mp4", reel, _filmed(walk_scene(), reel, ticks, ledger, "walk.mp4"), sound)
-    _save(folder / "walk.json", "One person walking", ledger)
+    truth = TruthCollector([], [])
+    write_clip(folder / "walk.mp4", reel, _filmed(walk_scene(), reel, ticks, truth, "walk.mp4"), sound)
+    _save(folder / "walk.json", "One person walking", truth)
 
 
 def make_crossing(folder: Path) -> None:
-    """``crossing.mp4``: five people cross and hide each other, 25 frames a second; ``crossing.json``."""
+    """Write ``crossing.mp4``, five people who occlude each other at 25 frames per second, and ``crossing.json``."""
     reel = Reel(Fraction(25), Fraction(1, 12800), quality=23)
-    ledger = Ledger([], [])
+    truth = TruthCollector([], [])
     ticks = [512 * index for index in range(CROSSING_FRAMES)]
-    frames = _filmed(crossing_scene(), reel, ticks, ledger, "crossing.mp4")
+    frames = _filmed(crossing_scene(), reel, ticks, truth, "crossing.mp4")
     write_clip(folder / "crossing.mp4", reel, frames)
-    _save(folder / "crossing.json", "Five people crossing", ledger)
+    _save(folder / "crossing.json", "Five people crossing", truth)
 
 
 def make_portrait(folder: Path) -> None:
-    """``portrait.mp4``: stored on its side, 20 to 60 ms between frames; ``portrait.json`` is upright."""
+    """Write ``portrait.mp4``, stored on its side with 20 to 60 ms between frames, and the upright ``portrait.json``."""
     gaps = np.random.default_rng(9).integers(20, 61, PORTRAIT_FRAMES - 1)
     ticks = [0, *(int(tick) for tick in np.cumsum(gaps))]
     reel = Reel(Fraction(25), Fraction(1, 1000), quality=24, rotation=-90)
-    ledger = Ledger([], [])
-    frames = _filmed(portrait_scene(), reel, ticks, ledger, "portrait.mp4")
+    truth = TruthCollector([], [])
+    frames = _filmed(portrait_scene(), reel, ticks, truth, "portrait.mp4")
     write_clip(folder / "portrait.mp4", reel, frames)
-    _save(folder / "portrait.json", "One person dancing, filmed upright", ledger)
+    _save(folder / "portrait.json", "One person dancing, filmed upright", truth)
 
 
 def make_stills(folder: Path) -> None:
-    """``stills/``: JPEG pictures of one to four people; ``stills.json``.
+    """Write ``stills/``, JPEG images of one to four people, and ``stills.json``.
 
-    One picture is stored on its side with an EXIF orientation; its truth is upright, as viewers show it.
+    One image is stored on its side with an EXIF orientation; its ground truth is upright, as viewers show it.
     """
     (folder / "stills").mkdir(exist_ok=True)
-    ledger = Ledger([], [])
+    truth = TruthCollector([], [])
     for name, size_wh, seed, people, orientation in STILLS:
         film = Film(2.0, 0.3, 0.008, 1.0, 0.06, True)
         shot = visible_people(random_scene(np.random.default_rng([seed, 8]), size_wh, people, film).render())
         extra = {} if orientation == 1 else {"exif_orientation": orientation}
-        ledger.add(shot, {"file_name": f"stills/{name}.jpg", **extra})
+        truth.add(shot, {"file_name": f"stills/{name}.jpg", **extra})
         write_jpeg(folder / "stills" / f"{name}.jpg", shot.image, orientation)
-    _save(folder / "stills.json", "Stills of one to four people", ledger)
+    _save(folder / "stills.json", "Stills of one to four people", truth)
 
 
 MAKERS: Final = {"walk": make_walk, "crossing": make_crossing, "portrait": make_portrait, "stills": make_stills}
 
 
-def make_all(folder: Path, overwrite: bool = False, say: Say = lambda line: None) -> None:
-    """Make everything again.
+def make_all(folder: Path, overwrite: bool = False, log: LogCallback = lambda line: None) -> None:
+    """Create all sample media.
 
     Args:
-        folder: Where it goes; made if missing.
-        overwrite: Replace what is there.
-        say: Told the name of each thing as it is begun.
+        folder: Folder for the files.
+        overwrite: Whether to replace existing files.
+        log: Receives the name of each item before it is made.
 
     Raises:
-        UsageError: Something is there already and ``overwrite`` is off.
+        UsageError: A file exists and ``overwrite`` is off.
     """
     for name in MAKERS:
         check_output(folder / f"{name}.json", overwrite)
     for name, make in MAKERS.items():
-        say(name)
+        log(name)
         make(folder)

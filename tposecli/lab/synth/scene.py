@@ -1,4 +1,4 @@
-"""A scene: people who move, things that hide them, a place, a light, a camera; a picture and its truth at any time."""
+"""Scenes of moving people, objects, a place, a light and a camera, rendered with ground truth at any time."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tposecli.lab.synth.mesh import Mesh
 from tposecli.lab.synth.motion import Motion, stand
 from tposecli.lab.synth.outfit import Colour, Outfit
 from tposecli.lab.synth.raster import Camera, Hits, rasterise
-from tposecli.lab.synth.rig import KEYPOINT_VEIL, Shape
+from tposecli.lab.synth.rig import KEYPOINT_DEPTH, Shape
 from tposecli.lab.synth.shade import Light, albedo, crumpled, display, linear, lit, noise
 from tposecli.lab.synth.shadow import SunMap, floor_shadow
 from tposecli.lab.synth.views import View
 from tposecli.types import Boxes, Image
 
-NOBODY: Final = -1
+NO_TRIANGLE: Final = -1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Person:
-    """One person: build, look, way of moving, number; the mesh is made once unless it is given."""
+    """One person: build, look, motion and track id; the mesh is made on creation unless it is given."""
 
     shape: Shape
     outfit: Outfit
@@ -44,7 +44,7 @@ class Person:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Thing:
-    """Something that stands about and hides people; its mesh is in world metres."""
+    """An object that may hide people; its mesh is in world metres."""
 
     mesh: Mesh
     colour: Colour
@@ -52,16 +52,16 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What the camera does to the picture.
+    """The camera's effects on the image.
 
     Attributes:
-        magnify: Pixels drawn for each pixel of the picture, sideways and down.
-        blur: Deviation in pixels of the lens's blur.
-        grain: Deviation of the sensor's noise, 1 is white.
-        gain: Brightness.
+        magnify: Supersampling factor in each direction.
+        blur: Standard deviation of the lens blur, pixels.
+        grain: Standard deviation of the sensor noise, relative to white.
+        gain: Brightness factor.
         vignette: Darkening of the corners.
-        shadows: Draw the sun's shadows on people as well as on the floor.
-        coarse: The backdrop is drawn with so many times fewer pixels a side, for speed.
+        shadows: Whether to draw the sun's shadows on people, too, not only on the floor.
+        coarse: Factor by which the backdrop's resolution is reduced, for speed.
     """
 
     magnify: float = 2.0
@@ -75,15 +75,15 @@ class Film:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Shot:
-    """A picture and the truth about the N people of whom something is seen, nearest last.
+    """An image and the ground truth of the N people who are at least partly visible.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        boxes: Tight boxes of the visible pixels (score 1).
-        keypoints: (N, 17, 3) x, y in pixels and v: 0 outside the picture, 1 hidden, 2 seen.
+        boxes: Tight boxes around the visible pixels (score 1).
+        keypoints: (N, 17, 3) x, y in pixels and v: 0 outside the image, 1 hidden, 2 visible.
         track_id: (N,) int64.
-        area: (N,) visible pixels.
-        full_xyxy: (N, 4) boxes as if nothing hid them, not cut at the picture's edge.
+        area: (N,) numbers of visible pixels.
+        full_xyxy: (N, 4) boxes of the whole bodies, hidden parts included, not clipped to the image.
     """
 
     image: Image
@@ -99,16 +99,16 @@ class Shot:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scene:
-    """Everything needed to take a picture at any time; the same scene and time give the same pixels.
+    """Everything needed to render an image at any time; the same scene and time give the same pixels.
 
     Attributes:
-        people, things: Who and what is there.
-        place: Floor and walls, or an (H, W, 3) sRGB picture without depth.
+        people, things: The people and objects.
+        place: Floor and walls, or an (H, W, 3) sRGB image without depth.
         view: The camera.
         light: Sun and sky at time 0.
-        film: Finish of the picture.
-        flicker: Share by which the light swells and fades.
-        seed: Of the sensor's noise.
+        film: The camera's effects.
+        flicker: Relative amplitude of the light's slow variation.
+        seed: Seeds the sensor noise.
     """
 
     people: tuple[Person, ...]
@@ -121,7 +121,7 @@ class Scene:
     seed: int = 0
 
     def render(self, time_s: float = 0.0) -> Shot:
-        """The picture and the truth at a time in seconds."""
+        """Render the image and the ground truth at a time in seconds."""
         camera = self.view.at(time_s)
         fine = camera.magnified(self.film.magnify)
         light = self.light.dimmed(1 + self.flicker * float(np.sin(1.9 * time_s + 0.5)))
@@ -137,7 +137,7 @@ class Scene:
         return _truth(self, camera, stage, _developed(self, picture, time_s))
 
     def measure(self, time_s: float = 0.0) -> Shot:
-        """The truth at a time without the picture, which is left black: a fifth of the time."""
+        """Return the ground truth at a time with a black image, in a fifth of the time of ``render``."""
         camera = self.view.at(time_s)
         stage = Stage.of(self, time_s, camera.magnified(self.film.magnify))
         return _truth(self, camera, stage, np.zeros((camera.size_wh[1], camera.size_wh[0], 3), np.uint8))
@@ -156,7 +156,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stage:
-    """The meshes of one moment in the world, people first, and which of them each pixel shows."""
+    """The meshes in the world at one time, people first, and which of them each pixel shows."""
 
     camera: Camera
     meshes: list[Mesh]
@@ -168,7 +168,7 @@ class Stage:
 
     @classmethod
     def of(cls, scene: Scene, time_s: float, camera: Camera) -> Stage:
-        """Pose everyone and find what each pixel of the camera shows."""
+        """Pose all people and rasterise the meshes."""
         bones = [stand(person.shape, person.motion.at(time_s, person.shape)) for person in scene.people]
         meshes = [person.mesh.skinned(frame) for person, frame in zip(scene.people, bones, strict=True)]
         parts = [mesh.weights.argmax(axis=1) for mesh in meshes]
@@ -184,7 +184,7 @@ class Stage:
         return cls(camera, meshes, parts, hits, owner, first, joints)
 
     def paint(self, scene: Scene, canvas: Floats, index: int, rays: tuple[Light, SunMap | None]) -> None:
-        """Colour the pixels of one mesh on the (P, 3) canvas."""
+        """Shade the pixels of one mesh on the (P, 3) canvas."""
         mine = np.flatnonzero(self.owner == index)
         if not len(mine):
             return
@@ -215,12 +215,12 @@ class Stage:
 
 @lru_cache(maxsize=1)
 def _sensor_noise() -> Floats:
-    """(1024, 1024) of unit deviation."""
+    """Return (1024, 1024) noise with unit standard deviation."""
     return np.random.default_rng(51).standard_normal((1024, 1024), np.float32)
 
 
 def _developed(scene: Scene, picture: Floats, time_s: float) -> Image:
-    """Lens, exposure, grain, eight bits."""
+    """Apply lens blur, exposure, vignette and grain, and convert to eight bits."""
     film = scene.film
     height, width = picture.shape[:2]
     if film.blur > 0.05:
@@ -238,11 +238,11 @@ def _developed(scene: Scene, picture: Floats, time_s: float) -> Image:
 
 
 def _truth(scene: Scene, camera: Camera, stage: Stage, image: Image) -> Shot:
-    """Boxes, areas and visibility from what the pixels show."""
+    """Derive boxes, areas and visibility from the rasterised pixels."""
     scale = stage.camera.size_wh[0] / camera.size_wh[0]
     limit = np.array([*camera.size_wh, *camera.size_wh]) - 1
     wide = stage.camera.size_wh[0]
-    shown = np.full(stage.hits.depth.size, NOBODY, np.int32)
+    shown = np.full(stage.hits.depth.size, NO_TRIANGLE, np.int32)
     shown[stage.hits.pixel] = stage.hits.triangle
     boxes, areas, full, joints, ids = [], [], [], [], []
     for index, person in enumerate(scene.people):
@@ -273,7 +273,7 @@ def _truth(scene: Scene, camera: Camera, stage: Stage, image: Image) -> Shot:
 
 
 def _keypoints(camera: Camera, stage: Stage, index: int, shown: Ints) -> Floats:
-    """(17, 3) x, y, visibility of one person; ``shown`` is the triangle of every fine pixel."""
+    """Return the (17, 3) x, y and visibility of one person; ``shown`` is the triangle of each supersampled pixel."""
     world = stage.keypoints[index]
     seen = camera.project(world)
     width, height = camera.size_wh
@@ -286,7 +286,7 @@ def _keypoints(camera: Camera, stage: Stage, index: int, shown: Ints) -> Floats:
     mesh = stage.meshes[index]
     own = (face >= 0) & (face < len(mesh.triangles))
     bone = stage.parts[index][mesh.triangles[np.where(own, face, 0), 0]]
-    margin = np.where(own, KEYPOINT_VEIL[np.arange(17), bone], 0.0)
+    margin = np.where(own, KEYPOINT_DEPTH[np.arange(17), bone], 0.0)
     hidden = stage.hits.depth[y, x] < fine[:, 2] - margin
     level = np.where(inside, np.where(hidden, 1, 2), 0)
     return np.concatenate([seen[:, :2], level[:, None]], axis=1).astype(np.float32)

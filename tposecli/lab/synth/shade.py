@@ -1,4 +1,4 @@
-"""Light and surface: from rest position, normal and material of a pixel to its colour. All light is linear."""
+"""Shading: the colour of a pixel from its rest position, normal and material. All light is linear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tposecli.lab.synth.rig import BONE, Shape, rest_joints
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """One sun or lamp far away, and the light of sky and floor.
+    """A distant sun or lamp, and ambient light from sky and floor.
 
     Attributes:
         toward: (x, y, z) unit vector towards the sun.
@@ -31,13 +31,13 @@ class Light:
     floor: Colour = (0.22, 0.20, 0.17)
 
     def dimmed(self, factor: float) -> Light:
-        """The same light, ``factor`` times as bright."""
+        """Return the light, ``factor`` times as bright."""
         sun, sky, floor = (tuple(factor * v for v in c) for c in (self.sun, self.sky, self.floor))
         return Light(self.toward, sun, sky, floor)  # type: ignore[arg-type]
 
 
 def random_light(rng: np.random.Generator) -> Light:
-    """Day, evening, overcast, indoors: direction, strength and colour at random."""
+    """Return a light of random direction, strength and colour: day, evening, overcast, indoors."""
     angle, lift = rng.uniform(0, 2 * np.pi), rng.uniform(0.35, 1.4)
     toward = (np.cos(angle) * np.cos(lift), np.sin(lift), np.sin(angle) * np.cos(lift))
     warm = rng.uniform(-0.22, 0.28)
@@ -52,19 +52,19 @@ def random_light(rng: np.random.Generator) -> Light:
 
 
 def linear(colour: Any) -> Floats:
-    """SRGB 0..1 to linear light."""
+    """Convert sRGB 0..1 to linear light."""
     return np.asarray(np.clip(np.asarray(colour, np.float32), 0, None) ** 2.2, np.float32)
 
 
 def display(light: Floats) -> Floats:
-    """Linear light to sRGB 0..1, highlights rolled off."""
+    """Convert linear light to sRGB 0..1, with soft highlights."""
     soft = light / (1 + 0.12 * light * light)
     return np.asarray(np.sqrt(np.clip(soft, 0, None)) ** 0.93, np.float32)
 
 
 @lru_cache(maxsize=32)
 def noise(seed: int, across: float, down: float, size: int = 256) -> Floats:
-    """(size, size) tileable smooth noise of unit deviation; ``across`` and ``down`` are the grains' pixels."""
+    """Return (size, size) tileable smooth noise of unit deviation; ``across`` and ``down`` are blur sigmas, pixels."""
     rng = np.random.default_rng(seed)
     wide = np.tile(rng.standard_normal((size, size)).astype(np.float32), (2, 2))
     soft = cv2.GaussianBlur(wide, (0, 0), sigmaX=across, sigmaY=down)[size // 2 : -size // 2, size // 2 : -size // 2]
@@ -73,7 +73,7 @@ def noise(seed: int, across: float, down: float, size: int = 256) -> Floats:
 
 @lru_cache(maxsize=1)
 def _fold_slopes() -> Floats:
-    """(256, 256, 2) slopes across and down of crumpled cloth, in a tile of 0.6 m."""
+    """Return the (256, 256, 2) slopes, across and down, of crumpled cloth in a tile of 0.6 m."""
     height: Any = 1.6 * np.abs(noise(11, 7, 16)) + 0.8 * np.abs(noise(12, 14, 7)) + 0.25 * noise(13, 3, 4)
     height = cv2.GaussianBlur(np.tile(height, (3, 3)), (0, 0), 1.3)
     slopes = np.stack([np.gradient(height, axis=1), np.gradient(height, axis=0)], axis=2)[256:512, 256:512]
@@ -81,7 +81,7 @@ def _fold_slopes() -> Floats:
 
 
 def _tile(texture: NDArray[Any], u: Floats, v: Floats) -> NDArray[Any]:
-    """Texture values at coordinates in tiles."""
+    """Sample a texture at coordinates in tiles."""
     size = texture.shape[0]
     return np.asarray(texture[(v * size).astype(np.int32) % size, (u * size).astype(np.int32) % size])
 
@@ -91,7 +91,7 @@ def _stripes(value: Floats) -> Mask:
 
 
 def _pattern_share(cloth: Cloth, u: Floats, v: Floats, height: float) -> Floats:
-    """How much of the second colour shows at cloth coordinates in metres."""
+    """Return the share of the second colour at cloth coordinates in metres."""
     a, b = u / cloth.size, v / cloth.size
     share: Any
     if cloth.pattern == "stripes":
@@ -127,7 +127,7 @@ def _cloth_colour(cloth: Cloth, rest: Floats, height: float) -> Floats:
 
 
 def _top_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
-    """The top's fabric, with skin inside the neckline, a shirt under an open jacket, bare shoulders of a vest."""
+    """Return the top's colours, with skin in the neckline and on bare shoulders, and the shirt under an open jacket."""
     colour = _cloth_colour(outfit.top, rest, shape.height)
     x, y, z = (rest / shape.height).T
     drop = outfit.neckline / 1.7 + 0.012
@@ -154,7 +154,7 @@ def _bottom_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
 
 
 def _face_colour(outfit: Outfit, rest: Floats, shape: Shape) -> Floats:
-    """Skin with eyes, brows, lips, nostrils and beard, painted by position on the head."""
+    """Return the face's colours, with eyes, brows, lips, nostrils and beard placed by position on the head."""
     f = (rest - rest_joints(shape)[BONE["head"]]) / (shape.height * shape.head)
     x, y, z = np.abs(f[:, 0]), f[:, 1], f[:, 2]
     skin, hair = linear(outfit.skin), linear(outfit.hair)
@@ -200,7 +200,7 @@ def _hair_colour(outfit: Outfit, rest: Floats, height: float) -> Floats:
 
 
 def albedo(outfit: Outfit, shape: Shape, material: NDArray[Any], rest: Floats) -> Floats:
-    """(P, 3) linear colour of the surface itself, from (P,) material and (P, 3) rest position."""
+    """Return the (P, 3) linear albedo for (P,) materials and (P, 3) rest positions."""
     skin = linear(outfit.skin)
     table = np.zeros((len(Material), 3), np.float32)
     table[Material.SKIN] = skin
@@ -226,7 +226,7 @@ def albedo(outfit: Outfit, shape: Shape, material: NDArray[Any], rest: Floats) -
 
 
 def crumpled(outfit: Outfit, material: NDArray[Any], rest: Floats, normal: Floats) -> Floats:
-    """(P, 3) normals with the folds of the clothes."""
+    """Bend (P, 3) normals by the folds of the clothes."""
     depth = np.zeros(len(Material), np.float32)
     depth[Material.TOP], depth[Material.BOTTOM] = outfit.top.folds, outfit.bottom.folds
     amount = depth[material] * 1.1
@@ -239,14 +239,14 @@ def crumpled(outfit: Outfit, material: NDArray[Any], rest: Floats, normal: Float
 
 
 def lit(light: Light, colour: Floats, normal: Floats, view: Floats, sunlit: Floats | None = None) -> Floats:
-    """(P, 3) linear light that leaves the surface.
+    """Return the (P, 3) linear light that leaves the surface.
 
     Args:
         light: Sun, sky and floor.
         colour: (P, 3) albedo.
         normal: (P, 3) unit normals in the world.
         view: (P, 3) unit directions from the surface to the camera.
-        sunlit: (P,) share of the sun that arrives; None for all of it.
+        sunlit: (P,) share of the sunlight that arrives; None for all of it.
     """
     facing = normal @ np.asarray(light.toward, np.float32)
     direct = np.clip((facing + 0.15) / 1.15, 0, None)

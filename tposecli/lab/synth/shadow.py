@@ -1,4 +1,4 @@
-"""Shadows: soft ones on the floor from the outlines of the parts, and on people from a depth map seen by the sun."""
+"""Shadows: soft ones on the floor from the outlines of the parts, and on people from a shadow map."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tposecli.lab.synth.shade import Light
 
 
 def floor_shadow(camera: Camera, light: Light, casters: list[tuple[Floats, Ints]]) -> Floats:
-    """(H, W) 0..1 by how much the floor is darkened.
+    """Return the (H, W) darkening of the floor, 0..1.
 
     Args:
         camera: The view.
-        light: The sun's direction and strength decide where and how dark.
-        casters: For each mesh its (V, 3) points and (V,) part; each part casts its convex outline.
+        light: Its direction and strength determine place and darkness.
+        casters: For each mesh, its (V, 3) points and (V,) parts; each part casts its convex hull.
     """
     width, height = camera.size_wh
     toward = np.asarray(light.toward, np.float32)
@@ -52,11 +52,11 @@ def _outlines(camera: Camera, casters: list[tuple[Floats, Ints]], toward: Floats
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SunMap:
-    """What the sun sees of the meshes, to tell what lies in shadow.
+    """A shadow map: the meshes' depth as seen from the sun.
 
     Attributes:
-        camera: A far camera in the sun's place.
-        depth: (S, S) metres to the nearest surface, behind every surface by a little.
+        camera: A distant camera in the direction of the sun.
+        depth: (S, S) depth of the nearest surface, metres.
     """
 
     camera: Camera
@@ -64,7 +64,7 @@ class SunMap:
 
     @classmethod
     def of(cls, meshes: list[Mesh], light: Light, size: int = 512) -> SunMap | None:
-        """The map of these meshes; None when there are none."""
+        """Return the shadow map of these meshes; None if there are none."""
         if not meshes:
             return None
         points = np.concatenate([mesh.points for mesh in meshes])
@@ -79,7 +79,7 @@ class SunMap:
         return cls(camera, rasterise(camera.project(points), triangles, sides, (size, size)).depth)
 
     def share(self, place: Floats, normal: Floats) -> Floats:
-        """(P,) share of the sun, 0..1, that reaches (P, 3) world points with (P, 3) unit normals."""
+        """Return the (P,) shares of sunlight, 0..1, that reach (P, 3) world points with (P, 3) unit normals."""
         seen = self.camera.project(place + 0.012 * normal)
         size = self.camera.size_wh[0]
         total = np.zeros(len(place), np.float32)

@@ -1,4 +1,4 @@
-"""The sound of walking: steps in time with the gait over soft wind."""
+"""The sound of walking: footsteps in time with the gait, over soft wind."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tposecli.lab.synth.arrays import Floats
 from tposecli.lab.synth.motion import Gait
 
 RATE: Final = 44100
-"""Samples a second."""
+"""Samples per second."""
 
 
 def strikes(gait: Gait, seconds: float) -> list[float]:
-    """Times in seconds when a heel meets the floor: twice a cycle."""
+    """Return the times, seconds, at which a heel strikes the floor: twice per cycle."""
     first = int(np.ceil(gait.phase * 2))
     count = int(np.floor((gait.phase + gait.cadence * seconds) * 2))
     return [(half / 2 - gait.phase) / gait.cadence for half in range(first, count + 1)]
 
 
 def footsteps(times: Sequence[float], seconds: float, seed: int = 7) -> Floats:
-    """(2, S) stereo sound of -1..1: a thud and a scuff at each time, and wind."""
+    """Return (2, S) stereo sound in -1..1: a thud and a scuff at each time, and wind."""
     rng = np.random.default_rng(seed)
     count = round(seconds * RATE)
     sound = _wind(rng, count)
@@ -42,7 +42,7 @@ def footsteps(times: Sequence[float], seconds: float, seed: int = 7) -> Floats:
 
 
 def _wind(rng: np.random.Generator, count: int) -> Floats:
-    """(2, S) soft noise that swells."""
+    """Return (2, S) soft noise of slowly varying loudness."""
     spectrum = np.fft.rfft(rng.standard_normal((2, count)), axis=1)
     pitch = np.fft.rfftfreq(count, 1 / RATE)
     spectrum *= 1 / (1 + (pitch / 220) ** 2) * (pitch > 30)

@@ -1,4 +1,4 @@
-"""Things that stand about: boxes, posts, trees. They hide people and fill rooms."""
+"""Objects that hide people and fill rooms: boxes and posts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ _FACES = (
 
 
 def box(base: tuple[float, float, float], size: tuple[float, float, float], turn: float, colour: Colour) -> Thing:
-    """A box: middle of its base in world metres, its width, height and depth, degrees about y."""
+    """Return a box.
+
+    Args:
+        base: Centre of its base, world metres.
+        size: Width, height and depth, metres.
+        turn: Rotation about y, degrees.
+        colour: Its colour.
+    """
     points, normals, triangles = [], [], []
     for face, (normal, u, v) in enumerate(_FACES):
         n, a, b = (np.array(axis, np.float32) for axis in (normal, u, v))
@@ -40,13 +47,13 @@ def _static(points: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> M
 
 
 def post(x: float, z: float, radius: float, height: float, colour: Colour) -> Thing:
-    """A round post or trunk that stands on the floor."""
+    """Return a round post that stands on the floor."""
     points = [(x, height + 0.01, z), (x, height, z), (x, height / 2, z), (x, 0.02, z), (x, 0.0, z)]
     return Thing(lathe(points, [0.0, radius, radius, radius * 1.1, 0.0], 14, only("pelvis"), 0), colour)
 
 
 def random_thing(rng: np.random.Generator, x: float, z: float) -> Thing:
-    """Furniture, a crate, a low wall or a post with its middle at x, z metres."""
+    """Return a random box or post centred on x, z metres."""
     colour = (
         random_cloth(rng).colour if rng.random() < 0.5 else tuple(float(v) for v in rng.uniform(0.15, 0.8) * np.ones(3))
     )

@@ -1,8 +1,8 @@
-"""Pictures for training: single crops for the pose net, crowds for the detector.
+"""Random images for training: single crops for the pose net, crowds for the detector.
 
-Use: ``image, keypoints, box = random_crop(np.random.default_rng([run, number]))`` in a worker process a core (set
-``cv2.setNumThreads(1)``); ``random_scene(rng, (640, 480)).render()`` for crowds. The same generator state gives the
-same picture. Bodies, walls and floors are drawn from kept stocks, poses, colours, light and cameras are new each time.
+Use ``image, keypoints, box = random_crop(np.random.default_rng([run, number]))`` in one worker process per core (set
+``cv2.setNumThreads(1)``), and ``random_scene(rng, (640, 480)).render()`` for crowds. The same generator state gives the
+same image. Bodies, walls and floors come from cached stocks; poses, colours, lights and cameras are new each time.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from tposecli.types import Image
 
 Rng = np.random.Generator
 STOCK: Final = 160
-"""How many different bodies there are; each wears new colours every time."""
+"""Number of different bodies; each gets new colours every time."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Still:
-    """Someone who does not move."""
+    """The motion of a person who stands still."""
 
     stance: Stance
 
     def at(self, time_s: float, shape: Shape) -> Stance:
-        """The stance, whatever the time."""
+        """Return the same stance at any time."""
         return self.stance
 
 
@@ -53,7 +53,7 @@ def _body(number: int, detail: float) -> tuple[Shape, Outfit, Mesh]:
 
 
 def random_person(rng: Rng, motion: Still | Gait, track_id: int = 1, detail: float = 0.7) -> Person:
-    """A body of the stock in new colours."""
+    """Return a random body of the stock in new colours."""
     shape, outfit, mesh = _body(int(rng.integers(STOCK)), detail)
     fresh = random_outfit(rng)
     look = replace(
@@ -65,7 +65,7 @@ def random_person(rng: Rng, motion: Still | Gait, track_id: int = 1, detail: flo
 
 
 def _seat(person: Person, stance: Stance, rng: Rng) -> list[Thing]:
-    """A stool under someone who sits."""
+    """Return a stool under a person who sits; nothing under others."""
     if not seated(stance.angles):
         return []
     pelvis = stand(person.shape, stance).start[BONE["pelvis"]]
@@ -80,7 +80,7 @@ def _seat(person: Person, stance: Stance, rng: Rng) -> list[Thing]:
 
 
 def _aimed(rng: Rng, points: Floats, size_wh: tuple[int, int]) -> Camera:
-    """A camera at a random height and distance whose picture the points fill by about four fifths."""
+    """Return a camera at a random height and distance, zoomed so that the points fill most of the image."""
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     distance, lift = float(rng.uniform(2.2, 9.0)), float(rng.normal(8, 13))
     roll = float(rng.normal(0, 12)) if rng.random() < 0.4 else 0.0
@@ -101,7 +101,7 @@ def _aimed(rng: Rng, points: Floats, size_wh: tuple[int, int]) -> Camera:
 
 
 def random_crop(rng: Rng, size_wh: tuple[int, int] = (192, 256)) -> tuple[Image, Floats, Floats]:
-    """One person, upright or not, whole or cut, alone or with others, anywhere.
+    """Render a crop of one person, upright or not, whole or cut off, alone or with others, in a random place.
 
     Returns:
         (H, W, 3) uint8 RGB, (17, 3) x, y, v of the person in the crop, (4,) tight x1, y1, x2, y2 of the visible pixels.
@@ -111,7 +111,7 @@ def random_crop(rng: Rng, size_wh: tuple[int, int] = (192, 256)) -> tuple[Image,
         mine = np.flatnonzero(shot.track_id == 1)
         enough = len(mine) and shot.area[mine[0]] > 0.03 * size_wh[0] * size_wh[1]
         if enough and (shot.keypoints[mine[0], :, 2] == 2).sum() >= 4:
-            return _weathered(rng, shot.image), shot.keypoints[mine[0]], shot.boxes.xyxy[mine[0]]
+            return _degrade(rng, shot.image), shot.keypoints[mine[0]], shot.boxes.xyxy[mine[0]]
 
 
 def _crop_scene(rng: Rng, size_wh: tuple[int, int]) -> Scene:
@@ -146,8 +146,8 @@ def _beside(rng: Rng, near: float, far: float) -> tuple[float, float]:
     return float(away * np.cos(angle)), float(away * np.sin(angle))
 
 
-def _weathered(rng: Rng, crop: Image) -> Image:
-    """Now and then a smaller original, a smear of motion, a strong JPEG."""
+def _degrade(rng: Rng, crop: Image) -> Image:
+    """Reduce the resolution, add motion blur, or compress as JPEG, each with some probability."""
     image: Any = crop
     height, width = crop.shape[:2]
     kind = rng.random(3)
@@ -169,13 +169,13 @@ def _weathered(rng: Rng, crop: Image) -> Image:
 def random_scene(
     rng: Rng, size_wh: tuple[int, int] = (640, 480), people: tuple[int, int] = (1, 8), film: Film | None = None
 ) -> Scene:
-    """A place with a crowd: some walk, some stand, sit or play; near and far, hidden by things and cut by the edge.
+    """Return a scene of a crowd in various poses, near and far, partly hidden by objects and cut off by the edges.
 
     Args:
         rng: Source of chance.
-        size_wh: Size of the picture.
-        people: Fewest and most people placed; some may not be seen.
-        film: Finish; by default quick, without drawing finer than the pixels, with random blur and grain.
+        size_wh: Width and height of the image.
+        people: Minimum and maximum number of people; some may not be visible.
+        film: Camera effects; by default without supersampling, with random blur and grain.
     """
     high = float(np.clip(rng.lognormal(0.35, 0.35), 0.5, 4.0))
     focal = float(rng.uniform(0.75, 1.9)) * max(size_wh)
@@ -205,7 +205,7 @@ def random_scene(
 
 
 def _spots(rng: Rng, count: int, nearest: float, slope: float) -> list[tuple[float, float]]:
-    """Places on the floor before a camera at z = 5 that looks to -z, half a metre apart where room allows."""
+    """Return up to ``count`` places at least 0.5 m apart, before a camera at z = 5 that looks along -z."""
     spots: list[tuple[float, float]] = []
     for _ in range(count * 12):
         if len(spots) == count:
@@ -217,9 +217,9 @@ def _spots(rng: Rng, count: int, nearest: float, slope: float) -> list[tuple[flo
     return spots
 
 
-def visible_people(shot: Shot, least_area: float = 60.0) -> Shot:
-    """The shot with only the people of whom at least ``least_area`` pixels are seen."""
-    keep = shot.area >= least_area
+def visible_people(shot: Shot, min_area: float = 60.0) -> Shot:
+    """Return the shot with only those people of whom at least ``min_area`` pixels are visible."""
+    keep = shot.area >= min_area
     return Shot(
         shot.image, shot.boxes[keep], shot.keypoints[keep], shot.track_id[keep], shot.area[keep], shot.full_xyxy[keep]
     )

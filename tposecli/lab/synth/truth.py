@@ -1,4 +1,4 @@
-"""Truth as a COCO dataset: images, people with keypoints, boxes, areas and track numbers."""
+"""Ground truth as a COCO dataset: images, and people with keypoints, boxes, areas and track ids."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Record = dict[str, Any]
 
 
 def category() -> Record:
-    """COCO's person category with names and 1-based skeleton."""
+    """Return COCO's person category with keypoint names and 1-based skeleton."""
     skeleton = [[a + 1, b + 1] for a, b in LIMBS]
     return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(KEYPOINTS), "skeleton": skeleton}
 
 
 def _rounded(values: Any) -> list[float | int]:
-    """Two decimals; whole numbers stay whole."""
+    """Round to two decimals, and write whole numbers as integers."""
     return [int(v) if float(v).is_integer() else float(v) for v in np.round(np.asarray(values, np.float64), 2)]
 
 
 def person_records(shot: Shot, image_id: int, first_id: int) -> list[Record]:
-    """One record for each person of the shot; an unseen joint outside the picture is 0, 0, 0."""
+    """Return a record for each person of the shot; joints outside the image are 0, 0, 0."""
     records = []
     for index in range(len(shot)):
         x1, y1, x2, y2 = shot.boxes.xyxy[index].astype(np.float64)
@@ -48,7 +48,7 @@ def person_records(shot: Shot, image_id: int, first_id: int) -> list[Record]:
 
 
 def dataset(description: str, images: list[Record], people: list[Record]) -> str:
-    """The whole file: strict JSON, one record a line so that it reads and compares well."""
+    """Return the whole file as strict JSON, with one record per line so that it is easy to read and compare."""
     info = {"description": description, "version": "1", "contributor": "tposecli.lab.synth"}
     lines = [f'{{"info": {_line(info)},', '"licenses": [],', '"images": [']
     lines += [",\n".join(_line(record) for record in images), "],", '"annotations": [']

@@ -1,4 +1,4 @@
-"""Cameras in time: on rails, in a hand, or fixed."""
+"""Cameras over time: moving, hand-held or fixed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class View(Protocol):
     """A camera that may move."""
 
     def at(self, time_s: float) -> Camera:
-        """The camera at a time."""
+        """Return the camera at a time."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dolly:
-    """A camera that goes from one place to another while it looks from one point to another, both eased.
+    """A camera that moves from one point to another while its target moves, too, both with easing.
 
     Attributes:
-        start, end: (x, y, z) metres of the camera.
-        look_start, look_end: Where it looks.
-        focal: Pixels.
-        size_wh: Width and height of the picture.
-        seconds: How long the way takes.
-        shake: Metres by which a hand trembles.
-        roll: Degrees.
+        start, end: (x, y, z) positions of the camera, metres.
+        look_start, look_end: (x, y, z) positions of the target, metres.
+        focal: Focal length, pixels.
+        size_wh: Width and height of the image.
+        seconds: Duration of the movement.
+        shake: Amplitude of hand shake, metres.
+        roll: Roll angle, degrees.
     """
 
     start: tuple[float, float, float]
@@ -43,7 +43,7 @@ class Dolly:
     roll: float = 0.0
 
     def at(self, time_s: float) -> Camera:
-        """The camera at a time."""
+        """Return the camera at a time."""
         t = float(np.clip(time_s / self.seconds, 0, 1))
         t = 0.5 * (t + t * t * (3 - 2 * t))
         tremble = self.shake * np.sin(time_s * np.array([2.1, 3.3, 1.3]) + [0.3, 1.7, 4.0])
@@ -59,5 +59,5 @@ class Fixed:
     camera: Camera
 
     def at(self, time_s: float) -> Camera:
-        """The camera, whatever the time."""
+        """Return the same camera at any time."""
         return self.camera
