@@ -1,4 +1,4 @@
-"""One-Euro smoothing against the paper's algorithm and against what it promises."""
+"""One-Euro smoothing against the paper's algorithm, and its documented properties."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def one_euro(**options: float) -> OneEuro:
 
 
 def pose(xy: object, track: int = 1, score: float = 0.9, height: float = 400.0) -> Poses:
-    """One person with K joints in a box of the given height."""
+    """Return one person with K joints in a box of the given height."""
     joints = np.asarray(xy, np.float32).reshape(1, -1, 2)
     box = np.array([[0, 0, height / 2, height]], np.float32)
     return Poses(Boxes(box, np.ones(1)), joints, np.full(joints.shape[:2], score), np.array([track]))
 
 
 def smoothed(signal: Iterable[object], times: Iterable[float], **options: float) -> Float32:
-    """(T, K, 2) of a signal of one person."""
+    """Return the smoothed (T, K, 2) signal of one person."""
     smoother = one_euro(**options)
     return np.stack([smoother.push(pose(xy), t)[0].xy[0] for xy, t in zip(signal, times, strict=True)])
 
 
-def test_it_is_the_algorithm_of_the_paper() -> None:
+def test_it_equals_the_algorithm_of_the_paper() -> None:
     """Algorithm 1 of Casiez et al., scalar, with the speed divided by the person's size of 400 pixels."""
 
     def alpha(cutoff: float, dt: float) -> float:
@@ -48,7 +48,7 @@ def test_it_is_the_algorithm_of_the_paper() -> None:
     assert (got[:, 0, 1] == 7).all()
 
 
-def test_rest_is_calmed_and_speed_is_not_held_back() -> None:
+def test_jitter_at_rest_is_reduced_without_lag_at_speed() -> None:
     rng = np.random.default_rng(1)
     times = np.arange(150) / 30
     noise = rng.normal(0, 2, (150, 17, 2))
@@ -59,7 +59,7 @@ def test_rest_is_calmed_and_speed_is_not_held_back() -> None:
     assert np.sqrt((lag**2).mean()) < 0.1 * 60
 
 
-def test_parameters_mean_the_same_at_every_resolution() -> None:
+def test_parameters_are_independent_of_resolution() -> None:
     rng = np.random.default_rng(2)
     signal, times = rng.normal(100, 10, (30, 17, 2)), np.arange(30) / 25
     small, large = one_euro(), one_euro()
@@ -69,14 +69,14 @@ def test_parameters_mean_the_same_at_every_resolution() -> None:
     np.testing.assert_allclose(a.xy * 4.5, b.xy, rtol=1e-5)
 
 
-def test_the_direction_of_a_movement_does_not_matter() -> None:
+def test_results_are_independent_of_direction() -> None:
     rng = np.random.default_rng(3)
     signal, times = rng.normal(0, 40, (30, 5, 2)), np.arange(30) / 25
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     np.testing.assert_allclose(smoothed(signal, times) @ turn.T, smoothed(signal @ turn.T, times), atol=1e-3)
 
 
-def test_frames_come_back_at_once_with_all_but_xy_untouched() -> None:
+def test_frames_are_returned_at_once_with_only_xy_changed() -> None:
     smoother = one_euro()
     for time_s in (0.0, 0.04):
         given = pose(np.full((17, 2), 100 * time_s))
@@ -89,7 +89,7 @@ def test_frames_come_back_at_once_with_all_but_xy_untouched() -> None:
     assert smoother.flush() == []
 
 
-def test_people_are_told_apart_by_id_not_by_order() -> None:
+def test_people_are_identified_by_id_not_by_order() -> None:
     rng = np.random.default_rng(4)
     both, alone = one_euro(), one_euro()
     for frame in range(20):
@@ -115,7 +115,7 @@ def test_untracked_people_pass_through() -> None:
 
 
 @pytest.mark.parametrize("gap_s", [0.6, -1.0])
-def test_after_a_gap_everything_begins_anew(gap_s: float) -> None:
+def test_smoothing_restarts_after_a_gap(gap_s: float) -> None:
     smoother = one_euro(forget_s=0.5)
     for frame in range(5):
         smoother.push(pose(np.zeros((17, 2))), frame / 25)
@@ -123,14 +123,14 @@ def test_after_a_gap_everything_begins_anew(gap_s: float) -> None:
     assert (got.xy == 300).all()
 
 
-def test_tracks_long_unseen_take_no_room() -> None:
+def test_tracks_unseen_for_long_are_dropped() -> None:
     smoother = one_euro(forget_s=0.5)
     for track in range(1, 200):
         smoother.push(pose(np.zeros((17, 2)), track), track / 10)
     assert len(smoother._ids) <= 7
 
 
-def test_a_weak_guess_passes_through_and_leaves_no_trace() -> None:
+def test_low_scoring_joints_pass_through_without_affecting_later_frames() -> None:
     smoother = one_euro()
     for frame in range(10):
         smoother.push(pose(np.full((17, 2), 100.0)), frame / 25)

@@ -34,8 +34,8 @@ def main(first: int, last: int) -> None:
     numbers = range(first, last)
     for faults, name in ((1.0, "with"), (0.0, "without")):
         every = [swap_counts(true, times, 100 * seed + n, faults) for seed in numbers for n, true in enumerate(tracks)]
-        there, undone, frames, wrong = np.sum(every, axis=0)
-        share = f"{undone} of {there} swaps repaired ({undone / there:.1%})"
+        present, undone, frames, wrong = np.sum(every, axis=0)
+        share = f"{undone} of {present} swaps repaired ({undone / present:.1%})"
         print(f"{name} missing joints and outliers: {share}, {wrong} of {frames} frames wrong")  # noqa: T201
     clean = [
         repaired(run(measured(true, times, 100 * seed + n, noise, faults))).any()

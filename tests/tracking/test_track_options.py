@@ -92,7 +92,7 @@ def test_provenance_names_the_options(journal: Path) -> None:
         ("--track-activation=1.5", "'--track-activation': 1.5 is not in the range"),
         ("--track-lost=-1", "'--track-lost': -1.0 is not in the range"),
         ("--track-lost=inf", "'--track-lost': inf is not in the range"),
-        ("--track-gate=nan", "gate: expected 0..1, got nan"),
+        ("--track-gate=nan", "'--track-gate': nan is not a finite number"),
     ],
 )
 def test_values_out_of_range_are_usage_errors_that_name_the_option(journal: Path, option: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What smooths: frames go in one by one and come out in order, perhaps later."""
+"""The interface of smoothers: frames go in one by one and come out in order, possibly later."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tposecli.types import Poses
 
 
 class Smoother(Protocol):
-    """Takes tracked poses frame by frame and gives each frame back once, in order, smoothed.
+    """Takes tracked poses frame by frame, and returns each frame once, in order, smoothed.
 
-    A smoother may look ahead: ``push`` then returns nothing at first, and ``flush`` what is still held. People keep
-    their order; those who are put into frames in which they were missed come after them.
+    A smoother may look ahead: ``push`` then returns nothing at first, and ``flush`` returns what is still held. People
+    keep their order; people who are added to frames in which they were missed come last.
     """
 
     def push(self, poses: Poses, time_s: float) -> list[Poses]:
@@ -20,24 +20,24 @@ class Smoother(Protocol):
         ...
 
     def flush(self) -> list[Poses]:
-        """Return the frames still held; the stream is over."""
+        """Return the frames still held, at the end of the stream."""
         ...
 
 
 class Chain:
-    """One smoother after the other."""
+    """Two smoothers in series."""
 
     def __init__(self, first: Smoother, second: Smoother) -> None:
         self._first, self._second = first, second
         self._times: deque[float] = deque()
 
     def push(self, poses: Poses, time_s: float) -> list[Poses]:
-        """Frames that are finished by both."""
+        """Return the frames that both have finished."""
         self._times.append(time_s)
         return self._pass(self._first.push(poses, time_s))
 
     def flush(self) -> list[Poses]:
-        """The rest of both."""
+        """Return the frames that either still holds."""
         return [*self._pass(self._first.flush()), *self._second.flush()]
 
     def _pass(self, frames: list[Poses]) -> list[Poses]:

@@ -7,41 +7,41 @@ from typing import Final
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.smoothing.base import Chain, Smoother
 from tposecli.smoothing.gaps import FillGaps
-from tposecli.smoothing.lookahead import LookaheadSmoother, Reach
+from tposecli.smoothing.lookahead import Lookahead, LookaheadSmoother
 from tposecli.smoothing.options import FILTERS, SmoothOptions
 from tposecli.smoothing.outliers import FindOutliers
 from tposecli.smoothing.swap_repair import SwapRepair
 from tposecli.smoothing.track_window import Step
 
 AHEAD_S: Final = 0.5
-"""Look-ahead, seconds: a little more than the longest swap of left and right that is undone."""
+"""Look-ahead, seconds: slightly more than the longest left-right swap that is repaired."""
 
 BLOCK_S: Final = 0.8
 """Seconds of frames that are processed together."""
 
 LIVE_BLOCK_S: Final = 0.1
-"""The same for a live source, which somebody watches."""
+"""Likewise for a live source, whose viewer should not have to wait."""
 
 
 def build_smoother(options: SmoothOptions, live: bool = False, layout: KeypointLayout = COCO) -> Smoother | None:
-    """Build the chain that the options ask for; None if they ask for nothing.
+    """Build the smoother that the options describe; None if they leave the poses as they are.
 
     Args:
         options: Method, strength, repair and gaps.
-        live: Whether the source is watched while it runs: frames then wait only if they must, and not for long.
-        layout: The keypoints; swaps of left and right are repaired for COCO's only.
+        live: Whether the source is live: frames are then delayed as little as possible.
+        layout: The keypoints; left-right swaps are only repaired for COCO keypoints.
     """
     chosen = options.resolved(live)
     spec, fill_s = FILTERS.get(chosen.method), chosen.fill_gaps_s or 0.0
     step = None if spec is None or spec.step is None else spec.step(chosen.strength)
     causal = None if spec is None or spec.causal is None else spec.causal(chosen.strength)
-    # A causal filter of a live source waits for nothing, hence neither tests nor fills unless it is asked to.
+    # With a live source, a causal filter must not delay frames, so nothing else runs unless explicitly requested.
     waits = step is not None or (causal is not None and not live)
     repairs: list[Step] = [SwapRepair()] if chosen.repair and layout.is_coco else []
     repairs += [FindOutliers()] if waits else []
     repairs += [FillGaps(fill_s)] if waits or fill_s else []
     if not repairs:
         return causal
-    reach = Reach(max(AHEAD_S, fill_s), LIVE_BLOCK_S if live else BLOCK_S)
-    lookahead = LookaheadSmoother(repairs, step, reach)
+    timing = Lookahead(max(AHEAD_S, fill_s), LIVE_BLOCK_S if live else BLOCK_S)
+    lookahead = LookaheadSmoother(repairs, step, timing)
     return lookahead if causal is None else Chain(lookahead, causal)

@@ -1,4 +1,4 @@
-"""Less jitter without waiting: the One-Euro filter."""
+"""The One-Euro filter: less jitter without look-ahead."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Float64 = NDArray[np.float64]
 
 
 class OneEuro:
-    """One-Euro filter (Casiez, Roussel, Vogel, CHI 2012) over every joint of every track, without look-ahead.
+    """The One-Euro filter (Casiez, Roussel, Vogel, CHI 2012) on every joint of every track, without look-ahead.
 
-    A low-pass whose cut-off rises with speed: resting joints stand still, fast ones are not held back. The speed is
-    that of the joint in the plane, not of x and y apart, so the result does not depend on the direction of a movement.
-    Time comes from the frames, so the frame rate may vary; people without id pass through. Boxes, scores, ids and
-    flags stay as they are.
+    A low-pass filter whose cutoff rises with speed: joints at rest stand still, fast ones do not lag. The speed is
+    measured in the plane, not in x and y separately, so the result does not depend on the direction of the movement.
+    Time comes from the frames, so the frame rate may vary. People without an id pass through unchanged; boxes, scores,
+    ids and flags are never changed.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class OneEuro:
         self._seen_s: Float64 = np.zeros((0, 0))
 
     def push(self, poses: Poses, time_s: float) -> list[Poses]:
-        """Exactly the frame that was pushed, smoothed."""
+        """Return the given frame, smoothed."""
         tracked = np.flatnonzero(poses.track_id != UNTRACKED)
         self._forget(time_s)
         if not len(tracked):
@@ -44,11 +44,11 @@ class OneEuro:
         return [replace(poses, xy=xy)]
 
     def flush(self) -> list[Poses]:
-        """Nothing: no frame is ever held."""
+        """Return nothing: no frame is ever held."""
         return []
 
     def _rows(self, people: Poses) -> NDArray[np.intp]:
-        """Row of each person's track in the state; people not seen before get new rows."""
+        """Return the row of each person's track in the state; new tracks get new rows."""
         new = people.track_id[~np.isin(people.track_id, self._ids)]
         keypoints = people.xy.shape[1]
         zeros = np.zeros((len(new), keypoints, 2))
@@ -61,14 +61,14 @@ class OneEuro:
         return order[np.searchsorted(self._ids, people.track_id, sorter=order)]
 
     def _forget(self, time_s: float) -> None:
-        """Drop the tracks of which no joint was seen lately."""
+        """Drop tracks of which no joint was seen within ``forget_s``."""
         seen = self._seen_s.max(axis=1, initial=-np.inf)
         kept = time_s - seen <= self._forget_s
         self._ids, self._xy = self._ids[kept], self._xy[kept]
         self._velocity, self._seen_s = self._velocity[kept], self._seen_s[kept]
 
     def _filter(self, rows: NDArray[np.intp], people: Poses, time_s: float) -> Float64:
-        """(N, K, 2) smoothed coordinates; the state of ``rows`` moves on to them."""
+        """Return the (N, K, 2) smoothed coordinates, and update the state of ``rows``."""
         measured, before = people.xy.astype(np.float64), self._xy[rows]
         elapsed = time_s - self._seen_s[rows]
         begins = ((elapsed <= 0) | (elapsed > self._forget_s))[:, :, None]
@@ -86,13 +86,13 @@ class OneEuro:
 
 
 def _alpha(cutoff_hz: Float64 | float, elapsed_s: Float64) -> Float64:
-    """Share of the new value in a first-order low-pass sampled after ``elapsed_s`` (equation 3 of the paper)."""
+    """Return the smoothing factor of a first-order low-pass after ``elapsed_s`` (equation 3 of the paper)."""
     turns: Float64 = 2 * np.pi * cutoff_hz * elapsed_s
     return turns / (1 + turns)
 
 
 def _size(people: Poses) -> Float64:
-    """(N,) longer side of each box in pixels, at least 1."""
+    """Return the (N,) longer sides of the boxes, pixels, at least 1."""
     sides = (people.boxes.xyxy[:, 2:] - people.boxes.xyxy[:, :2]).astype(np.float64)
     longer: Float64 = np.maximum(sides.max(axis=1), 1)
     return longer

@@ -1,4 +1,4 @@
-"""Rauch-Tung-Striebel smoothing: the likeliest path of every joint, given all that was measured before and after."""
+"""Rauch-Tung-Striebel smoothing: the most likely path of each joint, given all measurements before and after."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ import numpy as np
 from tposecli.smoothing.track_window import Float64, TrackWindow
 from tposecli.types import Flag
 
-VAGUE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
-"""Covariance of place, speed and acceleration before anything was measured, in sizes and seconds."""
+INITIAL_COVARIANCE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
+"""Covariance of position, velocity and acceleration before the first measurement, in person sizes and seconds."""
 
 ROW, COLUMN = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 1, 2, 2])
-"""The six different entries of a symmetric 3 x 3 matrix."""
+"""Rows and columns of the six distinct entries of a symmetric 3 x 3 matrix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rts:
-    """A Kalman filter with constant acceleration forward, its corrections backward; times may be irregular.
+    """A constant-acceleration Kalman filter forwards, with corrections backwards; times may be irregular.
 
-    The variance of a measurement is ``noise**2 / score``; what was filled or found wrong counts as not measured. The
-    way back is that of Bierman (1973), which gives the same path as Rauch, Tung and Striebel (1965) without inverting
-    a matrix.
+    The variance of a measurement is ``noise**2 / score``; filled joints and outliers count as unmeasured. The backward
+    pass is that of Bierman (1973), which gives the same path as Rauch, Tung and Striebel (1965) without inverting a
+    matrix.
     """
 
     noise: float
     jerk: float
 
-    def __call__(self, strip: TrackWindow) -> TrackWindow:
-        """The strip with the joints that are known on their likeliest path."""
-        replaced = (strip.flags & (Flag.FILLED | Flag.OUTLIER)) > 0
-        measured = strip.known & ~replaced & strip.there[:, :, None]
-        trust = np.where(measured, np.maximum(strip.score, 1e-3), 1e-12) / self.noise**2
-        size = strip.size[:, None, None]
-        path = self._path(strip.xy / size, trust, strip.time_s) * size
-        return replace(strip, xy=np.where(strip.known[..., None], path, strip.xy))
+    def __call__(self, window: TrackWindow) -> TrackWindow:
+        """Return the window with the known joints on their most likely paths."""
+        replaced = (window.flags & (Flag.FILLED | Flag.OUTLIER)) > 0
+        measured = window.known & ~replaced & window.present[:, :, None]
+        precision = np.where(measured, np.maximum(window.score, 1e-3), 1e-12) / self.noise**2
+        size = window.size[:, None, None]
+        path = self._path(window.xy / size, precision, window.time_s) * size
+        return replace(window, xy=np.where(window.known[..., None], path, window.xy))
 
-    def _path(self, xy: Float64, trust: Float64, time_s: Float64) -> Float64:
-        """(T, M, K, 2) sizes; ``trust`` (T, M, K) is the inverse variance of each measurement."""
+    def _path(self, xy: Float64, precision: Float64, time_s: Float64) -> Float64:
+        """Return the (T, M, K, 2) path, person sizes, given the (T, M, K) inverse variances of the measurements."""
         count, shape = len(xy), xy.shape[1:3]
         places = np.ascontiguousarray(xy.reshape(count, -1, 2).swapaxes(1, 2))
-        weights = 1 / trust.reshape(count, -1)
+        weights = 1 / precision.reshape(count, -1)
         joints = weights.shape[1]
-        moves = [_moves(step, self.jerk) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
+        moves = [_transitions(step, self.jerk) for step in np.diff(time_s, prepend=time_s[0]).tolist()]
         path, spread = np.empty((count, 3, 2, joints)), np.empty((count, 6, joints))
         gain, pull = np.empty((count, 3, joints)), np.empty_like(places)
-        state, covariance = np.zeros((3, 2, joints)), np.repeat(VAGUE[:, None], joints, axis=1)
+        state, covariance = np.zeros((3, 2, joints)), np.repeat(INITIAL_COVARIANCE[:, None], joints, axis=1)
         state[0] = places[np.argmin(weights, axis=0), :, np.arange(joints)].T
         for t, (move, grow, added) in enumerate(moves):
             np.dot(move, state.reshape(3, -1), out=path[t].reshape(3, -1))
@@ -74,8 +74,8 @@ class Rts:
 
 
 @lru_cache(maxsize=256)
-def _moves(step_s: float, jerk: float) -> tuple[Float64, Float64, Float64]:
-    """What ``step_s`` without news does: (3, 3) to the state, (6, 6) to the covariance, (6, 1) added by the jerk."""
+def _transitions(step_s: float, jerk: float) -> tuple[Float64, Float64, Float64]:
+    """Return the transitions over ``step_s``: (3, 3) of the state, (6, 6) of the covariance, (6, 1) added by jerk."""
     s = step_s
     move = np.array([[1, s, s**2 / 2], [0, 1, s], [0, 0, 1]])
     grow = np.zeros((6, 6))

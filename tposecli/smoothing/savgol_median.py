@@ -1,4 +1,4 @@
-"""Filters that take each frame from those around it, the same distance before and after: no lag."""
+"""Filters over a centred window of frames, which do not lag."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow
 
 @dataclass(frozen=True, slots=True)
 class Savgol:
-    """A polynomial through the frames around each frame, by least squares weighted with the scores.
+    """A local polynomial fit around each frame, by least squares weighted with the scores.
 
-    At a constant frame rate and equal scores that is the filter of Savitzky and Golay (1964); the frames' own times
-    make it right at any other, too. Where fewer joints are known than the polynomial needs, its order falls.
+    At a constant frame rate and with equal scores this is the filter of Savitzky and Golay (1964); using the frames'
+    times generalises it to variable frame rates. If too few joints are known for the polynomial, its order is reduced.
     """
 
     window_s: float
     order: int
 
-    def __call__(self, strip: TrackWindow) -> TrackWindow:
-        """The strip with the frames to be finished filtered."""
-        index, inside = _windows(strip, self.window_s)
-        at = (strip.time_s[index] - strip.time_s[strip.first : strip.ripe, None]) / (self.window_s / 2)
+    def __call__(self, window: TrackWindow) -> TrackWindow:
+        """Return the window with the frames to be finished filtered."""
+        index, inside = _windows(window, self.window_s)
+        at = (window.time_s[index] - window.time_s[window.first : window.lookahead_start, None]) / (self.window_s / 2)
         powers = at[..., None] ** np.arange(2 * self.order + 1)
-        weight = _weights(strip, index, inside)
+        weight = _weights(window, index, inside)
         terms = self.order + 1
         moments = np.einsum("twmk,twp->tmkp", weight, powers)
-        values = weight[..., None] * _centred(strip, index)
+        values = weight[..., None] * _centred(window, index)
         sums = np.einsum("twmkc,twp->tmkpc", values, powers[..., :terms])
         matrix = moments[..., np.add.outer(np.arange(terms), np.arange(terms))]
         ridge = np.diag([0.0, *[1e-9] * (terms - 1)]) * moments[..., :1, None]
         matrix = matrix + ridge + np.eye(terms) * (moments[..., :1, None] == 0)
-        place = np.linalg.solve(matrix, sums)[..., 0, :] + strip.xy[strip.first : strip.ripe]
-        return _with(strip, place)
+        place = np.linalg.solve(matrix, sums)[..., 0, :] + window.xy[window.first : window.lookahead_start]
+        return _with(window, place)
 
 
 @dataclass(frozen=True, slots=True)
 class Median:
-    """The median of the frames around each frame, for x and y apart, weighted with the scores."""
+    """A running median, separate for x and y, weighted with the scores."""
 
     window_s: float
 
-    def __call__(self, strip: TrackWindow) -> TrackWindow:
-        """The strip with the frames to be finished filtered."""
-        index, inside = _windows(strip, self.window_s)
-        values = strip.xy[index]
-        weight = np.repeat(_weights(strip, index, inside)[..., None], 2, axis=-1)
+    def __call__(self, window: TrackWindow) -> TrackWindow:
+        """Return the window with the frames to be finished filtered."""
+        index, inside = _windows(window, self.window_s)
+        values = window.xy[index]
+        weight = np.repeat(_weights(window, index, inside)[..., None], 2, axis=-1)
         order = np.argsort(values, axis=1)
         values = np.take_along_axis(values, order, axis=1)
         below = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
@@ -55,34 +55,34 @@ class Median:
         ends = [(below < half - 1e-9).sum(axis=1, keepdims=True), (below <= half + 1e-9).sum(axis=1, keepdims=True)]
         last = values.shape[1] - 1
         low, high = (np.take_along_axis(values, np.minimum(end, last), axis=1)[:, 0] for end in ends)
-        return _with(strip, (low + high) / 2)
+        return _with(window, (low + high) / 2)
 
 
-def _windows(strip: TrackWindow, window_s: float) -> tuple[Indices, Mask]:
-    """(F, W) frames around each of the F frames to be finished, and which of them lie in the window."""
-    middle = strip.time_s[strip.first : strip.ripe]
-    start = np.searchsorted(strip.time_s, middle - window_s / 2 - 1e-6)
-    stop = np.searchsorted(strip.time_s, middle + window_s / 2 + 1e-6)
+def _windows(window: TrackWindow, window_s: float) -> tuple[Indices, Mask]:
+    """Return the (F, W) frames around each of the F frames to be finished, and which of them lie in the window."""
+    middle = window.time_s[window.first : window.lookahead_start]
+    start = np.searchsorted(window.time_s, middle - window_s / 2 - 1e-6)
+    stop = np.searchsorted(window.time_s, middle + window_s / 2 + 1e-6)
     index = start[:, None] + np.arange(int((stop - start).max(initial=1)))
-    return np.minimum(index, len(strip.time_s) - 1), np.asarray(index < stop[:, None])
+    return np.minimum(index, len(window.time_s) - 1), np.asarray(index < stop[:, None])
 
 
-def _weights(strip: TrackWindow, index: Indices, inside: Mask) -> Float64:
-    """(F, W, M, K) scores of what is known."""
-    score = np.where(strip.known, strip.score, 0)
+def _weights(window: TrackWindow, index: Indices, inside: Mask) -> Float64:
+    """Return the (F, W, M, K) scores, 0 for unknown joints."""
+    score = np.where(window.known, window.score, 0)
     weight: Float64 = score[index] * inside[:, :, None, None]
     return weight
 
 
-def _centred(strip: TrackWindow, index: Indices) -> Float64:
-    """(F, W, M, K, 2) pixels from where the joint is in the middle frame, which keeps the sums small."""
-    centred: Float64 = strip.xy[index] - strip.xy[strip.first : strip.ripe, None]
+def _centred(window: TrackWindow, index: Indices) -> Float64:
+    """Return (F, W, M, K, 2) pixels relative to the joint in the middle frame, which keeps the sums small."""
+    centred: Float64 = window.xy[index] - window.xy[window.first : window.lookahead_start, None]
     return centred
 
 
-def _with(strip: TrackWindow, place: Float64) -> TrackWindow:
-    """The strip with known joints of the frames to be finished at their new places."""
-    part = slice(strip.first, strip.ripe)
-    xy = strip.xy.copy()
-    xy[part] = np.where(strip.known[part, ..., None], place, xy[part])
-    return replace(strip, xy=xy)
+def _with(window: TrackWindow, place: Float64) -> TrackWindow:
+    """Return the window with the known joints of the frames to be finished at their new positions."""
+    part = slice(window.first, window.lookahead_start)
+    xy = window.xy.copy()
+    xy[part] = np.where(window.known[part, ..., None], place, xy[part])
+    return replace(window, xy=xy)

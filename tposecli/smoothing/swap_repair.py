@@ -1,4 +1,4 @@
-"""Left and right exchanged for a few frames: found by how the body would have had to move, and put back."""
+"""Repair short left-right swaps, which are detected by the implausible movement that they imply."""
 
 from __future__ import annotations
 
@@ -7,108 +7,122 @@ from typing import Final
 
 import numpy as np
 
-from tposecli.smoothing.swap_viterbi import FIRST, LEFT, NOISE, RIGHT, SIGNS, STATES, Costs, Course, Paths
-from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow, sorted_middle
+from tposecli.smoothing.swap_viterbi import (
+    FIRST,
+    LEFT,
+    NOISE,
+    RIGHT,
+    SIGNS,
+    STATES,
+    PathCosts,
+    SwapPaths,
+    VectorFilters,
+)
+from tposecli.smoothing.track_window import Float64, Indices, Mask, TrackWindow, median_of_smallest
 from tposecli.types import Flag, Index
 
-SUSPECT: Final = 3.0
-"""Doubt, summed over the pairs of an exchange, above which a person is looked at closely; no pair adds more."""
+MIN_EVIDENCE: Final = 3.0
+"""Evidence, summed over the pairs of a swap, above which a person is examined closely; also the limit per pair."""
 
-SETTLED: Final = 1.0
-"""Variance of what is expected up to which a filter knows enough to be judged."""
+MAX_SETTLED_VARIANCE: Final = 1.0
+"""Predictive variance up to which a filter has converged enough to be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class SwapRepair:
-    """Undoes exchanges of the legs, the arms, or everything, flagged ``REPAIRED``.
+    """Swaps legs, arms, or all joints back, and flags them ``REPAIRED``.
 
-    The cost of a path through the exchanges is the unlikelihood of what was measured, given the path so far, by Kalman
-    filters of the vector between the joints of each pair, whose noise is what it usually is in this window; see
-    ``swap_viterbi``. An exchange counts only if both its ends are seen: one that stays is no slip but may be
-    somebody who turned round, and is left alone. What lasts a single frame is left to the search for outliers.
+    The cost of a path through the swap states is the negative log-likelihood of the measurements given the path so far,
+    by Kalman filters of the vector between the joints of each pair, whose noise is estimated in the window; see
+    ``swap_viterbi``. A swap is only repaired if both its ends are seen: a permanent one may be a person who turned
+    around. Swaps of a single frame are left to the outlier detection.
 
     Attributes:
-        costs: Of paths.
-        still: Least noise of a vector, in shares of the person's size.
-        longest_s: Exchanges that last longer are left alone.
+        costs: Costs of paths.
+        min_noise: Minimum noise of a vector, relative to the person's size.
+        max_swap_s: Longer swaps are left alone.
     """
 
-    costs: Costs = field(default_factory=Costs)
-    still: float = 0.006
-    longest_s: float = 0.45
+    costs: PathCosts = field(default_factory=PathCosts)
+    min_noise: float = 0.006
+    max_swap_s: float = 0.45
 
-    def __call__(self, strip: TrackWindow) -> TrackWindow:
-        """The strip with left and right where they were."""
-        if not len(strip.time_s[strip.first :]):
-            return strip
-        course = self._course(strip)
-        spread, doubt = self._usual(course)
-        evidence = np.clip(doubt, -SUSPECT, SUSPECT) @ (SIGNS[1:] < 0).T
-        people = np.flatnonzero((evidence > SUSPECT).any(axis=(0, 2)))
+    def __call__(self, window: TrackWindow) -> TrackWindow:
+        """Return the window with short swaps repaired."""
+        if not len(window.time_s[window.first :]):
+            return window
+        filters = self._vector_filters(window)
+        spread, doubt = self._noise_and_doubt(filters)
+        evidence = np.clip(doubt, -MIN_EVIDENCE, MIN_EVIDENCE) @ (SIGNS[1:] < 0).T
+        people = np.flatnonzero((evidence > MIN_EVIDENCE).any(axis=(0, 2)))
         if not len(people):
-            return strip
-        before = _before(strip, people)
-        states = Paths(course, people, spread, self.costs).cheapest(strip.first, before)
-        exchanged = self._slips(states, strip, before)
-        return _undone(strip, people, exchanged) if exchanged.any() else strip
+            return window
+        before = _state_before(window, people)
+        states = SwapPaths(filters, people, spread, self.costs).cheapest(window.first, before)
+        swapped = self._short_swaps(states, window, before)
+        return _swapped_back(window, people, swapped) if swapped.any() else window
 
-    def _course(self, strip: TrackWindow) -> Course:
-        """Everybody's."""
+    def _vector_filters(self, window: TrackWindow) -> VectorFilters:
+        """Run the filters on the vectors of all people."""
         left, right = LEFT[FIRST:], RIGHT[FIRST:]
-        known = strip.known[:, :, left] & strip.known[:, :, right]
-        apart = np.where(known[..., None], strip.xy[:, :, left] - strip.xy[:, :, right], 0)
-        vector = (apart / strip.size[:, None, None]).view(np.complex128)[..., 0]
-        return Course.of(vector, known, np.diff(strip.time_s, prepend=strip.time_s[0]), self.costs.most)
+        known = window.known[:, :, left] & window.known[:, :, right]
+        apart = np.where(known[..., None], window.xy[:, :, left] - window.xy[:, :, right], 0)
+        vector = (apart / window.size[:, None, None]).view(np.complex128)[..., 0]
+        return VectorFilters.of(
+            vector, known, np.diff(window.time_s, prepend=window.time_s[0]), self.costs.max_pair_cost
+        )
 
-    def _usual(self, course: Course) -> tuple[Float64, Float64]:
-        """What the noise turned out to be, by the filter that suits each pair of each person best.
+    def _noise_and_doubt(self, filters: VectorFilters) -> tuple[Float64, Float64]:
+        """Estimate the noise, with the filter that fits each pair of each person best.
 
         Returns:
-            (T, S, M, P) variance of what is expected; (T, M, P) doubt: how much better a vector would fit if turned
-            round, natural logarithm of the likelihood.
+            (T, S, M, P) predictive variances; (T, M, P) doubt: by how much the log-likelihood of a vector would rise if
+            it were reversed.
         """
-        settled = course.known[:, None] & (course.spread < SETTLED)
-        misfit = np.where(settled, np.log(course.spread) + np.minimum(course.surprise, self.costs.most), 0).sum(axis=0)
+        settled = filters.known[:, None] & (filters.spread < MAX_SETTLED_VARIANCE)
+        misfit = np.where(
+            settled, np.log(filters.spread) + np.minimum(filters.surprise, self.costs.max_pair_cost), 0
+        ).sum(axis=0)
         best: Index = (slice(None), misfit.argmin(axis=0), *np.ogrid[: misfit.shape[1], : misfit.shape[2]])
-        surprise, settled = course.surprise[best], settled[best]
-        usual = sorted_middle(np.where(settled, surprise, np.inf), settled.sum(axis=0)) / np.log(2)
-        usual = np.maximum(np.where(np.isfinite(usual), usual, 1), (self.still / NOISE) ** 2)
-        spread = course.spread * usual
-        return spread, -2 * (course.expected[best] * course.vector.conj()).real / spread[best]
+        surprise, settled = filters.surprise[best], settled[best]
+        usual = median_of_smallest(np.where(settled, surprise, np.inf), settled.sum(axis=0)) / np.log(2)
+        usual = np.maximum(np.where(np.isfinite(usual), usual, 1), (self.min_noise / NOISE) ** 2)
+        spread = filters.spread * usual
+        return spread, -2 * (filters.expected[best] * filters.vector.conj()).real / spread[best]
 
-    def _slips(self, states: Indices, strip: TrackWindow, before: Indices) -> Mask:
-        """(T, A, pairs) exchanged where a state lasts shortly between two times of the usual one."""
-        exchanged = np.zeros((*states.shape, STATES.shape[1]), np.bool_)
+    def _short_swaps(self, states: Indices, window: TrackWindow, before: Indices) -> Mask:
+        """Return the (T, A, pairs) that are swapped, where a state interrupts the usual one for a short time."""
+        swapped = np.zeros((*states.shape, STATES.shape[1]), np.bool_)
         for person, row in enumerate(states.T):
             usual = np.bincount(row).argmax()
             edges = np.diff((row != usual).astype(np.int8), prepend=0, append=0)
             for start, end in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
-                within = start > 0 and end < len(row) and strip.time_s[end] - strip.time_s[start] <= self.longest_s
-                goes_on = start == strip.first and before[person] > 0
-                if within and (end - start > 1 or goes_on):
-                    exchanged[start:end, person] = STATES[row[start:end]] != STATES[usual]
-        exchanged[: strip.first] = False
-        return exchanged
+                within = start > 0 and end < len(row) and window.time_s[end] - window.time_s[start] <= self.max_swap_s
+                continues = start == window.first and before[person] > 0
+                if within and (end - start > 1 or continues):
+                    swapped[start:end, person] = STATES[row[start:end]] != STATES[usual]
+        swapped[: window.first] = False
+        return swapped
 
 
-def _before(strip: TrackWindow, people: Indices) -> Indices:
-    """(A,) state of the last finished frame, as it was measured; keep if there is none."""
-    repaired = (strip.flags[strip.first - 1 : strip.first, people][..., LEFT] & Flag.REPAIRED) > 0
+def _state_before(window: TrackWindow, people: Indices) -> Indices:
+    """Return the (A,) states of the last finished frame as measured; ``keep`` if there is none."""
+    repaired = (window.flags[window.first - 1 : window.first, people][..., LEFT] & Flag.REPAIRED) > 0
     same = (repaired[..., None, :] == (STATES < 0)).all(axis=-1)
     states: Indices = same.argmax(axis=-1).sum(axis=0, dtype=np.intp)
     return states
 
 
-def _undone(strip: TrackWindow, people: Indices, exchanged: Mask) -> TrackWindow:
-    """The strip with the pairs exchanged back where (T, A, pairs) says so."""
-    frame, person, pair = np.nonzero(exchanged)
+def _swapped_back(window: TrackWindow, people: Indices, swapped: Mask) -> TrackWindow:
+    """Return the window with the (T, A, pairs) that are swapped swapped back."""
+    frame, person, pair = np.nonzero(swapped)
     row = people[person]
     columns = {}
     for name in ("xy", "score", "known", "flags"):
-        column = getattr(strip, name).copy()
-        column[frame, row, LEFT[pair]] = getattr(strip, name)[frame, row, RIGHT[pair]]
-        column[frame, row, RIGHT[pair]] = getattr(strip, name)[frame, row, LEFT[pair]]
+        column = getattr(window, name).copy()
+        column[frame, row, LEFT[pair]] = getattr(window, name)[frame, row, RIGHT[pair]]
+        column[frame, row, RIGHT[pair]] = getattr(window, name)[frame, row, LEFT[pair]]
         columns[name] = column
     for side in (LEFT, RIGHT):
         columns["flags"][frame, row, side[pair]] |= np.uint8(Flag.REPAIRED)
-    return replace(strip, **columns)
+    return replace(window, **columns)

@@ -1,4 +1,4 @@
-"""Consecutive frames of the tracked people as arrays: what looking ahead works on."""
+"""Consecutive frames of the tracked people as arrays, on which the look-ahead steps work."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class TrackWindow:
     """T frames of M tracks with K joints.
 
     Attributes:
-        time_s: (T,) seconds, rising.
-        track_id: (M,) rising.
+        time_s: (T,) increasing times, seconds.
+        track_id: (M,) increasing ids.
         xy: (T, M, K, 2) pixels; 0 where the person was not found.
         score: (T, M, K); 0 where the person was not found.
         flags: (T, M, K) bits of ``types.Flag``.
-        known: (T, M, K) joints that are to be believed.
-        there: (T, M) people who are in the frame.
+        known: (T, M, K) joints that are reliable.
+        present: (T, M) people who are in the frame.
         box: (T, M, 5) left, top, right, bottom, score.
-        first: Frames before this one are finished; they are there to look back upon.
-        ripe: Frames from this one on are seen ahead of time and will come again.
+        first: Frames before this one are finished; they are context only.
+        lookahead_start: Frames from this one on are look-ahead only, and will be processed again later.
     """
 
     time_s: Float64
@@ -39,20 +39,20 @@ class TrackWindow:
     score: Float64
     flags: NDArray[np.uint8]
     known: Mask
-    there: Mask
+    present: Mask
     box: Float64
     first: int
-    ripe: int
+    lookahead_start: int
 
     @classmethod
     def of(cls, frames: Sequence[Poses], times_s: Sequence[float], work: tuple[int, int], min_score: float) -> Self:
-        """The tracked people of the frames.
+        """Return the tracked people of some frames.
 
         Args:
             frames: T frames.
-            times_s: When they are shown.
-            work: ``first`` and ``ripe``.
-            min_score: Joints scored lower are not to be believed.
+            times_s: Their times, seconds.
+            work: ``first`` and ``lookahead_start``.
+            min_score: Joints scored lower count as unknown.
         """
         ids = np.concatenate([poses.track_id for poses in frames])
         place = np.repeat(np.arange(len(frames)), [len(poses) for poses in frames])
@@ -66,8 +66,8 @@ class TrackWindow:
             table[place, rows] = np.concatenate(columns)[tracked]
             return table
 
-        there = np.zeros(shape, np.bool_)
-        there[place, rows] = True
+        present = np.zeros(shape, np.bool_)
+        present[place, rows] = True
         score = spread([poses.score for poses in frames], (keypoints,))
         boxes = [np.concatenate([poses.boxes.xyxy, poses.boxes.score[:, None]], axis=1) for poses in frames]
         return cls(
@@ -76,49 +76,49 @@ class TrackWindow:
             spread([poses.xy for poses in frames], (keypoints, 2)),
             score,
             spread([poses.flags for poses in frames], (keypoints,), np.uint8),
-            np.asarray(score >= min_score) & there[:, :, None],
-            there,
+            np.asarray(score >= min_score) & present[:, :, None],
+            present,
             spread(boxes, (5,)),
             *work,
         )
 
     @property
     def size(self) -> Float64:
-        """(M,) size of each person in pixels: the median of the longer side of the box, at least 1."""
+        """The (M,) sizes of the people, pixels: the median longer side of the box, at least 1."""
         sides = (self.box[:, :, 2:4] - self.box[:, :, :2]).max(axis=2)
-        middle = sorted_middle(np.where(self.there, sides, np.inf), self.there.sum(axis=0))
+        middle = median_of_smallest(np.where(self.present, sides, np.inf), self.present.sum(axis=0))
         return np.maximum(np.where(np.isfinite(middle), middle, 1), 1)
 
     def poses(self, measured: Sequence[Poses]) -> list[Poses]:
-        """Frames from ``first`` on: the people of ``measured`` in their order, then those who were missed there.
+        """Return the frames from ``first`` on: the people of ``measured`` in their order, then those who were missed.
 
         Args:
-            measured: What was measured in each of them.
+            measured: The measured poses of each of these frames.
         """
         part = slice(self.first, self.first + len(measured))
         columns = self.xy[part].astype(np.float32), self.score[part].astype(np.float32), self.flags[part]
-        people = self.there.sum(axis=1).tolist()
+        people = self.present.sum(axis=1).tolist()
         done = []
         for place, one in enumerate(measured):
             tracked = (one.track_id != UNTRACKED).nonzero()[0]
             rows = self.track_id.searchsorted(one.track_id[tracked])
             xy, score, flags = (column[place, rows] for column in columns)
             if len(tracked) < len(one):
-                xy, score = _put(one.xy, tracked, xy), _put(one.score, tracked, score)
-                flags = _put(one.flags, tracked, flags)
+                xy, score = _with_rows(one.xy, tracked, xy), _with_rows(one.score, tracked, score)
+                flags = _with_rows(one.flags, tracked, flags)
             same = Poses(one.boxes, xy, score, one.track_id, flags)
             missed = people[self.first + place] > len(rows)
             done.append(self._with_missed(self.first + place, same, rows) if missed else same)
         return done
 
     def _with_missed(self, index: int, found: Poses, rows: Indices) -> Poses:
-        """The people of a frame, those of some ``rows``, and then the others who should be there."""
-        missed = self.there[index].copy()
+        """Return the found people of a frame (in ``rows``), followed by the others who are present."""
+        missed = self.present[index].copy()
         missed[rows] = False
-        return _joined(found, self._people(index, np.flatnonzero(missed)))
+        return _concatenated(found, self._people(index, np.flatnonzero(missed)))
 
     def _people(self, index: int, rows: Indices) -> Poses:
-        """Some of the people of a frame."""
+        """Return the people of a frame in some rows."""
         box = self.box[index, rows]
         return Poses(
             Boxes(box[:, :4].astype(np.float32), box[:, 4].astype(np.float32)),
@@ -130,11 +130,11 @@ class TrackWindow:
 
 
 Step = Callable[[TrackWindow], TrackWindow]
-"""Something done to a strip; frames before ``TrackWindow.first`` stay as they are."""
+"""A transformation of a window that does not change the frames before ``TrackWindow.first``."""
 
 
-def around(known: Mask) -> tuple[Indices, Indices]:
-    """Index along the first axis of the last known value before, and of the next after, each; -1 and T for none."""
+def neighbours(known: Mask) -> tuple[Indices, Indices]:
+    """Return the indices, along the first axis, of the previous and next known values; -1 and T if there is none."""
     count = len(known)
     index = np.arange(count).reshape(-1, *[1] * (known.ndim - 1))
     before, after = np.full(known.shape, -1), np.full(known.shape, count)
@@ -143,8 +143,8 @@ def around(known: Mask) -> tuple[Indices, Indices]:
     return before, after
 
 
-def sorted_middle(values: Float64, count: NDArray[np.integer]) -> Float64:
-    """Median along the first axis of the ``count`` smallest values; the others, infinite, do not count."""
+def median_of_smallest(values: Float64, count: NDArray[np.integer]) -> Float64:
+    """Return the median, along the first axis, of the ``count`` smallest values; the others are infinite padding."""
     ordered = np.sort(values, axis=0)
     low, high = (np.maximum(count - 1, 0) // 2)[None], (count // 2)[None]
     pair = [np.take_along_axis(ordered, np.minimum(index, len(values) - 1), axis=0)[0] for index in (low, high)]
@@ -152,15 +152,15 @@ def sorted_middle(values: Float64, count: NDArray[np.integer]) -> Float64:
     return middle
 
 
-def _put(column: NDArray[Any], rows: Indices, new: NDArray[Any]) -> NDArray[Any]:
-    """A copy of a column with other values in some rows."""
+def _with_rows(column: NDArray[Any], rows: Indices, new: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of a column with some rows replaced."""
     column = column.copy()
     column[rows] = new
     return column
 
 
-def _joined(first: Poses, second: Poses) -> Poses:
-    """The people of both."""
+def _concatenated(first: Poses, second: Poses) -> Poses:
+    """Return the people of both."""
 
     def both(one: NDArray[np.generic], other: NDArray[np.generic]) -> NDArray[np.generic]:
         return np.concatenate([one, other])
