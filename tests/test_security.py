@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -280,11 +281,10 @@ def test_errors_on_the_way_hold_no_password(tmp_path: Path, monkeypatch: pytest.
     def broken(*_: object) -> None:
         raise av.error.OSError(5, "Input/output error", address)
 
-    class Settled:
-        settings = type("Settings", (), {"max_pixels": 1})
+    context = SimpleNamespace(settings=SimpleNamespace(inference=SimpleNamespace(max_pixels=1)))
 
     monkeypatch.setattr(run, "open_video_input", broken)
-    summary = run._run_video(VideoJob(address, Outputs(tmp_path / "o.mp4")), Settled(), QuietWatcher())  # type: ignore[arg-type]
+    summary = run._run_video(VideoJob(address, Outputs(tmp_path / "o.mp4")), context, QuietWatcher())  # type: ignore[arg-type]
     assert summary.failed == [("http://host/film.mp4", "Input/output error")]
 
 

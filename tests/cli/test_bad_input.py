@@ -354,9 +354,9 @@ def test_names_that_are_too_long(tmp_path: Path, use: Callable[[Path], object]) 
         ("[]", "expected a COCO keypoint file"),
         ('{"images": {}}', "expected a COCO keypoint file"),
         ('{"images": [], "annotations": 3}', "expected a COCO keypoint file"),
-        ('{"images": [], "annotations": []}', "names no images|nothing"),
-        ('{"images": [{"id": 1}], "annotations": []}', "names no images|nothing"),
-        ('{"images": [{"id": 1e999, "file_name": "a"}], "annotations": []}', "names no images|nothing"),
+        ('{"images": [], "annotations": []}', "lists no images|nothing"),
+        ('{"images": [{"id": 1}], "annotations": []}', "lists no images|nothing"),
+        ('{"images": [{"id": 1e999, "file_name": "a"}], "annotations": []}', "lists no images|nothing"),
     ],
 )
 def test_files_of_annotations(tmp_path: Path, content: str, said: str) -> None:

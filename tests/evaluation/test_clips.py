@@ -224,7 +224,7 @@ def test_reports(tmp_path: Path, media: Path, suffix: str) -> None:
 
 def test_what_does_not_belong_together(tmp_path: Path, media: Path) -> None:
     (tmp_path / "empty.json").write_text('{"images": [], "annotations": []}')
-    with pytest.raises(InputError, match="no truth"):
+    with pytest.raises(InputError, match="not a ground truth"):
         scored(media / "walk.json", tmp_path / "empty.json")
     with pytest.raises(InputError, match=r"stills.json.*none of its people"):
         scored(media / "stills.json", changed_names(tmp_path, media / "stills.json"))

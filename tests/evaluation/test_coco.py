@@ -19,7 +19,6 @@ from tests.support.eval_data import MODEL, detections, put_detections, rows_of, 
 from tests.support.media import orient
 from tests.support.plain_eval import plain_rows, true_people
 from tposecli.evaluation.coco.coco_api import FIGURES
-from tposecli.evaluation.coco.image_store import open_images
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import load_set
 from tposecli.evaluation.coco.problems import Problems
@@ -27,6 +26,7 @@ from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.models import build
+from tposecli.sources.image_store import open_images
 from tposecli.utils.errors import InputError, TposeError, UsageError
 
 PIXELS = 0.05
@@ -95,7 +95,7 @@ def test_detections_give_the_rows_of_the_plain_way(data: tuple[Path, dict[str, A
     plain = plain_rows(load(resolve(MODEL)), folder / "images" / "val2017", people)
     pixels, scores, people_apart = apart(rows_of(tmp_path / "rows.json"), plain)
     assert pixels.max() < PIXELS and scores.max() < SCORE and people_apart < SCORE
-    assert "56_person.json (published AP 56.4)" in result.stdout and "AP of the boxes themselves: 0." in result.stdout
+    assert "56_person.json (published AP 56.4)" in result.stdout and "AP of the boxes: 0." in result.stdout
 
 
 def test_zipped_pictures_and_turned_ones_change_nothing(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_bad_detections_are_counted_named_and_left_out(data: tuple[Path, dict[st
         result = tpose_eval(*given, tmp_path / name, "--out", tmp_path / f"rows_{name}")
         assert result.exit_code == 0, result.output
     assert (tmp_path / "rows_good.json").read_text() == (tmp_path / "rows_bad.json").read_text()
-    assert "1 detections of images that are not in the set: left out (image 77)" in result.stdout
+    assert "1 detections of images that are not in the set: skipped (image 77)" in result.stdout
     assert "1 boxes of zero size" in result.stdout and "2 entries that make no sense" in result.stdout
     assert isinstance(tpose_eval(*given, tmp_path / "bad.json", "--strict").exception, InputError)
 
@@ -257,7 +257,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, cache: Path, monkeypatch: py
         assert isinstance(other, UsageError) and "flip_test was False, now True" in str(other)
     groups[:] = [0, 0]
     result = tpose_eval(*part, "--report", tmp_path / "r.json")
-    assert result.exit_code == 0 and "going on after 8 images" in result.stderr
+    assert result.exit_code == 0 and "resuming after 8 finished images" in result.stderr
     assert groups == [0, 0, 8, 3]
     assert not named or out.read_text() == (tmp_path / "whole.json").read_text()
     assert not list(tmp_path.rglob("*.poses.jsonl"))

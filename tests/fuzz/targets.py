@@ -230,8 +230,8 @@ def _zips(folder: Path) -> Seeds:
 
 
 def _zip(path: Path) -> None:
-    from tposecli.evaluation.coco.image_store import ImageZip
     from tposecli.sources import ImageSource, find_images
+    from tposecli.sources.image_store import ImageZip
 
     for _ in ImageSource(find_images([path]), max_pixels=MAX_PIXELS):
         pass

@@ -1,1 +1,1 @@
-"""Accuracy: of models on COCO-style data sets, and of finished runs against known truth."""
+"""Evaluation: on COCO keypoint sets (``coco``), and of whole clips against a known ground truth (``clips``)."""

@@ -99,6 +99,21 @@ def check_same_run(before: Journal, head: Mapping[str, Any]) -> None:
         )
 
 
+def continue_journal(before: Journal, group: int) -> tuple[JournalWriter, int]:
+    """Open the journal of an earlier run to append to it, after its last whole group of frames.
+
+    Args:
+        before: The journal; what follows the last whole group is cut off, unless the run is complete.
+        group: Frames that go through the net together.
+
+    Returns:
+        The writer, and the number of frames that are kept.
+    """
+    whole = before.whole_frames()
+    kept = whole if before.complete else whole - whole % group
+    return JournalWriter.resume(before.path, kept), kept
+
+
 def how_to_resume(command: str) -> str:
     """Return a note with the command that resumes the run."""
     words = shlex.split(command)
@@ -139,10 +154,9 @@ class ResumableJournal:
             self._writer = JournalWriter(path, head, outputs.files)
             return
         check_same_run(before, head)
-        whole = before.whole_frames()
-        self.kept = self.frames = whole if before.complete else whole - whole % group
         self.head = before.provenance
-        self._writer = JournalWriter.resume(path, self.kept)
+        self._writer, self.kept = continue_journal(before, group)
+        self.frames = self.kept
         self._entries = islice(before, self.kept)
         log.info("%s: resuming after %d finished frames", path, self.kept)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tposecli.sources.image_store import archive_of, is_archive, members
 from tposecli.sources.locations import read_errors
-from tposecli.sources.zip_images import archive_of, is_archive, members
 from tposecli.utils.errors import InputError
 
 IMAGE_SUFFIXES = frozenset(

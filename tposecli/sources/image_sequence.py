@@ -13,10 +13,10 @@ from typing import Final
 
 from tposecli.sources.base import BaseSequence, LazyImage
 from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, find_images
+from tposecli.sources.image_store import ZipReader, is_archive
 from tposecli.sources.images import decode_image
 from tposecli.sources.limits import MAX_PIXELS
 from tposecli.sources.time_window import WHOLE, Window
-from tposecli.sources.zip_images import ZipReader, is_archive
 from tposecli.types import Image, SourceInfo
 from tposecli.utils.errors import InputError
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.sources.find_images import ImageList
+from tposecli.sources.image_store import ZipReader
 from tposecli.sources.limits import MAX_PIXELS, check_pixels, declared_wh
-from tposecli.sources.zip_images import ZipReader
 from tposecli.types import Frame, Image, SourceInfo
 from tposecli.utils.errors import InputError
 

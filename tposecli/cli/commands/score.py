@@ -35,9 +35,9 @@ def score(poses: Path, truth: Path, **options: Any) -> None:
     """
     from tposecli.evaluation.clips.report import show, write_report
     from tposecli.evaluation.clips.run import ScoreJob, compare
-    from tposecli.evaluation.coco.report import check_report
     from tposecli.pipeline.postprocess import PostOptions
     from tposecli.utils.files import check_output
+    from tposecli.utils.report_tables import check_report
 
     report: Path | None = options["report"]
     check_report(report)

@@ -1,1 +1,1 @@
-"""How good poses, tracks and smoothing are, against a truth that is known."""
+"""Accuracy of poses, tracks and smoothing on clips with a known ground truth."""

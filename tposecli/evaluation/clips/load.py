@@ -1,4 +1,4 @@
-"""Truth and poses, frame by frame."""
+"""Load poses and ground truth, and align them by frame."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ UNKNOWN_SIZE = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
-    """What is compared.
+class ClipData:
+    """Poses and ground truth of the same frames.
 
     Attributes:
-        ids: Image id of each frame in the file of the truth.
-        truth: F frames.
-        columns: The poses in these frames by what they are: as measured, smoothed.
-        stills: The frames do not follow one another in time.
-        left_out: Frames of the truth that the run did not look at.
+        ids: Image id of each frame in the ground truth file.
+        truth: Ground truth of F frames.
+        columns: The poses in these frames, by label: as measured, smoothed.
+        stills: Whether the frames are unrelated images.
+        left_out: Number of ground truth frames that the run did not process.
     """
 
     ids: list[int]
@@ -42,15 +42,15 @@ class Clip:
     left_out: int
 
 
-def load(given: PoseInput, truth_path: Path, options: PostOptions) -> Clip:
-    """Read both, and track and smooth what is not tracked and smoothed yet.
+def load(given: PoseInput, truth_path: Path, options: PostOptions) -> ClipData:
+    """Read poses and ground truth; track and smooth the poses unless they already are.
 
-    Frames of a journal are those of the truth by their index, pictures by their name; poses of other tools belong to
-    the frames that the truth has. Of a dataset of ours the smoothed poses are those in it, unless people are to be
-    tracked again; everything else is smoothed as the options say.
+    Frames of a journal are matched by index, images by name; poses of other tools are assigned to the frames of the
+    ground truth. A dataset written by tposecli keeps its own smoothed poses, unless people are to be tracked again;
+    everything else is smoothed according to the options.
 
     Raises:
-        InputError: A file is missing, damaged, or not of the other's frames.
+        InputError: A file is missing or damaged, or the two do not belong to the same frames.
     """
     truth = _truth(truth_path)
     found = read_poses(given.path, given.kind)
@@ -60,25 +60,23 @@ def load(given: PoseInput, truth_path: Path, options: PostOptions) -> Clip:
         entries, tracked, weak_score = list(recording.frames), False, recording.weak_score
     else:
         key, tracked, weak_score = _index_of, found.tracked and not given.track_again, 0.0
-        entries = list(_on_truth_frames(found, truth))
+        entries = list(_assign_frames(found, truth))
         if found.smoothed is not None and tracked:
-            shown = list(_on_truth_frames(replace(found, poses=found.smoothed), truth))
-            return _clip(truth, key, {"as measured": entries, "smoothed": shown})
+            smoothed = list(_assign_frames(replace(found, poses=found.smoothed), truth))
+            return _common_frames(truth, key, {"as measured": entries, "smoothed": smoothed})
     post = PostProcessor.build(STILLS if truth.stills else options, weak_score=weak_score)
-    raw, smoothed = _followed(entries, replace(post, tracker=None) if tracked else post)
+    raw, smoothed = _post_process(entries, replace(post, tracker=None) if tracked else post)
     label = "as measured" if isinstance(found, Journal) else "as in the file"
     method = options.smooth.resolved(live=False).method
-    better = "repaired" if method == "none" else f"smoothed ({method})"
-    columns = {label: raw} | ({better: smoothed} if smoothed else {})
-    return _clip(truth, key, columns)
+    smoothed_label = "repaired" if method == "none" else f"smoothed ({method})"
+    columns = {label: raw} | ({smoothed_label: smoothed} if smoothed else {})
+    return _common_frames(truth, key, columns)
 
 
 def _truth(path: Path) -> PoseFile:
     found = read_poses(path)
     if isinstance(found, Journal) or not found.poses:
-        raise InputError(
-            f"{path}: no truth; name a COCO dataset with the keypoints of people, as tpose sample-media makes"
-        )
+        raise InputError(f"{path}: not a ground truth; expected a COCO keypoint dataset, as made by tpose sample-media")
     return found
 
 
@@ -90,18 +88,20 @@ def _name_of(frame: JournalFrame | FrameRef) -> int | str:
     return PurePath(frame.name).name
 
 
-def _on_truth_frames(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
-    """Poses of another tool in the frames of the truth."""
-    names = [frame.name for frame in truth.frames] if truth.stills else None
+def _assign_frames(found: PoseFile, truth: PoseFile) -> Iterator[JournalFrame]:
+    """Yield the poses of another tool for each frame of the ground truth."""
+    names = [ref.name for ref in truth.frames] if truth.stills else None
     table = poses_by_index(found, names)
-    for frame in truth.frames:
-        size_wh = frame.size_wh or UNKNOWN_SIZE
-        poses = table.get(frame.index, NO_PEOPLE)
-        yield JournalFrame(frame.index, frame.name, frame.pts, frame.time_s or 0.0, size_wh, poses)
+    for ref in truth.frames:
+        size_wh = ref.size_wh or UNKNOWN_SIZE
+        poses = table.get(ref.index, NO_PEOPLE)
+        yield JournalFrame(ref.index, ref.name, ref.pts, ref.time_s or 0.0, size_wh, poses)
 
 
-def _followed(entries: Iterable[JournalFrame], post: PostProcessor) -> tuple[list[JournalFrame], list[JournalFrame]]:
-    """The poses with ids, and the smoothed ones, if there are any."""
+def _post_process(
+    entries: Iterable[JournalFrame], post: PostProcessor
+) -> tuple[list[JournalFrame], list[JournalFrame]]:
+    """Return the poses with track ids, and the smoothed poses, if any."""
     raw: list[JournalFrame] = []
     smoothed: list[JournalFrame] = []
     results = (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
@@ -114,25 +114,25 @@ def _followed(entries: Iterable[JournalFrame], post: PostProcessor) -> tuple[lis
     return raw, smoothed
 
 
-def _clip(
+def _common_frames(
     truth: PoseFile, key: Callable[[JournalFrame | FrameRef], int | str], columns: Mapping[str, Iterable[JournalFrame]]
-) -> Clip:
-    """The frames that both know."""
+) -> ClipData:
+    """Select the frames that both the poses and the ground truth have."""
     tables = {label: {key(frame): frame.poses for frame in frames} for label, frames in columns.items()}
     known = next(iter(tables.values()))
-    kept = [frame for frame in truth.frames if key(frame) in known]
-    if not kept:
+    refs = [ref for ref in truth.frames if key(ref) in known]
+    if not refs:
         raise InputError(
-            f"{truth.path}: not one of its frames is among those of the poses; is it the truth of another?"
+            f"{truth.path}: none of its frames is among those of the poses; is it the ground truth of the same clip?"
         )
     frames = [
         Truth(
-            frame.time_s or 0.0,
-            truth.poses.get(frame.id, NO_PEOPLE),
-            truth.area.get(frame.id, np.zeros(len(truth.poses.get(frame.id, NO_PEOPLE)))),
+            ref.time_s or 0.0,
+            truth.poses.get(ref.id, NO_PEOPLE),
+            truth.area.get(ref.id, np.zeros(len(truth.poses.get(ref.id, NO_PEOPLE)))),
         )
-        for frame in kept
+        for ref in refs
     ]
-    poses = {label: [table[key(frame)] for frame in kept] for label, table in tables.items()}
+    poses = {label: [table[key(ref)] for ref in refs] for label, table in tables.items()}
     stills = truth.stills or not truth.has_times
-    return Clip([frame.id for frame in kept], frames, poses, stills, len(truth.frames) - len(kept))
+    return ClipData([ref.id for ref in refs], frames, poses, stills, len(truth.frames) - len(refs))

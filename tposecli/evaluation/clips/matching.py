@@ -1,4 +1,4 @@
-"""Every annotated person of a clip with the pose that was found of them, as columns."""
+"""Match annotated people with poses in every frame; the result is a table of columns."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-ALIKE: Final = 0.3
-"""OKS from which on a pose is taken for that of a person."""
+MIN_OKS: Final = 0.3
+"""Minimum OKS of a pose and the person it is matched with."""
 
 SHOULDERS: Final = [KEYPOINTS.index("left_shoulder"), KEYPOINTS.index("right_shoulder")]
 HIPS: Final = [KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_hip")]
@@ -28,22 +28,23 @@ HIPS: Final = [KEYPOINTS.index("left_hip"), KEYPOINTS.index("right_hip")]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Truth:
-    """One frame as it is.
+    """Ground truth of one frame.
 
     Attributes:
-        time_s: When it is shown.
-        people: N people; joints that are labelled score 1, the others 0.
-        area: (N,) square pixels.
+        time_s: Presentation time in seconds.
+        people: N people; labelled joints have score 1, the others 0.
+        area: (N,) area of each person in square pixels.
     """
 
     time_s: float
     people: Poses
     area: Float64
 
-    def alike(self, found: Poses) -> Float64:
-        """(N, M) object keypoint similarity of the people and poses; labelled joints that were not found count as far.
+    def oks(self, found: Poses) -> Float64:
+        """Return the (N, M) OKS of people and poses; undetected labelled joints count as far away.
 
-        COCO's formula with the truth's area, or with its stand-in, 0.53 of the box, where there is none.
+        This is COCO's formula with the annotated area or, if there is none, its substitute: 0.53 times the area of the
+        box.
         """
         sides = self.people.boxes.xyxy[:, 2:] - self.people.boxes.xyxy[:, :2]
         area = np.where(np.isnan(self.area), AREA_OF_BOX * sides.prod(axis=1), self.area)
@@ -55,19 +56,19 @@ class Truth:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pairs:
-    """R people of all frames, by track and then by frame, each with the pose that was given to them.
+    """R person instances of all frames, sorted by track and then by frame, each with its matched pose.
 
     Attributes:
-        frame: (R,) position of the frame.
+        frame: (R,) index of the frame.
         time_s: (R,) seconds.
-        track: (R,) who it is.
-        xy: (R, 17, 2) pixels; NaN where a joint is not labelled.
-        found: (R, 17, 2) pixels; NaN where it was not found.
-        height: (R,) of the box, pixels.
+        track: (R,) id of the person.
+        xy: (R, 17, 2) annotated joints, pixels; NaN if not labelled.
+        found: (R, 17, 2) detected joints, pixels; NaN if not detected.
+        height: (R,) height of the box, pixels.
         side: (R,) longer side of the box, pixels.
-        torso: (R,) from the middle of the shoulders to the middle of the hips, pixels; NaN where one is not labelled.
-        oks: (R,) of person and pose, or of the pose with its sides exchanged, if that is more; 0 where there is none.
-        given: (R,) id of the pose; ``UNTRACKED`` where it has none, or there is none.
+        torso: (R,) distance from mid-shoulder to mid-hip, pixels; NaN if one of them is not labelled.
+        oks: (R,) OKS of the pose, or of the mirrored pose if that is higher; 0 without a pose.
+        given: (R,) track id of the pose; ``UNTRACKED`` if it has none, or there is no pose.
     """
 
     frame: Int64
@@ -89,12 +90,12 @@ class Pairs:
 
     @property
     def error(self) -> Float64:
-        """(R, 17) pixels between the joint and where it was found; NaN where either is not known."""
+        """(R, 17) error of each joint in pixels; NaN if it is not labelled or not detected."""
         distance: Float64 = np.linalg.norm(self.found - self.xy, axis=2)
         return distance
 
     def windows(self, length: int) -> NDArray[np.intp]:
-        """(W, length) rows of one person in so many frames that follow one another."""
+        """Return (W, length) row indices of one person in ``length`` consecutive frames."""
         ends = np.arange(length - 1, len(self))
         rows = ends[:, None] - np.arange(length - 1, -1, -1)[None]
         first, last = rows[:, 0], rows[:, -1]
@@ -103,37 +104,39 @@ class Pairs:
         return found
 
 
-def paired(truth: Sequence[Truth], found: Sequence[Poses]) -> Pairs:
-    """Give everybody a pose, no pose twice: the assignment in each frame with most OKS in all, 0.3 and more each.
+def match_people(truth: Sequence[Truth], found: Sequence[Poses]) -> Pairs:
+    """Match people and poses one to one in each frame, maximizing the total OKS, with at least 0.3 per match.
 
-    A pose whose sides are exchanged is still one of that person: it counts as what it would be if they were not.
+    A pose whose left and right are swapped still belongs to its person: it is matched by the OKS of its mirror image.
     """
-    parts = [_frame(place, *both) for place, both in enumerate(zip(truth, found, strict=True)) if len(both[0].people)]
+    parts = [
+        _match_frame(place, *both) for place, both in enumerate(zip(truth, found, strict=True)) if len(both[0].people)
+    ]
     if not parts:
-        nobody = np.zeros((0, len(KEYPOINTS), 2))
+        no_joints = np.zeros((0, len(KEYPOINTS), 2))
         none, no_ids = np.zeros(0), np.zeros(0, np.int64)
-        return Pairs(no_ids, none, no_ids, nobody, nobody, none, none, none, none, no_ids)
+        return Pairs(no_ids, none, no_ids, no_joints, no_joints, none, none, none, none, no_ids)
     columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     pairs = Pairs(**columns)
     return pairs[np.lexsort((pairs.frame, pairs.track))]
 
 
-def _exchanged(poses: Poses) -> Poses:
-    """The same with left for right."""
+def _mirrored(poses: Poses) -> Poses:
+    """Return poses with left and right exchanged."""
     other = list(MIRROR)
     return replace(poses, xy=poses.xy[:, other], score=poses.score[:, other])
 
 
-def _frame(place: int, truth: Truth, found: Poses) -> Mapping[str, NDArray[np.generic]]:
-    """The columns of one frame."""
+def _match_frame(place: int, truth: Truth, found: Poses) -> Mapping[str, NDArray[np.generic]]:
+    """Return the columns of one frame."""
     people, count = truth.people, len(truth.people)
-    alike = np.maximum(truth.alike(found), truth.alike(_exchanged(found)))
-    rows, columns = linear_sum_assignment(np.where(alike >= ALIKE, alike, 0), maximize=True)
-    rows, columns = rows[alike[rows, columns] >= ALIKE], columns[alike[rows, columns] >= ALIKE]
+    similarity = np.maximum(truth.oks(found), truth.oks(_mirrored(found)))
+    rows, columns = linear_sum_assignment(np.where(similarity >= MIN_OKS, similarity, 0), maximize=True)
+    rows, columns = rows[similarity[rows, columns] >= MIN_OKS], columns[similarity[rows, columns] >= MIN_OKS]
     xy = np.where(people.score[:, :, None] > 0, people.xy.astype(np.float64), np.nan)
     pose, oks = np.full_like(xy, np.nan), np.zeros(count)
     pose[rows] = np.where(found.score[columns][:, :, None] > 0, found.xy[columns].astype(np.float64), np.nan)
-    oks[rows] = alike[rows, columns]
+    oks[rows] = similarity[rows, columns]
     given = np.full(count, UNTRACKED)
     given[rows] = found.track_id[columns]
     sides = (people.boxes.xyxy[:, 2:] - people.boxes.xyxy[:, :2]).astype(np.float64)

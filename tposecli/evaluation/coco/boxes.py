@@ -1,4 +1,4 @@
-"""Whose keypoints are looked for: the truth's own boxes, or those of a file of detections, as the authors take them.
+"""Person boxes for an evaluation: from the ground truth, or from a file of detections, as the authors use them.
 
 After ``lib/dataset/coco.py`` of Simple Baselines (Xiao et al., ECCV 2018), HRNet and TransPose.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from tposecli.detection.factory import BUNDLED_WEIGHTS
 from tposecli.evaluation.coco.job import DETECTIONS, DETECTOR, TRUTH, EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, SetImage, numbers, read_json
-from tposecli.evaluation.coco.problems import NO_SIZE, SENSELESS, UNKNOWN_DETECTION, Problems
+from tposecli.evaluation.coco.problems import INVALID, NO_SIZE, UNKNOWN_DETECTION, Problems
 from tposecli.geometry.crop import as_xyxy
 from tposecli.hub.checkpoints.resolve import bundled_file
 from tposecli.hub.datasets.coco import DETECTION_PAGES, PUBLISHED, detections_file
@@ -23,24 +23,24 @@ from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.files import sha256_of
 
-OWN: Final = ("auto", "bundled")
-"""Names of the detector that comes with the program."""
+BUNDLED_NAMES: Final = ("auto", "bundled")
+"""Names of the bundled detector."""
 
 Row = tuple[list[float], float]
-"""Left, top, width, height, in pixels, and score."""
+"""Left, top, width, height in pixels, and score."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoxChoice:
-    """Which boxes an evaluation uses.
+    """The boxes that an evaluation uses.
 
     Attributes:
         kind: ``detections``, ``gt`` or ``detector``.
-        label: For people: which boxes these are.
-        by_image: By image id, in the order in which the authors' results name the images; None for ``detector``.
-        rows: What was detected, for the boxes' own AP; None where that is not to be had from a file.
-        sha256: Digest of the file of boxes, or of the bundled detector's weights; None where there is neither.
-        published: AP of the boxes as published, if this is a published file.
+        label: Description for reports.
+        by_image: Boxes by image id, in the order in which the authors' results list the images; None for ``detector``.
+        rows: The detections as COCO results, for the AP of the boxes; None unless read from a file.
+        sha256: Digest of the box file, or of the bundled detector's weights; None if there is neither.
+        published: Published AP of the boxes, if this is a published file.
     """
 
     kind: str
@@ -52,38 +52,38 @@ class BoxChoice:
 
 
 class KnownBoxes:
-    """Looks boxes up by a frame's position in the set; implements :class:`tposecli.detection.base.Detector`."""
+    """A detector that looks boxes up by image; implements :class:`tposecli.detection.base.Detector`."""
 
     def __init__(self, images: Sequence[SetImage], by_image: Mapping[int, Boxes]) -> None:
         self._images = images
         self._by_image = by_image
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """The boxes of every frame, in the order of their source."""
+        """Return the boxes of each frame, in the order of their source."""
         return [self._by_image[self._images[frame.index].id] for frame in frames]
 
 
 def choose_boxes(job: EvalJob, truth: KeypointSet, problems: Problems) -> BoxChoice:
-    """The boxes that ``--boxes`` stands for.
+    """Return the boxes that ``--boxes`` stands for.
 
     Raises:
-        UsageError: It does not say which, there is no such file, or the set has no truth to take boxes from.
-        InputError: The file holds no detections.
+        UsageError: The choice is missing, the file does not exist, or the set has no ground truth to take boxes from.
+        InputError: The file does not contain detections.
     """
     if job.boxes == DETECTOR:
-        own = job.detector.name in OWN
+        own = job.detector.name in BUNDLED_NAMES
         weights = bundled_file(BUNDLED_WEIGHTS) if own else None
         label = f"of the detector {'bundled' if own else job.detector.name}"
         return BoxChoice(DETECTOR, label, sha256=None if weights is None else sha256_of(weights))
     if job.boxes == TRUTH:
         if not truth.has_truth:
-            raise UsageError(f"{truth.title}: holds no annotations of people; take --boxes detections or detector")
+            raise UsageError(f"{truth.title}: no annotations of people; use --boxes detections or --boxes detector")
         return BoxChoice(TRUTH, "ground truth", truth_boxes(truth))
-    return _detected(_file(job), truth, problems)
+    return _detected(_detections_path(job), truth, problems)
 
 
 def truth_boxes(truth: KeypointSet) -> dict[int, Boxes]:
-    """The boxes of the annotated people, clipped to the image; crowds and people without any keypoint are left out."""
+    """Return the annotated boxes, clipped to the image, without crowds and people who have no keypoints."""
     found: dict[int, Boxes] = {}
     for image in truth.images:
         people = [
@@ -98,13 +98,13 @@ def truth_boxes(truth: KeypointSet) -> dict[int, Boxes]:
 
 
 def boxes_of(rows: Sequence[Row]) -> Boxes:
-    """Boxes in the order of their source, in double precision, so that crops equal the authors'."""
+    """Return boxes in the order of their source, in double precision, so that crops equal the authors'."""
     xyxy = as_xyxy([box for box, _ in rows])
     return Boxes(xyxy.astype(np.float32), np.array([score for _, score in rows], np.float32), xyxy)
 
 
 def _clipped(box: Sequence[float], size_wh: tuple[float, float]) -> list[float] | None:
-    """Left, top, width, height inside the image; None for a box that lies outside."""
+    """Return left, top, width, height clipped to the image; None if the box lies outside."""
     left, top = max(0, box[0]), max(0, box[1])
     right = min(size_wh[0] - 1, left + max(0, box[2] - 1))
     bottom = min(size_wh[1] - 1, top + max(0, box[3] - 1))
@@ -113,29 +113,29 @@ def _clipped(box: Sequence[float], size_wh: tuple[float, float]) -> list[float] 
     return [left, top, right - left + 1, bottom - top + 1]
 
 
-def _file(job: EvalJob) -> Path:
-    """The file of detections: named, or the published one in the authors' layout."""
+def _detections_path(job: EvalJob) -> Path:
+    """Return the file of detections: the given one, or the published one in the authors' layout."""
     data = job.data
     if job.boxes not in (None, DETECTIONS):
         return Path(str(job.boxes)).expanduser()
     path = None if data.annotations is not None else detections_file(data.folder, data.coco or "")
     if path is None:
         raise UsageError(
-            f"{data.annotations or data.coco}: no detections are published for this set; say with --boxes whose people "
-            "to look for: gt, detector, or a file of detections"
+            f"{data.annotations or data.coco}: no detections are published for this set; choose with --boxes whose "
+            "keypoints to estimate: gt, detector, or a file of detections"
         )
     if not path.is_file():
         raise UsageError(
-            f"{path}: the file of published boxes is missing; {DETECTION_PAGES}. Put it there, or take --boxes gt, "
+            f"{path}: the file of published boxes is missing; {DETECTION_PAGES}. Put it there, or use --boxes gt, "
             "--boxes detector or --boxes FILE"
         )
     return path
 
 
 def _detected(path: Path, truth: KeypointSet, problems: Problems) -> BoxChoice:
-    """The detections in a file, images in the order in which the file first names them."""
+    """Read a file of detections; images are ordered by their first appearance in it."""
     if not path.is_file():
-        raise UsageError(f"--boxes {path}: no such file; known besides files: detections, gt, detector")
+        raise UsageError(f"--boxes {path}: no such file; expected detections, gt, detector, or a file")
     entries = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of detections (image_id, category_id, bbox, score)")
@@ -144,7 +144,7 @@ def _detected(path: Path, truth: KeypointSet, problems: Problems) -> BoxChoice:
         try:
             row = _detection(entry)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            problems.add(SENSELESS, f"detection {number} of {path.name}")
+            problems.add(INVALID, f"detection {number} of {path.name}")
             continue
         if row is None:
             continue
@@ -170,10 +170,10 @@ def _choice(path: Path, by_image: Mapping[int, Sequence[Row]], truth: KeypointSe
 
 
 def _detection(entry: Any) -> Row | None:
-    """The box and score of a detection; None if it is not of a person, or its score is below 0."""
+    """Return the box and score of a detection; None if it is not a person, or its score is negative."""
     score, image = entry["score"], entry["image_id"]
     if isinstance(image, bool) or not isinstance(image, int):
-        raise ValueError("image_id is no whole number")
+        raise ValueError("image_id is not an integer")
     numbers([score], 1)
     box = numbers(entry["bbox"], 4)
     return (box, float(score)) if entry["category_id"] == 1 and score >= 0 else None

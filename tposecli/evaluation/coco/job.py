@@ -1,4 +1,4 @@
-"""What ``tpose eval`` is asked for, as one frozen value."""
+"""The settings of ``tpose eval``, as one frozen value."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ DETECTOR = "detector"
 
 @dataclass(frozen=True, slots=True)
 class DataChoice:
-    """Which pictures, and the truth about them.
+    """Which images to evaluate, and their ground truth.
 
     Attributes:
-        coco: Name of a set in the authors' layout, for example ``val2017``; None for a set of one's own.
-        folder: Where that layout begins.
-        annotations: COCO keypoint file of a set of one's own.
-        images: Its folder of pictures, or a zip of them.
-        sigmas: K constants of object keypoint similarity; None for the file's own, else COCO's.
-        limit: At most so many images; None for all.
-        seed: Draws the images of ``limit`` at random; None takes the first ones.
+        coco: Name of a set in the authors' layout, such as ``val2017``; None for a custom set.
+        folder: Root folder of that layout.
+        annotations: COCO keypoint file of a custom set.
+        images: Image folder of a custom set, or a zip file of the images.
+        sigmas: K constants of object keypoint similarity; None for those in the file, or COCO's.
+        limit: Maximum number of images; None for all.
+        seed: Random seed to draw the images of ``limit``; None takes the first ones.
     """
 
     coco: str | None = "val2017"
@@ -38,14 +38,14 @@ class DataChoice:
 
 @dataclass(frozen=True, slots=True)
 class EvalOutputs:
-    """The files to make; None for those not wanted.
+    """The files to write; None for those not wanted.
 
     Attributes:
-        results: The rows in the authors' schema; ``.zip`` packs them for the test server.
-        report: Everything that was found out, as ``.json`` or ``.md``.
+        results: Results in the authors' schema; ``.zip`` packs them for the test server.
+        report: Full report, as ``.json`` or ``.md``.
         plots: Folder for the precision-recall curves and the histogram of OKS.
-        overwrite: Whether files may be replaced, and an unfinished run of other options thrown away.
-        resume: Whether to go on with an unfinished run.
+        overwrite: Replace existing files, and discard an unfinished run with other options.
+        resume: Continue an unfinished run.
     """
 
     results: Path | None = None
@@ -60,10 +60,13 @@ class EvalJob:
     """One evaluation.
 
     Attributes:
-        boxes: ``detections``, ``gt``, ``detector``, or the name of a file of detections.
-        scored: A file of results to score instead of running a net.
-        detector: What ``detector`` stands for.
-        strict: Whether what is wrong with the inputs is an error.
+        data: The images and their ground truth.
+        boxes: ``detections``, ``gt``, ``detector``, or the path of a file of detections.
+        scored: A results file to score instead of running a model.
+        model: The model and how it is run.
+        detector: The detector that ``boxes="detector"`` uses.
+        outputs: The files to write.
+        strict: Treat problems in the inputs as errors.
         command: The command line, for provenance.
     """
 

@@ -1,4 +1,4 @@
-"""COCO keypoint files: the images of a set, and the truth about the people in them."""
+"""COCO keypoint files: the images of a set and their annotated people."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.job import DataChoice
-from tposecli.evaluation.coco.problems import SENSELESS, Problems
+from tposecli.evaluation.coco.problems import INVALID, Problems
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.hub.datasets.coco import annotation_file, download_hint, images_folder
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.files import safe_relative_name
+from tposecli.utils.strict_json import json_numbers
 
 Float64 = NDArray[np.float64]
 Record = dict[str, Any]
@@ -27,18 +28,24 @@ COCO_SIGMAS: Final = (
     np.array((0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89))
     / 10
 )
-"""(17,) in double precision, to the last bit those of the COCO API."""
+"""(17,) in double precision, equal to those of the COCO API to the last bit."""
 
 MAX_NUMBER: Final = 1e15
-"""Numbers beyond this are taken for damage."""
+"""Larger numbers are treated as damage."""
 
 AREA_OF_BOX: Final = 0.53
-"""Area of a person as a share of the box's, where a file gives no areas (the COCO API's own stand-in)."""
+"""Area of a person as a fraction of the box, for files without areas (the COCO API's own substitute)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetImage:
-    """One image: its id, its file's name, width and height in pixels (infinite where the file does not say)."""
+    """One image of a set.
+
+    Attributes:
+        id: Image id.
+        name: File name.
+        size_wh: Width and height in pixels; infinite if the file does not say.
+    """
 
     id: int
     name: str
@@ -50,16 +57,16 @@ class KeypointSet:
     """The images of a set and the people annotated in them.
 
     Attributes:
-        title: What the set is called.
-        images: In the file's order.
-        people: Annotations of the people, by image id, in the file's order: ``id`` (from 1), ``bbox``, ``area``,
-            ``iscrowd``, ``keypoints``, ``num_keypoints``, as the COCO API wants them.
-        category: Id of the category of people.
-        names: Of the K keypoints.
+        title: Name of the set.
+        images: Images in the order of the file.
+        people: Annotations by image id, in the order of the file: ``id`` (from 1), ``bbox``, ``area``, ``iscrowd``,
+            ``keypoints``, ``num_keypoints``, as the COCO API needs them.
+        category: Id of the person category.
+        names: Names of the K keypoints.
         sigmas: (K,) constants of object keypoint similarity.
-        sha256: Digest of the images' ids and names and of the truth.
-        has_truth: Whether people are annotated at all; not so in sets for test servers.
-        known: Ids of all images of the file, those that ``--limit`` left out included.
+        sha256: Digest of the image ids and names and of the annotations.
+        has_truth: Whether people are annotated at all; false for test server sets.
+        known: Ids of all images in the file, including those excluded by ``--limit``.
     """
 
     title: str
@@ -74,21 +81,21 @@ class KeypointSet:
 
     @property
     def keypoints(self) -> int:
-        """K."""
+        """Number of keypoints, K."""
         return len(self.sigmas)
 
     @property
     def ids(self) -> frozenset[int]:
-        """Of the images."""
+        """Ids of the images."""
         return frozenset(image.id for image in self.images)
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was left out."""
+        """Whether the set contains all images of the file."""
         return len(self.images) == len(self.known)
 
     def as_coco(self) -> Record:
-        """A dataset for the COCO API, which may scribble on it."""
+        """Return a dataset for the COCO API, which modifies it."""
         return {
             "images": [{"id": image.id} for image in self.images],
             "annotations": [dict(person) for image in self.images for person in self.people.get(image.id, ())],
@@ -96,7 +103,7 @@ class KeypointSet:
         }
 
     def limited(self, limit: int | None, seed: int | None) -> KeypointSet:
-        """The set with at most ``limit`` images: the first ones, or, with a seed, drawn at random and kept in order."""
+        """Return at most ``limit`` images: the first ones or, with a seed, a random sample in the original order."""
         if limit is None or limit >= len(self.images):
             return self
         chosen = np.arange(limit)
@@ -110,8 +117,8 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
     """Read the annotations of a set.
 
     Raises:
-        UsageError: There is no such file, or the sigmas are not one for each keypoint.
-        InputError: The file is no COCO keypoint file.
+        UsageError: The file does not exist, or the number of sigmas differs from that of the keypoints.
+        InputError: The file is not a COCO keypoint file.
     """
     path = annotation_path(data)
     content = read_json(path)
@@ -121,9 +128,9 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
     images = _images(path, content["images"], problems)
     category = _category(content.get("categories"))
     people = _people(annotations, category.get("id", 1), {image.id for image in images}, problems)
-    flat = [person for some in people.values() for person in some]
+    flat = [person for group in people.values() for person in group]
     sigmas = _sigmas(path, data.sigmas, category, {len(person["keypoints"]) // 3 for person in flat})
-    facts = [[image.id, image.name] for image in images], flat, sigmas.tolist()
+    identity = [[image.id, image.name] for image in images], flat, sigmas.tolist()
     found = KeypointSet(
         data.coco or path.stem,
         images,
@@ -131,7 +138,7 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
         category.get("id", 1),
         _names(category, len(sigmas)),
         sigmas,
-        _digest(facts),
+        _digest(identity),
         has_truth="annotations" in content,
         known=frozenset(image.id for image in images),
     )
@@ -139,14 +146,14 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
 
 
 def annotation_path(data: DataChoice) -> Path:
-    """The annotation file of a set: named, or where the authors' layout has it."""
+    """Return the annotation file of a set: the given one, or its place in the authors' layout."""
     if data.annotations is not None:
         return data.annotations
     return annotation_file(data.folder, str(data.coco))
 
 
 def images_path(data: DataChoice) -> Path:
-    """The folder of a set's pictures: named, or where the authors' layout has it.
+    """Return the image folder of a set: the given one, or its place in the authors' layout.
 
     Raises:
         UsageError: It is not known.
@@ -154,16 +161,16 @@ def images_path(data: DataChoice) -> Path:
     if data.images is not None:
         return data.images
     if data.annotations is not None:
-        raise UsageError(f"--annotations {data.annotations}: name the folder of its pictures with --images")
+        raise UsageError(f"--annotations {data.annotations}: name its image folder with --images")
     return images_folder(data.folder, str(data.coco))
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in a file.
+    """Read a JSON file.
 
     Raises:
-        UsageError: There is no such file.
-        InputError: It cannot be read, or is no JSON.
+        UsageError: The file does not exist.
+        InputError: It cannot be read, or is not JSON.
     """
     try:
         return json.loads(path.read_bytes())
@@ -172,20 +179,16 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file ({error}); get it again") from error
+        raise InputError(f"{path}: not a JSON file ({error}); download it again") from error
 
 
 def numbers(value: Any, count: int | None = None) -> list[float]:
-    """A list of finite numbers, of that length if one is given.
+    """Validate a list of finite numbers, and its length if one is given.
 
     Raises:
         ValueError: It is something else.
     """
-    if not isinstance(value, list) or (count is not None and len(value) != count):
-        raise ValueError("not a list of the right length")
-    if not all(isinstance(item, int | float) and abs(item) <= MAX_NUMBER for item in value):
-        raise ValueError("not a list of numbers")
-    return value
+    return json_numbers(value, "numbers", count, MAX_NUMBER)
 
 
 def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[SetImage, ...]:
@@ -195,23 +198,23 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[Set
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
             image = SetImage(int(entry["id"]), safe_relative_name(str(entry["file_name"])), size)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            problems.add(SENSELESS, f"image {number} of {path.name}")
+            problems.add(INVALID, f"image {number} of {path.name}")
             continue
         images[image.id] = image
     if not images:
-        raise InputError(f"{path}: names no images")
+        raise InputError(f"{path}: lists no images")
     return tuple(images.values())
 
 
 def _category(entries: Any) -> Record:
-    """The category whose instances have keypoints; COCO's category of people where the file does not say."""
+    """Return the category with keypoints; COCO's person category if the file has none."""
     listed = entries if isinstance(entries, list) else []
     found = (entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get("keypoints"), list))
     return next((entry for entry in found if isinstance(entry.get("id", 1), int)), {"id": 1})
 
 
 def _names(category: Record, count: int) -> tuple[str, ...]:
-    """Of the keypoints: the file's own, else COCO's, else numbers from 1."""
+    """Return the keypoint names: those in the file, COCO's, or numbers from 1."""
     names = category.get("keypoints")
     if isinstance(names, list) and len(names) == count:
         return tuple(str(name) for name in names)
@@ -219,7 +222,7 @@ def _names(category: Record, count: int) -> tuple[str, ...]:
 
 
 def _people(entries: Sequence[Any], category: int, known: set[int], problems: Problems) -> dict[int, list[Record]]:
-    """The people of each image; those of other categories and of images not listed are left out."""
+    """Return the people of each image; other categories and unlisted images are skipped."""
     people: dict[int, list[Record]] = {}
     for number, entry in enumerate(entries, start=1):
         try:
@@ -227,12 +230,12 @@ def _people(entries: Sequence[Any], category: int, known: set[int], problems: Pr
                 continue
             people.setdefault(entry["image_id"], []).append(_person(entry, number))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            problems.add(SENSELESS, f"annotation {number}")
+            problems.add(INVALID, f"annotation {number}")
     return people
 
 
 def _person(entry: Record, number: int) -> Record:
-    """What the COCO API needs to know of an annotation; numbered anew, because its own numbers may repeat or be 0."""
+    """Return an annotation as the COCO API needs it, renumbered because ids in files may repeat or be 0."""
     box = numbers(entry["bbox"], 4)
     keypoints = numbers(entry["keypoints"])
     labelled = sum(visibility > 0 for visibility in keypoints[2::3])
@@ -248,18 +251,18 @@ def _person(entry: Record, number: int) -> Record:
     }
 
 
-def _sigmas(path: Path, asked: Sequence[float] | None, category: Record, lengths: set[int]) -> Float64:
-    """(K,) constants: those asked for, the file's own, or COCO's, in this order."""
+def _sigmas(path: Path, requested: Sequence[float] | None, category: Record, lengths: set[int]) -> Float64:
+    """Return the (K,) constants: the given ones, those in the file, or COCO's, in this order."""
     names = category.get("keypoints")
     wanted = len(names) if isinstance(names, list) else lengths.pop() if len(lengths) == 1 else len(COCO_SIGMAS)
-    given = asked if asked is not None else category.get("sigmas")
+    given = requested if requested is not None else category.get("sigmas")
     sigmas = COCO_SIGMAS if given is None else _as_numbers(path, given)
     if sigmas.shape != (wanted,) or not (np.isfinite(sigmas) & (sigmas > 0)).all():
         raise UsageError(
-            f"{path}: {wanted} keypoints need {wanted} sigmas above 0, got {sigmas.size}; give them with --sigmas"
+            f"{path}: expected {wanted} sigmas above 0, one per keypoint, got {sigmas.size}; give them with --sigmas"
         )
     if lengths - {wanted}:
-        raise InputError(f"{path}: people with {sorted(lengths - {wanted})[0]} keypoints, expected {wanted}")
+        raise InputError(f"{path}: expected people with {wanted} keypoints, got {sorted(lengths - {wanted})[0]}")
     return sigmas
 
 
@@ -267,8 +270,8 @@ def _as_numbers(path: Path, given: Any) -> Float64:
     try:
         return np.asarray(given, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: its sigmas are no numbers; give them with --sigmas") from error
+        raise InputError(f"{path}: its sigmas are not numbers; give them with --sigmas") from error
 
 
-def _digest(*facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+def _digest(*content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,43 +1,89 @@
-"""The net's part of an evaluation: the images of a set through the same stream as the frames of a video."""
+"""Pose estimation for an evaluation: the images of a set pass through the same pipeline as video frames."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import build_detector
 from tposecli.evaluation.coco.boxes import BoxChoice, KnownBoxes
-from tposecli.evaluation.coco.image_store import EvalImages, ImageStore, open_images
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, images_path
-from tposecli.evaluation.coco.problems import MISSING, Problems
+from tposecli.evaluation.coco.problems import MISSING, UNREADABLE, Problems
 from tposecli.evaluation.coco.results import result_rows
-from tposecli.evaluation.coco.resume import WorkFile, work_path
+from tposecli.evaluation.coco.resume import EvalJournal, eval_journal_path
 from tposecli.formats.journal.provenance import header
 from tposecli.hub.checkpoints.resolve import resolve
+from tposecli.hub.datasets.coco import download_hint
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.job import ModelChoice, Summary, Watcher
 from tposecli.pipeline.stream import Stages, group_frames, run
-from tposecli.types import Poses, SourceInfo
+from tposecli.sources.image_store import ImageStore, open_images
+from tposecli.sources.images import decode_image
+from tposecli.types import Frame, Poses, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.locks import output_locks
 
 
+class EvalImages:
+    """Images of a set as frames. EXIF orientation is ignored, as COCO's annotations do.
+
+    An image that cannot be decoded is recorded and skipped. A frame's index is its position in the set.
+
+    Attributes:
+        info: Metadata of the set.
+    """
+
+    def __init__(self, store: ImageStore, title: str, images: Sequence[tuple[int, str]], problems: Problems) -> None:
+        """Set the images to read.
+
+        Args:
+            store: Where they are.
+            title: Name of the set.
+            images: Position in the set and name of each.
+            problems: Records those that cannot be decoded.
+        """
+        self._store = store
+        self._images = images
+        self._problems = problems
+        self.info = SourceInfo(title, frames=len(images))
+
+    @property
+    def expected(self) -> int:
+        """Number of images, readable or not."""
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, name in self._images:
+            try:
+                image = decode_image(self._store.read(name), name, honour_exif=False)
+            except InputError:
+                self._problems.add(UNREADABLE, name)
+                continue
+            yield Frame(image, index, name=name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Do nothing: no file stays open between two images."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredPoses:
-    """What the net says of a set.
+    """The poses of a set.
 
     Attributes:
         rows: Results in the authors' schema and order.
-        boxes: What was detected, for the boxes' own AP; None for ground truth.
-        summary: How long it took.
-        estimator: The net.
-        facts: The work file's header, for provenance.
-        work: The poses as measured; to be removed once everything is written.
+        boxes: The detections, for the AP of the boxes; None for ground truth.
+        summary: Counts and times.
+        estimator: The pose estimator.
+        facts: Header of the journal, for provenance.
+        journal: The journal; to be removed once all outputs are written.
     """
 
     rows: list[Record]
@@ -45,51 +91,55 @@ class MeasuredPoses:
     summary: Summary
     estimator: PoseEstimator
     facts: dict[str, Any]
-    work: WorkFile
+    journal: EvalJournal
 
 
 def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Problems, watcher: Watcher) -> MeasuredPoses:
-    """Find the poses of the people in the boxes, going on with what an interrupted run has left.
+    """Estimate the poses of the people in the boxes, continuing an interrupted run.
 
     Raises:
-        UsageError: The set has other keypoints than the net, or an unfinished run of another kind is in the way.
-        InputError: None of the pictures is there; or, with ``strict``, one is missing or damaged.
-        WeightsError: The net cannot be loaded.
+        UsageError: The set has other keypoints than the model, or there is an unfinished run with other options.
+        InputError: None of the images exists; or, with ``strict``, one is missing or damaged.
+        WeightsError: The model cannot be loaded.
     """
-    store = open_images(images_path(job.data))
+    folder = images_path(job.data)
+    store = open_images(folder, download_hint(folder))
     todo = _present(store, truth, boxes, problems)
     estimator = _estimator(job.model)
     if truth.keypoints != len(estimator.layout):
         raise UsageError(
-            f"{truth.title}: its people have {truth.keypoints} keypoints, the model finds "
+            f"{truth.title}: its people have {truth.keypoints} keypoints, the model predicts "
             f"{len(estimator.layout)}; score results of another program with --results"
         )
     detector = _detector(job, truth, boxes, estimator)
     facts = _facts(job, truth, boxes, estimator)
     stages = Stages(detector, estimator)
-    path, summary = work_path(job.outputs.results, facts), Summary(truth.title)
-    with output_locks([path]), closing(WorkFile(path, facts, group_frames(estimator.runtime), job.outputs)) as work:
-        source = EvalImages(store, truth.title, [item for item in todo if item[0] not in work.poses], problems)
-        poses = dict(work.poses)
+    path, summary = eval_journal_path(job.outputs.results, facts), Summary(truth.title)
+    with (
+        output_locks([path]),
+        closing(EvalJournal(path, facts, group_frames(estimator.runtime), job.outputs)) as journal,
+    ):
+        source = EvalImages(store, truth.title, [item for item in todo if item[0] not in journal.poses], problems)
+        poses = dict(journal.poses)
         try:
-            poses.update(_stream(source, replace(stages, record=work.record), watcher, summary))
+            poses.update(_stream(source, replace(stages, record=journal.record), watcher, summary))
         except BaseException as error:
-            error.add_note("the same command goes on from here")
+            error.add_note("the same command continues from here")
             raise
     order = [index for index, _ in todo if index in poses and len(poses[index])]
     found = [(index, _exact(poses[index], truth, boxes, index)) for index in order]
     detected = boxes.rows if boxes.by_image is not None else _box_rows(truth, found)
-    return MeasuredPoses(_rows(truth, found, estimator), detected, summary, estimator, facts, work)
+    return MeasuredPoses(_rows(truth, found, estimator), detected, summary, estimator, facts, journal)
 
 
 def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: Problems) -> list[tuple[int, str]]:
-    """Position and name of the images to read, in the order of the results; the missing ones are taken note of."""
+    """Return position and name of the images to read, in the order of the results, and record the missing ones."""
     position = {image.id: index for index, image in enumerate(truth.images)}
     wanted = list(position.values()) if boxes.by_image is None else [position[image] for image in boxes.by_image]
     named = [(index, truth.images[index].name) for index in wanted]
     there = [item for item in named if store.has(item[1])]
     if named and not there:
-        raise InputError(f"none of the {len(named)} pictures is there, for example {named[0][1]}; check the folder")
+        raise InputError(f"none of the {len(named)} images exists, for example {named[0][1]}; check the folder")
     for _, name in named:
         if not store.has(name):
             problems.add(MISSING, name)
@@ -97,7 +147,7 @@ def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: 
 
 
 def _estimator(choice: ModelChoice) -> PoseEstimator:
-    """The net, in single precision unless another was asked for."""
+    """Return the pose estimator, in single precision unless another one was requested."""
     runtime = choice.runtime(exact=True)
     return PoseEstimator(resolve(choice.model, choice.weights, choice.downloads), None, runtime, choice.flip_test)
 
@@ -109,7 +159,7 @@ def _detector(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: Pos
 
 
 def _facts(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator) -> dict[str, Any]:
-    """The work file's header: everything that the poses depend on."""
+    """Return the header of the journal: everything that the poses depend on."""
     chosen = {
         "command": job.command,
         "boxes": boxes.kind,
@@ -120,7 +170,7 @@ def _facts(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: PoseEs
 
 
 def _stream(source: EvalImages, stages: Stages, watcher: Watcher, summary: Summary) -> dict[int, Poses]:
-    """Run the images through the net; poses by position in the set."""
+    """Run the images through the pipeline; return poses by position in the set."""
     start = time.perf_counter()
     poses: dict[int, Poses] = {}
     watcher.begin(source.info, source.expected)
@@ -136,7 +186,7 @@ def _stream(source: EvalImages, stages: Stages, watcher: Watcher, summary: Summa
 
 
 def _exact(poses: Poses, truth: KeypointSet, boxes: BoxChoice, index: int) -> Poses:
-    """Poses with their boxes as the source has them, which a work file rounds."""
+    """Return poses with their original boxes, which a journal rounds."""
     if boxes.by_image is None:
         return poses
     return Poses(boxes.by_image[truth.images[index].id], poses.xy, poses.score)
@@ -151,7 +201,7 @@ def _rows(truth: KeypointSet, found: Sequence[tuple[int, Poses]], estimator: Pos
 
 
 def _box_rows(truth: KeypointSet, found: Sequence[tuple[int, Poses]]) -> list[Record]:
-    """What the detector found, as COCO has it."""
+    """Return the detected boxes as COCO results."""
     return [
         {
             "image_id": truth.images[index].id,

@@ -1,7 +1,7 @@
-"""What the ten figures do not show: how well each keypoint is found, and how alike poses and people are.
+"""Metrics beyond COCO's ten: how well each keypoint is detected, and the distribution of OKS over people.
 
-The bounds of similarity follow Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation",
-ICCV 2017: from 0.85 on a keypoint is where a person would put it, under 0.5 it is missed.
+The similarity thresholds follow Ronchi and Perona, "Benchmarking and Error Diagnosis in Multi-Instance Pose
+Estimation", ICCV 2017: from 0.85 on, a keypoint is as good as a human annotation; below 0.5 it is missed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from tposecli.geometry.similarity import weighted_oks
 FOUND: Final = 0.5
 EXACT: Final = 0.85
 MAX_POSES: Final = 20
-"""Poses of an image that count, best first, as in the COCO API."""
+"""Maximum number of poses per image, best first, as in the COCO API."""
 BINS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class KeypointFigures:
-    """Of one keypoint, over all people in whom it is labelled; shares are 0..1, None where it is labelled nowhere.
+    """Metrics of one keypoint over all people in whom it is labelled; fractions 0..1, None if it is never labelled.
 
     Attributes:
-        name: Of the keypoint.
-        labelled: In how many people.
-        found: Share whose similarity is 0.5 or more; of people without a pose none is.
-        exact: Share whose similarity is 0.85 or more.
-        swapped: Share that is missed and lies on the other side's keypoint instead.
+        name: Name of the keypoint.
+        labelled: Number of people in whom it is labelled.
+        found: Fraction with a similarity of at least 0.5; 0 for people without a pose.
+        exact: Fraction with a similarity of at least 0.85.
+        swapped: Fraction that is missed and lies on the keypoint of the other side instead.
         similarity: Mean similarity.
     """
 
@@ -47,7 +47,7 @@ class KeypointFigures:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Details:
-    """Figures by keypoint, and how many people have a pose of OKS 0..0.1, 0.1..0.2, ... 0.9..1."""
+    """Metrics by keypoint, and the number of people whose pose has an OKS of 0..0.1, 0.1..0.2, ... 0.9..1."""
 
     keypoints: list[KeypointFigures]
     histogram: list[int]
@@ -55,7 +55,7 @@ class Details:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Pairs:
-    """N people with what was found of them: (N,) OKS, (N, K) similarity, whether swapped, and whether labelled."""
+    """N people with their poses: (N,) OKS; (N, K) similarity, whether swapped, and whether labelled."""
 
     oks: Float64
     similarity: Float64
@@ -64,7 +64,7 @@ class _Pairs:
 
 
 def details(truth: KeypointSet, rows: Sequence[Record]) -> Details:
-    """Give each annotated person the pose that fits, no pose twice and most OKS in all, and look at the pairs."""
+    """Match people and poses one to one in each image, maximizing the total OKS, and evaluate the pairs."""
     found: dict[int, list[Record]] = {}
     for row in sorted(rows, key=lambda row: -row["score"]):
         found.setdefault(row["image_id"], []).append(row)
@@ -85,7 +85,7 @@ def _counts(person: Record) -> bool:
 
 
 def _pair(people: Sequence[Record], poses: Sequence[Record], sigmas: Float64) -> _Pairs:
-    """The people of one image with their poses."""
+    """Match the people of one image with poses."""
     points = np.array([person["keypoints"] for person in people], np.float64).reshape(len(people), -1, 3)
     xy, labelled = points[:, :, :2], points[:, :, 2] > 0
     area = np.array([person["area"] for person in people], np.float64)
@@ -94,9 +94,9 @@ def _pair(people: Sequence[Record], poses: Sequence[Record], sigmas: Float64) ->
     if poses:
         found = np.array([pose["keypoints"] for pose in poses], np.float64).reshape(len(poses), -1, 3)[:, :, :2]
         weight = np.broadcast_to(labelled[None], (len(poses), *labelled.shape)).astype(np.float64)
-        alike = weighted_oks(found, xy, np.broadcast_to(area, (len(poses), len(people))), weight, sigmas)
-        pose, person = linear_sum_assignment(alike, maximize=True)
-        oks[person] = alike[pose, person]
+        oks_matrix = weighted_oks(found, xy, np.broadcast_to(area, (len(poses), len(people))), weight, sigmas)
+        pose, person = linear_sum_assignment(oks_matrix, maximize=True)
+        oks[person] = oks_matrix[pose, person]
         similarity[person] = _similarity(found[pose], xy[person], area[person], sigmas)
         if len(sigmas) == len(MIRROR):
             other = list(MIRROR)
@@ -106,7 +106,7 @@ def _pair(people: Sequence[Record], poses: Sequence[Record], sigmas: Float64) ->
 
 
 def _similarity(found: Float64, xy: Float64, area: Float64, sigmas: Float64) -> Float64:
-    """(N, K) similarity of keypoints, each for itself."""
+    """Return the (N, K) similarity of each keypoint."""
     distance = ((found - xy) ** 2).sum(axis=2)
     return np.asarray(np.exp(-distance / (2 * sigmas) ** 2 / (area[:, None] + np.spacing(1)) / 2), np.float64)
 

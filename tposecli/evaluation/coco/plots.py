@@ -1,4 +1,4 @@
-"""The precision-recall curves and the histogram of OKS as pictures."""
+"""Plots of the precision-recall curves and of the histogram of OKS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE_INCHES: Final = (6.4, 4.4)
 
 
 def plot(folder: Path, title: str, scores: Scores, details: Details) -> list[Path]:
-    """Draw both pictures into a folder, which is made if it is missing.
+    """Draw both plots into a folder, creating it if needed; return their paths.
 
     Raises:
         OutputError: They cannot be written.
@@ -54,7 +54,7 @@ def _histogram(title: str, details: Details) -> Figure:
     figure = _figure()
     axes = figure.add_subplot()
     axes.bar((np.arange(BINS) + 0.5) / BINS, details.histogram, width=0.9 / BINS)
-    axes.set(xlabel="OKS of the pose that fits best", ylabel="people", xlim=(0, 1), title=title)
+    axes.set(xlabel="OKS of the best matching pose", ylabel="people", xlim=(0, 1), title=title)
     return figure
 
 

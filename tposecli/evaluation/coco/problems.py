@@ -1,4 +1,4 @@
-"""What was wrong with the inputs of an evaluation: counted, and named."""
+"""Problems with the inputs of an evaluation, counted and listed."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from typing import Any, Final
 
 from tposecli.utils.errors import InputError
 
-MISSING: Final = "images missing: their people count as not found"
-UNREADABLE: Final = "images that cannot be decoded: their people count as not found"
-UNKNOWN_DETECTION: Final = "detections of images that are not in the set: left out"
-NO_SIZE: Final = "boxes of zero size: left out"
-SENSELESS: Final = "entries that make no sense: left out"
-UNKNOWN_RESULT: Final = "results of images that are not in the set: left out"
+MISSING: Final = "images missing: their people count as not detected"
+UNREADABLE: Final = "images that cannot be decoded: their people count as not detected"
+UNKNOWN_DETECTION: Final = "detections of images that are not in the set: skipped"
+NO_SIZE: Final = "boxes of zero size: skipped"
+INVALID: Final = "entries that make no sense: skipped"
+UNKNOWN_RESULT: Final = "results of images that are not in the set: skipped"
 
 MAX_NAMED: Final = 5
-"""How many of each kind a sentence names; reports name all."""
+"""How many names of each kind a summary line lists; reports list all."""
 
 
 class Problems:
-    """Takes note of problems by kind.
+    """A record of problems by kind.
 
     Attributes:
-        found: Names of what was concerned, by kind, in order.
+        found: Names of the affected items, by kind, in order.
     """
 
     def __init__(self, strict: bool = False) -> None:
-        """Begin without any; ``strict`` makes the first one an error."""
+        """Create an empty record; with ``strict``, the first problem raises an error."""
         self._strict = strict
         self.found: dict[str, list[str]] = {}
 
     def add(self, kind: str, name: object) -> None:
-        """Take note of one.
+        """Record a problem.
 
         Raises:
-            InputError: Problems are errors here.
+            InputError: Problems are errors (``strict``).
         """
         if self._strict:
-            raise InputError(f"{name}: one of the {kind.partition(':')[0]}; leave out --strict to go on without it")
+            raise InputError(f"{name}: one of the {kind.partition(':')[0]}; omit --strict to continue without it")
         self.found.setdefault(kind, []).append(str(name))
 
     @property
@@ -45,11 +45,11 @@ class Problems:
         return [(name, kind.partition(":")[0]) for kind in (MISSING, UNREADABLE) for name in self.found.get(kind, ())]
 
     def lines(self) -> list[str]:
-        """A sentence for each kind: how many, and the first of them."""
+        """Return a summary line for each kind: how many, and the first names."""
         return [_sentence(kind, names) for kind, names in self.found.items()]
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything, for the report."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return all problems, for the JSON report."""
         return {kind.partition(":")[0]: {"count": len(names), "names": names} for kind, names in self.found.items()}
 
 

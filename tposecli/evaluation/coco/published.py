@@ -1,4 +1,4 @@
-"""What the authors published of their models: a literal table, and when it may be compared with."""
+"""The authors' published results as a literal table, and whether a run may be compared with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Figures = tuple[float | None, ...]
-"""The ten of ``score.FIGURES``, 0..1; None where a figure was not published."""
+"""The ten metrics of ``coco_api.FIGURES``, 0..1; None if not published."""
 
 NINE: Final = (None,) * 9
 
@@ -18,7 +18,7 @@ DETECTED: Final[Mapping[str, Figures]] = {
     "transpose-h-a4": (0.753, 0.900, 0.818, 0.717, 0.821, 0.803, 0.939, 0.861, 0.761, 0.865),
     "transpose-h-a6": (0.758, 0.901, 0.821, 0.719, 0.828, 0.808, 0.939, 0.864, 0.764, 0.872),
 }
-"""COCO val2017, 256x192, detected boxes of 56.4 AP, flip test."""
+"""COCO val2017, 256x192, detected boxes with AP 56.4, flip test."""
 
 TRUE_BOXES: Final[Mapping[str, Figures]] = {
     "transpose-r-a3": (0.738, *NINE),
@@ -34,24 +34,24 @@ TEST_DEV: Final[Mapping[str, Figures]] = {
     "transpose-h-a4": (0.747, 0.919, 0.822, 0.714, 0.807, 0.799, 0.953, 0.866, 0.758, 0.854),
     "transpose-h-a6": (0.750, 0.922, 0.823, 0.713, 0.811, 0.801, 0.954, 0.867, 0.759, 0.859),
 }
-"""COCO test-dev2017, 256x192, detected boxes of 60.9 AP, flip test."""
+"""COCO test-dev2017, 256x192, detected boxes with AP 60.9, flip test."""
 
 TABLES: Final[Mapping[tuple[str, str], tuple[str, Mapping[str, Figures]]]] = {
     ("val2017", "detections"): ("56.4-AP boxes", DETECTED),
     ("val2017", "gt"): ("ground-truth boxes", TRUE_BOXES),
     ("test-dev2017", "detections"): ("60.9-AP boxes", TEST_DEV),
 }
-"""By set and kind of boxes: what these are called, and the figures of each model."""
+"""By set and kind of boxes: their name, and the metrics of each model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published row beside a row of ours.
+    """A published row to compare with.
 
     Attributes:
-        label: Which boxes it was made with.
-        figures: The row.
-        differs: What was done otherwise here; empty where the two may be compared.
+        label: The boxes that it was computed with.
+        figures: The metrics.
+        differs: Deviations of this run from the published protocol; empty if the two may be compared.
     """
 
     label: str
@@ -59,7 +59,7 @@ class Published:
     differs: tuple[str, ...]
 
     def difference(self, ours: Figures) -> Figures | None:
-        """Ours less theirs, figure by figure; None where the protocol was another."""
+        """Return our metrics minus the published ones; None if the protocols differ."""
         if self.differs:
             return None
         pairs = zip(ours, self.figures, strict=True)
@@ -67,6 +67,6 @@ class Published:
 
 
 def published(model: str, where: tuple[str, str], differs: tuple[str, ...]) -> Published | None:
-    """The row published of a model for a set and kind of boxes, if there is one."""
+    """Return the published row of a model for a set and kind of boxes, if there is one."""
     label, table = TABLES.get(where, ("", {}))
     return Published(label, table[model], differs) if model in table else None

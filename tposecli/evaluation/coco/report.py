@@ -1,8 +1,7 @@
-"""What an evaluation found out, as text for the terminal, as Markdown and as JSON."""
+"""Reports of an evaluation: text for the terminal, Markdown and JSON."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,28 +13,27 @@ from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Figures, Published
 from tposecli.pipeline.job import Summary
-from tposecli.utils.errors import OutputError, UsageError
-from tposecli.utils.files import write_text
+from tposecli.utils import report_tables
+from tposecli.utils.report_tables import format_number, markdown_table
 from tposecli.utils.version import __version__
 
-SUFFIXES = (".json", ".md")
 Table = list[tuple[str, Sequence[str]]]
-"""A label and the cells of each row."""
+"""A label and the cells of each row; the first row is the head."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvalReport:
-    """Everything that an evaluation found out.
+    """The complete result of an evaluation.
 
     Attributes:
         label: What was evaluated.
-        protocol: How, by key, in the order of the one line that says it.
-        problems: What was wrong with the inputs.
+        protocol: The settings of the evaluation by name, in the order of :attr:`protocol_line`.
+        problems: Problems with the inputs.
         summary: Images, people, times and outputs.
-        scores: The ten figures; None where there is no truth.
-        details: Figures by keypoint; None where there is no truth.
+        scores: The ten COCO metrics; None without ground truth.
+        details: Metrics by keypoint; None without ground truth.
         published: The published row, for official weights.
-        box_ap: AP of the boxes themselves, 0..1; None for ground truth, or where there is no truth.
+        box_ap: AP of the boxes, 0..1; None for ground truth boxes, or without ground truth.
         provenance: Digests and settings.
     """
 
@@ -51,7 +49,7 @@ class EvalReport:
 
     @property
     def protocol_line(self) -> str:
-        """How the figures were made, in one line."""
+        """The settings of the evaluation in one line."""
         return "protocol: " + " · ".join(f"{key} {value}" for key, value in self.protocol.items())
 
     @property
@@ -62,7 +60,7 @@ class EvalReport:
 
 
 def text(report: EvalReport) -> str:
-    """For the terminal."""
+    """Return the report as text for the terminal."""
     rows = _rows(report)
     widths = [max(len(label) for label, _ in rows)] + [9] * len(FIGURES)
     cells = ([label, *values] for label, values in rows)
@@ -71,19 +69,19 @@ def text(report: EvalReport) -> str:
 
 
 def markdown(report: EvalReport, plots: Sequence[Path] = ()) -> str:
-    """As a document; ``plots`` as it is to link them."""
-    lines = [f"# {report.label}", "", *_markdown_table(_rows(report)), "", *(f"- {s}" for s in _sentences(report))]
+    """Return the report as Markdown; ``plots`` are paths to link to."""
+    lines = [f"# {report.label}", "", *_table_lines(_rows(report)), "", *(f"- {s}" for s in _sentences(report))]
     if report.details is not None:
-        lines += ["", "## Keypoints", "", *_markdown_table(_keypoint_rows(report.details))]
-        lines += ["", "## People by OKS of their pose", "", *_markdown_table(_histogram_rows(report.details))]
+        lines += ["", "## Keypoints", "", *_table_lines(_keypoint_rows(report.details))]
+        lines += ["", "## People by OKS of their pose", "", *_table_lines(_histogram_rows(report.details))]
     if report.scores is not None and report.scores.precision:
-        lines += ["", "## Precision at recall", "", *_markdown_table(_curve_rows(report.scores))]
+        lines += ["", "## Precision at recall", "", *_table_lines(_curve_rows(report.scores))]
     lines += [line for path in plots for line in ("", f"![{path.stem}]({path.as_posix()})")]
     return "\n".join(lines) + "\n"
 
 
-def as_json(report: EvalReport) -> dict[str, Any]:
-    """Everything, ready for JSON."""
+def to_dict(report: EvalReport) -> dict[str, Any]:
+    """Return the report as a JSON object."""
     summary, scores, published = report.summary, report.scores, report.published
     difference = None if scores is None or published is None else published.difference(scores.figures)
     return {
@@ -92,7 +90,7 @@ def as_json(report: EvalReport) -> dict[str, Any]:
         **report.provenance,
         "label": report.label,
         "protocol": report.protocol,
-        "figures": None if scores is None else scores.as_json(),
+        "figures": None if scores is None else scores.to_dict(),
         "published": None if published is None else {**asdict(published), "figures": _named(published.figures)},
         "difference": None if difference is None else _named(difference),
         "box_ap": report.box_ap,
@@ -102,35 +100,21 @@ def as_json(report: EvalReport) -> dict[str, Any]:
         "images_per_s": report.rates[0],
         "people_per_s": report.rates[1],
         "seconds": summary.seconds,
-        "problems": report.problems.as_json(),
+        "problems": report.problems.to_dict(),
         "keypoints": None if report.details is None else [asdict(figures) for figures in report.details.keypoints],
         "oks_histogram": None if report.details is None else report.details.histogram,
         "precision": None if scores is None else {name: curve.tolist() for name, curve in scores.precision.items()},
     }
 
 
-def check_report(path: Path | None) -> None:
-    """Refuse a report of an unknown kind before any work is done."""
-    if path is not None and path.suffix not in SUFFIXES:
-        raise UsageError(f"--report {path}: name a file that ends in {' or '.join(SUFFIXES)}")
-
-
 def write_report(path: Path, report: EvalReport, plots: Sequence[Path] = ()) -> None:
-    """Write it as the ending of the name says.
+    """Write the report in the format of its suffix.
 
     Raises:
         OutputError: It cannot be written.
     """
     links = [Path(os.path.relpath(plot, path.parent)) for plot in plots]
-    content = (
-        markdown(report, links)
-        if path.suffix == ".md"
-        else json.dumps(as_json(report), allow_nan=False, indent=1) + "\n"
-    )
-    try:
-        write_text(path, content)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another name") from error
+    report_tables.write_report(path, lambda: markdown(report, links), lambda: to_dict(report))
 
 
 def _named(figures: Figures) -> dict[str, float | None]:
@@ -138,31 +122,27 @@ def _named(figures: Figures) -> dict[str, float | None]:
 
 
 def _rows(report: EvalReport) -> Table:
-    """The ten figures under their names; the published ones and the difference below."""
+    """Return the ten metrics with their names, followed by the published ones and the difference."""
     rows: Table = [("", FIGURES)]
     if report.scores is not None:
-        rows.append((report.label, [_cell(value, ".4f") for value in report.scores.figures]))
+        rows.append((report.label, [format_number(value, ".4f") for value in report.scores.figures]))
     if report.published is not None:
         published = report.published
-        rows.append((f"published, {published.label}", [_cell(value, ".3f") for value in published.figures]))
+        rows.append((f"published, {published.label}", [format_number(value, ".3f") for value in published.figures]))
         difference = None if report.scores is None else published.difference(report.scores.figures)
         if difference is not None:
-            rows.append(("difference", [_cell(value, "+.4f") for value in difference]))
+            rows.append(("difference", [format_number(value, "+.4f") for value in difference]))
     return rows
 
 
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
 def _sentences(report: EvalReport) -> list[str]:
-    """Protocol, boxes, problems, speed and outputs."""
+    """Return lines on protocol, boxes, problems and speed."""
     summary = report.summary
     lines = [report.protocol_line]
     if report.published is not None and report.published.differs:
-        lines.append(f"not to be compared with the published row: {'; '.join(report.published.differs)}")
+        lines.append(f"not comparable with the published row: {'; '.join(report.published.differs)}")
     if report.box_ap is not None:
-        lines.append(f"AP of the boxes themselves: {report.box_ap:.4f}")
+        lines.append(f"AP of the boxes: {report.box_ap:.4f}")
     lines += [f"note: {line}" for line in report.problems.lines()]
     if summary.wall_s:
         images, people = report.rates
@@ -171,7 +151,7 @@ def _sentences(report: EvalReport) -> list[str]:
             f"{images:.1f} images/s, {people:.1f} people/s"
         )
     if earlier := report.provenance.get("images_done_before"):
-        lines.append(f"{earlier} images more were done by the run that was interrupted")
+        lines.append(f"{earlier} more images were processed by the interrupted run")
     return lines
 
 
@@ -180,15 +160,21 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return first + "".join(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
 
 
-def _markdown_table(rows: Table) -> list[str]:
-    lines = [f"| {label} | {' | '.join(cells)} |" for label, cells in rows]
-    return [lines[0], "|---" * (len(rows[0][1]) + 1) + "|", *lines[1:]]
+def _table_lines(rows: Table) -> list[str]:
+    head, *body = ([label, *cells] for label, cells in rows)
+    return markdown_table(head, body)
 
 
 def _keypoint_rows(details: Details) -> Table:
     head: Table = [("keypoint", ("labelled", "found (KS ≥ .5)", "exact (KS ≥ .85)", "swapped", "mean KS"))]
     return head + [
-        (one.name, [str(one.labelled), *(_cell(v, ".3f") for v in (one.found, one.exact, one.swapped, one.similarity))])
+        (
+            one.name,
+            [
+                str(one.labelled),
+                *(format_number(v, ".3f") for v in (one.found, one.exact, one.swapped, one.similarity)),
+            ],
+        )
         for one in details.keypoints
     ]
 

@@ -1,4 +1,4 @@
-"""From poses to rows of results: rescoring, suppression of duplicates, the authors' schema, the test server's zip."""
+"""COCO results: rescoring, non-maximum suppression, reading and writing, and the zip file for the test server."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.evaluation.coco.keypoint_set import Float64, KeypointSet, Record, numbers, read_json
-from tposecli.evaluation.coco.problems import SENSELESS, UNKNOWN_RESULT, Problems
+from tposecli.evaluation.coco.problems import INVALID, UNKNOWN_RESULT, Problems
 from tposecli.geometry.crop import UNIT, crop_regions
 from tposecli.geometry.similarity import oks_nms
 from tposecli.types import Poses
-from tposecli.utils.errors import InputError, OutputError
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.errors import InputError
+from tposecli.utils.files import part_path, publish, unwritable, write_text
 
 NMS: Final = 0.9
 SERVER_FIELDS: Final = ("image_id", "category_id", "keypoints", "score")
 
 
 def result_rows(image: tuple[int, int], poses: Poses, aspect: float, sigmas: Float64) -> list[Record]:
-    """The people of one image in the authors' schema, best first, without duplicates.
+    """Return the people of one image in the authors' schema, best first, after non-maximum suppression.
 
-    A person's score is the box's times the mean of the keypoints' above 0.2; of two poses alike beyond an OKS of 0.9
-    the better one stays.
+    A person's score is the box score times the mean of the keypoint scores above 0.2. Of two poses with an OKS above
+    0.9, the better one is keep.
 
     Args:
-        image: Its id, and that of the category.
-        poses: N people as measured.
-        aspect: Width by height of a crop.
-        sigmas: (K,) constants of the keypoints.
+        image: Image id and category id.
+        poses: N people as estimated.
+        aspect: Width of a crop divided by its height.
+        sigmas: (K,) constants of object keypoint similarity.
     """
     center, scale = crop_regions(poses.boxes.corners, aspect)
     score = poses.person_score
     area = (scale * UNIT).prod(axis=1).astype(np.float64)
-    kept = oks_nms(poses.xy.astype(np.float64), area, score.astype(np.float64), NMS, sigmas)
+    keep = oks_nms(poses.xy.astype(np.float64), area, score.astype(np.float64), NMS, sigmas)
     keypoints = np.concatenate([poses.xy, poses.score[:, :, None]], axis=2).reshape(len(poses), -1)
     columns = zip(
-        keypoints[kept].tolist(), score[kept].tolist(), center[kept].tolist(), scale[kept].tolist(), strict=True
+        keypoints[keep].tolist(), score[keep].tolist(), center[keep].tolist(), scale[keep].tolist(), strict=True
     )
     return [
         {
             "image_id": image[0],
             "category_id": image[1],
-            "keypoints": person,
-            "score": rescored,
-            "center": middle,
-            "scale": size,
+            "keypoints": person_keypoints,
+            "score": person_score,
+            "center": crop_center,
+            "scale": crop_scale,
         }
-        for person, rescored, middle, size in columns
+        for person_keypoints, person_score, crop_center, crop_scale in columns
     ]
 
 
 def read_results(path: Path, truth: KeypointSet, problems: Problems) -> list[Record]:
-    """The rows of a results file that the set knows the images of.
+    """Read a results file, and keep the rows of the set's images.
 
     Raises:
-        UsageError: There is no such file.
-        InputError: It holds no list of results.
+        UsageError: The file does not exist.
+        InputError: It does not contain a list of results.
     """
     entries = read_json(path)
     if not isinstance(entries, list):
@@ -70,7 +70,7 @@ def read_results(path: Path, truth: KeypointSet, problems: Problems) -> list[Rec
         try:
             row = _row(entry, truth)
         except (KeyError, TypeError, ValueError):
-            problems.add(SENSELESS, f"result {number} of {path.name}")
+            problems.add(INVALID, f"result {number} of {path.name}")
             continue
         if row["image_id"] in truth.known:
             rows.append(row)
@@ -80,7 +80,7 @@ def read_results(path: Path, truth: KeypointSet, problems: Problems) -> list[Rec
 
 
 def _row(entry: Any, truth: KeypointSet) -> Record:
-    """What is scored of a result: without its box, which would change the areas."""
+    """Return the scored part of a result: without its box, which would change the areas."""
     return {
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
@@ -90,16 +90,16 @@ def _row(entry: Any, truth: KeypointSet) -> Record:
 
 
 def write_results(path: Path, rows: Sequence[Record]) -> None:
-    """Write a results file, one row a line.
+    """Write a results file, one row per line.
 
     Raises:
         OutputError: It cannot be written.
     """
-    _publish(path, _listing(rows).encode())
+    write_text(path, _json_lines(rows))
 
 
 def write_server_zip(path: Path, rows: Sequence[Mapping[str, Any]], title: str, algorithm: str) -> None:
-    """Write what COCO's test server takes: a zip of one file of results, named as it wants and with no other fields.
+    """Write the zip file for COCO's test server: one results file, with the required name and fields.
 
     Raises:
         OutputError: It cannot be written.
@@ -107,20 +107,12 @@ def write_server_zip(path: Path, rows: Sequence[Mapping[str, Any]], title: str, 
     bare = [{field: row[field] for field in SERVER_FIELDS} for row in rows]
     try:
         with zipfile.ZipFile(part_path(path), "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr(f"person_keypoints_{title}_{algorithm}_results.json", _listing(bare))
+            packed.writestr(f"person_keypoints_{title}_{algorithm}_results.json", _json_lines(bare))
         publish(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
+        raise unwritable(path, error) from error
 
 
-def _listing(rows: Sequence[Mapping[str, Any]]) -> str:
+def _json_lines(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = (json.dumps(row, allow_nan=False, separators=(",", ":")) for row in rows)
     return "[\n" + ",\n".join(lines) + "\n]\n"
-
-
-def _publish(path: Path, content: bytes) -> None:
-    try:
-        part_path(path).write_bytes(content)
-        publish(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error

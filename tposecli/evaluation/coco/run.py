@@ -1,4 +1,4 @@
-"""Carries out an evaluation: truth, boxes, poses, results, figures, report."""
+"""Run an evaluation: ground truth, boxes, poses, results, metrics, report."""
 
 from __future__ import annotations
 
@@ -18,32 +18,37 @@ from tposecli.evaluation.coco.measure import MeasuredPoses, measure
 from tposecli.evaluation.coco.per_keypoint import details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Published, published
-from tposecli.evaluation.coco.report import EvalReport, check_report, write_report
+from tposecli.evaluation.coco.report import EvalReport, write_report
 from tposecli.evaluation.coco.results import NMS, read_results, write_results, write_server_zip
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.job import Summary, Watcher
 from tposecli.utils.files import check_output
+from tposecli.utils.report_tables import check_report
 
 RESCORING = "box score × mean keypoint score above 0.2"
-PACKED = ".zip"
+ZIP = ".zip"
 
 
 def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
-    """Evaluate a net on a set, or score a file of results, and write what was asked for.
+    """Evaluate a model on a set, or score a results file, and write the requested outputs.
 
     Raises:
-        UsageError: Something that was named is not there, or an output is; found before the net runs.
-        InputError: A file is not what it claims to be; with ``strict``, also whatever else is wrong with the inputs.
-        WeightsError: The net cannot be loaded.
+        UsageError: An input does not exist, or an output does; found before the model runs.
+        InputError: A file is invalid; with ``strict``, also any other problem with the inputs.
+        WeightsError: The model cannot be loaded.
     """
     _check_outputs(job)
     problems = Problems(job.strict)
     truth = load_set(job.data, problems)
     if job.scored is not None:
         rows = read_results(job.scored, truth, problems)
-        protocol = {"results": f"of {job.scored}, made elsewhere", "OKS-NMS": "as in the file", **_set_facts(truth)}
+        protocol = {
+            "results": f"of {job.scored}, from another program",
+            "OKS-NMS": "as in the file",
+            **_set_facts(truth),
+        }
         found = EvalReport(job.scored.name, protocol, problems, Summary(truth.title))
-        return _finished(job, truth, rows, found)
+        return _finish(job, truth, rows, found)
     boxes = choose_boxes(job, truth, problems)
     measured = measure(job, truth, boxes, problems, watcher)
     outputs = _write_rows(job, truth, measured)
@@ -57,16 +62,16 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
         summary,
         published=_published(job, truth, boxes, estimator, problems),
         box_ap=box_ap,
-        provenance={**measured.facts, "images_done_before": len(measured.work.poses)},
+        provenance={**measured.facts, "images_done_before": len(measured.journal.poses)},
     )
-    report = _finished(job, truth, measured.rows, found)
-    measured.work.remove()
+    report = _finish(job, truth, measured.rows, found)
+    measured.journal.remove()
     watcher.end(report.summary)
     return report
 
 
 def _check_outputs(job: EvalJob) -> None:
-    """Refuse what cannot be written before any work is done."""
+    """Check that the outputs can be written before any work is done."""
     outputs = job.outputs
     check_report(outputs.report)
     for path in (outputs.results, outputs.report):
@@ -74,37 +79,37 @@ def _check_outputs(job: EvalJob) -> None:
             check_output(path, outputs.overwrite)
 
 
-def _finished(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: EvalReport) -> EvalReport:
-    """The report with its figures; written, with its plots, where that was asked for."""
+def _finish(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: EvalReport) -> EvalReport:
+    """Return the report with its metrics, after writing it and the plots if requested."""
     outputs = job.outputs
-    drawn: list[Path] = []
+    plot_paths: list[Path] = []
     if truth.has_truth:
         report = replace(report, scores=score_poses(truth, rows), details=details(truth, rows))
     if outputs.plots is not None and report.scores is not None and report.details is not None:
-        drawn = plots.plot(outputs.plots, report.label, report.scores, report.details)
-    written = [*report.summary.outputs, *drawn]
+        plot_paths = plots.plot(outputs.plots, report.label, report.scores, report.details)
+    written = [*report.summary.outputs, *plot_paths]
     if outputs.report is not None:
-        write_report(outputs.report, report, drawn)
+        write_report(outputs.report, report, plot_paths)
         written.append(outputs.report)
     return replace(report, summary=replace(report.summary, outputs=written))
 
 
 def _write_rows(job: EvalJob, truth: KeypointSet, measured: MeasuredPoses) -> list[Path]:
-    """The results file; for sets without truth also, or instead, the zip for the test server."""
+    """Write the results file and, for sets without ground truth, the zip file for the test server."""
     path = job.outputs.results
     algorithm = measured.estimator.spec.name
     if path is None and truth.has_truth:
         return []
     if path is None:
-        path = Path(f"person_keypoints_{truth.title}_{algorithm}_results{PACKED}")
+        path = Path(f"person_keypoints_{truth.title}_{algorithm}_results{ZIP}")
     written = []
-    if path.suffix != PACKED:
+    if path.suffix != ZIP:
         write_results(path, measured.rows)
         written.append(path)
-    if path.suffix == PACKED or not truth.has_truth:
-        packed = path.with_suffix(PACKED)
-        write_server_zip(packed, measured.rows, truth.title, algorithm)
-        written.append(packed)
+    if path.suffix == ZIP or not truth.has_truth:
+        zip_path = path.with_suffix(ZIP)
+        write_server_zip(zip_path, measured.rows, truth.title, algorithm)
+        written.append(zip_path)
     return written
 
 
@@ -135,7 +140,7 @@ def _protocol(truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator) ->
 def _published(
     job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator, problems: Problems
 ) -> Published | None:
-    """The authors' row for their own weights, and what was done otherwise here."""
+    """Return the authors' row for their own weights, with the deviations of this run."""
     spec = estimator.spec
     if spec.bundled or estimator.checkpoint.path.name != spec.file or job.data.annotations is not None:
         return None
@@ -144,6 +149,6 @@ def _published(
         "no flip test": not estimator.flip_test,
         f"{estimator.runtime.precision} instead of fp32": estimator.runtime.precision != "fp32",
         "boxes of another file": boxes.kind == "detections" and boxes.published is None,
-        "some inputs were left out": bool(problems.found),
+        "some inputs were skipped": bool(problems.found),
     }
     return published(spec.name, (truth.title, boxes.kind), tuple(text for text, true in differs.items() if true))

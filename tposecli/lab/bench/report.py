@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ import torch
 
 from tposecli.lab.bench.clock import Spread
 from tposecli.utils.files import write_text
+from tposecli.utils.report_tables import markdown_table, to_json
 from tposecli.utils.system import cores, processor
 from tposecli.utils.version import __version__
 
@@ -85,9 +85,8 @@ def heading(environment: Mapping[str, str]) -> str:
 def markdown(table: Table) -> str:
     """Return a table with its title and notes as Markdown."""
     cells = [[format_cell(cell) for cell in row] for row in table.rows]
-    lines = [_line(table.columns), _line(["---"] * len(table.columns)), *map(_line, cells)]
     notes = ["", *table.notes] if table.notes else []
-    return "\n".join([f"**{table.title}**", "", *lines, *notes])
+    return "\n".join([f"**{table.title}**", "", *markdown_table(table.columns, cells), *notes])
 
 
 def save(path: Path, report: BenchReport) -> None:
@@ -99,11 +98,7 @@ def save(path: Path, report: BenchReport) -> None:
     tables = {
         table.key: {"title": table.title, "notes": table.notes, "rows": table.records()} for table in report.tables
     }
-    write_text(path, json.dumps({**report.environment, "tables": tables}, indent=1) + "\n")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    write_text(path, to_json({**report.environment, "tables": tables}))
 
 
 def format_cell(cell: Cell) -> str:
