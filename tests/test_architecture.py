@@ -67,6 +67,23 @@ def test_arrows_point_down() -> None:
     assert len(arrows()) <= MAX_ARROWS
 
 
+def test_threads_live_in_one_module() -> None:
+    starters = {"threading", "concurrent", "_thread", "multiprocessing"}
+    found = set()
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if starters & {name.split(".")[0] for name in names}:
+                found.add(module)
+    assert found == {"tposecli.utils.threads"}
+
+
+def test_nets_are_plain() -> None:
+    used = {target for module in MODULES if room(module) == "models" for target in imports(module)}
+    assert {room(target) for target in used} <= {"models", "utils", "types"}
+
+
 def test_no_circles() -> None:
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
 

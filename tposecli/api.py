@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from tposecli.detection.factory import DetectorOptions, build_detector, stray_score
+from tposecli.detection.factory import DetectorOptions, build_detector, weak_score
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.stream import Stages
@@ -42,7 +42,7 @@ def run(
     stages = Stages(
         build_detector(options, estimator.runtime.device, tracked=bool(track)),
         estimator,
-        PostProcessor.build(post, getattr(frames, "live", False), estimator.layout, stray_score(options)),
+        PostProcessor.build(post, getattr(frames, "live", False), estimator.layout, weak_score(options)),
         options.every,
     )
     with closing(run_stages(frames, stages)) as results:

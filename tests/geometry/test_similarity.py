@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tposecli.geometry.similarity import box_iou, box_nms, oks, oks_nms, soft_oks_nms
+from tposecli.geometry.similarity import box_iou, box_nms, oks, oks_nms
 from tposecli.types import Boxes, Poses
 
 
@@ -19,7 +19,6 @@ def test_rescoring_and_suppression_equal_the_authors(golden: Path) -> None:
         assert np.allclose(poses.person_score, case["rescored"], atol=1e-6)
         rescored = np.array(case["rescored"])
         assert oks_nms(keypoints[:, :, :2], area, rescored, 0.9).tolist() == case["keep_oks_nms_09"]
-        assert soft_oks_nms(keypoints[:, :, :2], area, rescored, 0.9).tolist() == case["keep_soft_oks_nms_09"]
 
 
 def test_iou_of_known_boxes() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from tests import REPOSITORY
 from tposecli.detection.base import BoxFilter
-from tposecli.detection.factory import DetectorOptions, build_detector, stray_score
+from tposecli.detection.factory import DetectorOptions, build_detector, weak_score
 from tposecli.detection.movenet import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.models.person_detector import DIVISOR, STRIDE, Dense, cells
 from tposecli.sources import open_video
@@ -105,9 +105,9 @@ class TestDetect:
         more = build_detector(options, device, tracked=True).detect(frames)
         assert sum(map(len, more)) > sum(map(len, usual))
         for some, every in zip(usual, more, strict=True):
-            strong = every.score >= stray_score(options)
+            strong = every.score >= weak_score(options)
             np.testing.assert_array_equal(every.xyxy[strong], some.xyxy)
-        assert stray_score(DetectorOptions(min_score=0.2)) == stray_score(DetectorOptions("full-frame")) == 0
+        assert weak_score(DetectorOptions(min_score=0.2)) == weak_score(DetectorOptions("full-frame")) == 0
 
     def test_no_frames(self, detector: BundledDetector) -> None:
         assert detector.detect([]) == []

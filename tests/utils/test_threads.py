@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tposecli.utils.threads import BackgroundWorker, prefetch
+from tposecli.utils.threads import BackgroundWorker, ParallelMap, prefetch
 
 
 def running() -> list[str]:
@@ -128,3 +128,17 @@ def test_what_goes_wrong_behind_is_raised_once_and_ends_the_work() -> None:
     late.put(2)
     with pytest.raises(ValueError, match="two"):
         late.finish()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_parallel_map_keeps_the_order_and_raises(threads: int) -> None:
+    parallel = ParallelMap(threads, "squares")
+
+    def square(item: int) -> int:
+        time.sleep(0.01 / (item + 1))
+        return item * item
+
+    assert parallel(square, range(8)) == [item * item for item in range(8)]
+    with pytest.raises(ZeroDivisionError):
+        parallel(lambda item: 1 // item, [1, 0, 2])
+    assert parallel(square, []) == []

@@ -1,46 +1,44 @@
-"""From ``--detector`` and its options to a detector. Nothing heavy is imported before it is asked for."""
+"""The detectors that ``--detector`` takes, as a table, and their options. Imports no numpy and no torch by itself."""
 
 from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tposecli.detection.base import BoxFilter, Detector
 from tposecli.utils.errors import UsageError, WeightsError
 from tposecli.utils.files import sha256_of
 
 if TYPE_CHECKING:
     import torch
 
-    from tposecli.hub.download.download import Downloads
+    from tposecli.detection.base import BoxFilter, Detector
+    from tposecli.hub.download.download import Downloads, RemoteFile
 
-CHOICES: Final = ("auto", "bundled", "boxes:FILE", "full-frame", "yolo:NAME_OR_PATH", "torchvision:NAME")
-"""What ``--detector`` takes."""
 BUNDLED_WEIGHTS: Final = "person-detector.safetensors"
 MIN_IMAGE_SIDE: Final = 32
-DEFAULT: Final = BoxFilter()
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorOptions:
-    """What the command line says about finding people.
+    """Options of person detection.
 
     Attributes:
-        name: One of ``CHOICES``.
-        min_score: Boxes of a lower score go; None for what suits the detector.
-        nms: Boxes whose IoU with a better one exceeds this go; None for what suits the detector: annotations in a
-            file are then all kept.
-        max_people: At most so many a frame, best first; None for all.
-        min_size: Boxes whose longer side is under so many pixels go.
-        image_size: Longer side, pixels, to which frames are scaled for the net; None for what suits the detector.
-        every: The detector sees every so many frames; boxes between are interpolated.
-        trust: Its file may run code when it is read.
+        name: ``auto``, or a row of ``DETECTORS`` with its argument: ``yolo:yolo26n``.
+        min_score: Boxes scoring below this are discarded; None for the detector's own threshold.
+        nms: IoU above which the lower-scoring box is discarded; None for the detector's own: annotations in a file are
+            then all kept.
+        max_people: Maximum number of people per frame, best first; None for all.
+        min_size: Boxes whose longer side is shorter than this many pixels are discarded.
+        image_size: Longer side, in pixels, to which frames are scaled for the net; None for the detector's own.
+        every: The detector runs on every n-th frame; boxes in between are interpolated.
+        trust: Allow its file to execute code when it is loaded.
 
     Raises:
-        UsageError: One of them cannot be.
+        UsageError: The name is unknown, or a value is out of range.
     """
 
     name: str = "auto"
@@ -53,8 +51,8 @@ class DetectorOptions:
     trust: bool = False
 
     def __post_init__(self) -> None:
-        _split(self.name)
-        for what, value, least, most in (
+        find_detector(self.name)
+        for what, value, lowest, highest in (
             ("score threshold", self.min_score, 0, 1),
             ("NMS threshold", self.nms, 0, 1),
             ("number of people", self.max_people, 1, math.inf),
@@ -62,94 +60,198 @@ class DetectorOptions:
             ("detector's image size", self.image_size, MIN_IMAGE_SIDE, math.inf),
             ("detector's interval in frames", self.every, 1, math.inf),
         ):
-            if value is not None and not least <= value <= most:
-                bounds = f"{least} or more" if most == math.inf else f"{least} to {most}"
+            if value is not None and not lowest <= value <= highest:
+                bounds = f"{lowest} or more" if highest == math.inf else f"{lowest} to {highest}"
                 raise UsageError(f"the {what} is {value}; it must be {bounds}")
 
-    def box_filter(self, min_score: float = DEFAULT.min_score, nms: float = DEFAULT.nms) -> BoxFilter:
-        """The filter; the arguments stand for what was left to the detector."""
-        return BoxFilter(
-            min_score if self.min_score is None else self.min_score,
-            nms if self.nms is None else self.nms,
-            self.max_people,
-            self.min_size,
-        )
+    def box_filter(self, min_score: float | None = None, nms: float | None = None) -> BoxFilter:
+        """Return the filter; the arguments are the detector's own values for options that were not given."""
+        from tposecli.detection.base import BoxFilter
+
+        def first(*values: float | None) -> float:
+            return next(value for value in values if value is not None)
+
+        default = BoxFilter()
+        score, overlap = first(self.min_score, min_score, default.min_score), first(self.nms, nms, default.nms)
+        return BoxFilter(score, overlap, self.max_people, self.min_size)
 
 
-def build_detector(
-    options: DetectorOptions, device: torch.device, downloads: Downloads | None = None, tracked: bool = False
-) -> Detector:
-    """The detector that was asked for, ready to work; published weights that are not here are fetched.
+@dataclass(frozen=True, slots=True)
+class DetectorRequest:
+    """What a detector is built from.
 
-    Args:
-        options: What was asked for.
+    Attributes:
+        argument: What follows the colon of its name; empty if it takes none.
+        options: The options.
         device: Where its net runs.
-        downloads: How weights may be fetched.
-        tracked: People are followed: it may also give boxes under :func:`stray_score`.
-
-    Raises:
-        UsageError: A package that it needs is not installed, or the options do not go together.
-        InputError: The file of boxes cannot be used.
-        WeightsError: Its weights are not on this machine and cannot be had, or they are damaged.
+        downloads: How weights may be downloaded; None for the defaults.
+        tracked: People are tracked: boxes under :func:`weak_score` are wanted too.
     """
-    kind, argument = _split(options.name)
-    if kind == "full-frame":
-        from tposecli.detection.full_frame import FullFrame
 
-        return FullFrame(options.box_filter())
-    if kind == "boxes":
-        from tposecli.detection.boxes_file import BoxesFile
-
-        return BoxesFile(Path(argument).expanduser(), options.box_filter(), options.nms)
-    if kind == "yolo":
-        from tposecli.detection.yolo import YoloDetector
-
-        chosen = options.box_filter(), options.image_size
-        return YoloDetector(argument, *chosen, device, downloads, trust=options.trust)
-    if kind == "torchvision":
-        from tposecli.detection.torchvision import TorchvisionDetector
-
-        return TorchvisionDetector(argument, options.box_filter(), options.image_size, device, downloads)
-    return _bundled(options, device, tracked)
+    argument: str
+    options: DetectorOptions
+    device: torch.device
+    downloads: Downloads | None = None
+    tracked: bool = False
 
 
-def digest_of_argument(name: str) -> str | None:
-    """SHA-256 of the file that a detector's name names, if it does."""
-    argument = _split(name)[1]
-    path = Path(argument).expanduser()
-    return sha256_of(path) if argument and path.is_file() else None
-
-
-def stray_score(options: DetectorOptions) -> float:
-    """Score below which boxes are given only because they may continue a track."""
-    from tposecli.detection.movenet import MIN_SCORE
-
-    return MIN_SCORE if _split(options.name)[0] == "bundled" and options.min_score is None else 0.0
-
-
-def _bundled(options: DetectorOptions, device: torch.device, tracked: bool) -> Detector:
+def _build_bundled(request: DetectorRequest) -> Detector:
     from tposecli.detection.movenet import MIN_SCORE, SIZE, WEAK_SCORE, BundledDetector
     from tposecli.hub.checkpoints.resolve import bundled_file
 
     weights = bundled_file(BUNDLED_WEIGHTS)
     if weights is None:
-        raise WeightsError(f"the bundled detector's file {BUNDLED_WEIGHTS} is missing; install the package again")
-    boxes = options.box_filter(WEAK_SCORE if tracked else MIN_SCORE)
-    return BundledDetector(weights, boxes, options.image_size or SIZE, device)
+        raise WeightsError(f"the bundled detector's file {BUNDLED_WEIGHTS} is missing; reinstall the package")
+    boxes = request.options.box_filter(WEAK_SCORE if request.tracked else MIN_SCORE)
+    return BundledDetector(weights, boxes, request.options.image_size or SIZE, request.device)
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Kind and argument of a detector's name; ``auto`` is ``bundled``.
+def _bundled_weak_score() -> float:
+    from tposecli.detection.movenet import MIN_SCORE
+
+    return MIN_SCORE
+
+
+def _build_boxes_file(request: DetectorRequest) -> Detector:
+    from tposecli.detection.boxes_file import BoxesFile
+
+    options = request.options
+    return BoxesFile(Path(request.argument).expanduser(), options.box_filter(), options.nms)
+
+
+def _build_full_frame(request: DetectorRequest) -> Detector:
+    from tposecli.detection.full_frame import FullFrame
+
+    return FullFrame(request.options.box_filter())
+
+
+def _build_yolo(request: DetectorRequest) -> Detector:
+    from tposecli.detection.yolo import YoloDetector
+
+    boxes, size = request.options.box_filter(), request.options.image_size
+    return YoloDetector(
+        request.argument, boxes, size, request.device, request.downloads, trust=request.options.trust
+    )  # fmt: skip
+
+
+def _yolo_weights(name: str) -> RemoteFile:
+    from tposecli.detection.yolo import published_weights
+
+    return published_weights(name)
+
+
+def _yolo_file(name: str) -> RemoteFile | None:
+    from tposecli.detection.yolo import published_file
+
+    return published_file(name)
+
+
+def _build_torchvision(request: DetectorRequest) -> Detector:
+    from tposecli.detection.torchvision import TorchvisionDetector
+
+    boxes, size = request.options.box_filter(), request.options.image_size
+    return TorchvisionDetector(request.argument, boxes, size, request.device, request.downloads)
+
+
+def _torchvision_weights(name: str) -> RemoteFile:
+    from tposecli.detection.torchvision import find_model
+
+    return find_model(name).remote
+
+
+def _torchvision_file(name: str) -> RemoteFile | None:
+    from tposecli.detection.torchvision import published_file
+
+    return published_file(name)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorKind:
+    """A row of the table of detectors.
+
+    Attributes:
+        name: What ``--detector`` takes, up to the colon.
+        build: Loads it; imports its module.
+        argument: What follows the colon, for help and messages; empty if nothing does.
+        weights: Returns the published weights of that argument, or raises UsageError; None for detectors without.
+        weights_file: Returns the published weights of that file name, None if none are called so.
+        weak_score: Returns the score under which boxes only continue tracks; None if all boxes count.
+    """
+
+    name: str
+    build: Callable[[DetectorRequest], Detector]
+    argument: str = ""
+    weights: Callable[[str], RemoteFile] | None = None
+    weights_file: Callable[[str], RemoteFile | None] = lambda name: None
+    weak_score: Callable[[], float] | None = None
+
+    @property
+    def form(self) -> str:
+        """How the name is written: ``boxes:FILE``."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+DETECTORS: Final = (
+    DetectorKind("bundled", _build_bundled, weak_score=_bundled_weak_score),
+    DetectorKind("boxes", _build_boxes_file, "FILE"),
+    DetectorKind("full-frame", _build_full_frame),
+    DetectorKind("yolo", _build_yolo, "NAME_OR_PATH", _yolo_weights, _yolo_file),
+    DetectorKind("torchvision", _build_torchvision, "NAME", _torchvision_weights, _torchvision_file),
+)
+"""All detectors: a new one is a file of this package, and a row here."""
+AUTO: Final = "bundled"
+"""The detector that ``auto`` stands for."""
+CHOICES: Final = ("auto", *(kind.form for kind in DETECTORS))
+"""What ``--detector`` takes."""
+
+
+def find_detector(name: str) -> tuple[DetectorKind, str]:
+    """Return the row of the table that a detector's name means, and the argument in it.
 
     Raises:
-        UsageError: No such detector, or an argument too many or too few.
+        UsageError: There is no such detector, or its argument is missing or superfluous.
     """
-    kind, colon, argument = name.partition(":")
-    forms = {choice.partition(":")[0]: choice for choice in CHOICES}
-    if kind not in forms:
-        nearest = difflib.get_close_matches(kind, forms, n=1)
-        hint = f"did you mean {forms[nearest[0]]}? " if nearest else ""
+    prefix, colon, argument = name.partition(":")
+    kinds = {kind.name: kind for kind in DETECTORS}
+    kinds["auto"] = replace(kinds[AUTO], name="auto")
+    if prefix not in kinds:
+        nearest = difflib.get_close_matches(prefix, kinds, n=1)
+        hint = f"did you mean {kinds[nearest[0]].form}? " if nearest else ""
         raise UsageError(f"no detector is called {name!r}; {hint}known: {', '.join(CHOICES)}")
-    if bool(argument) != (":" in forms[kind]) or (colon and not argument):
-        raise UsageError(f"detector {name!r} is incomplete or says too much; write it as {forms[kind]}")
-    return ("bundled" if kind == "auto" else kind), argument
+    kind = kinds[prefix]
+    if bool(argument) != bool(kind.argument) or (colon and not argument):
+        raise UsageError(f"detector {name!r}: the argument is missing or superfluous; write it as {kind.form}")
+    return kind, argument
+
+
+def build_detector(
+    options: DetectorOptions, device: torch.device, downloads: Downloads | None = None, tracked: bool = False
+) -> Detector:
+    """Build the detector, ready to run; published weights that are not here are downloaded.
+
+    Args:
+        options: The options.
+        device: Where its net runs.
+        downloads: How weights may be downloaded; None for the defaults.
+        tracked: People are tracked: boxes under :func:`weak_score` are returned too.
+
+    Raises:
+        UsageError: A package that it needs is not installed, or the options do not go together.
+        InputError: The file of boxes cannot be used.
+        WeightsError: Its weights are damaged, or not on this machine and cannot be downloaded.
+    """
+    kind, argument = find_detector(options.name)
+    return kind.build(DetectorRequest(argument, options, device, downloads, tracked))
+
+
+def digest_of_argument(name: str) -> str | None:
+    """Return the SHA-256 of the file that a detector's name contains; None if it contains none."""
+    argument = find_detector(name)[1]
+    path = Path(argument).expanduser()
+    return sha256_of(path) if argument and path.is_file() else None
+
+
+def weak_score(options: DetectorOptions) -> float:
+    """Return the score under which boxes are returned only because they may continue a track."""
+    kind = find_detector(options.name)[0]
+    return 0.0 if kind.weak_score is None or options.min_score is not None else kind.weak_score()

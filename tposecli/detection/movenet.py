@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 from tposecli.utils.errors import WeightsError
 from tposecli.utils.system import cores
+from tposecli.utils.threads import ParallelMap
 
 SIZE = 256
 """Longer side, pixels, to which a frame is scaled before the net sees it: the size MoveNet MultiPose was made for."""
@@ -70,7 +70,8 @@ class BundledDetector:
         self._size = size
         self._device = torch.device(device)
         self._best: Callable[[Tensor], list[Tensor]] = self._forward
-        self._workers: ThreadPoolExecutor | None = None
+        # A CUDA device would wait for a single thread; on a CPU, the net needs all cores itself.
+        self._map = ParallelMap(min(MAX_WORKERS, cores()) if self._device.type == "cuda" else 1, "letterbox")
         if has_kernels(self._device):
             # Triton is imported with these, which not every machine has.
             from tposecli.inference.backends.cuda_rewrites import fuse_convolutions
@@ -78,7 +79,6 @@ class BundledDetector:
             fuse_convolutions(self._net)
         if self._device.type == "cuda":
             self._best = CudaGraphRunner(self._forward, MAX_BATCH, capture_on_cuda)
-            self._workers = ThreadPoolExecutor(min(MAX_WORKERS, cores()), "letterbox")
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Boxes of every frame, best first; frames of the same size share a forward."""
@@ -99,10 +99,8 @@ class BundledDetector:
         return [self._kept(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best, strict=True)]
 
     def _scaled(self, frames: Sequence[Frame]) -> Image:
-        """(B, h, w, 3) uint8; by several threads beside a device that would wait for one."""
-        pictures = [frame.image for frame in frames]
-        each = map if self._workers is None else self._workers.map
-        return np.stack(list(each(letterbox, pictures, repeat(self._size))))
+        """Return the frames scaled and padded, (B, h, w, 3) uint8."""
+        return np.stack(self._map(partial(letterbox, longest=self._size), [frame.image for frame in frames]))
 
     def _forward(self, pictures: Tensor) -> list[Tensor]:
         """(B, h, w, 3) uint8 to the (B, C) best scores, and their (B, C, 4) boxes in pixels of the scaled frame."""

@@ -138,6 +138,11 @@ def find_model(name: str) -> TorchvisionModel:
     raise UsageError(f"torchvision:{name}: no such detector; {hint}known: {', '.join(names)}")
 
 
+def published_file(name: str) -> RemoteFile | None:
+    """Return the weights of that file name; None if no model has them."""
+    return next((model.remote for model in MODELS if model.file == name), None)
+
+
 def find_weights(model: TorchvisionModel, downloads: Downloads | None = None) -> Path:
     """The model's weights in our cache or in that of torch.hub, else downloaded into ours.
 

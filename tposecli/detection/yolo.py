@@ -128,10 +128,24 @@ class YoloDetector:
         return [Boxes(result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()) for result in results]
 
 
-def published(name: str) -> RemoteFile | None:
-    """The library's own model of that name, with or without ``.pt``; None if it has none that finds boxes."""
+def published_file(name: str) -> RemoteFile | None:
+    """Return the library's own weights of that file name; None if it publishes none that detect people."""
     stem = name.removesuffix(".pt")
-    return RemoteFile(f"yolo:{stem}", f"{stem}.pt", f"{ASSETS_URL}{stem}.pt") if PUBLISHED.fullmatch(stem) else None
+    if not name.endswith(".pt") or not PUBLISHED.fullmatch(stem):
+        return None
+    return RemoteFile(f"yolo:{stem}", name, ASSETS_URL + name)
+
+
+def published_weights(name: str) -> RemoteFile:
+    """Return the library's own weights of that name, with or without ``.pt``.
+
+    Raises:
+        UsageError: It publishes none of that name that detect people.
+    """
+    found = published_file(name.removesuffix(".pt") + ".pt")
+    if found is None:
+        raise UsageError(f"yolo:{name}: no published model of that name detects people; try yolo:yolo26n")
+    return found
 
 
 def find_model(model: str, downloads: Downloads | None = None) -> Path:
@@ -154,7 +168,7 @@ def find_model(model: str, downloads: Downloads | None = None) -> Path:
             return path.resolve()
     if not bare:
         raise WeightsError(f"{given}: no such model file")
-    remote = published(name)
+    remote = published_file(name)
     if remote is None:
         raise WeightsError(
             f"yolo:{model}: there is no {name} in the current folder or the cache, and it is no published model; "

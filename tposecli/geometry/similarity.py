@@ -111,22 +111,3 @@ def oks_nms(
     """
     order = np.argsort(score, kind="stable")[::-1]
     return order[_greedy(oks(xy[order], xy[order], area[order], area[order], sigmas), threshold)]
-
-
-def soft_oks_nms(xy: Float64, area: Float64, score: Float64, threshold: float, most: int = 20) -> Indices:
-    """Indices of at most ``most`` poses, best first; each chosen one damps the scores of those like it.
-
-    A pose of OKS ``o`` with a chosen one has its score multiplied by exp(-o^2 / threshold).
-    """
-    order = np.argsort(score, kind="stable")[::-1]
-    scores = score[order].astype(np.float64)
-    kept: list[int] = []
-    while len(order) and len(kept) < most:
-        best = order[0]
-        kept.append(int(best))
-        order, scores = order[1:], scores[1:]
-        alike = oks(xy[best][None], xy[order], area[best][None], area[order])[0]
-        scores = scores * np.exp(-(alike**2) / threshold)
-        resorted = np.argsort(scores, kind="stable")[::-1]
-        order, scores = order[resorted], scores[resorted]
-    return np.array(kept, dtype=np.intp)

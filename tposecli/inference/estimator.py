@@ -22,6 +22,7 @@ from tposecli.inference.crop_batches import CropBatch
 from tposecli.inference.device_worker import DeviceWorker, Keypoints
 from tposecli.inference.runtime import Runtime, out_of_memory
 from tposecli.models.attention_readout import Attention
+from tposecli.models.catalog import heatmap_size
 from tposecli.types import Boxes, Float32, Frame, Poses, Result
 from tposecli.utils.errors import TposeError
 from tposecli.utils.timings import Timings
@@ -90,7 +91,7 @@ class PoseEstimator:
         measured = self._measure(
             CropBatch(frames, list(map(len, boxes)), matrices, (width, height)), timings or Timings()
         )
-        xy = crop.to_frame(measured.xy.numpy(), *region, (width // 4, height // 4))
+        xy = crop.to_frame(measured.xy.numpy(), *region, heatmap_size((height, width))[::-1])
         return list(_results(frames, boxes, matrices, measured, xy))
 
     def crops(self, frames: Sequence[Frame], boxes: Sequence[Boxes]) -> CropBatch:

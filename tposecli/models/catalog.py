@@ -1,16 +1,81 @@
-"""The models that the program knows: a literal table. Nothing here imports torch."""
+"""The models that the program knows, as a literal table. Nothing here imports torch until a net is built."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from tposecli.utils.errors import UsageError
 
-Backbone = Literal["resnet18", "resnet50", "mobilenet175", "hrnet32", "hrnet48"]
+if TYPE_CHECKING:
+    from tposecli.models.pose_net import EncoderShape, PoseNet
 
 OFFICIAL_URL: Final = "https://github.com/yangsenius/TransPose/releases/download/Hub/"
+HEATMAP_STRIDE: Final = 4
+"""Crop pixels per heatmap pixel, of every model."""
+
+
+def heatmap_size(input_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width of the heatmaps of a crop."""
+    return input_hw[0] // HEATMAP_STRIDE, input_hw[1] // HEATMAP_STRIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """The convolutional part of a model.
+
+    Attributes:
+        name: Its name.
+        build: Builds the untrained pose net from the (height, width) of a crop, the size of the encoder, and the number
+            of keypoints.
+        stride: Crop pixels between two cells of the attention grid.
+        divisor: The sides of a crop must be multiples of this.
+    """
+
+    name: str
+    build: Callable[[tuple[int, int], EncoderShape, int], PoseNet]
+    stride: int = 8
+    divisor: int = 8
+
+
+def _resnet18(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
+    from tposecli.models.transpose_r import RESNET18, TransPoseR
+
+    return TransPoseR(input_hw, RESNET18, encoder, keypoints)
+
+
+def _resnet50(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
+    from tposecli.models.transpose_r import RESNET50, TransPoseR
+
+    return TransPoseR(input_hw, RESNET50, encoder, keypoints)
+
+
+def _mobilenet175(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
+    from tposecli.models.mobilenet import MOBILENET175
+    from tposecli.models.transpose_m import TransPoseM
+
+    return TransPoseM(input_hw, MOBILENET175, encoder, keypoints)
+
+
+def _hrnet32(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
+    from tposecli.models.transpose_h import TransPoseH
+
+    return TransPoseH(input_hw, 32, encoder, keypoints)
+
+
+def _hrnet48(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
+    from tposecli.models.transpose_h import TransPoseH
+
+    return TransPoseH(input_hw, 48, encoder, keypoints)
+
+
+MOBILENET175: Final = Backbone("mobilenet175", _mobilenet175)
+RESNET18: Final = Backbone("resnet18", _resnet18)
+RESNET50: Final = Backbone("resnet50", _resnet50)
+HRNET32: Final = Backbone("hrnet32", _hrnet32, stride=4, divisor=32)
+HRNET48: Final = Backbone("hrnet48", _hrnet48, stride=4, divisor=32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +89,16 @@ class ModelSpec:
         channels: Width of the encoder.
         hidden: Width of its feed-forward nets.
         heads: Attention heads.
-        input_hw: Height and width of a crop, pixels.
-        parameters_m: Trainable parameters, millions.
-        macs_g: Multiply-accumulates for one crop, billions, counted in convolutions and matrix products.
-        file: Name of the checkpoint.
-        url: Where it can be had; empty for the one that comes with the program.
-        sha256: Its digest; None where its publisher gives none: pinned on first use.
-        licence: Of the weights.
-        ap_detected: Published AP on COCO val2017 with the 56.4-AP detections and flip test; None if none is published.
+        input_hw: Height and width of a crop, in pixels.
+        parameters_m: Trainable parameters, in millions.
+        macs_g: Multiply-accumulates for one crop, in billions, counted in convolutions and matrix products.
+        file: File name of the checkpoint.
+        url: Where it can be downloaded; empty for a bundled one.
+        sha256: Its digest; None if its publisher gives none: it is then recorded on first use.
+        ap_detected: Published AP on COCO val2017 with the 56.4-AP detections and flip test; None if not published.
         ap_truth: The same with ground-truth boxes.
-        threshold: Attention score under which the authors' figures show nothing.
-        explains: Its attention says where each keypoint came from; it does not where the convolutions see everything.
+        threshold: Attention score below which the authors' figures show nothing.
+        explains: The attention shows what each keypoint relied on; not so where the convolutions see the whole crop.
     """
 
     name: str
@@ -49,7 +113,6 @@ class ModelSpec:
     input_hw: tuple[int, int] = (256, 192)
     url: str = ""
     sha256: str | None = None
-    licence: str = "MIT"
     ap_detected: float | None = None
     ap_truth: float | None = None
     threshold: float = 0.01
@@ -57,34 +120,34 @@ class ModelSpec:
 
     @property
     def heatmap_hw(self) -> tuple[int, int]:
-        """Height and width of a heatmap: a quarter of the crop."""
-        return self.input_hw[0] // 4, self.input_hw[1] // 4
+        """Height and width of a heatmap."""
+        return heatmap_size(self.input_hw)
 
     @property
     def stride(self) -> int:
-        """Crop pixels between two positions of the attention grid."""
-        return 4 if self.backbone.startswith("hrnet") else 8
+        """Crop pixels between two cells of the attention grid."""
+        return self.backbone.stride
 
     @property
     def divisor(self) -> int:
-        """What the sides of a crop must divide by."""
-        return 32 if self.backbone.startswith("hrnet") else 8
+        """The sides of a crop must be multiples of this."""
+        return self.backbone.divisor
 
     @property
     def min_bytes(self) -> int:
-        """A checkpoint smaller than this is incomplete: float32, half of that if bundled, 3% for the rounding here."""
+        """Size below which a checkpoint is incomplete: float32 (half precision if bundled), minus 3% for rounding."""
         return int(self.parameters_m * (2e6 if self.bundled else 4e6) * 0.97)
 
     @property
     def bundled(self) -> bool:
-        """Whether the weights come with the program."""
+        """Whether the weights come with the package."""
         return not self.url
 
 
 CATALOG: Final = (
     ModelSpec(
         name="transpose-m-a3",
-        backbone="mobilenet175",
+        backbone=MOBILENET175,
         layers=3,
         channels=128,
         hidden=256,
@@ -93,13 +156,12 @@ CATALOG: Final = (
         macs_g=1.72,
         file="transpose-m-a3.safetensors",
         sha256="e78addb1bd1773426d161929b3f8816b180bd78ea2e805192c80725e06b10628",
-        licence="Apache-2.0",
         threshold=0.0,
         explains=False,
     ),
     ModelSpec(
         name="transpose-r18-a3",
-        backbone="resnet18",
+        backbone=RESNET18,
         layers=3,
         channels=128,
         hidden=256,
@@ -112,7 +174,7 @@ CATALOG: Final = (
     ),
     ModelSpec(
         name="transpose-r-a3",
-        backbone="resnet50",
+        backbone=RESNET50,
         layers=3,
         channels=256,
         hidden=1024,
@@ -126,7 +188,7 @@ CATALOG: Final = (
     ),
     ModelSpec(
         name="transpose-r-a4",
-        backbone="resnet50",
+        backbone=RESNET50,
         layers=4,
         channels=256,
         hidden=1024,
@@ -140,7 +202,7 @@ CATALOG: Final = (
     ),
     ModelSpec(
         name="transpose-h-s",
-        backbone="hrnet32",
+        backbone=HRNET32,
         layers=4,
         channels=64,
         hidden=128,
@@ -155,7 +217,7 @@ CATALOG: Final = (
     ),
     ModelSpec(
         name="transpose-h-a4",
-        backbone="hrnet48",
+        backbone=HRNET48,
         layers=4,
         channels=96,
         hidden=192,
@@ -170,7 +232,7 @@ CATALOG: Final = (
     ),
     ModelSpec(
         name="transpose-h-a6",
-        backbone="hrnet48",
+        backbone=HRNET48,
         layers=6,
         channels=96,
         hidden=192,
@@ -186,13 +248,13 @@ CATALOG: Final = (
 )
 
 AUTO_OFFICIAL: Final = "transpose-r-a4"
-"""What ``--model auto`` takes when its weights are at hand."""
+"""What ``--model auto`` takes if its weights are in the cache."""
 AUTO_BUNDLED: Final = "transpose-m-a3"
 """What ``--model auto`` takes otherwise."""
 
 
 def find_spec(name: str) -> ModelSpec:
-    """The row of that name.
+    """Return the row of that name.
 
     Raises:
         UsageError: There is none; the message names the nearest and all known ones.

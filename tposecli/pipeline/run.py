@@ -12,7 +12,7 @@ from typing import Any
 
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.detection.base import Detector
-from tposecli.detection.factory import build_detector, digest_of_argument, stray_score
+from tposecli.detection.factory import build_detector, digest_of_argument, weak_score
 from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.provenance import fingerprint, header
 from tposecli.hub.checkpoints.resolve import resolve
@@ -80,7 +80,7 @@ class Nets:
         self.detector: Detector = build_detector(
             inference.detector, runtime.device, choice.downloads, settings.post.track is not None
         )
-        self.weak_score = stray_score(inference.detector)
+        self.weak_score = weak_score(inference.detector)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tposecli.geometry import crop
 from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.models.catalog import heatmap_size
 from tposecli.training.dataset import AnnotatedPerson
 from tposecli.training.keypoint_layout import halves
 from tposecli.types import Float32, Image
@@ -114,7 +115,7 @@ class CropSampler:
     def __init__(self, layout: KeypointLayout, input_hw: tuple[int, int], augmentation: Augmentation) -> None:
         self._layout = layout
         self._size_wh = input_hw[1], input_hw[0]
-        self._heatmap_wh = input_hw[1] // 4, input_hw[0] // 4
+        self._heatmap_wh = heatmap_size(input_hw)[::-1]
         self._augmentation = augmentation
 
     def __call__(self, rng: Rng, person: AnnotatedPerson, image: Image) -> Sample:
@@ -169,7 +170,7 @@ def mirror_sample(sample: Sample, layout: KeypointLayout) -> Sample:
     """Return the mirrored sample, with left and right joints swapped."""
     order = list(layout.mirror)
     xy = sample.xy[order]
-    xy[:, 0] = sample.image.shape[1] // 4 - 1 - xy[:, 0]
+    xy[:, 0] = heatmap_size(sample.image.shape[:2])[1] - 1 - xy[:, 0]
     return Sample(np.ascontiguousarray(sample.image[:, ::-1]), xy, sample.weight[order])
 
 

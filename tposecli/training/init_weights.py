@@ -11,7 +11,7 @@ from torch import Tensor
 from tposecli.hub.checkpoints.load import EMBEDDING, read_state
 from tposecli.hub.checkpoints.resolve import fetch
 from tposecli.hub.download.download import Downloads, RemoteFile
-from tposecli.models.catalog import Backbone, ModelSpec
+from tposecli.models.catalog import ModelSpec
 from tposecli.models.pose_net import PoseNet
 from tposecli.models.transpose_m import TransPoseM
 from tposecli.training.movenet import start_from_movenet
@@ -22,7 +22,7 @@ IMAGENET: Final = "imagenet"
 FIT_CROPS: Final = 512
 """Number of crops on which MoveNet's weights are fitted to the net."""
 TORCHVISION: Final = "https://download.pytorch.org/models/"
-TORCHVISION_WEIGHTS: Final[dict[Backbone, tuple[str, str, int]]] = {
+TORCHVISION_WEIGHTS: Final[dict[str, tuple[str, str, int]]] = {
     "resnet18": ("resnet18-f37072fd.pth", "f37072fd", 46_000_000),
     "resnet50": ("resnet50-0676ba61.pth", "0676ba61", 102_000_000),
 }
@@ -70,10 +70,10 @@ def _same(own: Tensor, other: Tensor) -> bool:
 
 def _torchvision_weights(spec: ModelSpec, downloads: Downloads) -> Path:
     """Return the path in the cache of torchvision's ImageNet weights for the net's backbone."""
-    if spec.backbone not in TORCHVISION_WEIGHTS:
+    if spec.backbone.name not in TORCHVISION_WEIGHTS:
         raise UsageError(
-            f"--init imagenet: torchvision has no {spec.backbone}; pass HRNet's ImageNet checkpoint, linked from "
+            f"--init imagenet: torchvision has no {spec.backbone.name}; pass HRNet's ImageNet checkpoint, linked from "
             "https://github.com/HRNet/HRNet-Image-Classification"
         )
-    file, digest, min_bytes = TORCHVISION_WEIGHTS[spec.backbone]
-    return fetch(RemoteFile(f"{spec.backbone} (ImageNet)", file, TORCHVISION + file, digest, min_bytes), downloads)
+    file, digest, min_bytes = TORCHVISION_WEIGHTS[spec.backbone.name]
+    return fetch(RemoteFile(f"{spec.backbone.name} (ImageNet)", file, TORCHVISION + file, digest, min_bytes), downloads)

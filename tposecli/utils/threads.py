@@ -6,9 +6,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 POLL_S: Final = 0.1
 """How often a waiting reader checks whether it was stopped, in seconds."""
@@ -73,6 +75,17 @@ def prefetch(
 def in_background(work: Callable[[], object], name: str) -> None:
     """Run a short task in a thread of its own; the process waits for it before it exits."""
     threading.Thread(target=work, name=name).start()
+
+
+class ParallelMap:
+    """A map over a fixed number of threads, which are started when they are first needed and then kept."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(threads, name) if threads > 1 else None
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return the function's results in the order of the items; its first exception is raised."""
+        return list((map if self._pool is None else self._pool.map)(function, items))
 
 
 class BackgroundWorker(Generic[T]):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tposecli.detection.factory import CHOICES
 from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ detector_options = together(
         "--detector",
         default="auto",
         show_default=True,
-        help="auto, bundled, boxes:FILE, full-frame, yolo:NAME_OR_PATH or torchvision:NAME.",
+        help=f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}.",
     ),
     click.option(
         "--det-score", type=click.FloatRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"

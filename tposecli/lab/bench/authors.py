@@ -18,6 +18,7 @@ from torch.nn import functional
 from tposecli.geometry import crop, heatmaps
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import Checkpoint
+from tposecli.models.catalog import heatmap_size
 from tposecli.models.encoder import EncoderLayer
 from tposecli.models.pose_net import IMAGENET_MEAN, IMAGENET_STD
 from tposecli.types import Boxes, Float32, Frame
@@ -47,7 +48,7 @@ class AuthorsBaseline:
         scaled = (pixels.astype(np.float32) / 255 - self._mean) / self._std
         heatmaps, _ = self._forward(torch.from_numpy(scaled.transpose(2, 0, 1).copy())[None].to(self._device))
         xy, score = decode(heatmaps[0].cpu().numpy())
-        return crop.to_frame(xy[None], center, scale, (width // 4, height // 4))[0], score
+        return crop.to_frame(xy[None], center, scale, heatmap_size((height, width))[::-1])[0], score
 
     def _forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return (1, K, h, w) heatmaps, and the (1, S, S) attention matrix of each layer."""
