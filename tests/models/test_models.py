@@ -185,7 +185,7 @@ class Bomb:
 def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bomb.pth"
     torch.save({"x": Bomb(tmp_path / "boom")}, file)
-    with pytest.raises(WeightsError, match="could run code"):
+    with pytest.raises(WeightsError, match="could execute code"):
         read_state(file)
     file.write_bytes(pickle.dumps(Bomb(tmp_path / "boom"), protocol=2))
     with pytest.raises(WeightsError):
