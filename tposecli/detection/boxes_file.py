@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 from tposecli.detection.base import BoxFilter
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import InputError
+from tposecli.utils.strict_json import json_integer, json_number
 
 log = logging.getLogger("tposecli")
 
@@ -148,11 +148,11 @@ class _Named:
         self._only_video = next(iter(videos)) if videos == names and len(videos) == 1 else None
 
     def _add(self, image: Any) -> None:
-        image_id = _whole(image, "id")
+        image_id = _integer(image, "id")
         name = image.get("file_name")
         if not isinstance(name, str):
             raise ValueError("file_name is no text")
-        index = None if image.get("frame_index") is None else _whole(image, "frame_index")
+        index = None if image.get("frame_index") is None else _integer(image, "frame_index")
         for table, key in ((self._full, _slashed(name)), (self._last, _last_part(name))):
             unique = table.setdefault((key, index), image_id) == image_id
             if not unique:
@@ -215,7 +215,7 @@ def _boxes_by_image(path: Path, entries: Sequence[Any], parse: Callable[[Any], R
     good = 0
     for number, entry in enumerate(entries):
         try:
-            image_id = _whole(entry, "image_id")
+            image_id = _integer(entry, "image_id")
             row = parse(entry)
         except ValueError as error:
             faults.add(number, error)
@@ -232,9 +232,9 @@ def _boxes_by_image(path: Path, entries: Sequence[Any], parse: Callable[[Any], R
 
 def _detection(entry: Any) -> Row | None:
     """The box and score of a detection, None if it is not of a person."""
-    if _whole(entry, "category_id") != PERSON:
+    if _integer(entry, "category_id") != PERSON:
         return None
-    score = _number(entry.get("score"), "score")
+    score = json_number(entry.get("score"), "score", MAX_COORDINATE)
     if not 0 <= score <= 1:
         raise ValueError(f"score {score:g} is not in 0..1")
     return (*_corners(entry), score)
@@ -242,7 +242,7 @@ def _detection(entry: Any) -> Row | None:
 
 def _annotation(entry: Any) -> Row | None:
     """The box of an annotation, None if it is not of a single person."""
-    if _whole(entry, "category_id") != PERSON or entry.get("iscrowd"):
+    if _integer(entry, "category_id") != PERSON or entry.get("iscrowd"):
         return None
     return (*_corners(entry), GROUND_TRUTH)
 
@@ -251,37 +251,21 @@ def _corners(entry: Any) -> tuple[float, float, float, float]:
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise ValueError("expected bbox as [x, y, width, height]")
-    x, y, width, height = (_number(value, "bbox") for value in box)
+    x, y, width, height = (json_number(value, "bbox", MAX_COORDINATE) for value in box)
     if width < 0 or height < 0:
         raise ValueError(f"bbox has a negative size, {width:g} x {height:g}")
     return x, y, x + width, y + height
 
 
-def _number(value: Any, what: str) -> float:
-    """A number of sensible size.
+def _integer(entry: Any, key: str) -> int:
+    """Return an integer of a JSON object; some tools write it as 139.0.
 
     Raises:
-        ValueError: It is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_COORDINATE:
-        raise ValueError(f"{what} is no number, or none of sensible size")
-    return float(value)
-
-
-def _whole(entry: Any, key: str) -> int:
-    """A whole number in a JSON object, also if it is written as 139.0.
-
-    Raises:
-        ValueError: There is none, or ``entry`` is no object.
+        ValueError: There is none, or ``entry`` is not an object.
     """
     if not isinstance(entry, dict):
         raise ValueError("expected an object")
-    value = entry.get(key)
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{key} is no whole number")
-    return value
+    return json_integer(entry.get(key), key, integral_floats=True)
 
 
 def _slashed(name: str) -> str:
