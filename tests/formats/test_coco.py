@@ -73,7 +73,7 @@ def test_a_dataset_opens_in_the_coco_api(tmp_path: Path) -> None:
     assert [16, 14] in person["skeleton"]
 
 
-def test_what_a_dataset_says_of_video(tmp_path: Path) -> None:
+def test_fields_of_a_dataset_of_a_video(tmp_path: Path) -> None:
     data = written(tmp_path / "out.json", [result(0, 1), result(4, 2, smooth=True)], min_score=0.4)
     assert data["info"] == {"description": "täst", "version": "1"}
     image = {"id": 2, "file_name": "000000000005.jpg", "frame_index": 4, "pts": 2048, "time_s": 4 / 30}
@@ -135,7 +135,7 @@ def test_results_score_full_marks_against_their_own_dataset(tmp_path: Path) -> N
     assert evaluation.stats[0] == pytest.approx(1.0)
 
 
-def test_results_carry_the_shown_pose_and_its_scores(tmp_path: Path) -> None:
+def test_results_hold_final_poses_and_scores(tmp_path: Path) -> None:
     sink = CocoResultsSink(tmp_path / "r.json", ids=[7, 8])
     one = result(1, 2, smooth=True)
     sink.write(one)
@@ -149,7 +149,7 @@ def test_results_carry_the_shown_pose_and_its_scores(tmp_path: Path) -> None:
         assert entry["score"] == pytest.approx(float(one.poses.person_score[person]), abs=1e-5)
 
 
-def test_what_is_not_complete_leaves_nothing(tmp_path: Path) -> None:
+def test_incomplete_runs_leave_nothing(tmp_path: Path) -> None:
     sinks = [CocoDatasetSink(tmp_path / "d.json", {}), CocoResultsSink(tmp_path / "r.json")]
     for sink in sinks:
         sink.write(result(0, 2))
@@ -158,7 +158,7 @@ def test_what_is_not_complete_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_an_earlier_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_when_complete(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("old")
     sink = CocoResultsSink(tmp_path / "r.json")
     assert (tmp_path / "r.json").read_text() == "old"
@@ -166,7 +166,7 @@ def test_an_earlier_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> Non
     assert strict(tmp_path / "r.json") == []
 
 
-def test_no_number_that_is_none(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     nan = Poses(Boxes([[0, 0, 1, 1]], [1]), np.full((1, 17, 2), np.nan), np.ones((1, 17)))
     sink = CocoResultsSink(tmp_path / "r.json")
     with pytest.raises(ValueError, match="JSON"):
@@ -189,6 +189,6 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     assert peak < 4 << 20
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="nowhere"):
         CocoResultsSink(tmp_path / "nowhere" / "r.json")

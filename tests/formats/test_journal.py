@@ -49,7 +49,7 @@ def write(path: Path, frames: int) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 
 
-def test_frames_come_back_as_they_went_in(tmp_path: Path) -> None:
+def test_frames_are_read_back_exactly(tmp_path: Path) -> None:
     path = journal_path(tmp_path / "out.mp4")
     assert path.name == "out.mp4.poses.jsonl"
     write(path, 7)
@@ -84,12 +84,12 @@ def test_any_finite_number_survives_json(values: np.ndarray[Any, np.dtype[np.flo
     assert np.array(json.loads(text), np.float32).tobytes() == values.tobytes()
 
 
-def test_numbers_are_as_short_as_can_be() -> None:
+def test_numbers_have_as_few_digits_as_possible() -> None:
     values = np.random.default_rng(0).uniform(0, 4000, 3000).astype(np.float32)
     assert [repr(value) for value in shortest(values).tolist()] == [str(value) for value in values]
 
 
-def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path / "j", HEADER)
     with pytest.raises(ValueError, match="JSON"):
         writer.write(frame(), Poses(Boxes([[0, 0, 1, 1]], [1]), np.full((1, 3, 2), np.nan), np.ones((1, 3))))
@@ -97,7 +97,7 @@ def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
     assert list(read_journal(tmp_path / "j")) == []
 
 
-def test_a_torn_line_is_cut_off_wherever_it_tears(tmp_path: Path) -> None:
+def test_a_truncated_last_line_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "j"
     lines = write(path, 3)
     whole = b"".join(lines[:3])

@@ -96,7 +96,7 @@ def tpose(*arguments: object) -> Ran:
 
 class TestRoundTrips:
     @pytest.mark.parametrize("name", WRITERS)
-    def test_what_is_written_is_read(self, tmp_path: Path, name: str) -> None:
+    def test_written_files_are_read_back(self, tmp_path: Path, name: str) -> None:
         results = film()
         write(WRITERS[name](tmp_path / "out"), results)
         found = read(tmp_path / "out")
@@ -116,7 +116,7 @@ class TestRoundTrips:
         assert found.is_own == (name == "dataset")
 
     @pytest.mark.parametrize("name", WRITERS)
-    def test_converted_again_it_is_the_same_file(self, tmp_path: Path, name: str) -> None:
+    def test_converting_again_gives_the_same_file(self, tmp_path: Path, name: str) -> None:
         write(WRITERS[name](tmp_path / "a"), film(9))
         kinds = {"dataset": "--json", "results": "--json", "mmpose": "--mmpose"}
         extra = {
@@ -139,7 +139,7 @@ class TestRoundTrips:
                 content.pop("info")
         assert ours == again
 
-    def test_our_dataset_keeps_measured_and_smoothed(self, tmp_path: Path) -> None:
+    def test_our_dataset_keeps_raw_and_smoothed(self, tmp_path: Path) -> None:
         results = [Result(r.frame, r.poses, Poses(r.poses.boxes, r.poses.xy + 3, r.poses.score)) for r in film(3)]
         write(WRITERS["dataset"](tmp_path / "out"), results)
         found = read(tmp_path / "out")
@@ -147,7 +147,7 @@ class TestRoundTrips:
         for key, measured in found.poses.items():
             np.testing.assert_allclose(found.smoothed[key].xy - measured.xy, 3, atol=0.02)
 
-    def test_a_journal_is_told_by_its_first_line(self, tmp_path: Path) -> None:
+    def test_a_journal_is_detected_by_its_first_line(self, tmp_path: Path) -> None:
         writer = JournalWriter(tmp_path / "j", INFO)
         writer.close()
         assert isinstance(read_poses(tmp_path / "j"), Journal)
@@ -166,7 +166,7 @@ class TestOpenpose:
         assert found.poses[3].xy[0, :, 0].tolist() == [100 + layout.index(name) for name in KEYPOINTS]
         assert not found.tracked
 
-    def test_missing_joints_stay_missing_and_boxes_lie_round_the_others(self, tmp_path: Path) -> None:
+    def test_missing_joints_stay_missing_and_boxes_enclose_the_others(self, tmp_path: Path) -> None:
         numbers = np.zeros((25, 3))
         numbers[0], numbers[11] = (200, 100, 0.9), (260, 400, 0.8)
         saved(tmp_path / "a_000000000000_keypoints.json", {"people": [{"pose_keypoints_2d": numbers.ravel().tolist()}]})
@@ -207,7 +207,7 @@ class TestOthers:
         assert [len(found.poses.get(key, ())) for key in (0, 5, 10)] == [1, 0, 1]
         assert found.poses[10].track_id.tolist() == [11]
 
-    def test_labels_of_annotations_are_no_scores(self, tmp_path: Path, media: Path) -> None:
+    def test_visibilities_of_annotations_are_not_scores(self, tmp_path: Path, media: Path) -> None:
         found = read(media / "crossing.json")
         truth = json.loads((media / "crossing.json").read_text())
         labelled = sum(v > 0 for a in truth["annotations"] for v in a["keypoints"][2::3])
@@ -216,7 +216,7 @@ class TestOthers:
         assert found.tracked
         assert found.has_times
 
-    def test_keypoints_go_by_their_names(self, tmp_path: Path) -> None:
+    def test_keypoints_are_matched_by_name(self, tmp_path: Path) -> None:
         names = ["thumb", *reversed(KEYPOINTS)]
         numbers = [value for place, _ in enumerate(names) for value in (100 + place, 7, 2)]
         annotation = {"image_id": 1, "category_id": 5, "keypoints": numbers, "attributes": {"track_id": 2}}
@@ -298,7 +298,7 @@ class TestErrors:
         assert len(read(saved(path, content)).poses[1]) == 1
 
     @pytest.mark.parametrize("name", ["dataset", "results", "mmpose"])
-    def test_torn_and_scratched_files_never_crash(self, tmp_path: Path, name: str) -> None:
+    def test_truncated_and_damaged_files_never_crash(self, tmp_path: Path, name: str) -> None:
         write(WRITERS[name](tmp_path / "whole"), film(3))
         whole = (tmp_path / "whole").read_bytes()
         rng = np.random.default_rng(1)
@@ -347,7 +347,7 @@ class TestTimes:
         assert recording.header["time_base"] == "1001/30000"
         assert "--size" in caplog.text
 
-    def test_nothing_to_know_them_by(self, tmp_path: Path) -> None:
+    def test_unknown_times_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"-i, or give .* --fps"):
             read_aligned(PoseInput(saved(tmp_path / "r.json", [person()])))
 
@@ -360,7 +360,7 @@ class TestTimes:
 
 
 class TestPictures:
-    def test_results_go_by_the_numbers_of_the_names(self, tmp_path: Path) -> None:
+    def test_results_are_matched_by_the_numbers_in_names(self, tmp_path: Path) -> None:
         import cv2
 
         for name in ("000000000139.jpg", "000000000285.jpg"):
@@ -373,7 +373,7 @@ class TestPictures:
         assert ran.exit_code == 0
         assert [entry["image_id"] for entry in json.loads((tmp_path / "o.json").read_text())] == [285]
 
-    def test_datasets_go_by_names_and_keep_their_ids(self, tmp_path: Path, media: Path) -> None:
+    def test_datasets_are_matched_by_name_and_keep_their_ids(self, tmp_path: Path, media: Path) -> None:
         ran = tpose("convert", media / "stills.json", "--json", tmp_path / "o.json")
         assert ran.exit_code == 0
         ours, again = (json.loads(path.read_text()) for path in (media / "stills.json", tmp_path / "o.json"))
@@ -383,12 +383,12 @@ class TestPictures:
             xy = [np.array(a["keypoints"]).reshape(-1, 3)[there, :2] for a in (first, second)]
             np.testing.assert_allclose(*xy, atol=0.006)
 
-    def test_drawn_on_the_pictures(self, tmp_path: Path, media: Path) -> None:
+    def test_drawn_on_the_images(self, tmp_path: Path, media: Path) -> None:
         ran = tpose("render", media / "stills.json", "-i", media / "stills", "-o", tmp_path / "drawn")
         assert ran.exit_code == 0, ran.output + str(ran.exception)
         assert len(list((tmp_path / "drawn").iterdir())) == 10
 
-    def test_pictures_of_something_else(self, tmp_path: Path, media: Path) -> None:
+    def test_images_of_something_else(self, tmp_path: Path, media: Path) -> None:
         content = {"images": [{"id": 1, "file_name": "cat.jpg"}], "annotations": [person()]}
         ran = tpose("render", saved(tmp_path / "d.json", content), "-i", media / "stills", "-o", tmp_path / "drawn")
         assert "none of its people" in str(ran.exception)
@@ -430,7 +430,7 @@ class TestCommands:
             assert ran.exit_code == 0, ran.output + str(ran.exception)
             assert [one["track_id"] for one in json.loads(out.read_text())[0]["instances"]] == expected
 
-    def test_our_dataset_is_smoothed_again_from_what_was_measured(self, tmp_path: Path) -> None:
+    def test_our_dataset_is_smoothed_again_from_raw_poses(self, tmp_path: Path) -> None:
         results = [Result(r.frame, r.poses, Poses(r.poses.boxes, r.poses.xy + 3, r.poses.score)) for r in film(6)]
         write(WRITERS["dataset"](tmp_path / "d.json"), results)
         tpose("convert", tmp_path / "d.json", "--json", tmp_path / "o.json", "--smooth", "none")

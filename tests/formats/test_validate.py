@@ -126,7 +126,7 @@ def test_damage_to_a_journal_is_found(journal: Path, line: int, change: Callable
     assert verdict.problems[0].startswith(problem)
 
 
-def test_a_torn_line_and_one_that_is_no_json(journal: Path) -> None:
+def test_a_truncated_line_and_one_that_is_not_json(journal: Path) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:2], b'{"frame": NaN}\n', lines[3], lines[4][:-9]]))
     assert [problem.partition(";")[0] for problem in validate(journal).problems] == [

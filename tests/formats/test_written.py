@@ -131,7 +131,7 @@ SINKS: dict[str, Callable[[Path], Sink]] = {
 
 
 class TestTables:
-    def test_csv_is_as_the_rfc_says_and_holds_every_joint(self, tmp_path: Path) -> None:
+    def test_csv_conforms_to_the_rfc_and_holds_every_joint(self, tmp_path: Path) -> None:
         results = finished()
         write(CsvSink(tmp_path / "o.csv"), results)
         raw = (tmp_path / "o.csv").read_bytes()
@@ -151,13 +151,13 @@ class TestTables:
             assert float(row["score"]) == pytest.approx(float(shown.score[person, joint]), abs=1e-5)
             assert row["flag"] == "0"
 
-    def test_an_empty_frame_is_a_row_with_nothing_but_its_time(self, tmp_path: Path) -> None:
+    def test_an_empty_frame_is_a_row_with_its_time_only(self, tmp_path: Path) -> None:
         write(CsvSink(tmp_path / "o.csv"), finished())
         with (tmp_path / "o.csv").open(newline="") as file:
             empty = [row for row in csv.reader(file) if row[0] == "1"]
         assert empty == [["1", "0.04", *[""] * 9]]
 
-    def test_stills_have_names_that_may_hold_anything(self, tmp_path: Path) -> None:
+    def test_names_of_stills_may_hold_any_character(self, tmp_path: Path) -> None:
         one = measured(1, stills=True)[0]
         name = 'täst, "1".jpg'
         write(CsvSink(tmp_path / "o.csv", stills=True), [replace(one, frame=replace(one.frame, name=name))])
@@ -192,7 +192,7 @@ class TestTables:
             check_outputs(Outputs(poses={"parquet": tmp_path / "o.parquet"}), False, RunFlags(), journal=False)
         assert list(tmp_path.iterdir()) == []
 
-    def test_no_number_that_is_none(self, tmp_path: Path) -> None:
+    def test_numbers_that_are_not_finite_are_refused(self, tmp_path: Path) -> None:
         one = measured(1)[0]
         one.poses.xy[0, 3, 1] = np.nan
         sink = CsvSink(tmp_path / "o.csv")
@@ -203,7 +203,7 @@ class TestTables:
 
 
 class TestOpenpose:
-    def test_a_file_a_frame_in_the_order_of_coco_18(self, tmp_path: Path) -> None:
+    def test_one_file_per_frame_in_the_order_of_coco_18(self, tmp_path: Path) -> None:
         results = finished(3)
         write(OpenposeSink(tmp_path / "op", min_score=0.4), results)
         names = sorted(path.name for path in (tmp_path / "op").iterdir())
@@ -235,7 +235,7 @@ class TestOpenpose:
         assert path.name == "007_000000000000_keypoints.json"
         assert strict(path)["people"][0]["person_id"] == [-1]
 
-    def test_frames_of_a_longer_run_do_not_stay_among_the_new_ones(self, tmp_path: Path) -> None:
+    def test_frames_of_an_earlier_longer_run_are_removed(self, tmp_path: Path) -> None:
         folder = tmp_path / "op"
         write(OpenposeSink(folder), finished(5))
         (folder / "notes.txt").write_text("mine")
@@ -258,7 +258,7 @@ def test_mmpose_has_an_entry_for_every_frame(tmp_path: Path) -> None:
     assert person["track_id"] == shown.track_id[1]
 
 
-def test_npz_gives_back_the_very_numbers(tmp_path: Path) -> None:
+def test_npz_holds_the_exact_numbers(tmp_path: Path) -> None:
     results = finished()
     write(NpzSink(tmp_path / "o.npz", {"model": "m"}), results)
     with np.load(tmp_path / "o.npz") as arrays:
@@ -282,7 +282,7 @@ def test_npz_gives_back_the_very_numbers(tmp_path: Path) -> None:
         assert "names" not in arrays
 
 
-def test_npz_of_nobody_and_of_stills(tmp_path: Path) -> None:
+def test_npz_without_people_and_of_stills(tmp_path: Path) -> None:
     empty = [replace(result, poses=Poses.empty()) for result in measured(2, stills=True)]
     write(NpzSink(tmp_path / "o.npz", {}, stills=True), empty)
     with np.load(tmp_path / "o.npz") as arrays:
@@ -291,7 +291,7 @@ def test_npz_of_nobody_and_of_stills(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SINKS)
-def test_what_is_not_complete_leaves_nothing_and_what_was_there_stays(tmp_path: Path, name: str) -> None:
+def test_incomplete_runs_leave_nothing_and_keep_existing_files(tmp_path: Path, name: str) -> None:
     write(SINKS[name](tmp_path / name), finished(3))
     sink = SINKS[name](tmp_path / name)
     sink.write(finished(1)[0])
@@ -305,7 +305,7 @@ def test_what_is_not_complete_leaves_nothing_and_what_was_there_stays(tmp_path: 
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_folders_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_folders_are_named(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
     for make in (CsvSink, MmposeSink, lambda path: ParquetSink(path, {})):
         with pytest.raises(OutputError, match="nowhere"):
@@ -357,7 +357,7 @@ class TestConvert:
             for name in set(run) - {"info"}:
                 np.testing.assert_array_equal(again[name], run[name])
 
-    def test_says_what_made_it_and_what_made_the_journal(self, tmp_path: Path) -> None:
+    def test_provenance_of_the_file_and_of_the_journal(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "o.mp4.poses.jsonl", measured(2))
         tpose("convert", path, "--json", tmp_path / "o.json", "--smooth", "none")
         info = strict(tmp_path / "o.json")["info"]
@@ -398,7 +398,7 @@ class TestConvert:
         assert "standard output" in str(tpose("convert", path, "--mmpose", "-").exception)
         assert not Path("-").exists()
 
-    def test_a_torn_last_line_is_left_out(self, tmp_path: Path) -> None:
+    def test_a_truncated_last_line_is_ignored(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "o.poses.jsonl", measured(4))
         path.write_bytes(path.read_bytes()[:-20])
         assert tpose("convert", path, "--mmpose", tmp_path / "o.json").exit_code == 0
@@ -433,12 +433,12 @@ class TestConvert:
         assert message in f"{ran.output}{ran.exception}"
         assert (tmp_path / "there.csv").read_text() == "mine"
 
-    def test_other_keypoints_need_their_facts(self, tmp_path: Path) -> None:
+    def test_other_keypoints_need_their_layout(self, tmp_path: Path) -> None:
         path = journal(tmp_path / "o.poses.jsonl", [], keypoint_names=["a", "b"])
         assert "skeleton, mirror and sigmas" in str(tpose("convert", path, "--csv", tmp_path / "o.csv").exception)
 
 
-def test_a_stand_in_for_pixels_takes_no_memory() -> None:
+def test_blank_images_take_no_memory() -> None:
     picture = blank((3840, 2160))
     assert Frame(picture, 0).size_wh == (3840, 2160)
     assert picture.strides[:2] == (0, 0)

@@ -36,7 +36,7 @@ def audio_streams(source: VideoSource) -> int:
         (("pcm_s16le",), "in.mov", "out.mov"),
     ],
 )
-def test_sound_is_copied_byte_for_byte(tmp_path: Path, codecs: tuple[str, ...], made: str, out: str) -> None:
+def test_audio_is_copied_byte_for_byte(tmp_path: Path, codecs: tuple[str, ...], made: str, out: str) -> None:
     source = VideoSource(Film(sound=codecs).write(tmp_path / made))
     copied = copy(source, tmp_path / out, VideoOptions(audio_from=source.path))
     assert audio_streams(copied) == audio_streams(source) == len(codecs)
@@ -57,7 +57,7 @@ def test_sound_is_copied_byte_for_byte(tmp_path: Path, codecs: tuple[str, ...], 
         ("in.mkv", "pcm_s16le", "out.webm", "opus"),
     ],
 )
-def test_sound_that_does_not_fit_is_encoded_anew(tmp_path: Path, made: str, codec: str, out: str, becomes: str) -> None:
+def test_unsupported_audio_is_transcoded(tmp_path: Path, made: str, codec: str, out: str, becomes: str) -> None:
     source = VideoSource(Film(sound=(codec,), pts=range(25)).write(tmp_path / made))
     copied = copy(source, tmp_path / out, VideoOptions(audio_from=source.path))
     with av.open(str(copied.path)) as container:
@@ -70,7 +70,7 @@ def test_sound_that_does_not_fit_is_encoded_anew(tmp_path: Path, made: str, code
     assert times(copied) == pytest.approx(times(source), abs=0.001)
 
 
-def test_sound_that_no_decoder_takes_costs_only_itself(tmp_path: Path) -> None:
+def test_undecodable_audio_loses_only_the_audio(tmp_path: Path) -> None:
     path = Film(sound=("aac",)).write(tmp_path / "in.mkv")
     with av.open(str(path)) as container:
         setup = container.streams.audio[0].codec_context.extradata
@@ -80,7 +80,7 @@ def test_sound_that_no_decoder_takes_costs_only_itself(tmp_path: Path) -> None:
     assert len(list(copied)) == 20 and not sound_packets(copied.path)
 
 
-def test_sound_of_transport_streams(tmp_path: Path) -> None:
+def test_audio_of_transport_streams(tmp_path: Path) -> None:
     film = Film(sound=("aac",), pts=range(0, 90_000, 3_600), time_base=Fraction(1, 90_000), options={"bf": "0"})
     source = VideoSource(film.write(tmp_path / "in.ts"))
     copied = copy(source, tmp_path / "out.mp4", VideoOptions(audio_from=source.path, start_s=source.start_s))
@@ -88,7 +88,7 @@ def test_sound_of_transport_streams(tmp_path: Path) -> None:
         assert sum(frame.samples for frame in container.decode(audio=0)) == pytest.approx(48_000, abs=3_000)
 
 
-def test_sound_that_fits_nowhere_is_told(
+def test_audio_that_cannot_be_written_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(audio.ENCODERS, "webm", "no_such_encoder")
@@ -98,14 +98,14 @@ def test_sound_that_fits_nowhere_is_told(
     assert audio_streams(copied) == 0 and "left out" in caplog.text
 
 
-def test_no_sound_to_carry(tmp_path: Path) -> None:
+def test_source_without_audio(tmp_path: Path) -> None:
     source = VideoSource(Film().write(tmp_path / "in.mp4"))
     assert audio_streams(copy(source, tmp_path / "out.mp4", VideoOptions(audio_from=source.path))) == 0
     with pytest.raises(InputError, match="no such file"):
         VideoSink(tmp_path / "out2.mp4", source.info, VideoOptions(audio_from=tmp_path / "missing.mp4"))
 
 
-def test_picture_and_sound_lie_side_by_side(tmp_path: Path) -> None:
+def test_video_and_audio_are_interleaved(tmp_path: Path) -> None:
     film = Film(pts=range(300), size=(64, 32), sound=("aac",), sound_s=14)
     source = VideoSource(film.write(tmp_path / "in.mkv"))
     copied = copy(source, tmp_path / "out.mp4", VideoOptions(audio_from=source.path))

@@ -30,7 +30,7 @@ from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs
-from tposecli.sinks.annotated import AnnotatedVideo, painted
+from tposecli.sinks.annotated import AnnotatedVideo, draw_result
 from tposecli.sinks.crops import CropsSink, bounds
 from tposecli.sinks.live_window import LiveWindow, check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -113,7 +113,7 @@ def test_avi_is_resampled_by_time(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_numbered_pictures(tmp_path: Path, complete: bool) -> None:
+def test_numbered_images(tmp_path: Path, complete: bool) -> None:
     pattern = tmp_path / "frames" / "%04d.png"
     film = Film(size=SIZE).write(tmp_path / "in.mp4")
     options = VideoOptions(scale=Scale(0.5))
@@ -150,7 +150,7 @@ def test_codecs(tmp_path: Path, name: str, codec: str, preset: str | None) -> No
     assert read(tmp_path / name)[0] == list(range(8))
 
 
-def test_quality_has_its_price(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_better_quality_makes_larger_files(tmp_path: Path, rng: np.random.Generator) -> None:
     sizes = []
     for crf in (10, 40):
         for number in range(4):
@@ -173,7 +173,7 @@ def test_scale(tmp_path: Path, text: str, size: tuple[int, int], name: str) -> N
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "big", "0x10", "99999x"])
-def test_senseless_scales(text: str) -> None:
+def test_invalid_scales_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="scale"):
         Scale.parse(text)
 
@@ -204,7 +204,7 @@ def test_start_and_rate_together(tmp_path: Path) -> None:
     assert numbers == list(range(50, 75)) and times[0] == 0
 
 
-def test_clock_that_is_set_anew(tmp_path: Path) -> None:
+def test_reset_clock(tmp_path: Path) -> None:
     pattern = tmp_path / "%d.png"
     write_image(tmp_path / "0.png", numbered(0))
     output = open_output(tmp_path / "out.mp4", open_video(pattern), VideoOptions(rate=Fraction(25)))
@@ -294,7 +294,7 @@ def test_subtitles_and_chapters(tmp_path: Path, name: str, codec: str, out: str)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="made with the ffmpeg command")
-def test_subtitles_that_do_not_fit_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unsupported_subtitles_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     film = with_subtitles(tmp_path / "in.mkv", "srt")
     copy(open_video(film), tmp_path / "out.webm")
     assert "subtitles 2 left out" in caplog.text
@@ -302,7 +302,7 @@ def test_subtitles_that_do_not_fit_are_told(tmp_path: Path, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
-def test_texts_that_are_not_utf8_do_no_harm(tmp_path: Path, ending: str) -> None:
+def test_metadata_that_is_not_utf8_is_accepted(tmp_path: Path, ending: str) -> None:
     film, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
     with av.open(str(film), "w") as container:
         container.metadata["title"] = "Caf##, the film"
@@ -336,7 +336,7 @@ def result(track: int = 3, index: int = 12) -> Result:
 
 def test_side_by_side() -> None:
     one = result()
-    image = painted(one, SkeletonDrawer(), side_by_side=True, keep=False)
+    image = draw_result(one, SkeletonDrawer(), side_by_side=True, keep=False)
     assert image.shape == (120, 320, 3)
     assert (image[:, :160] == 90).all() and (image[:, 160:] != 90).any()
 
@@ -369,7 +369,7 @@ def test_crops_stay_in_the_frame() -> None:
     assert bounds(np.array([-5, -5, 400, 20], np.float32), (160, 120)) == (0, 0, 160, 61)
 
 
-def test_json_lines_are_the_journal_s(tmp_path: Path) -> None:
+def test_json_lines_extend_those_of_the_journal(tmp_path: Path) -> None:
     stream = io.StringIO()
     sink = JsonLinesSink(stream)
     one = result()

@@ -46,7 +46,7 @@ def numbers(video: VideoSource) -> list[int]:
     [Film(pts=VARIABLE, time_base=Fraction(1, 1000)), Film(time_base=1 / NTSC), Film(pts=(0,)), Film(pts=(7, 9, 20))],
     ids=["variable", "ntsc", "one", "late"],
 )
-def test_frames_and_times_come_out_as_they_went_in(tmp_path: Path, film: Film, out: str) -> None:
+def test_frames_and_times_are_kept(tmp_path: Path, film: Film, out: str) -> None:
     source = VideoSource(film.write(tmp_path / "in.mp4"))
     copied = copy(source, tmp_path / out)
     exact = 0 if out.endswith(("mp4", "mov", "m4v")) else 0.001
@@ -65,7 +65,7 @@ def test_rate_is_kept(tmp_path: Path) -> None:
     assert copy(source, tmp_path / "out.mp4").info.fps == NTSC
 
 
-def test_last_frame_lasts(tmp_path: Path) -> None:
+def test_last_frame_has_a_duration(tmp_path: Path) -> None:
     copied = copy(VideoSource(Film().write(tmp_path / "in.mp4")), tmp_path / "out.mp4")
     with av.open(str(copied.path)) as container:
         stream = container.streams.video[0]
@@ -74,7 +74,7 @@ def test_last_frame_lasts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
 @pytest.mark.parametrize("start", [1, 3])
-def test_start_moves_picture_and_sound_to_zero(tmp_path: Path, name: str, start: int) -> None:
+def test_start_shifts_video_and_audio_to_zero(tmp_path: Path, name: str, start: int) -> None:
     path = Film(pts=range(125), sound=("aac",), sound_s=5).write(tmp_path / name)
     source = VideoSource(path, Window(start, start + 1))
     options = VideoOptions(audio_from=path, start_s=source.start_s, end_s=source.end_s)
@@ -88,7 +88,7 @@ def test_start_moves_picture_and_sound_to_zero(tmp_path: Path, name: str, start:
 
 
 @pytest.mark.parametrize("start", [0.0, 0.4])
-def test_clock_that_starts_anywhere(tmp_path: Path, start: float) -> None:
+def test_clock_with_any_start(tmp_path: Path, start: float) -> None:
     film = Film(pts=range(900_000, 1_000_000, 5_000), time_base=Fraction(1, 90_000), options={"bf": "0"})
     source = VideoSource(film.write(tmp_path / "in.ts"), Window(start))
     copied = copy(source, tmp_path / "out.mp4", VideoOptions(start_s=source.start_s, audio_from=source.path))
@@ -107,7 +107,7 @@ def test_broken_timestamps_are_put_in_order(tmp_path: Path, caplog: pytest.LogCa
     assert numbers(copied) == list(range(9))
 
 
-def test_without_timestamps_the_seconds_decide(tmp_path: Path) -> None:
+def test_without_timestamps_the_time_in_seconds_is_used(tmp_path: Path) -> None:
     with VideoSink(tmp_path / "out.mp4", SourceInfo("stills")) as sink:
         for number in range(5):
             sink.write(numbered(number), None, number * 0.5)
@@ -155,13 +155,13 @@ def test_rotation_is_not_applied_twice(tmp_path: Path) -> None:
     assert all(np.abs(a.image.astype(int) - b.image).mean() < 6 for a, b in pairs)
 
 
-def test_size_must_stay(tmp_path: Path) -> None:
+def test_size_must_not_change(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected"), VideoSink(tmp_path / "out.mp4", SourceInfo("in")) as sink:
         sink.write(numbered(0), None, 0.0)
         sink.write(numbered(0, 64, 32), None, 0.1)
 
 
-def test_written_pixels_are_left_alone(tmp_path: Path) -> None:
+def test_written_images_are_not_changed(tmp_path: Path) -> None:
     image = numbered(5)
     with VideoSink(tmp_path / "out.mp4", SourceInfo("in")) as sink:
         sink.write(image, None, 0.0)
@@ -206,7 +206,7 @@ def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_write_errors_are_reported(tmp_path: Path) -> None:
     sink = VideoSink(tmp_path / "nowhere" / "out.mp4", SourceInfo("in"))
     with pytest.raises(OutputError, match="cannot be written"):
         for number in range(200):
@@ -220,16 +220,16 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     [
         ("out.wmv", None, "one of .mp4"),
         ("out", None, "one of .mp4"),
-        ("out.webm", "h264", "no webm file"),
+        ("out.webm", "h264", "cannot be written to webm"),
         ("out.mp4", "nonsense", "use one of h264"),
     ],
 )
-def test_containers_and_codecs_that_do_not_fit(tmp_path: Path, name: str, codec: str | None, said: str) -> None:
+def test_unsupported_containers_and_codecs_are_refused(tmp_path: Path, name: str, codec: str | None, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         VideoSink(tmp_path / name, SourceInfo("in"), VideoOptions(codec=codec))
 
 
-def test_senseless_quality() -> None:
+def test_invalid_quality_is_refused() -> None:
     with pytest.raises(UsageError, match="crf"):
         VideoOptions(crf=-3)
 

@@ -1,1 +1,1 @@
-"""Where results go."""
+"""Sinks with pixels or sound: annotated videos and images, crops, the live window; and the writers below them."""

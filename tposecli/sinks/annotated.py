@@ -1,4 +1,4 @@
-"""The video with the skeletons on it."""
+"""Videos annotated with skeletons."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tposecli.utils.threads import BackgroundWorker
 from tposecli.utils.timings import Timings
 
 
-def painted(result: Result, draw: SkeletonDrawer, side_by_side: bool = False, keep: bool = True) -> Image:
-    """(H, W or 2W, 3) uint8 RGB: the frame with its people, to the right of the frame itself if ``side_by_side``.
+def draw_result(result: Result, draw: SkeletonDrawer, side_by_side: bool = False, keep: bool = True) -> Image:
+    """Return (H, W or 2W, 3) uint8 RGB: the frame with its people drawn.
 
     Args:
         result: Frame and people.
-        draw: Draws them.
-        side_by_side: Both next to each other.
-        keep: Leave the frame's own pixels as they are; off for the last one who needs them.
+        draw: Draws the people.
+        side_by_side: Put the original frame to the left of the drawn one.
+        keep: Leave the frame's own pixels unchanged; False draws in place, for the last sink that uses the frame.
     """
     source = result.frame.image
     image = draw.draw(source.copy() if keep or side_by_side else source, result.final, result.frame.time_s)
     return np.hstack([source, image]) if side_by_side else image
 
 
-LAG: Final = 4
-"""Frames that wait for the encoder."""
+MAX_WAITING: Final = 4
+"""Frames that may wait for the encoder."""
 
 
 class AnnotatedVideo:
-    """Draws every frame's people on the frame's own pixels, and encodes a little behind: the last to see a frame."""
+    """Draws people in place on every frame, hence must be the last sink, and encodes in a background thread."""
 
     def __init__(
         self, video: VideoOut, draw: SkeletonDrawer, side_by_side: bool = False, timings: Timings | None = None
@@ -41,16 +41,16 @@ class AnnotatedVideo:
         self.draw = draw
         self.side_by_side = side_by_side
         self.timings = timings or Timings()
-        self._encoding = BackgroundWorker(self._encode, LAG, "encode")
+        self._encoding = BackgroundWorker(self._encode, MAX_WAITING, "encode")
 
     def write(self, result: Result) -> None:
-        """Draw one frame and have it encoded."""
+        """Draw one frame and queue it for encoding."""
         with self.timings.measure("draw"):
-            image = painted(result, self.draw, self.side_by_side, keep=False)
+            image = draw_result(result, self.draw, self.side_by_side, keep=False)
         self._encoding.put((image, result.frame.pts, result.frame.time_s))
 
     def close(self, complete: bool) -> None:
-        """End the video under its own name, or leave what there is as ``NAME.partial.EXT``."""
+        """Publish the video under its own name, or leave what was written as ``NAME.partial.EXT``."""
         try:
             self._encoding.finish()
         except BaseException:
@@ -58,6 +58,6 @@ class AnnotatedVideo:
             raise
         self.video.close(complete)
 
-    def _encode(self, picture: tuple[Image, int | None, float]) -> None:
+    def _encode(self, frame: tuple[Image, int | None, float]) -> None:
         with self.timings.measure("encode"):
-            self.video.write(*picture)
+            self.video.write(*frame)

@@ -1,4 +1,4 @@
-"""Streams of sound on their way into a video: copied where possible, else encoded anew."""
+"""Audio streams of the source in the output: copied if possible, else transcoded."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ log = logging.getLogger("tposecli")
 
 AudioPacket: TypeAlias = "Packet[av.audio.stream.AudioStream]"
 
-COPIED = {
+COPYABLE = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}),
     "mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
     "avi": frozenset({"mp3", "ac3"}),
 }
-"""Muxer to codecs that players expect in it, besides PCM in MOV and AVI; others say themselves what they can hold."""
+"""Codecs that players expect by muxer, besides PCM in MOV and AVI; the other muxers report what they can hold."""
 
 ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "libopus", "webm": "libopus", "avi": "libmp3lame"}
-"""Muxer to encoder, for sound that cannot be copied."""
+"""Encoder by muxer, for audio that cannot be copied."""
 
 BITS_PER_CHANNEL = 96_000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
-class Track(Protocol):
-    """One stream on its way from the source into the output."""
+class OutputStream(Protocol):
+    """A stream of the output that is made from one of the source."""
 
-    def take(self, packet: Any, zero_s: Fraction) -> Iterable[Any]:
-        """What is to be muxed for a packet of the source, with ``zero_s`` of the source as the output's 0."""
+    def convert(self, packet: Any, zero_s: Fraction) -> Iterable[Any]:
+        """Return the packets to mux for a packet of the source; ``zero_s`` of the source is 0 in the output."""
 
-    def rest(self) -> Iterable[Any]:
-        """What is to be muxed at the end."""
+    def flush(self) -> Iterable[Any]:
+        """Return the packets to mux at the end."""
 
 
-class Copied:
-    """The packets of a stream of any type, byte for byte."""
+class CopiedStream:
+    """Copies the packets of a stream of any type byte for byte."""
 
     def __init__(self, output: av.container.OutputContainer, source: Any) -> None:
         self._target = output.add_stream_from_template(source)
-        describe(self._target, source)
+        copy_metadata(self._target, source)
         self._latest: int | None = None
 
-    def take(self, packet: Any, zero_s: Fraction) -> Iterator[Any]:
-        """Move the packet in time; repeated or backward timestamps go one tick on."""
+    def convert(self, packet: Any, zero_s: Fraction) -> Iterator[Any]:
+        """Shift the packet in time; a timestamp that does not increase becomes the next tick."""
         shift = round(zero_s / packet.time_base)
         dts = (packet.dts or 0) - shift
         pts = dts if packet.pts is None else packet.pts - shift
@@ -63,13 +63,13 @@ class Copied:
         packet.stream = self._target
         yield packet
 
-    def rest(self) -> Iterable[Any]:
-        """Nothing is held back."""
+    def flush(self) -> Iterable[Any]:
+        """Return nothing: no packets are held back."""
         return ()
 
 
-class _Encoded:
-    """The sound of the source, decoded and encoded anew."""
+class _TranscodedAudio:
+    """Decodes the audio of the source and encodes it again."""
 
     def __init__(self, output: av.container.OutputContainer, source: av.audio.stream.AudioStream, encoder: str) -> None:
         self._source = source
@@ -80,11 +80,11 @@ class _Encoded:
         target = output.add_stream(encoder, rate=rate, layout=layout)
         self._target = cast(av.audio.stream.AudioStream, target)
         self._target.bit_rate = BITS_PER_CHANNEL * self._target.codec_context.channels
-        describe(self._target, source)
+        copy_metadata(self._target, source)
         self._next: Fraction = Fraction(0)
 
-    def take(self, packet: AudioPacket, zero_s: Fraction) -> Iterator[AudioPacket]:
-        """Decode and encode; a damaged packet costs its sound only."""
+    def convert(self, packet: AudioPacket, zero_s: Fraction) -> Iterator[AudioPacket]:
+        """Decode and encode; a damaged packet loses only its own audio."""
         try:
             frames = self._source.decode(packet)
         except UNDECODABLE:
@@ -92,12 +92,12 @@ class _Encoded:
         for frame in frames:
             yield from self._encode(frame, zero_s)
 
-    def rest(self) -> Iterator[AudioPacket]:
-        """Empty the encoder."""
+    def flush(self) -> Iterator[AudioPacket]:
+        """Flush the encoder."""
         yield from self._target.encode(None)
 
     def _encode(self, frame: av.audio.frame.AudioFrame, zero_s: Fraction) -> list[AudioPacket]:
-        """Encode one frame with its time counted in samples."""
+        """Encode one frame with its timestamp counted in samples."""
         tick = Fraction(1, frame.sample_rate)
         time_base = as_fraction(frame.time_base)
         start = self._next if frame.pts is None or time_base is None else frame.pts * time_base - zero_s
@@ -108,25 +108,25 @@ class _Encoded:
         return list(self._target.encode(frame))
 
 
-def sound_track(stream: av.audio.stream.AudioStream, output: av.container.OutputContainer, muxer: str) -> Track:
-    """Copy the stream if it may be copied, else encode it.
+def add_audio(stream: av.audio.stream.AudioStream, output: av.container.OutputContainer, muxer: str) -> OutputStream:
+    """Add a stream to the output that copies the source's if possible, else transcodes it.
 
     Raises:
-        ValueError: The container holds no sound.
+        ValueError: The container cannot hold audio.
     """
     if muxer not in ENCODERS:
-        raise ValueError("it has no sound")
+        raise ValueError("it has no audio")
     codec = stream.codec_context.codec.canonical_name
-    if muxer not in COPIED or codec in COPIED[muxer] or (muxer in ("mov", "avi") and codec.startswith("pcm_")):
+    if muxer not in COPYABLE or codec in COPYABLE[muxer] or (muxer in ("mov", "avi") and codec.startswith("pcm_")):
         try:
-            return Copied(output, stream)
+            return CopiedStream(output, stream)
         except ValueError:
             log.debug("%s cannot hold %s", muxer, codec)
-    return _Encoded(output, stream, ENCODERS[muxer])
+    return _TranscodedAudio(output, stream, ENCODERS[muxer])
 
 
-def describe(target: Any, source: Any) -> None:
-    """Keep the language and whether the stream is the default one."""
+def copy_metadata(target: Any, source: Any) -> None:
+    """Copy the language, and whether the stream is the default one."""
     if source.language:
         target.metadata["language"] = source.language
     target.disposition = source.disposition

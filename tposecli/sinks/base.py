@@ -1,4 +1,4 @@
-"""What every sink does."""
+"""The interface of sinks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tposecli.types import Result
 
 
 class Sink(Protocol):
-    """Takes finished results and puts them somewhere."""
+    """Consumer of finished results. A sink must not change the frame unless it is the last one to use it."""
 
     def write(self, result: Result) -> None:
-        """Take one frame, in order."""
+        """Write one frame; frames come in order."""
         ...
 
     def close(self, complete: bool) -> None:
-        """End the file under its own name if the run is complete, else leave nothing that looks whole."""
+        """Publish the output under its own name if the run is complete, else leave nothing that looks complete."""
         ...
 
 
@@ -26,7 +26,7 @@ SinkT = TypeVar("SinkT", bound=Sink)
 
 @contextmanager
 def opened(sink: SinkT) -> Iterator[SinkT]:
-    """Close the sink at the end of the block: as complete only if nothing was raised in it."""
+    """Close the sink at the end of the block, as complete only if no exception was raised."""
     try:
         yield sink
     except BaseException:

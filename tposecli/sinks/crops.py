@@ -1,4 +1,4 @@
-"""Each person of each frame as a picture of their own."""
+"""An image of each person in each frame."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from tposecli.sinks.images import write_image
 from tposecli.types import Float32, Result
 
 MARGIN = 0.1
-"""Of the box's longer side, added on all sides."""
+"""Margin on all sides, as a fraction of the box's longer side."""
 
 
 class CropsSink:
-    """Annotated crops, ``000012_3.jpg``: number of the frame, and track id; ``p`` and a position where untracked.
+    """Writes annotated crops ``000012_3.jpg``: frame index and track id, or ``p`` and a number for untracked people.
 
-    Stills keep their names in place of a number.
+    Crops of stills have the name of the still in place of the index.
     """
 
     def __init__(self, folder: Path, draw: SkeletonDrawer) -> None:
         self._folder, self._draw = folder, draw
 
     def write(self, result: Result) -> None:
-        """Write a picture for each person who is in the frame at all."""
+        """Write an image of each person whose box overlaps the frame."""
         frame, poses = result.frame, result.final
         if not len(poses):
             return
         image = self._draw.draw(frame.image.copy(), poses, frame.time_s)
-        place = f"{frame.index:06d}" if frame.pts is not None else str(Path(frame.name).with_suffix(""))
+        prefix = f"{frame.index:06d}" if frame.pts is not None else str(Path(frame.name).with_suffix(""))
         for number, (box, track) in enumerate(zip(poses.boxes.xyxy, poses.track_id.tolist(), strict=True)):
             left, top, right, bottom = bounds(box, frame.size_wh)
             if right > left and bottom > top:
-                who = str(track) if track >= 0 else f"p{number}"
-                write_image(self._folder / f"{place}_{who}.jpg", np.ascontiguousarray(image[top:bottom, left:right]))
+                person = str(track) if track >= 0 else f"p{number}"
+                crop = np.ascontiguousarray(image[top:bottom, left:right])
+                write_image(self._folder / f"{prefix}_{person}.jpg", crop)
 
     def close(self, complete: bool) -> None:
-        """Nothing waits: every picture was written whole."""
+        """Do nothing: every image was written completely."""
 
 
 def bounds(box: Float32, size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of a box with its margin, in whole pixels of a frame of this size, ends excluded."""
+    """Return left, top, right, bottom of a box with its margin in pixels, clipped to the frame; ends are exclusive."""
     left, top, right, bottom = box.tolist()
     margin = MARGIN * max(right - left, bottom - top)
     low = max(0, int(left - margin)), max(0, int(top - margin))

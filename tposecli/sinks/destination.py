@@ -1,4 +1,4 @@
-"""Where the bytes of a video go: a file that appears when it is whole, or standard output."""
+"""Destination of a video's bytes: a file that appears when it is complete, or standard output."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ STDOUT = Path("-")
 
 
 def partial_path(path: Path) -> Path:
-    """The name under which an interrupted video is left: ``out.mp4`` becomes ``out.partial.mp4``."""
+    """Return the name under which an interrupted video is kept: ``out.partial.mp4`` for ``out.mp4``."""
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 class StandardOutput:
-    """Bytes to standard output, at once; FFmpeg does not tell that nobody reads them, this does.
+    """Unbuffered standard output that remembers write errors, because FFmpeg does not report a closed pipe.
 
     Attributes:
-        error: Why something could not be written; what comes after is thrown away.
+        error: The first write error; all later data is discarded.
     """
 
     def __init__(self) -> None:
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        """Write all of it."""
+        """Write and flush all of the data."""
         try:
             if self.error is None:
                 sys.stdout.buffer.write(data)
@@ -38,11 +38,12 @@ class StandardOutput:
 
 
 class Destination:
-    """One output by its path; ``-`` is standard output.
+    """The destination of one video; the path ``-`` is standard output.
 
     Attributes:
+        path: The path of the output.
         address: What PyAV writes to.
-        streamed: It cannot be sought in, and what was written is gone.
+        streamed: The output cannot seek, and what was written cannot be changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +52,7 @@ class Destination:
         self.address: str | StandardOutput = StandardOutput() if self.streamed else f"file:{part_path(path)}"
 
     def check(self) -> None:
-        """Say what FFmpeg did not.
+        """Raise the write error that FFmpeg did not report.
 
         Raises:
             OSError: Standard output cannot be written.
@@ -60,7 +61,7 @@ class Destination:
             raise self.address.error
 
     def publish(self, complete: bool) -> Path:
-        """Give what was written its name; that of a part if it is not complete."""
+        """Rename the written file to its own name, or to that of a partial video, and return the name."""
         if self.streamed:
             return self.path
         if complete:
@@ -70,12 +71,12 @@ class Destination:
         return partial_path(self.path)
 
     def discard(self) -> None:
-        """Leave nothing that has no name."""
+        """Remove the temporary file, if it still exists."""
         if not self.streamed:
             discard(self.path)
 
     def failure(self, error: Exception) -> Exception:
-        """What to raise where it cannot be written: a sentence, or the plain error where nobody reads any more."""
+        """Return the error to raise for a failed write: a closed pipe stays itself, others become a message."""
         if self.streamed and isinstance(error, BrokenPipeError):
             return error
         return unwritable(self.path, error)

@@ -1,4 +1,4 @@
-"""Which encoder, which container, which quality."""
+"""Containers, encoders, presets and quality of videos."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ MUXERS = {
     ".gif": "gif",
     ".avi": "avi",
 }
-"""Ending to FFmpeg's muxer; all but AVI keep a timestamp for each frame."""
+"""FFmpeg's muxer by extension; all but AVI keep a timestamp for each frame."""
 
 ALIASES = {"h264": "libx264", "hevc": "libx265", "h265": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1"}
 
 DEFAULT_CODECS = {"webm": "libvpx-vp9", "gif": "gif"}
-"""Muxer to encoder, where it is not H.264."""
+"""Encoder by muxer, where it is not H.264."""
 
 GIF_TICK = Fraction(1, 100)
 GIF_RATE = Fraction(50)
-"""Frames a second that viewers of GIF still show at their own pace."""
+"""Highest frame rate that GIF viewers show at the right speed."""
 
 PRESETS = {
     **dict.fromkeys(
@@ -46,12 +46,12 @@ PRESETS = {
     "libsvtav1": [str(number) for number in range(14)],
     "libvpx-vp9": [str(number) for number in range(9)],
 }
-"""Words for the speed of each encoder, or numbers, the higher the faster; VP9's is FFmpeg's ``cpu-used``."""
+"""Speed presets of each encoder: words, or numbers (higher is faster); VP9's is FFmpeg's ``cpu-used``."""
 
 DEFAULT_PRESETS = {"libx264": "veryfast", "libx265": "veryfast", "libsvtav1": "10", "libvpx-vp9": "6"}
 
 QUALITY = {"libx264": 20, "libx265": 23, "libvpx-vp9": 31, "libsvtav1": 32}
-"""Constant rate factor of each encoder where none is asked for."""
+"""Default constant rate factor of each encoder."""
 
 FALLBACK_TIME_BASE = Fraction(1, 90_000)
 FALLBACK_RATE = Fraction(25)
@@ -59,18 +59,18 @@ FALLBACK_RATE = Fraction(25)
 
 @dataclass(frozen=True, slots=True)
 class VideoOptions:
-    """How a video is to be written.
+    """Encoding options of a video.
 
     Attributes:
-        codec: FFmpeg's name of the encoder, or h264, hevc, vp9, av1; None: H.264, or VP9 in ``.webm``.
-        crf: Constant rate factor, lower is better and bigger; None: the encoder's value in ``QUALITY``.
-        preset: Speed of the encoder, see ``PRESETS``; None: its own in ``DEFAULT_PRESETS``.
-        scale: Size of the picture; None: as it is.
-        rate: Constant rate, to which frames are repeated and dropped by their times; None: all, when they come.
-        audio_from: Whose sound, subtitles and chapters are carried over; None: silent.
-        start_s: Where the picture begins, on the source's own clock. Above 0, picture and sound are moved so that the
-            first frame is at 0; at 0 they keep their times.
-        end_s: Where the sound ends, on the source's own clock; None: where it ends in the source.
+        codec: FFmpeg's name of the encoder, or h264, hevc, vp9, av1; None for H.264, or VP9 in ``.webm``.
+        crf: Constant rate factor; lower means better quality and a larger file; None for the default in ``QUALITY``.
+        preset: Speed of the encoder, see ``PRESETS``; None for the default in ``DEFAULT_PRESETS``.
+        scale: Size of the video; None for that of the frames.
+        rate: Constant frame rate, for which frames are repeated and dropped; None keeps all frames and times.
+        audio_from: Source of audio, subtitles and chapters; None for no audio.
+        start_s: Start of the video, in seconds of the source. If it is above 0, video and audio are shifted so that
+            the first frame is at 0; at 0 they keep their times.
+        end_s: End of the audio, in seconds of the source; None for the end of the source.
     """
 
     codec: str | None = None
@@ -86,38 +86,42 @@ class VideoOptions:
         if self.crf is not None and not 0 <= self.crf <= 63:
             raise UsageError(f"crf: expected 0 (best) to 63 (smallest), got {self.crf}")
         if self.rate is not None and not 0 < self.rate <= 1000:
-            raise UsageError(f"fps: expected more than 0 and at most 1000 frames a second, got {self.rate}")
+            raise UsageError(f"fps: expected more than 0 and at most 1000 frames per second, got {self.rate}")
 
 
 def muxer_of(path: Path) -> str:
-    """FFmpeg's name of the container; standard output takes MP4."""
+    """Return FFmpeg's name of the container; on standard output it is MP4.
+
+    Raises:
+        UsageError: The extension is not supported.
+    """
     muxer = "mp4" if path == STDOUT else MUXERS.get(path.suffix.lower())
     if muxer is None:
-        known = f"{', '.join(MUXERS)}, or a pattern of pictures such as %06d.png"
-        raise UsageError(f"{path}: no video can be written with this ending; use one of {known}")
+        known = f"{', '.join(MUXERS)}, or a pattern of images such as %06d.png"
+        raise UsageError(f"{path}: no video format has this extension; use one of {known}")
     return muxer
 
 
 def encoder_of(muxer: str, options: VideoOptions) -> str:
-    """FFmpeg's name of the encoder.
+    """Return FFmpeg's name of the encoder.
 
     Raises:
-        UsageError: It does not know the preset.
+        UsageError: It does not have the preset.
     """
-    asked = options.codec or DEFAULT_CODECS.get(muxer, "libx264")
-    name = ALIASES.get(asked, asked)
+    codec = options.codec or DEFAULT_CODECS.get(muxer, "libx264")
+    name = ALIASES.get(codec, codec)
     if options.preset is not None and options.preset not in PRESETS.get(name, ()):
         known = ", ".join(PRESETS.get(name, ())) or "none"
-        raise UsageError(f"preset {options.preset}: {name} does not have it; its presets are: {known}")
+        raise UsageError(f"preset {options.preset}: not a preset of {name}; its presets are: {known}")
     return name
 
 
 def container_options(muxer: str, time_base: Fraction, streamed: bool = False) -> dict[str, str]:
-    """What keeps the times as they are, and lets playing begin before a download ends.
+    """Return muxer options that keep timestamps exact and let playback begin before a download ends.
 
-    MP4: the index goes to the front, or stands before each fragment where nothing can be put in front later; a stream
-    that begins late does so in units of the whole film, by default milliseconds, which are made fine enough for the
-    picture's own ticks. Matroska: sound that begins before 0, to prime its decoder, does not move the picture.
+    MP4: the index goes to the front, or before each fragment if the output cannot seek. The start of a stream that
+    begins late is stored in movie timescale units, by default milliseconds; these are made as fine as the video's
+    ticks. Matroska: audio that begins before 0, to prime its decoder, must not shift the video.
     """
     if muxer in ("gif", "avi"):
         return {}
@@ -131,18 +135,18 @@ def container_options(muxer: str, time_base: Fraction, streamed: bool = False) -
 def add_video(
     container: av.container.OutputContainer, muxer: str, options: VideoOptions, rate: Fraction
 ) -> av.video.stream.VideoStream:
-    """Add the stream of the picture.
+    """Add the video stream.
 
     Raises:
-        UsageError: There is no such encoder, or the container cannot hold what it makes.
+        UsageError: The encoder does not exist, or the container cannot hold its codec.
     """
     name = encoder_of(muxer, options)
     try:
         codec = av.Codec(name, "w")
         added = container.add_stream(name, rate=rate, options=_encoder_options(name, muxer, options))
     except (av.FFmpegError, ValueError) as error:
-        known = ", ".join(alias for alias in ALIASES if _fits(container, ALIASES[alias])) or "none"
-        raise UsageError(f"codec {name}: no {muxer} file can be made with it ({error}); use one of {known}") from error
+        known = ", ".join(alias for alias in ALIASES if _is_supported(container, ALIASES[alias])) or "none"
+        raise UsageError(f"codec {name}: cannot be written to {muxer} ({error}); use one of {known}") from error
     stream = cast(av.video.stream.VideoStream, added)
     formats = [pixel_format.name for pixel_format in codec.video_formats or ()]
     preferred = "pal8" if name == "gif" else "yuv420p"
@@ -156,8 +160,8 @@ def add_video(
     return stream
 
 
-def _fits(container: av.container.OutputContainer, encoder: str) -> bool:
-    """Whether there is such an encoder, and the container holds what it makes."""
+def _is_supported(container: av.container.OutputContainer, encoder: str) -> bool:
+    """Check whether the encoder exists, and the container can hold its codec."""
     try:
         return av.Codec(encoder, "w").canonical_name in container.supported_codecs
     except (av.FFmpegError, ValueError):
@@ -165,7 +169,7 @@ def _fits(container: av.container.OutputContainer, encoder: str) -> bool:
 
 
 def _encoder_options(name: str, muxer: str, options: VideoOptions) -> dict[str, str]:
-    """Quality and speed in the words of the encoder."""
+    """Return quality and speed as options of the encoder."""
     crf = QUALITY.get(name) if options.crf is None else options.crf
     chosen = {} if crf is None or name not in QUALITY else {"crf": str(crf)}
     preset = options.preset or DEFAULT_PRESETS.get(name)
@@ -174,7 +178,7 @@ def _encoder_options(name: str, muxer: str, options: VideoOptions) -> dict[str, 
     elif preset is not None:
         chosen["preset"] = preset
     if muxer == "avi":
-        chosen["bf"] = "0"  # it has no room for frames that are stored out of order
+        chosen["bf"] = "0"  # AVI cannot store frames out of order.
     if name == "mjpeg" or name.startswith("mpeg"):
         chosen |= {"flags": "+qscale", "global_quality": str(4 * 118)}
     return chosen

@@ -1,4 +1,4 @@
-"""A video as numbered pictures."""
+"""A video as a sequence of numbered images."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tposecli.utils.errors import UsageError
 
 
 class ImageSequenceSink:
-    """Writes each frame as a picture of its own, numbered from 0 in the order of the output; its time is not kept."""
+    """Writes each frame as an image file, numbered from 0 in output order; timestamps are lost."""
 
     def __init__(self, pattern: Path, scale: Scale | None = None) -> None:
-        """Take the pattern, such as ``frames/%06d.png``."""
+        """Set the pattern, such as ``frames/%06d.png``."""
         self._pattern, self._scale = pattern, scale
         self.frames = 0
 
     def write(self, image: Image, pts: int | None, time_s: float) -> None:
-        """Write one picture whole.
+        """Write one image.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
         """
         height, width = image.shape[:2]
         if self._scale is not None:
@@ -37,15 +37,15 @@ class ImageSequenceSink:
         self.frames += 1
 
     def close(self, complete: bool = True) -> None:
-        """Nothing waits: every picture was written whole."""
+        """Do nothing: every image was written completely."""
 
 
 def check_numbered(pattern: Path, overwrite: bool) -> None:
-    """Refuse a pattern that would replace pictures.
+    """Check that a pattern replaces no images.
 
     Raises:
-        UsageError: One of them exists and ``overwrite`` is off.
+        UsageError: An image exists and ``overwrite`` is off.
     """
-    there = matching_files(pattern) if pattern.parent.is_dir() and not overwrite else []
-    if there:
-        raise UsageError(f"{there[0]} exists already; add --overwrite to replace it, or choose another folder")
+    existing = matching_files(pattern) if pattern.parent.is_dir() and not overwrite else []
+    if existing:
+        raise UsageError(f"{existing[0]} exists already; add --overwrite to replace it, or choose another folder")

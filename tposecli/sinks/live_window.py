@@ -1,4 +1,4 @@
-"""The annotated frames in a window, as they come."""
+"""A window that shows the annotated frames during the run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import cv2
 
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
-from tposecli.sinks.annotated import painted
+from tposecli.sinks.annotated import draw_result
 from tposecli.types import Result
 from tposecli.utils.errors import UsageError
 
@@ -21,34 +21,34 @@ _TITLE = "tpose"
 
 
 class Display(Protocol):
-    """What is used of OpenCV's windows."""
+    """The functions of OpenCV's windows that are used."""
 
     def imshow(self, title: str, image: Any, /) -> None:
         """Show (H, W, 3) uint8 BGR."""
         ...
 
-    def waitKey(self, delay: int, /) -> int:
-        """Let the window live, and return the key that was pressed, or -1."""
+    def waitKey(self, delay: int, /) -> int:  # noqa: N802 (OpenCV's name)
+        """Process window events and return the pressed key, or -1."""
         ...
 
-    def destroyAllWindows(self) -> None:
-        """Close."""
+    def destroyAllWindows(self) -> None:  # noqa: N802 (OpenCV's name)
+        """Close the window."""
         ...
 
 
 def check_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> None:
-    """Refuse to show anything where there is no display.
+    """Check that there is a display to open a window on.
 
     Raises:
         UsageError: There is none.
     """
-    has_own = platform.startswith(("win", "darwin"))
-    if not has_own and not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
-        raise UsageError("--show: there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set); leave it out")
+    has_display = platform.startswith(("win", "darwin"))
+    if not has_display and not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+        raise UsageError("--show: no display found (neither DISPLAY nor WAYLAND_DISPLAY is set); leave the option out")
 
 
 class LiveWindow:
-    """Shows every frame with its people; q or Escape ends the run as Ctrl-C does."""
+    """Shows every frame with its people; q or Escape stops the run like Ctrl-C."""
 
     def __init__(self, draw: SkeletonDrawer, side_by_side: bool = False, display: Display | None = None) -> None:
         self._draw, self._side_by_side = draw, side_by_side
@@ -58,15 +58,15 @@ class LiveWindow:
         """Draw and show one frame.
 
         Raises:
-            UsageError: This OpenCV was built without windows.
+            UsageError: OpenCV was built without window support.
             KeyboardInterrupt: The user pressed q or Escape.
         """
-        image = painted(result, self._draw, self._side_by_side)
+        image = draw_result(result, self._draw, self._side_by_side)
         try:
             self._display.imshow(_TITLE, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             key = self._display.waitKey(1)
         except cv2.error as error:
-            raise UsageError(f"--show: OpenCV cannot open a window here ({error.err}); leave it out") from error
+            raise UsageError(f"--show: OpenCV cannot open a window ({error.err}); leave the option out") from error
         if key in QUIT:
             raise KeyboardInterrupt
 

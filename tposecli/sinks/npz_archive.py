@@ -16,16 +16,16 @@ from tposecli.utils.files import discard, part_path, publish, unwritable
 
 
 class NpzArchive:
-    """Arrays that are appended to along their first axis, and whole ones, in one ``.npz``.
+    """Writes arrays that grow along their first axis, and complete arrays, to one ``.npz`` for ``numpy.load``.
 
-    Rows wait in a file per array beside the archive and are put together at the end; ``numpy.load`` reads the result.
+    Rows are stored in one temporary file per array beside the archive and assembled at the end.
     """
 
     def __init__(self, path: Path) -> None:
         """Begin the archive.
 
         Args:
-            path: The file to write; it appears when ``close`` is told that the run is complete.
+            path: The file to write; it appears once ``close`` marks the run as complete.
 
         Raises:
             OutputError: The folder cannot be written.
@@ -33,7 +33,7 @@ class NpzArchive:
         self._path = path
         self._folder = path.with_name(path.name + ".rows.part")
         self._rows: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]] = {}
-        self._whole: dict[str, NDArray[Any]] = {}
+        self._complete_arrays: dict[str, NDArray[Any]] = {}
         self._closed = False
         try:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -42,15 +42,15 @@ class NpzArchive:
             raise unwritable(path, error) from error
 
     def put(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Keep arrays as they are, to be written once."""
-        self._whole.update(arrays)
+        """Add complete arrays, which are kept in memory until the end."""
+        self._complete_arrays.update(arrays)
 
     def append(self, columns: Mapping[str, NDArray[Any]]) -> None:
-        """Add rows to growing arrays; all calls must agree on type and on the shape of a row.
+        """Append rows to growing arrays; all calls must agree on the dtype and the shape of a row.
 
         Raises:
-            ValueError: An array changed its type or the shape of its rows.
-            OutputError: The disk does not take them.
+            ValueError: An array changed its dtype or the shape of its rows.
+            OutputError: They cannot be written.
         """
         for name, rows in columns.items():
             dtype, shape, count = self._rows.get(name, (rows.dtype, rows.shape[1:], 0))
@@ -64,7 +64,7 @@ class NpzArchive:
             self._rows[name] = (dtype, shape, count + len(rows))
 
     def close(self, complete: bool) -> None:
-        """Put the archive together and give it its name, or remove everything; closing twice is harmless."""
+        """Assemble and publish the archive, or remove everything; closing twice is harmless."""
         if self._closed:
             return
         self._closed = True
@@ -80,7 +80,7 @@ class NpzArchive:
 
     def _assemble(self) -> None:
         with zipfile.ZipFile(part_path(self._path), "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, array in self._whole.items():
+            for name, array in self._complete_arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
                     npy.write_array(target, array, allow_pickle=False)
             for name, (dtype, shape, count) in self._rows.items():

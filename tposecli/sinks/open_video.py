@@ -1,4 +1,4 @@
-"""From the name of a video output to what writes it."""
+"""Open the writer of a video output by its name."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tposecli.utils.files import check_output
 
 
 def open_output(path: Path, source: VideoInput, options: VideoOptions) -> VideoOut:
-    """Open a video, numbered pictures (``%06d.png``) or standard output (``-``), at a constant rate if it must be.
+    """Open a video, numbered images (``%06d.png``) or standard output (``-``), at a constant rate if necessary.
 
-    Sound, subtitles, chapters and the span are those of ``source``, which must not have been iterated yet.
+    Audio, subtitles, chapters and the time span are those of ``source``, which must not have been iterated yet.
 
     Raises:
-        UsageError: The ending, the codec, or both together cannot be written.
-        InputError: The file with the sound cannot be opened.
+        UsageError: The extension, the codec, or their combination is not supported.
+        InputError: The file with the audio cannot be opened.
     """
     info = source.info
     nominal = info.fps or FALLBACK_RATE
@@ -36,25 +36,25 @@ def open_output(path: Path, source: VideoInput, options: VideoOptions) -> VideoO
             rate, forced_by = GIF_RATE, "GIF"
     if rate is not None:
         info = replace(info, fps=rate, time_base=1 / rate)
-    output = _unpaced(path, source, info, options)
+    output = _open_variable_rate(path, source, info, options)
     return output if rate is None else ConstantRateVideo(output, rate, nominal, forced_by)
 
 
-def _unpaced(path: Path, source: VideoInput, info: SourceInfo, options: VideoOptions) -> VideoOut:
-    """What writes every frame that it is given."""
+def _open_variable_rate(path: Path, source: VideoInput, info: SourceInfo, options: VideoOptions) -> VideoOut:
+    """Open the writer of every frame that it is given."""
     if is_numbered(path):
         return ImageSequenceSink(path, options.scale)
-    beside = None if muxer_of(path) == "gif" else source.side_streams()
-    carried = replace(options, audio_from=beside, start_s=source.start_s, end_s=source.end_s)
+    side_streams = None if muxer_of(path) == "gif" else source.side_streams()
+    carried = replace(options, audio_from=side_streams, start_s=source.start_s, end_s=source.end_s)
     return VideoSink(path, info, carried)
 
 
 def check_video_output(path: Path, options: VideoOptions, overwrite: bool) -> None:
-    """Refuse, before any work is done, what cannot be written or would overwrite something.
+    """Check, before any work is done, that a video can be written and overwrites nothing.
 
     Raises:
-        UsageError: It exists, or the ending, the codec or the preset are unknown.
-        OutputError: The folder cannot be made or written.
+        UsageError: It exists, or the extension, the codec or the preset is unknown.
+        OutputError: The folder cannot be created or written.
     """
     if is_numbered(path):
         check_numbered(path, overwrite)

@@ -1,4 +1,4 @@
-"""From the program's pictures to those an encoder takes."""
+"""Conversion of RGB images to the pixel format of an encoder."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ _THREADS = 2
 _TICK = Fraction(1, 1000)
 
 
-class Conversion(Protocol):
-    """Turns (H, W, 3) uint8 RGB into a frame in the encoder's format."""
+class FrameConverter(Protocol):
+    """Converts (H, W, 3) uint8 RGB to a frame in the encoder's pixel format."""
 
     def size_wh(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of the frames that it makes of pictures of this size."""
+        """Return the width and height of the frames that are made from images of this size."""
         ...
 
     def convert(self, image: Image) -> av.video.frame.VideoFrame:
-        """A frame of that size."""
+        """Convert, scale and pad one image."""
         ...
 
 
-class Video:
-    """Limited range BT.709; odd sides become one pixel longer, by repeating the edge; no other copy."""
+class VideoConverter(FrameConverter):
+    """Converts to limited-range BT.709; odd sides are padded by one pixel, which repeats the edge."""
 
     def __init__(self, pix_fmt: str, scale: Scale | None) -> None:
         self._pix_fmt, self._scale = pix_fmt, scale
         self._reformatter = av.video.reformatter.VideoReformatter()
 
     def size_wh(self, width: int, height: int) -> tuple[int, int]:
-        """Even sides."""
+        """Return the size, with even sides."""
         if self._scale is not None:
             width, height = self._scale.size_wh(width, height)
         return width + width % 2, height + height % 2
 
     def convert(self, image: Image) -> av.video.frame.VideoFrame:
-        """Scaled, padded, converted."""
+        """Convert, scale and pad one image."""
         height, width = image.shape[:2]
         even_wh = self.size_wh(width, height)
         pixels: Image = np.ascontiguousarray(image)
@@ -68,8 +68,8 @@ class Video:
         return frame
 
 
-class Palette:
-    """256 colours, chosen anew for each picture, so that nothing has to be known of the pictures to come."""
+class PaletteConverter(FrameConverter):
+    """Converts to 256 colours, chosen for each frame, so that no later frame needs to be known."""
 
     def __init__(self, scale: Scale | None) -> None:
         self._scale = scale
@@ -77,11 +77,11 @@ class Palette:
         self._count = 0
 
     def size_wh(self, width: int, height: int) -> tuple[int, int]:
-        """Any sides."""
+        """Return the size, with even or odd sides."""
         return (width, height) if self._scale is None else self._scale.size_wh(width, height)
 
     def convert(self, image: Image) -> av.video.frame.VideoFrame:
-        """Scaled, reduced to a palette, with error diffusion."""
+        """Scale one image and reduce it to a palette, with error diffusion."""
         height, width = image.shape[:2]
         wanted = self.size_wh(width, height)
         pixels: Any = image if wanted == (width, height) else cv2.resize(image, wanted, interpolation=cv2.INTER_AREA)
@@ -93,12 +93,12 @@ class Palette:
         self._graph.push(frame)
         reduced = self._graph.pull()
         if not isinstance(reduced, av.video.frame.VideoFrame):
-            raise ValueError(f"palette: expected a picture, got {type(reduced)}")
+            raise ValueError(f"palette: expected a video frame, got {type(reduced)}")
         return reduced
 
 
 def _palette_graph(width: int, height: int) -> av.filter.Graph:
-    """A palette of each picture, used on that picture."""
+    """Build the filter graph that creates a palette of each frame and applies it."""
     graph = av.filter.Graph()
     source = graph.add("buffer", f"video_size={width}x{height}:pix_fmt=rgb24:time_base={_TICK}")
     split = graph.add("split")

@@ -1,4 +1,4 @@
-"""How large the picture comes out."""
+"""Output size of a video."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Self
 from tposecli.utils.errors import UsageError
 
 MAX_SIDE = 16_384
-"""Longest side of a picture, pixels."""
+"""Pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A factor, or a width, or a height, or both; what is left open follows from the picture's own shape.
+    """A factor, a width, a height, or both; a missing side follows from the aspect ratio of the frame.
 
     Raises:
-        UsageError: A number that is not above 0.
+        UsageError: A number is not positive or too large.
     """
 
     factor: float = 1.0
@@ -45,7 +45,7 @@ class Scale:
             raise UsageError(f"scale: {text!r} is none of 0.5, 1280x720, 1280x and x720") from error
 
     def size_wh(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of what comes out of a picture of this size."""
+        """Return the output width and height for a frame of this size."""
         if self.width is not None and self.height is not None:
             return self.width, self.height
         if self.width is not None:

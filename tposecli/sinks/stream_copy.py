@@ -1,4 +1,4 @@
-"""What stands beside the picture of a source (sound, subtitles, chapters), carried into a video as it is written."""
+"""Audio, subtitles and chapters of a source, carried into the output while its video is written."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import av
 import av.container
 import av.stream
 
-from tposecli.sinks.audio import Track, sound_track
-from tposecli.sinks.subtitles import subtitle_track
+from tposecli.sinks.audio import OutputStream, add_audio
+from tposecli.sinks.subtitles import add_subtitles
 from tposecli.sources.container import as_fraction
 from tposecli.sources.demuxer import AnyPacket, FileSideStreams, SideStreams
 from tposecli.sources.locations import InputLocation
@@ -22,14 +22,14 @@ WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 
 
 class StreamCopier:
-    """Sound and subtitles of one source, handed to a container piece by piece, never all at once.
+    """Muxes audio and subtitles of one source piece by piece, so that they never are in memory as a whole.
 
     Attributes:
-        lost: A sentence for each stream that had to be left out.
+        lost: A message for each stream that had to be left out.
     """
 
     def __init__(self, source: InputLocation | SideStreams, output: av.container.OutputContainer, muxer: str) -> None:
-        """Open the source and add its streams to ``output``, before anything is written to that.
+        """Open the source and add its streams to ``output``, to which nothing may have been written yet.
 
         Raises:
             InputError: The source cannot be opened.
@@ -39,72 +39,75 @@ class StreamCopier:
         self._end_s: float | None = None
         self._source: SideStreams = source if isinstance(source, SideStreams) else FileSideStreams(source)
         self.lost: list[str] = []
-        self._tracks: dict[int, Track] = {}
+        self._streams: dict[int, OutputStream] = {}
         for stream in self._source.container.streams:
             if stream.type in ("audio", "subtitle"):
                 self._add(stream)
         self._waiting: AnyPacket | None = None
 
     def begin(self, zero_s: Fraction, end_s: float | None) -> None:
-        """Say which time of the source is the output's 0, and from which on nothing is wanted."""
+        """Set the times of the source at which the output begins and ends; None for the source's own end."""
         self._zero_s, self._end_s = zero_s, end_s
         if self._muxer in WITH_CHAPTERS:
             self._set_chapters()
-        if zero_s > 1 and self._tracks:
+        if zero_s > 1 and self._streams:
             try:
                 self._source.skip_to(float(zero_s - 1))
             except av.FFmpegError:
-                log.debug("the sound cannot be sought in and is read from its beginning")
+                log.debug("cannot seek in the audio; reading it from the beginning")
 
     def advance(self, until_s: float) -> None:
-        """Mux everything up to ``until_s``, in seconds of the output, as far as it was read."""
+        """Mux everything up to ``until_s``, in seconds of the output."""
         while (packet := self._waiting or self._next()) is not None:
             self._waiting = packet
             if packet.dts is not None and packet.dts * packet.time_base - self._zero_s > until_s:
                 return
             self._waiting = None
-            self._output.mux(list(self._tracks[packet.stream_index].take(packet, self._zero_s)))
+            self._output.mux(list(self._streams[packet.stream_index].convert(packet, self._zero_s)))
 
     def finish(self) -> None:
-        """Mux what the encoders still hold."""
-        for track in self._tracks.values():
-            self._output.mux(list(track.rest()))
+        """Mux what the encoders still hold back."""
+        for stream in self._streams.values():
+            self._output.mux(list(stream.flush()))
 
     def close(self) -> None:
-        """Let the source go."""
+        """Close the source."""
         self._source.close()
 
     def _add(self, stream: Any) -> None:
-        """Carry one stream, or say that it is left out."""
-        make = sound_track if stream.type == "audio" else subtitle_track
+        """Add one stream to the output, or warn that it is left out."""
+        add = add_audio if stream.type == "audio" else add_subtitles
         try:
-            self._tracks[stream.index] = make(stream, self._output, self._muxer)
+            self._streams[stream.index] = add(stream, self._output, self._muxer)
         except (av.FFmpegError, ValueError, AttributeError) as error:
-            kind = "sound track" if stream.type == "audio" else "subtitles"
+            kind = "audio stream" if stream.type == "audio" else "subtitle stream"
             self.lost.append(
                 f"{self._source.name}: {kind} {stream.index} left out, {self._muxer} cannot hold it ({error})"
             )
             log.warning("%s", self.lost[-1])
 
     def _next(self) -> AnyPacket | None:
-        """The next packet of the wanted span; a source that breaks off has come to its end."""
+        """Return the next packet of the selected span, or None at the end; a source that fails counts as ended."""
         try:
-            while (packet := self._source.take(list(self._tracks))) is not None:
-                if packet.size and packet.dts is not None and self._wanted(packet):
+            while (packet := self._source.take(list(self._streams))) is not None:
+                if packet.size and packet.dts is not None and self._is_selected(packet):
                     return packet
         except av.FFmpegError as error:
-            log.warning("the sound ends early (%s)", error.strerror)
+            log.warning("the audio ends early (%s)", error.strerror)
         return None
 
-    def _wanted(self, packet: AnyPacket) -> bool:
-        """Whether the packet lies in the span; what primes the decoder comes before a 0 that is the source's own."""
+    def _is_selected(self, packet: AnyPacket) -> bool:
+        """Check whether a packet is in the selected span.
+
+        If the span begins with the source, so are packets before 0, which prime the decoder.
+        """
         time_s = (packet.dts if packet.pts is None else packet.pts) * packet.time_base  # type: ignore[operator]
         if self._end_s is not None and time_s >= self._end_s:
             return False
         return bool(time_s >= self._zero_s) or self._zero_s == 0
 
     def _set_chapters(self) -> None:
-        """Chapters that lie in the span, moved as the picture is."""
+        """Copy the chapters in the selected span, shifted as the video is."""
         kept: list[Any] = []
         for chapter in self._source.container.chapters():
             time_base = as_fraction(chapter["time_base"]) or Fraction(1)
