@@ -41,8 +41,8 @@ class AttentionPainter:
         """Return a new image of the frame with its attention; frames of equal size give images of equal size."""
         style = self.style
         if style.view == "overlay":
-            picture = self._panel(result, -1, style.keypoints)
-            return self._with_label(picture, self._legend(style.layer_names[-1], style.keypoints))
+            image = self._panel(result, -1, style.keypoints)
+            return self._with_label(image, self._legend(style.layer_names[-1], style.keypoints))
         if style.view == "layers":
             return _grid([self._titled(result, layer, style.keypoints) for layer in range(len(style.layer_names))])
         chosen = tuple(range(len(KEYPOINTS))) if style.keypoints == "strongest" else style.keypoints
@@ -50,21 +50,21 @@ class AttentionPainter:
 
     def _titled(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
         """Return a small panel with its label, for the grid views."""
-        picture = self._panel(result, layer, keypoints)
-        scale = min(1.0, PANEL / max(picture.shape[:2]))
-        small: Image = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        image = self._panel(result, layer, keypoints)
+        scale = min(1.0, PANEL / max(image.shape[:2]))
+        small: Image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         return self._with_label(small, self._legend(self.style.layer_names[layer], keypoints))
 
     def _panel(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
         """Return the (H, W, 3) frame with the attention of one layer."""
         if self.style.style == "lines":
             return self._lines(result, layer, keypoints)
-        picture = blend(result.frame.image, self._strength(result, layer, keypoints), self.style.alpha)
+        image = blend(result.frame.image, self._strength(result, layer, keypoints), self.style.alpha)
         if keypoints == "strongest" or len(keypoints) <= MAX_MARKED:
             for person, xy in enumerate(result.final.xy[: len(result.poses)]):
                 for keypoint in _chosen(result.poses, person, keypoints):
-                    _mark(picture, xy[keypoint])
-        return picture
+                    _mark(image, xy[keypoint])
+        return image
 
     def _strength(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Float32:
         """Return (H, W) float32 in 0..1: the maximum of all maps, each scaled to its own maximum."""
@@ -81,9 +81,9 @@ class AttentionPainter:
 
     def _lines(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
         """Return the darkened frame with lines from each keypoint to the joints that it attends to most."""
-        picture: Image = (result.frame.image * (1 - 0.4 * self.style.alpha)).astype(np.uint8)
+        image: Image = (result.frame.image * (1 - 0.4 * self.style.alpha)).astype(np.uint8)
         if result.attention is None or not len(result.poses):
-            return picture
+            return image
         summary = summarise(result, self.stride, layer)
         strongest = summary.strongest(LINES)
         for person, xy in enumerate(result.final.xy[: len(result.poses)]):
@@ -91,8 +91,8 @@ class AttentionPainter:
             for keypoint in _chosen(result.poses, person, keypoints):
                 joints = strongest[person, keypoint]
                 weights = summary.joints[person, keypoint, joints]
-                _draw_lines(picture, xy[keypoint], xy[joints], weights / max(float(weights.max()), 1e-12), colour)
-        return picture
+                _draw_lines(image, xy[keypoint], xy[joints], weights / max(float(weights.max()), 1e-12), colour)
+        return image
 
     def _legend(self, layer: str, keypoints: tuple[int, ...] | Literal["strongest"]) -> str:
         """Return the text of the label: keypoints, layer, mode and threshold."""
@@ -105,15 +105,15 @@ class AttentionPainter:
         bound = self.style.bound if self.style.style == "heat" else ""
         return " - ".join(part for part in (what, layer, self.style.mode, bound) if part)
 
-    def _with_label(self, picture: Image, text: str) -> Image:
+    def _with_label(self, image: Image, text: str) -> Image:
         """Draw a label in the lower left corner of an image itself, and return it."""
-        height = max(16, round(0.035 * max(picture.shape[:2])))
+        height = max(16, round(0.035 * max(image.shape[:2])))
         paste(
-            picture,
+            image,
             *render_label(text, height, (244, 244, 238)),
-            (height // 2, picture.shape[0] - height - height // 2),
+            (height // 2, image.shape[0] - height - height // 2),
         )
-        return picture
+        return image
 
 
 def _chosen(poses: Poses, person: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Sequence[int]:
@@ -167,23 +167,23 @@ def blend(image: Image, strength: Float32, alpha: float) -> Image:
     return mixed
 
 
-def _draw_lines(picture: Image, start: Float32, ends: Float32, weights: Float32, colour: tuple[int, int, int]) -> None:
+def _draw_lines(image: Image, start: Float32, ends: Float32, weights: Float32, colour: tuple[int, int, int]) -> None:
     """Draw lines from one joint to others, thicker the larger their weight."""
-    unit = max(picture.shape[:2]) / 480
+    unit = max(image.shape[:2]) / 480
     at = tuple(np.rint(start * 16).astype(int).tolist())
     for end, weight in zip(ends, weights, strict=True):
         to = tuple(np.rint(end * 16).astype(int).tolist())
-        cv2.line(picture, at, to, colour, max(1, round(4 * unit * float(weight))), cv2.LINE_AA, 4)
-    cv2.circle(picture, at, round(16 * 5 * unit), (255, 255, 255), -1, cv2.LINE_AA, 4)
-    cv2.circle(picture, at, round(16 * 3.5 * unit), colour, -1, cv2.LINE_AA, 4)
+        cv2.line(image, at, to, colour, max(1, round(4 * unit * float(weight))), cv2.LINE_AA, 4)
+    cv2.circle(image, at, round(16 * 5 * unit), (255, 255, 255), -1, cv2.LINE_AA, 4)
+    cv2.circle(image, at, round(16 * 3.5 * unit), colour, -1, cv2.LINE_AA, 4)
 
 
-def _mark(picture: Image, xy: Float32) -> None:
+def _mark(image: Image, xy: Float32) -> None:
     """Draw a ring around the keypoint whose attention is shown."""
-    unit = max(picture.shape[:2]) / 480
+    unit = max(image.shape[:2]) / 480
     at = tuple(np.rint(xy * 16).astype(int).tolist())
     for colour, width in (((14, 17, 23), 3.0), ((255, 255, 255), 1.5)):
-        cv2.circle(picture, at, round(16 * 5 * unit), colour, max(1, round(width * unit)), cv2.LINE_AA, 4)
+        cv2.circle(image, at, round(16 * 5 * unit), colour, max(1, round(width * unit)), cv2.LINE_AA, 4)
 
 
 def _grid(panels: list[Image]) -> Image:

@@ -68,8 +68,8 @@ def render_label(text: str, height: int, colour: Colour) -> tuple[Image, Float64
     size = (wide // 4, height)
     mask, middle = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA)[:, :, None] / 255 for layer in (mask, middle))
     covered = np.divide(middle, mask, out=np.zeros_like(mask), where=mask > 0)
-    picture = np.array(OUTLINE_COLOUR) + (np.array(colour) - np.array(OUTLINE_COLOUR)) * covered
-    return picture.astype(np.uint8), mask
+    image = np.array(OUTLINE_COLOUR) + (np.array(colour) - np.array(OUTLINE_COLOUR)) * covered
+    return image.astype(np.uint8), mask
 
 
 def _text_rows(font: int, scale: float, fine: int) -> tuple[int, int]:

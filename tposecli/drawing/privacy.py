@@ -54,27 +54,27 @@ def blur_heads(image: Image, poses: Poses) -> None:
 def head_circles(poses: Poses) -> tuple[Float64, Float64]:
     """Return (N, 2) centres and (N,) radii, in pixels, of circles that contain the heads."""
     xy = poses.xy.astype(np.float64)
-    sure: NDArray[np.bool_] = np.asarray(poses.score >= MIN_SCORE)
+    confident: NDArray[np.bool_] = np.asarray(poses.score >= MIN_SCORE)
     corners = poses.boxes.xyxy.astype(np.float64)
     sides = np.maximum(corners[:, 2:] - corners[:, :2], 1)
     shoulders, hips = xy[:, SHOULDERS].mean(axis=1), xy[:, HIPS].mean(axis=1)
-    has_shoulders, has_hips = (np.asarray(sure[:, pair].all(axis=1)) for pair in (SHOULDERS, HIPS))
+    has_shoulders, has_hips = (np.asarray(confident[:, pair].all(axis=1)) for pair in (SHOULDERS, HIPS))
     trunk = np.where(has_shoulders & has_hips, np.linalg.norm(shoulders - hips, axis=1), 0)
     across = np.where(has_shoulders, np.linalg.norm(np.diff(xy[:, SHOULDERS], axis=1)[:, 0], axis=1), 0)
-    radius = np.stack([_face(xy, sure), 0.36 * across, 0.32 * trunk, 0.05 * sides.max(axis=1)]).max(axis=0)
+    radius = np.stack([_face(xy, confident), 0.36 * across, 0.32 * trunk, 0.05 * sides.max(axis=1)]).max(axis=0)
     radius = np.clip(radius, 4, 0.75 * sides.max(axis=1) + 4)
     up = np.where(trunk[:, None] > 0, (shoulders - hips) / np.maximum(trunk, 1)[:, None], (0.0, -1.0))
     guess = np.where(has_shoulders[:, None], shoulders + 1.25 * radius[:, None] * up, _top(corners, radius))
-    weight = np.where(sure, poses.score, 0)[:, HEAD, None].astype(np.float64)
+    weight = np.where(confident, poses.score, 0)[:, HEAD, None].astype(np.float64)
     measured = (xy[:, HEAD] * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
-    seen = np.asarray(sure[:, HEAD].any(axis=1))
+    seen = np.asarray(confident[:, HEAD].any(axis=1))
     centres = np.where(seen[:, None], measured + 0.2 * radius[:, None] * up, guess)
     return centres, np.where(seen, radius, 1.4 * radius)
 
 
-def _face(xy: Float64, sure: NDArray[np.bool_]) -> Float64:
+def _face(xy: Float64, confident: NDArray[np.bool_]) -> Float64:
     """Return (N,) radii derived from the head's keypoints: the largest distance between any two of them."""
-    points = np.where(sure[:, HEAD, None], xy[:, HEAD], np.nan)
+    points = np.where(confident[:, HEAD, None], xy[:, HEAD], np.nan)
     apart = np.linalg.norm(points[:, :, None] - points[:, None], axis=3)
     farthest: Float64 = 1.05 * np.fmax.reduce(apart, axis=(1, 2), initial=0.0)
     return farthest

@@ -93,7 +93,7 @@ class Shapes:
         near = np.asarray((np.abs(poses.xy) < 4 * long).all(axis=2))
         shown = near & (poses.score >= strokes.min_score)
         xy = np.where(near[:, :, None], poses.xy.astype(np.float64), 0)
-        sure = (poses.score - strokes.min_score) / max(strokes.opaque_score - strokes.min_score, 1e-6)
+        confidence = (poses.score - strokes.min_score) / max(strokes.opaque_score - strokes.min_score, 1e-6)
         radius, rim = trunk[:, None] * strokes.taper, np.maximum(0.75, 0.34 * trunk)
         first, second = strokes.ends.T
         ends, radii = (xy[:, first], xy[:, second]), (radius[:, first], radius[:, second])
@@ -102,7 +102,7 @@ class Shapes:
             xy=xy,
             shown=shown,
             limb_shown=shown[:, first] & shown[:, second] & strokes.limbs,
-            opacity=np.ceil((0.3 + 0.7 * np.clip(sure, 0, 1)) * OPACITY_STEPS).astype(np.int32),
+            opacity=np.ceil((0.3 + 0.7 * np.clip(confidence, 0, 1)) * OPACITY_STEPS).astype(np.int32),
             centre=to_subpixels(xy),
             radius=to_subpixels((1.5 if strokes.limbs else 2.4) * radius),
             rim=to_subpixels(rim),

@@ -162,10 +162,10 @@ class SwapPaths:
             paths = rows, back[-1]
             self._place, self._speed, self._weight = self._place[paths], self._speed[paths], self._weight[paths]
             self._update(t, self._reversed[t])
-        states, everybody = np.zeros(self._vector.shape[:2], np.intp), np.arange(len(before))
+        states, everyone = np.zeros(self._vector.shape[:2], np.intp), np.arange(len(before))
         at = self._total.argmin(axis=1)
         for t in range(len(states) - 1, first - 1, -1):
-            states[t], at = LAST[at], back[t - first][everybody, at]
+            states[t], at = LAST[at], back[t - first][everyone, at]
         return states
 
     def _choose(self, t: int, change: Float64) -> Indices:

@@ -84,7 +84,7 @@ class Tracker:
         return (known if living.all() else known[living]).predicted(max(time_s - self._time_s, 0))
 
     def _assign(self, affinity: Float64, certainty: Float64, strong: Mask, away_s: Float64) -> tuple[Indices, Indices]:
-        """Return the rows of the tracks that go on, ascending, and the people who continue them.
+        """Return the rows of the tracks that continue, ascending, and the people who continue them.
 
         Args:
             affinity: (T, N) affinities.

@@ -106,8 +106,8 @@ class Batches(Dataset[Batch]):
         chosen = int(_source_order(self._turns, drawing.seed, block)[index])
         people = drawing.sources[chosen].people
         if not people:
-            picture, person = render_one(rng, size_for(drawing.input_hw))
-            return self._cut(rng, person, picture)
+            image, person = render_one(rng, size_for(drawing.input_hw))
+            return self._cut(rng, person, image)
         before = np.count_nonzero(_source_order(self._turns, drawing.seed, block)[:index] == chosen)
         turn, place = divmod(block * self._turns[chosen] + int(before), len(people))
         person = people[_person_order(len(people), drawing.seed, chosen, turn)[place]]

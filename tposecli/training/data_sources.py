@@ -13,7 +13,7 @@ from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.training.dataset import AnnotatedPerson, AnnotationFile, read_people, with_readable_images
 from tposecli.training.keypoint_layout import layout_of
 from tposecli.training.rendered import render_people
-from tposecli.training.shared import LogCallback
+from tposecli.training.shared import LogCallback, half_slice
 from tposecli.utils.errors import InputError, UsageError
 
 HALVES = ("even", "odd")
@@ -137,7 +137,7 @@ def _check(spec: str, layout: KeypointLayout, options: ReadOptions, log: LogCall
         raise UsageError(f"--check {spec}: its keypoints differ from those of the training data")
     truth = load_set(DataChoice(None, annotations=annotations, sigmas=None if own.is_coco else own.sigmas), problems)
     if half:
-        ids = sorted(truth.ids)[HALVES.index(half) :: 2]
+        ids = sorted(truth.ids)[half_slice(half)]
         truth = replace(truth, images=tuple(image for image in truth.images if image.id in set(ids)))
     shown = read_people(AnnotationFile(annotations, images, half), Problems())[1]
     good = {person.path for person in with_readable_images(shown, problems, options.record, log)}

@@ -17,7 +17,7 @@ from tposecli.evaluation.coco.keypoint_set import numbers, read_json
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.training.keypoint_layout import layout_of
-from tposecli.training.shared import LogCallback
+from tposecli.training.shared import LogCallback, half_slice
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import safe_relative_name, write_text
@@ -65,7 +65,7 @@ class AnnotationFile:
     weak_nose: float = 0.0
 
 
-def read_people(photos: AnnotationFile, problems: Problems) -> tuple[KeypointLayout, tuple[AnnotatedPerson, ...]]:
+def read_people(source: AnnotationFile, problems: Problems) -> tuple[KeypointLayout, tuple[AnnotatedPerson, ...]]:
     """Return the keypoint layout of a COCO keypoint file, and its people with at least one annotated joint.
 
     Crowds, and people without area or joints, are skipped, as in the authors' training; malformed entries are added to
@@ -75,22 +75,22 @@ def read_people(photos: AnnotationFile, problems: Problems) -> tuple[KeypointLay
         UsageError: The file does not exist.
         InputError: It is not a COCO keypoint file; if ``problems`` is strict, for any other problem, too.
     """
-    data = read_json(photos.annotations)
+    data = read_json(source.annotations)
     if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in ("images", "annotations")):
         raise InputError(
-            f"{photos.annotations}: expected a COCO keypoint file with the lists 'images' and 'annotations'"
+            f"{source.annotations}: expected a COCO keypoint file with the lists 'images' and 'annotations'"
         )
-    layout = layout_of(data.get("categories"), photos.annotations.name)
-    images = _images(photos, data["images"], problems)
+    layout = layout_of(data.get("categories"), source.annotations.name)
+    images = _images(source, data["images"], problems)
     people: list[AnnotatedPerson] = []
     for number, annotation in enumerate(data["annotations"], start=1):
         try:
             image = images.get(annotation["image_id"])
             if image is None or annotation.get("iscrowd") or float(annotation.get("area", 1)) <= 0:
                 continue
-            people += _person(annotation, image, (layout, photos.weak_nose), problems)
+            people += _person(annotation, image, (layout, source.weak_nose), problems)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            problems.add(BROKEN, f"{photos.annotations.name}: annotation {number}")
+            problems.add(BROKEN, f"{source.annotations.name}: annotation {number}")
     return layout, tuple(people)
 
 
@@ -98,17 +98,16 @@ _Image = tuple[Path, float, float]
 """Path, width and height; infinite where the file does not say."""
 
 
-def _images(photos: AnnotationFile, entries: Sequence[Any], problems: Problems) -> dict[int, _Image]:
+def _images(source: AnnotationFile, entries: Sequence[Any], problems: Problems) -> dict[int, _Image]:
     """Return the images of the requested half, by id."""
     images: dict[int, _Image] = {}
     for number, entry in enumerate(entries, start=1):
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
-            images[int(entry["id"])] = (photos.images / safe_relative_name(str(entry["file_name"])), *size)
+            images[int(entry["id"])] = (source.images / safe_relative_name(str(entry["file_name"])), *size)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            problems.add(BROKEN, f"{photos.annotations.name}: image {number}")
-    part = {"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[photos.half]
-    return {key: images[key] for key in sorted(images)[part]}
+            problems.add(BROKEN, f"{source.annotations.name}: image {number}")
+    return {key: images[key] for key in sorted(images)[half_slice(source.half)]}
 
 
 def _person(

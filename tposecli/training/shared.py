@@ -1,4 +1,4 @@
-"""What both trainers share: log lines, learning-rate schedule, averaged weights, checkpoint and weights files."""
+"""What both trainers share: log lines, halves of data sets, schedule, averaged weights, checkpoints."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ LogCallback = Callable[[str], None]
 """Receives the progress lines of a run."""
 
 CHECKPOINT: Final = "checkpoint.pt"
+
+
+def half_slice(half: str) -> slice:
+    """Return the slice of the images of a half: ``even`` or ``odd`` positions, or all for an empty string."""
+    return {"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
 
 
 def warm_up(step: int, steps: int) -> float:

@@ -47,12 +47,12 @@ def crowd(people: int) -> tuple[Frame, Boxes]:
 def rendered_clip(path: Path, people: int, frames: int) -> None:
     """Write an MP4 in 720p at 25 frames per second."""
     scene = people_scene(people)
-    pictures = [scene.render(START_S + index / float(RATE)).image for index in range(min(RENDERED_FRAMES, frames))]
-    write_clip(path, Reel(RATE, 1 / RATE), _back_and_forth(pictures, frames))
+    images = [scene.render(START_S + index / float(RATE)).image for index in range(min(RENDERED_FRAMES, frames))]
+    write_clip(path, Reel(RATE, 1 / RATE), _back_and_forth(images, frames))
 
 
-def _back_and_forth(pictures: list[Image], count: int) -> Iterator[tuple[int, Image]]:
+def _back_and_forth(images: list[Image], count: int) -> Iterator[tuple[int, Image]]:
     """Yield ``count`` frames, playing the images back and forth."""
-    workload = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)]
+    order = [*range(len(images)), *range(len(images) - 2, 0, -1)]
     for index in range(count):
-        yield index, pictures[workload[index % len(workload)]]
+        yield index, images[order[index % len(order)]]

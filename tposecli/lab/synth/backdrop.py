@@ -56,10 +56,10 @@ class Place:
         rows, columns = self.wall.shape[:2]
         u = (np.arctan2(x, -z) / (2 * np.pi) + 0.5) * columns
         v = np.clip((1 - y / self.tall) * rows - 0.5, 0, rows - 1)
-        picture = cv2.remap(
+        image = cv2.remap(
             self.wall, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
-        return picture.astype(np.float32) / 255
+        return image.astype(np.float32) / 255
 
     def _floor(self, x: Floats, z: Floats, far: Floats) -> Floats:
         size = self.floor.shape[0]
@@ -72,8 +72,8 @@ class Place:
         return np.asarray((fine * (1 - smooth) + mean * smooth) * (1 - mist) + horizon * mist, np.float32)
 
 
-def _bytes(picture: Any) -> Image:
-    return np.asarray(np.clip(picture * 255 + 0.5, 0, 255), np.uint8)
+def _bytes(image: Any) -> Image:
+    return np.asarray(np.clip(image * 255 + 0.5, 0, 255), np.uint8)
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int], across: float, down: float) -> Floats:
@@ -101,16 +101,16 @@ def floor_tile(kind: str, seed: int, size: int = 512) -> Image:
     fine = (
         noise(31, 0.9, 0.9, size) * grain + noise(32, 9, 9, size) * grain * 0.6 + noise(33, 40, 40, size) * grain * 0.5
     )
-    picture = colour[None, None] * (1 + fine[..., None])
+    image = colour[None, None] * (1 + fine[..., None])
     if kind in ("paving", "boards"):
         rows, columns = (8, 8) if kind == "paving" else (24, 2)
         y, x = np.mgrid[0:size, 0:size] / size
         shift = 0.5 * (np.floor(y * rows) % 2)
         cell = (np.floor(y * rows) * 31 + np.floor((x * columns + shift) % columns) * 17).astype(int)
-        picture *= (1 + rng.normal(0, 0.06, 997)[cell % 997])[..., None]
+        image *= (1 + rng.normal(0, 0.06, 997)[cell % 997])[..., None]
         joint = ((y * rows) % 1 < 0.035 * rows / 8) | ((x * columns + shift) % 1 < 0.035 * columns / 8)
-        picture[joint] *= 0.72
-    return _bytes(picture)
+        image[joint] *= 0.72
+    return _bytes(image)
 
 
 @lru_cache(maxsize=12)
@@ -118,13 +118,13 @@ def outdoor_wall(seed: int, trees: float = 1.0, houses: float = 0.5) -> Image:
     """Return a panorama of sky over trees and houses, 24 m tall at a radius of 24 m."""
     rng = np.random.default_rng([seed, 2])
     rows, columns = 512, 3072
-    picture = _sky(rng, rows, columns)
+    image = _sky(rng, rows, columns)
     height = np.arange(rows, 0, -1)[:, None] / rows * 24
     far = 4.0 + 1.4 * _grain(rng, (1, columns), 200, 1) + 0.5 * _grain(rng, (1, columns), 30, 1)
     hills = np.array([0.42, 0.52, 0.50]) * rng.uniform(0.85, 1.1)
-    picture = np.where((height < far)[..., None], hills, picture)
+    image = np.where((height < far)[..., None], hills, image)
     for _ in range(int(rng.poisson(9 * houses))):
-        _house(rng, picture)
+        _house(rng, image)
     crowns = (
         np.maximum(0, 4.5 + 2.6 * _grain(rng, (1, columns), 90, 1) + 0.9 * _grain(rng, (1, columns), 24, 1)) * trees
     )
@@ -132,10 +132,10 @@ def outdoor_wall(seed: int, trees: float = 1.0, houses: float = 0.5) -> Image:
     leaves = _grain(rng, (rows, columns), 26, 20) * 0.20 + _grain(rng, (rows, columns), 6, 6) * 0.16
     green = np.array([0.23, 0.34, 0.15]) * rng.uniform(0.8, 1.2) + rng.normal(0, 0.02, 3)
     tone = np.clip(0.72 + leaves + 0.05 * height / 4, 0.25, 1.6)[..., None]
-    picture = np.where((height + edge < crowns)[..., None], green * tone, picture)
+    image = np.where((height + edge < crowns)[..., None], green * tone, image)
     hedge = 0.9 + 0.25 * _grain(rng, (1, columns), 60, 1)
-    picture = np.where((height + 0.3 * edge < hedge)[..., None], green * 0.75 * tone, picture)
-    return np.asarray(cv2.GaussianBlur(_bytes(picture), (0, 0), float(rng.uniform(2.0, 3.5))))
+    image = np.where((height + 0.3 * edge < hedge)[..., None], green * 0.75 * tone, image)
+    return np.asarray(cv2.GaussianBlur(_bytes(image), (0, 0), float(rng.uniform(2.0, 3.5))))
 
 
 def _sky(rng: np.random.Generator, rows: int, columns: int) -> Any:
@@ -143,19 +143,19 @@ def _sky(rng: np.random.Generator, rows: int, columns: int) -> Any:
     grey = rng.uniform(0, 1) ** 2
     top = np.array([0.36, 0.56, 0.86]) * (1 - grey) + np.array([0.72, 0.74, 0.78]) * grey
     low = np.array([0.80, 0.88, 0.95]) * (1 - grey) + np.array([0.88, 0.88, 0.88]) * grey
-    picture = low + (top - low) * up**0.8
+    image = low + (top - low) * up**0.8
     clouds = _grain(rng, (rows, columns), 300, 60) + 0.5 * _grain(rng, (rows, columns), 90, 25)
     share = np.clip(clouds * 0.5 - rng.uniform(-0.2, 0.6), 0, 1)[..., None] * 0.8
-    return picture * (1 - share) + np.array([0.95, 0.95, 0.96]) * share
+    return image * (1 - share) + np.array([0.95, 0.95, 0.96]) * share
 
 
-def _house(rng: np.random.Generator, picture: Any) -> None:
+def _house(rng: np.random.Generator, image: Any) -> None:
     """Paint one house front with rows of windows, in place."""
-    rows, columns = picture.shape[:2]
+    rows, columns = image.shape[:2]
     scale = rows / 24
     wide, tall = int(rng.uniform(4, 13) * scale), int(rng.uniform(4, 12) * scale)
     left = int(rng.integers(0, columns - wide))
-    front = picture[rows - tall :, left : left + wide]
+    front = image[rows - tall :, left : left + wide]
     base = np.array([(0.70, 0.60, 0.50), (0.62, 0.36, 0.28), (0.80, 0.78, 0.72), (0.52, 0.53, 0.56)][rng.integers(4)])
     front[:] = base * rng.uniform(0.85, 1.1)
     step, storey = int(rng.uniform(1.4, 2.6) * scale), int(3 * scale)
@@ -172,22 +172,22 @@ def indoor_wall(seed: int) -> Image:
     rows, columns = 256, 3072
     base = np.array([0.80, 0.77, 0.72]) * rng.uniform(0.55, 1.15) + rng.normal(0, 0.06, 3)
     y, x = np.mgrid[0:rows, 0:columns]
-    picture = np.broadcast_to(base, (rows, columns, 3)) * (0.9 + 0.12 * (1 - y / rows))[..., None]
-    picture *= 1 + 0.05 * _grain(rng, (rows, columns), 400, 300)[..., None]
+    image = np.broadcast_to(base, (rows, columns, 3)) * (0.9 + 0.12 * (1 - y / rows))[..., None]
+    image *= 1 + 0.05 * _grain(rng, (rows, columns), 400, 300)[..., None]
     kind = rng.random()
     if kind < 0.25:
-        picture *= (1 - 0.12 * ((x // 24) % 2))[..., None]
+        image *= (1 - 0.12 * ((x // 24) % 2))[..., None]
     elif kind < 0.5:
         joint = (y % 10 < 1) | ((x + 12 * (y // 10 % 2)) % 24 < 1)
-        picture = np.where(
+        image = np.where(
             joint[..., None],
-            picture * 0.8,
-            picture * (1 + rng.normal(0, 0.05, 991)[(y // 10 * 57 + x // 24) % 991])[..., None],
+            image * 0.8,
+            image * (1 + rng.normal(0, 0.05, 991)[(y // 10 * 57 + x // 24) % 991])[..., None],
         )
     for left in range(0, columns - 260, int(rng.uniform(180, 330))):
-        _furnish(rng, picture[:, left : left + int(rng.uniform(60, 240))])
-    picture[int(rows * 0.965) :] = np.array([0.9, 0.89, 0.87]) * rng.uniform(0.3, 1)
-    return np.asarray(cv2.GaussianBlur(_bytes(picture), (0, 0), float(rng.uniform(0.6, 2.0))))
+        _furnish(rng, image[:, left : left + int(rng.uniform(60, 240))])
+    image[int(rows * 0.965) :] = np.array([0.9, 0.89, 0.87]) * rng.uniform(0.3, 1)
+    return np.asarray(cv2.GaussianBlur(_bytes(image), (0, 0), float(rng.uniform(0.6, 2.0))))
 
 
 def _furnish(rng: np.random.Generator, part: Any) -> None:

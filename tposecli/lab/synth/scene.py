@@ -131,10 +131,10 @@ class Scene:
         sun = SunMap.of(stage.meshes, light) if self.film.shadows else None
         for index in range(len(stage.meshes)):
             stage.paint(self, canvas, index, (light, sun))
-        picture = canvas.reshape(fine.size_wh[1], fine.size_wh[0], 3)
+        image = canvas.reshape(fine.size_wh[1], fine.size_wh[0], 3)
         if self.film.magnify != 1:
-            picture = cv2.resize(picture, camera.size_wh, interpolation=cv2.INTER_AREA)
-        return _truth(self, camera, stage, _developed(self, picture, time_s))
+            image = cv2.resize(image, camera.size_wh, interpolation=cv2.INTER_AREA)
+        return _truth(self, camera, stage, _developed(self, image, time_s))
 
     def measure(self, time_s: float = 0.0) -> Shot:
         """Return the ground truth at a time with a black image, in a fifth of the time of ``render``."""
@@ -146,12 +146,12 @@ class Scene:
         if not isinstance(self.place, Place):
             return np.array(self.place, np.float32)
         camera = camera.magnified(1 / self.film.coarse)
-        picture, floor = self.place.paint(camera)
+        image, floor = self.place.paint(camera)
         shade = floor_shadow(
             camera, light, [(mesh.points, part) for mesh, part in zip(stage.meshes, stage.parts, strict=True)]
         )
-        picture = tinted(picture, light)
-        return np.asarray(picture * (1 - shade * floor)[..., None])
+        image = tinted(image, light)
+        return np.asarray(image * (1 - shade * floor)[..., None])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -219,22 +219,22 @@ def _sensor_noise() -> Floats:
     return np.random.default_rng(51).standard_normal((1024, 1024), np.float32)
 
 
-def _developed(scene: Scene, picture: Floats, time_s: float) -> Image:
+def _developed(scene: Scene, image: Floats, time_s: float) -> Image:
     """Apply lens blur, exposure, vignette and grain, and convert to eight bits."""
     film = scene.film
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if film.blur > 0.05:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), film.blur))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), film.blur))
     gain: Any = np.float32(film.gain)
     if film.vignette > 0:
         x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
         gain = gain * (1 - np.float32(film.vignette) * (x[None] ** 2 + y[:, None] ** 2))[..., None]
-    picture = picture * gain
+    image = image * gain
     if film.grain > 0:
         down, right = np.random.default_rng([scene.seed, round(time_s * 1e4)]).integers(0, 1024, 2)
         rows, columns = (np.arange(height) + down) % 1024, (np.arange(width) + right) % 1024
-        picture = picture + _sensor_noise()[rows[:, None], columns[None], None] * np.float32(film.grain)
-    return np.asarray(np.clip(picture * np.float32(255) + np.float32(0.5), 0, 255), np.uint8)
+        image = image + _sensor_noise()[rows[:, None], columns[None], None] * np.float32(film.grain)
+    return np.asarray(np.clip(image * np.float32(255) + np.float32(0.5), 0, 255), np.uint8)
 
 
 def _truth(scene: Scene, camera: Camera, stage: Stage, image: Image) -> Shot:

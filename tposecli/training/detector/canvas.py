@@ -60,9 +60,9 @@ class Canvas:
 
     def place(self, photo: Photo, place: Placement, window: Window) -> None:
         """Draw the part of a placed photo that lies inside ``window``."""
-        picture, (x0, y0, x1, y1) = place.visible(photo.image, window)
+        image, (x0, y0, x1, y1) = place.visible(photo.image, window)
         visible = (slice(y0, y1), slice(x0, x1))
-        self.image[visible] = picture
+        self.image[visible] = image
         self._owner[visible] = 0
         self.weight[visible] = 1.0 if photo.complete else UNANNOTATED_WEIGHT
         for box in place.boxes(photo.crowds):
@@ -75,9 +75,9 @@ class Canvas:
     def paste(self, photo: Photo, person: BoxedPerson, place: Placement, soft: float) -> None:
         """Paste one person, cut out along the outline, with the edge blurred over ``soft`` pixels."""
         mask = place.mask(person, self.size_wh)
-        picture, (x0, y0, x1, y1) = place.visible(photo.image, (0, 0, *self.size_wh))
+        image, (x0, y0, x1, y1) = place.visible(photo.image, (0, 0, *self.size_wh))
         full = np.zeros_like(self.image)
-        full[y0:y1, x0:x1] = picture
+        full[y0:y1, x0:x1] = image
         inside = np.zeros(mask.shape, np.uint8)
         inside[y0:y1, x0:x1] = mask[y0:y1, x0:x1]
         alpha = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), soft)[..., None]
@@ -149,8 +149,8 @@ class Placement:
             return np.zeros((0, 0, 3), np.uint8), (0, 0, 0, 0)
         part = (image[:, ::-1] if self.mirror else image)[first[1] : last[1], first[0] : last[0]]
         shrink = cv2.INTER_AREA if self.scale.max() < 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(part, (int(right - left), int(bottom - top)), interpolation=shrink)
-        return np.asarray(picture[y0 - top : y1 - top, x0 - left : x1 - left], np.uint8), (x0, y0, x1, y1)
+        scaled = cv2.resize(part, (int(right - left), int(bottom - top)), interpolation=shrink)
+        return np.asarray(scaled[y0 - top : y1 - top, x0 - left : x1 - left], np.uint8), (x0, y0, x1, y1)
 
     def mask(self, person: BoxedPerson, size_wh: tuple[int, int]) -> Image:
         """Return (H, W) uint8, 1 where the person's outline covers the canvas."""

@@ -47,10 +47,10 @@ def paste_clutter(things: Path, folder: Path, count: int, log: LogCallback, seed
     images = []
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        picture = compose(rng, cut_outs, backgrounds)
+        image = compose(rng, cut_outs, backgrounds)
         name = f"{number:05d}.jpg"
-        cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        images.append({"id": number, "file_name": name, "width": picture.shape[1], "height": picture.shape[0]})
+        cv2.imwrite(str(folder / name), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        images.append({"id": number, "file_name": name, "width": image.shape[1], "height": image.shape[0]})
     write_text(annotations, json.dumps({"images": images, "annotations": []}))
     return annotations
 
@@ -66,12 +66,12 @@ def read_things(things: Path) -> tuple[list[Image], list[Image]]:
         name = str(path.relative_to(things)).lower()
         if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp") or any(word in name for word in UNWANTED):
             continue
-        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        if picture is None or picture.ndim != 3 or picture.dtype != np.uint8:
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if image is None or image.ndim != 3 or image.dtype != np.uint8:
             continue
-        if picture.shape[2] == 3:
-            backgrounds.append(np.asarray(picture, np.uint8))
-        elif max((trimmed := _trimmed(np.asarray(picture, np.uint8))).shape[:2]) >= MIN_CUT_OUT:
+        if image.shape[2] == 3:
+            backgrounds.append(np.asarray(image, np.uint8))
+        elif max((trimmed := _trimmed(np.asarray(image, np.uint8))).shape[:2]) >= MIN_CUT_OUT:
             cut_outs.append(trimmed)
     if not cut_outs:
         raise InputError(f"{things}: no cut-outs (PNG with transparency) in it or its subfolders")
@@ -82,31 +82,31 @@ def compose(rng: np.random.Generator, cut_outs: list[Image], backgrounds: list[I
     """Compose one (H, W, 3) image, BGR, with zero to four cut-outs."""
     width, height = SIZES[rng.integers(len(SIZES))]
     if backgrounds and rng.random() < 0.6:
-        picture = _background(rng, backgrounds[rng.integers(len(backgrounds))], (width, height))
+        image = _background(rng, backgrounds[rng.integers(len(backgrounds))], (width, height))
     else:
-        picture = _clouds(rng, (width, height))
+        image = _clouds(rng, (width, height))
     for _ in range(rng.choice(5, p=(0.06, 0.4, 0.28, 0.16, 0.1))):
-        _paste(rng, picture, cut_outs[rng.integers(len(cut_outs))])
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        _paste(rng, image, cut_outs[rng.integers(len(cut_outs))])
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _trimmed(picture: Image) -> Image:
+def _trimmed(image: Image) -> Image:
     """Return a cut-out without its transparent margin, reduced to at most ``MAX_CUT_OUT`` pixels."""
-    left, top, width, height = cv2.boundingRect((picture[:, :, 3] > 30).astype(np.uint8))
-    inside = picture[top : top + height, left : left + width]
+    left, top, width, height = cv2.boundingRect((image[:, :, 3] > 30).astype(np.uint8))
+    inside = image[top : top + height, left : left + width]
     if not inside.size:
         return inside
     scale = min(1.0, MAX_CUT_OUT / max(inside.shape[:2]))
     return np.asarray(cv2.resize(inside, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _background(rng: np.random.Generator, picture: Image, size_wh: tuple[int, int]) -> Float32:
+def _background(rng: np.random.Generator, image: Image, size_wh: tuple[int, int]) -> Float32:
     """Return a random part of a background, resized to ``size_wh``."""
     width, height = size_wh
-    rows = min(picture.shape[0] * rng.uniform(0.25, 1), picture.shape[1] * height / width)
+    rows = min(image.shape[0] * rng.uniform(0.25, 1), image.shape[1] * height / width)
     columns = rows * width / height
-    top, left = rng.uniform(0, picture.shape[0] - rows), rng.uniform(0, picture.shape[1] - columns)
-    part = picture[int(top) : int(top + rows) or 1, int(left) : int(left + columns) or 1]
+    top, left = rng.uniform(0, image.shape[0] - rows), rng.uniform(0, image.shape[1] - columns)
+    part = image[int(top) : int(top + rows) or 1, int(left) : int(left + columns) or 1]
     return np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
 
@@ -119,9 +119,9 @@ def _clouds(rng: np.random.Generator, size_wh: tuple[int, int]) -> Float32:
     return np.asarray(clouds + grain[:, :, None] * np.float32(rng.uniform(0, 1.2)), np.float32)
 
 
-def _paste(rng: np.random.Generator, picture: Float32, cut_out: Image) -> None:
+def _paste(rng: np.random.Generator, image: Float32, cut_out: Image) -> None:
     """Paste a cut-out at a random place and size, at random rotated, mirrored, blurred and relit."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     scale = float(np.exp(rng.uniform(np.log(0.15), np.log(1.1)))) * max(width, height) / max(cut_out.shape[:2])
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     layer = np.asarray(cv2.resize(cut_out, None, fx=scale, fy=scale, interpolation=way), np.float32)
@@ -135,6 +135,6 @@ def _paste(rng: np.random.Generator, picture: Float32, cut_out: Image) -> None:
         layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.5, 1.5)), np.float32)
     left, top = int(rng.uniform(-0.3, 1) * width), int(rng.uniform(-0.3, 1) * height)
     seen = layer[max(-top, 0) : height - top, max(-left, 0) : width - left]
-    below = picture[max(top, 0) :, max(left, 0) :][: seen.shape[0], : seen.shape[1]]
+    below = image[max(top, 0) :, max(left, 0) :][: seen.shape[0], : seen.shape[1]]
     opacity = seen[:, :, 3:] / 255
     below += (seen[:, :, :3] - below) * opacity

@@ -44,8 +44,8 @@ def _source(spec: str, rendered: Path, log: LogCallback) -> PhotoSource:
     if spec.split(":")[0] == "clutter":
         _, things, weight, count = [*spec.split(":"), "", "", ""][:4]
         folder = rendered.with_name("clutter")
-        pictures = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), log)
-        return PhotoSource("clutter", _read(str(pictures), str(folder), "", log), _number(spec, weight or 1))
+        negatives = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), log)
+        return PhotoSource("clutter", _read(str(negatives), str(folder), "", log), _number(spec, weight or 1))
     annotations, images, weight, half = _parts(spec, 4)
     return PhotoSource(annotations, _read(annotations, images, half, log), _number(spec, weight or 1))
 

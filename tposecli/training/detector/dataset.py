@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.keypoint_set import numbers
+from tposecli.training.shared import half_slice
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import safe_relative_name
@@ -128,7 +129,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
         raise InputError(f"{annotations}: not a readable COCO annotation file ({error!r})") from error
     bad: Counter[str] = Counter()
     photos = []
-    for row in rows[{"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]]:
+    for row in rows[half_slice(half)]:
         path = images / row["file_name"]
         if path.is_file():
             photos.append(_photo(path, _size_wh(row), by_image[row["id"]], bad))
