@@ -8,8 +8,8 @@ writes ``smoothing.png`` and ``smoothing.jpg`` into the folder ``sample_media``.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -180,4 +180,8 @@ def main(journal: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("journal", type=Path)
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    main(given.journal, given.folder)

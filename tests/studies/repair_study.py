@@ -8,7 +8,7 @@ missing joints and outliers.
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -47,4 +47,8 @@ def main(first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("first", type=int, help="first seed")
+    parser.add_argument("last", type=int, help="end of the seeds, not included")
+    given = parser.parse_args()
+    main(given.first, given.last)

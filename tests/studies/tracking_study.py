@@ -8,7 +8,7 @@ Run as a module, it prints the table, for true poses with noise or for the bundl
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -210,4 +210,8 @@ def main(kind: str, seeds: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], [int(seed) for seed in sys.argv[2:]] or SEEDS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("truth", "nets"))
+    parser.add_argument("seeds", nargs="*", type=int)
+    given = parser.parse_args()
+    main(given.kind, given.seeds or SEEDS)
