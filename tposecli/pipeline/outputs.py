@@ -158,8 +158,9 @@ def check_outputs(outputs: Outputs, stills: bool, flags: RunFlags, journal: bool
     if len(outputs.wanted) > len(outputs.files) + 1:
         raise UsageError("only one output can go to standard output; give the others a file name")
     if any(path == STDOUT and not row.to_stdout for row, path in outputs.pose_files):
-        options = " and ".join(row.option for row in written_formats() if row.to_stdout)
-        raise UsageError(f"only videos, {options} can go to standard output; give the others a file name")
+        *others, last = (row.option for row in written_formats() if row.to_stdout)
+        options = f"{', '.join(['videos', *others])} and {last}"
+        raise UsageError(f"only {options} can go to standard output; give the others a file name")
     with output_locks(outputs.files):
         replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
         for path in outputs.files:
