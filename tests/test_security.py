@@ -1,4 +1,4 @@
-"""What comes from others is not believed: no code out of files, no way out of folders, no connection unasked."""
+"""Untrusted input: no code from files, no paths out of folders, no unrequested connections."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tposecli.evaluation.coco.problems import Problems
 from tposecli.sources import VideoSource, find_images, open_video
 from tposecli.sources.container import VERIFIES_SEGMENTS
 from tposecli.sources.locations import SCHEMES, open_params, short_name
-from tposecli.training.dataset import Photos, read_people
+from tposecli.training.dataset import AnnotationFile, read_people
 from tposecli.training.detector.dataset import read_photos
 from tposecli.utils.errors import InputError, UsageError, WeightsError
 from tposecli.utils.files import safe_relative_name
@@ -48,7 +48,7 @@ FORBIDDEN = {
 
 
 def calls(module: str) -> Iterator[ast.Call]:
-    """Every call that a module spells out."""
+    """Return every call that a module spells out."""
     return (node for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Call))
 
 
@@ -61,7 +61,7 @@ def test_no_shell_no_code_from_files_no_tls_switched_off() -> None:
 
 
 def check_call(module: str, call: ast.Call) -> None:
-    """Look for what is never done."""
+    """Check that a call is not one of the forbidden ones."""
     name = ast.unparse(call.func)
     keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
     assert name not in FORBIDDEN and not name.endswith((".extract", ".extractall")), f"{module}: {name}"
@@ -72,7 +72,7 @@ def check_call(module: str, call: ast.Call) -> None:
 
 
 class _Payload:
-    """Runs code where it is unpickled."""
+    """Runs code when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -83,7 +83,7 @@ class _Payload:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A detector that makes a file called ``proof`` where it is read carelessly."""
+    """A detector file that creates a file called ``proof`` when it is unpickled."""
     pytest.importorskip("ultralytics")
     torch.save({"model": _Payload(tmp_path / "proof")}, tmp_path / "hostile.pt")
     return tmp_path / "hostile.pt"
@@ -97,11 +97,11 @@ def test_a_detector_runs_no_code_unless_it_is_trusted(
 
     from tposecli.detection.yolo import YoloDetector
 
-    monkeypatch.setattr(tasks, "SAFE_LOAD", elsewhere)  # whoever imported the library first chose this
+    monkeypatch.setattr(tasks, "SAFE_LOAD", elsewhere)  # Depends on which code imported the library first.
     with pytest.raises(WeightsError, match=r"hostile\.pt.*--trust"):
         YoloDetector(str(hostile), BoxFilter())
     assert not (hostile.parent / "proof").exists()
-    with pytest.raises(WeightsError, match=r"hostile\.pt"):  # it is no model, but it was read
+    with pytest.raises(WeightsError, match=r"hostile\.pt"):  # It is not a model, but it was read.
         YoloDetector(str(hostile), BoxFilter(), trust=True)
     assert (hostile.parent / "proof").exists()
     assert tasks.SAFE_LOAD is elsewhere
@@ -118,7 +118,7 @@ def test_models_that_cannot_be_read_without_running_code_need_trust(tmp_path: Pa
         YoloDetector(str(path))
 
 
-def test_an_old_library_needs_trust(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_ultralytics_needs_trust(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tposecli.detection.yolo import YoloDetector
 
     monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
@@ -146,18 +146,18 @@ BAD_NAMES = (
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_names_that_leave_their_folder(name: str) -> None:
+def test_names_outside_their_folder_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a file name inside"):
         safe_relative_name(name)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a/b.jpg", "..a.jpg", "a..b/c.jpg", "aa:b.jpg", "ü\n.jpg"])
-def test_names_that_stay(name: str) -> None:
+def test_names_inside_their_folder_are_accepted(name: str) -> None:
     assert safe_relative_name(name) == name
 
 
 def annotations(folder: Path, names: tuple[str, ...]) -> Path:
-    """A COCO file that names these pictures, a person in each."""
+    """Return a COCO file that names these images, with one person in each."""
     pose = {"keypoints": [5, 5, 2] * 17, "num_keypoints": 17, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}
     people = [{"id": n, "image_id": n, "category_id": 1, **pose} for n in range(len(names))]
     images = [{"id": n, "file_name": name, "width": 128, "height": 64} for n, name in enumerate(names)]
@@ -166,7 +166,7 @@ def annotations(folder: Path, names: tuple[str, ...]) -> Path:
     return path
 
 
-def test_pictures_outside_their_folder_are_not_taken(tmp_path: Path) -> None:
+def test_images_outside_their_folder_are_skipped(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     for path in (tmp_path / "secret.jpg", folder / "good.jpg"):
@@ -175,12 +175,12 @@ def test_pictures_outside_their_folder_are_not_taken(tmp_path: Path) -> None:
     path = annotations(tmp_path, names)
     found = load_set(DataChoice(None, annotations=path, images=folder), Problems())
     assert [image.name for image in found.images] == ["good.jpg"]
-    assert {person.path for person in read_people(Photos(path, folder), Problems())[1]} == {folder / "good.jpg"}
+    assert {person.path for person in read_people(AnnotationFile(path, folder), Problems())[1]} == {folder / "good.jpg"}
     with pytest.raises(InputError, match="not a file name inside"):
         read_photos(path, folder)
 
 
-def test_archives_have_nothing_outside(tmp_path: Path) -> None:
+def test_zip_members_outside_are_ignored(tmp_path: Path) -> None:
     picture = write_image(tmp_path / "good.jpg", numbered(1)).read_bytes()
     with zipfile.ZipFile(tmp_path / "shots.zip", "w") as writer:
         for name in ("in/good.jpg", *filter(None, BAD_NAMES)):
@@ -188,7 +188,7 @@ def test_archives_have_nothing_outside(tmp_path: Path) -> None:
     assert set(find_images([tmp_path / "shots.zip"]).names) <= {"in/good.jpg", "a"}
 
 
-# ---- other files and addresses in the place of a video
+# ---- playlists in the place of a video
 
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.8,\n{}\n#EXT-X-ENDLIST\n"
@@ -199,14 +199,14 @@ SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 50
 @pytest.mark.parametrize(
     "text", [HLS.format("{}"), "ffconcat version 1.0\nfile '{}'\n", SDP], ids=["hls", "concat", "sdp"]
 )
-def test_a_file_that_names_others_is_no_video(tmp_path: Path, name: str, text: str) -> None:
+def test_playlist_files_are_refused(tmp_path: Path, name: str, text: str) -> None:
     secret = Film(pts=range(20), options={"bf": "0"}).write(tmp_path / "secret.ts")
     (tmp_path / name).write_text(text.replace("{}", secret.name))
     with pytest.raises(InputError, match=name):
         VideoSource(tmp_path / name)
 
 
-def test_standard_input_that_names_others_is_no_video(tmp_path: Path) -> None:
+def test_playlists_on_stdin_are_refused(tmp_path: Path) -> None:
     secret = Film(pts=range(20), options={"bf": "0"}).write(tmp_path / "secret.ts")
     (tmp_path / "list.m3u8").write_text(HLS.format(secret))
     script = "from tposecli.sources import open_video; open_video('-')"
@@ -215,14 +215,14 @@ def test_standard_input_that_names_others_is_no_video(tmp_path: Path) -> None:
     assert "InputError: stdin" in done.stderr
 
 
-def test_protocols() -> None:
+def test_protocols_are_restricted_by_scheme() -> None:
     for scheme, protocols in SCHEMES.items():
         assert not {"file", "concat", "subfile", "pipe", "fd", "unix"} & set(protocols.split(",")), scheme
     assert "http" not in SCHEMES["https"].split(",")
     assert open_params("https://h/x").options["tls_verify"] == "1" == open_params("rtsps://h/x").options["tls_verify"]
 
 
-def test_certificates_of_video_servers_are_checked(
+def test_certificates_of_video_servers_are_verified(
     certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     film = Film(pts=range(4), options={"bf": "0"}).write(tmp_path / "film.ts")
@@ -237,7 +237,7 @@ def test_certificates_of_video_servers_are_checked(
         assert not caplog.text
 
 
-def test_certificates_of_pieces_are_checked_or_that_is_told(
+def test_segment_certificates_are_verified_or_a_warning_is_logged(
     certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     film = Film(pts=range(4), options={"bf": "0"}).write(tmp_path / "film.ts")
@@ -257,21 +257,21 @@ def test_certificates_of_pieces_are_checked_or_that_is_told(
 # ---- secrets
 
 
-def test_provenance_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provenance_contains_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["rtsp://me:secret@host/cam?key=secret#secret", "--x=http://me:secret@host/y?secret", "-o", "me@home.mp4"]
     monkeypatch.setattr(sys, "argv", ["tpose", "video", *words])
     assert cli_options.command_line() == "tpose video rtsp://host/cam --x=http://host/y -o me@home.mp4"
 
 
 @pytest.mark.parametrize("address", ["http://me:sec/ret@host/x", "http://me:se#cret@h/x", "http://[secret/x"])
-def test_an_address_that_cannot_be_taken_apart_is_not_repeated(address: str) -> None:
+def test_invalid_url_is_not_repeated(address: str) -> None:
     for use in (short_name, open_params, open_video):
         with pytest.raises(UsageError, match="not a valid URL") as raised:
             use(address)  # type: ignore[operator]
         assert "ret" not in str(raised.value) and "me" not in str(raised.value).split()[0]
 
 
-def test_errors_on_the_way_hold_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_errors_contain_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tposecli.cli.watchers import QuietWatcher
     from tposecli.pipeline import run
     from tposecli.pipeline.job import Outputs, VideoJob
@@ -327,7 +327,7 @@ def test_no_connection_is_opened(tmp_path: Path, media: Path) -> None:
 
 
 def test_temporary_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is made outside the folder of an output is made by ``tempfile``, for its owner only."""
+    """Files outside the output folder are created by ``tempfile``, readable only by their owner."""
     used = {ast.unparse(call.func) for module in MODULES for call in calls(module)}
     assert {name for name in used if name.startswith("tempfile.")} <= {
         "tempfile.TemporaryDirectory",

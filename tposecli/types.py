@@ -43,7 +43,9 @@ def as_column(what: str, value: Any, shape: tuple[int | None, ...], dtype: DType
     """
     array = np.asarray(value, dtype=dtype)
     if array.ndim == len(shape):
-        for want, got in zip(shape, array.shape, strict=True):  # every frame passes here: no generator
+        for want, got in zip(
+            shape, array.shape, strict=True
+        ):  # A loop, as this runs several times per frame and a generator is slower.
             if want is not None and want != got:
                 break
         else:

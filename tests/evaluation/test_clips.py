@@ -1,4 +1,4 @@
-"""What tpose score says of poses whose faults are known, because they were put there."""
+"""``tpose score`` on poses with known, deliberately introduced errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Change = Callable[[list[dict[str, Any]]], None]
 
 
 def changed(folder: Path, truth: Path, change: Change) -> Path:
-    """A dataset that is the truth but for what ``change`` does to its annotations; keypoints are (17, 3) arrays."""
+    """The ground truth with annotations modified by ``change``; keypoints are (17, 3) arrays."""
     content = json.loads(truth.read_text())
     for annotation in content["annotations"]:
         annotation["keypoints"] = np.array(annotation["keypoints"], float).reshape(17, 3)
@@ -54,7 +54,7 @@ def times_of(truth: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["walk", "crossing", "portrait"])
-def test_the_truth_itself_is_faultless(media: Path, name: str) -> None:
+def test_ground_truth_scores_perfectly(media: Path, name: str) -> None:
     (score,) = scored(media / f"{name}.json", media / f"{name}.json").scores
     assert score.found == score.people == score.poses
     assert (score.accuracy.pck_torso, score.accuracy.pck_box, score.oks.figures[0]) == (1, 1, pytest.approx(1))
@@ -66,7 +66,7 @@ def test_the_truth_itself_is_faultless(media: Path, name: str) -> None:
     assert (score.swaps.arms, score.swaps.legs, score.swaps.all) == (0, 0, 0)
 
 
-def test_errors_are_pixels_and_shares_of_the_height(tmp_path: Path, media: Path) -> None:
+def test_errors_in_pixels_and_relative_to_the_height(tmp_path: Path, media: Path) -> None:
     def shift(people: list[dict[str, Any]]) -> None:
         for person in people:
             person["keypoints"][:, :2] += (3, 4)
@@ -79,7 +79,7 @@ def test_errors_are_pixels_and_shares_of_the_height(tmp_path: Path, media: Path)
     assert all(part.accuracy.error_px == pytest.approx(5) for part in (*score.keypoints, *score.tracks))
 
 
-def test_pck_counts_what_is_not_found(tmp_path: Path, media: Path) -> None:
+def test_pck_counts_undetected_joints_as_misses(tmp_path: Path, media: Path) -> None:
     def lose(people: list[dict[str, Any]]) -> None:
         for person in people[::2]:
             person["keypoints"][9] = 0
@@ -95,8 +95,8 @@ def test_pck_counts_what_is_not_found(tmp_path: Path, media: Path) -> None:
 
 @pytest.mark.parametrize("name", ["walk", "portrait"])
 @pytest.mark.parametrize("delay_s", [0.012, 0.07, -0.05])
-def test_lag_is_found_finer_than_a_frame(tmp_path: Path, media: Path, name: str, delay_s: float) -> None:
-    """Variable frame times (portrait) included; noise does not bend it."""
+def test_lag_is_measured_to_less_than_a_frame(tmp_path: Path, media: Path, name: str, delay_s: float) -> None:
+    """Includes variable frame times (portrait); noise does not bias the lag."""
     truth = media / f"{name}.json"
     times, rng = times_of(truth), np.random.default_rng(0)
 
@@ -108,8 +108,8 @@ def test_lag_is_found_finer_than_a_frame(tmp_path: Path, media: Path, name: str,
     assert one(tmp_path, truth, late).motion.lag_ms == pytest.approx(1000 * delay_s, abs=2)
 
 
-def test_noise_is_acceleration_error_and_jitter(tmp_path: Path, media: Path) -> None:
-    """Of white noise: second differences have the variance 6, third 20; a length in the plane is Rayleigh's."""
+def test_noise_shows_as_acceleration_error_and_jitter(tmp_path: Path, media: Path) -> None:
+    """White noise: second differences have 6 times its variance, third ones 20 times; norms are Rayleigh."""
     rng = np.random.default_rng(0)
     sigma, step = 1.5, 1001 / 30000
 
@@ -144,7 +144,7 @@ def test_swaps_are_counted(tmp_path: Path, media: Path, group: str, ends: tuple[
     }
 
 
-def test_exchanged_ids(tmp_path: Path, media: Path) -> None:
+def test_swapped_ids(tmp_path: Path, media: Path) -> None:
     def exchange(people: list[dict[str, Any]]) -> None:
         for person in people:
             if person["image_id"] > 70 and person["track_id"] in (1, 2):
@@ -159,7 +159,7 @@ def test_exchanged_ids(tmp_path: Path, media: Path) -> None:
     assert [part.ids for part in score.tracks] == [2, 2, 1, 1, 1]
 
 
-def test_people_who_are_not_found_and_poses_of_nobody(tmp_path: Path, media: Path) -> None:
+def test_missed_people_and_unmatched_poses(tmp_path: Path, media: Path) -> None:
     def drop_and_invent(people: list[dict[str, Any]]) -> None:
         people[5]["keypoints"][:, :2] += 400
         del people[50:60]
@@ -170,7 +170,7 @@ def test_people_who_are_not_found_and_poses_of_nobody(tmp_path: Path, media: Pat
     assert score.tracks[0].found == 124
 
 
-def test_without_the_package_the_rest_is_said(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_without_the_trackers_package(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identities, "installed", lambda: False)
     monkeypatch.setattr("tposecli.evaluation.clips.report.installed", lambda: False)
     ran = CliRunner().invoke(cli, ["score", str(media / "walk.json"), str(media / "walk.json"), "--smooth", "none"])
@@ -193,7 +193,7 @@ def test_results_without_ids_are_tracked(tmp_path: Path, media: Path) -> None:
     assert lag > 0
 
 
-def test_stills_have_no_motion_and_go_by_name(media: Path) -> None:
+def test_stills_have_no_motion_and_are_matched_by_name(media: Path) -> None:
     (score,) = scored(media / "stills.json", media / "stills.json").scores
     assert score.accuracy.pck_torso == 1
     assert score.oks.figures[0] == pytest.approx(1)
@@ -222,7 +222,7 @@ def test_reports(tmp_path: Path, media: Path, suffix: str) -> None:
     assert "--overwrite" in str(again.exception)
 
 
-def test_what_does_not_belong_together(tmp_path: Path, media: Path) -> None:
+def test_mismatched_inputs_raise(tmp_path: Path, media: Path) -> None:
     (tmp_path / "empty.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(InputError, match="not a ground truth"):
         scored(media / "walk.json", tmp_path / "empty.json")

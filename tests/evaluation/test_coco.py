@@ -1,4 +1,4 @@
-"""Evaluations run as a user runs them, held against the authors' way written down plainly."""
+"""Evaluations from the command line, compared with a plain reimplementation of the authors' protocol."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ needs_photos = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test leaves work in the user's cache, or takes weights from it."""
+    """Isolate the tests from the user's cache."""
     monkeypatch.setenv("TPOSE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
 
 def apart(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> tuple[Any, Any, float]:
-    """(N, 17) distances in pixels, (N, 17) differences of scores, and the largest difference of people's scores."""
+    """Return (N, 17) distances in pixels, (N, 17) score differences, and the largest person score difference."""
     assert [row["image_id"] for row in ours] == [row["image_id"] for row in theirs]
     assert [(row["center"], row["scale"]) for row in ours] == [(row["center"], row["scale"]) for row in theirs]
     difference = np.abs(np.subtract([r["keypoints"] for r in ours], [r["keypoints"] for r in theirs]))
@@ -60,10 +60,10 @@ def data(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return tmp_path / "coco", write_set(tmp_path / "coco")
 
 
-# --- poses: the authors' way, plainly, gives the same rows ---
+# --- poses equal those of the plain reimplementation ---
 
 
-def test_true_boxes_give_the_rows_of_the_plain_way(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_ground_truth_boxes_give_the_reference_rows(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     result = tpose_eval("--data-dir", folder, "--boxes", "gt", "--out", tmp_path / "rows.json")
     assert result.exit_code == 0, result.output
@@ -77,7 +77,7 @@ def test_true_boxes_give_the_rows_of_the_plain_way(data: tuple[Path, dict[str, A
     assert all(name in result.stdout for name in FIGURES)
 
 
-def test_detections_give_the_rows_of_the_plain_way(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_detections_give_the_reference_rows(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     found = detections(content)
     put_detections(folder, found)
@@ -98,7 +98,7 @@ def test_detections_give_the_rows_of_the_plain_way(data: tuple[Path, dict[str, A
     assert "56_person.json (published AP 56.4)" in result.stdout and "AP of the boxes: 0." in result.stdout
 
 
-def test_zipped_pictures_and_turned_ones_change_nothing(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_zipped_and_exif_rotated_images_change_nothing(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     pictures = folder / "images" / "val2017"
     arguments = ("--data-dir", folder, "--boxes", "gt", "--no-flip-test")
@@ -114,7 +114,7 @@ def test_zipped_pictures_and_turned_ones_change_nothing(data: tuple[Path, dict[s
     assert "flip test off" in result.stdout
 
 
-def test_own_set_and_boxes_of_the_detector(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_custom_set_with_detector_boxes(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     content["categories"][0] |= {"keypoints": [f"k{k}" for k in range(17)], "sigmas": [0.2] * 17}
     annotations = tmp_path / "mine.json"
@@ -159,17 +159,17 @@ def test_rows_equal_the_authors_whole_run(model: str, share: float, tmp_path: Pa
         assert json.loads((tmp_path / "r.json").read_text())["figures"]["AP"] == pytest.approx(0.0807, abs=5e-5)
 
 
-# --- inputs that are not as they should be ---
+# --- invalid inputs ---
 
 
-def test_missing_detections_name_the_place_they_are_published(data: tuple[Path, dict[str, Any]]) -> None:
+def test_missing_detections_error_names_the_download_page(data: tuple[Path, dict[str, Any]]) -> None:
     error = tpose_eval("--data-dir", data[0]).exception
     assert isinstance(error, UsageError)
     for words in ("56_person.json", "OneDrive", "deep-high-resolution-net", "yangsenius/TransPose", "--boxes gt"):
         assert words in str(error)
 
 
-def test_bad_detections_are_counted_named_and_left_out(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_invalid_detections_are_counted_named_and_skipped(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     good = detections(content)[:4]
     box = {"image_id": 1000, "category_id": 1, "bbox": [5, 5, 40, 50], "score": 0.5}
@@ -193,7 +193,7 @@ def test_bad_detections_are_counted_named_and_left_out(data: tuple[Path, dict[st
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_pictures_that_are_missing_or_damaged(data: tuple[Path, dict[str, Any]], tmp_path: Path, damage: str) -> None:
+def test_missing_or_damaged_images_are_reported(data: tuple[Path, dict[str, Any]], tmp_path: Path, damage: str) -> None:
     folder, content = data
     victim = folder / "images" / "val2017" / content["images"][1]["file_name"]
     victim.unlink() if damage == "missing" else victim.write_bytes(b"\xff\xd8 no picture")
@@ -216,7 +216,7 @@ def test_pictures_that_are_missing_or_damaged(data: tuple[Path, dict[str, Any]],
         (["--report", "r.txt"], ".json or .md"),
     ],
 )
-def test_requests_that_cannot_be_carried_out(arguments: list[str], words: str) -> None:
+def test_invalid_options_raise(arguments: list[str], words: str) -> None:
     result = tpose_eval(*arguments)
     assert words in result.output + str(result.exception)
     assert result.exit_code == 2 or isinstance(result.exception, UsageError)
@@ -231,11 +231,11 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         load_set(DataChoice(None, annotations=tmp_path / "x.json"), Problems())
 
 
-# --- runs that are cut short, or limited ---
+# --- interrupted and limited runs ---
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["beside --out", "in the cache"])
-def test_an_interrupted_run_goes_on(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
+def test_interrupted_run_is_resumed(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, named: bool) -> None:
     folder, out = tmp_path / "coco", tmp_path / "parts.json"
     write_set(folder, images=20)
     given = ["--data-dir", folder, "--boxes", "gt", "--no-flip-test"]
@@ -265,7 +265,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, cache: Path, monkeypatch: py
     assert (report["images_done_before"], report["images"]) == (8, 11) and report["figures"]["AP"] is not None
 
 
-def test_another_unfinished_run_is_thrown_away_if_asked(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_unfinished_run_with_other_settings_is_discarded_on_request(
+    data: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     given = ("--data-dir", data[0], "--boxes", "gt", "--no-flip-test", "--out", tmp_path / "rows.json")
     (tmp_path / "rows.json.poses.jsonl").write_text("no journal")
     assert isinstance(tpose_eval(*given).exception, UsageError)
@@ -273,7 +275,7 @@ def test_another_unfinished_run_is_thrown_away_if_asked(data: tuple[Path, dict[s
     assert not (tmp_path / "rows.json.poses.jsonl").exists()
 
 
-def test_limit_takes_the_first_images_and_a_seed_draws_them(data: tuple[Path, dict[str, Any]]) -> None:
+def test_limit_takes_the_first_images_or_a_random_sample(data: tuple[Path, dict[str, Any]]) -> None:
     folder, content = data
     ids = [image["id"] for image in content["images"]]
     assert [image.id for image in truth_of(folder, limit=2).images] == ids[:2]
@@ -285,10 +287,10 @@ def test_limit_takes_the_first_images_and_a_seed_draws_them(data: tuple[Path, di
     assert "2 of 6 images" in result.stdout and "2 images, 2 people" in result.stdout
 
 
-# --- what is written ---
+# --- outputs ---
 
 
-def test_the_test_servers_zip(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_zip_for_the_test_server(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     shutil.copytree(folder / "images" / "val2017", folder / "images" / "test2017")
     bare = {"images": content["images"], "categories": [{"id": 1, "name": "person"}]}

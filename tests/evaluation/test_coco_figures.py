@@ -1,4 +1,4 @@
-"""Figures against pycocotools, and what is told of them."""
+"""Metrics compared with pycocotools, and reports."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tposecli.utils.errors import InputError, UsageError
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test leaves work in the user's cache, or takes weights from it."""
+    """Isolate the tests from the user's cache."""
     monkeypatch.setenv("TPOSE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -49,7 +49,7 @@ def data(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def judged(content: dict[str, Any], rows: list[dict[str, Any]], kind: str, sigmas: Any = None) -> list[float]:
-    """The figures of pycocotools."""
+    """Return pycocotools' metrics."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = copy.deepcopy(content)
@@ -83,7 +83,7 @@ def test_figures_equal_pycocotools_bit_for_bit(data: tuple[Path, dict[str, Any]]
     )
 
 
-def test_nobody_found_and_nobody_there(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_no_detections_and_no_ground_truth(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
     empty = tmp_path / "empty.json"
     empty.write_text("[]")
@@ -101,7 +101,7 @@ def test_nobody_found_and_nobody_there(data: tuple[Path, dict[str, Any]], tmp_pa
 
 
 def test_results_of_other_programs_are_scored(tmp_path: Path) -> None:
-    """Five keypoints, sigmas of one's own, an id of an image that is not there, a row without sense."""
+    """Five keypoints, custom sigmas, an unknown image id, and an invalid row."""
     keypoints = [10.0, 10.0, 2, 20.0, 30.0, 2, 40.0, 15.0, 1, 0, 0, 0, 35.0, 5.0, 2]
     one = {"id": 0, "image_id": 5, "category_id": 3, "bbox": [0, 0, 50, 50], "keypoints": keypoints}
     content = {
@@ -123,7 +123,7 @@ def test_results_of_other_programs_are_scored(tmp_path: Path) -> None:
     assert "sigmas" in str(tpose_eval(*given, "--sigmas", "0.1,0.2").exception)
 
 
-def test_keypoints_are_counted_by_how_they_are_found(data: tuple[Path, dict[str, Any]]) -> None:
+def test_keypoint_figures(data: tuple[Path, dict[str, Any]]) -> None:
     folder, content = data
     truth = truth_of(folder)
     counted = [one for one in content["annotations"] if one["num_keypoints"] and not one["iscrowd"] and one["area"]]
@@ -140,7 +140,7 @@ def test_keypoints_are_counted_by_how_they_are_found(data: tuple[Path, dict[str,
     assert details(truth, []).keypoints[0].found == 0
 
 
-def test_published_rows_stand_under_the_same_protocol_only() -> None:
+def test_published_rows_require_the_same_protocol() -> None:
     official = [spec for spec in CATALOG if not spec.bundled]
     assert {name for _, table in TABLES.values() for name in table} == {spec.name for spec in official}
     for spec in official:

@@ -1,4 +1,4 @@
-"""COCO's archives from a server on this machine: sizes, resuming, digests, unpacking, and what is missing."""
+"""COCO's archives from a local server: sizes, resuming, digests, unpacking, and missing files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QUICK = Downloads(offline=False, retry=RetryPolicy(connect_s=2, stall_s=0.3, tri
 
 
 def packed(files: dict[str, bytes]) -> bytes:
-    """A zip archive, the same bytes whenever it is made: a bare name would be dated by the clock."""
+    """Return a zip archive with reproducible bytes (no timestamps)."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
@@ -46,24 +46,24 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 
 def pictures(extra: dict[str, bytes] | None = None) -> bytes:
-    """The archive of pictures, with its folder's own entry."""
+    """Return the image archive, including the entry of its folder."""
     return packed({"val2017/": b"", **{f"val2017/{name}": data for name, data in PICTURES.items()}, **(extra or {})})
 
 
 def annotations() -> bytes:
-    """The archive of annotations: more than the keypoints of one set."""
+    """Return the annotation archive, which contains more than one set's keypoints."""
     names = ("person_keypoints_val2017", "person_keypoints_train2017", "instances_val2017", "captions_val2017")
     return packed({f"annotations/{name}.json": json.dumps(TRUTH).encode() for name in names})
 
 
 def row(path: str, content: bytes) -> Archive:
-    """An archive as the table has it."""
+    """Return an archive as described in the table."""
     return Archive(path, len(content), sha256(content).hexdigest())
 
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The publisher, with a val2017 of four pictures and a train2017 that shares its annotations."""
+    """The publisher, with a val2017 of four images and a train2017 that shares its annotations."""
     files = {"annotations_trainval2017.zip": annotations(), "val2017.zip": pictures()}
     truth, images = row("annotations/annotations_trainval2017.zip", annotations()), row("zips/val2017.zip", pictures())
     pieces = {name: replace(SETS[name][0], archive=truth, size=100) for name in ("val2017", "train2017")}
@@ -80,24 +80,24 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> DataJob:
-    """val2017 into an empty folder."""
+    """A job that downloads val2017 into an empty folder."""
     return DataJob(("val2017",), tmp_path / "coco", downloads=QUICK)
 
 
 def tpose(*arguments: object) -> Result:
-    """Run the command here."""
+    """Run the command in this process."""
     return CliRunner().invoke(cli, ["data", *map(str, arguments)], env={"TPOSE_OFFLINE": "0"})
 
 
 def assert_whole(folder: Path) -> None:
-    """The pictures and annotations of val2017 are there, to the byte, and nothing else is."""
+    """Check that exactly the images and annotations of val2017 are present, byte for byte."""
     files = {path.name: path.read_bytes() for path in (folder / "images" / "val2017").iterdir()}
     assert files == PICTURES
     assert [path.name for path in (folder / "annotations").iterdir()] == ["person_keypoints_val2017.json"]
     assert json.loads((folder / "annotations" / "person_keypoints_val2017.json").read_text()) == TRUTH
 
 
-def test_a_set_arrives_in_the_authors_layout(site: Server, tmp_path: Path) -> None:
+def test_set_is_unpacked_into_the_authors_layout(site: Server, tmp_path: Path) -> None:
     result = tpose("coco", "val2017", "--data-dir", tmp_path)
 
     assert result.exit_code == 0, result.output
@@ -109,7 +109,7 @@ def test_a_set_arrives_in_the_authors_layout(site: Server, tmp_path: Path) -> No
     assert "COCO_val2017_detections_AP_H_56_person.json: missing" in last and "deep-high-resolution-net" in last
 
 
-def test_nothing_is_done_twice(site: Server, job: DataJob) -> None:
+def test_second_run_downloads_nothing(site: Server, job: DataJob) -> None:
     get_datasets(job, plan_downloads(job))
     asked = len(site.requests)
 
@@ -119,23 +119,23 @@ def test_nothing_is_done_twice(site: Server, job: DataJob) -> None:
     assert len(site.requests) == asked
 
 
-def test_dry_run_says_what_it_would_take_and_touches_nothing(site: Server, tmp_path: Path) -> None:
+def test_dry_run_reports_sizes_and_changes_nothing(site: Server, tmp_path: Path) -> None:
     result = tpose("coco", "val2017", "--data-dir", tmp_path / "coco", "--dry-run")
 
     assert result.exit_code == 0 and "to download" in result.output
     assert site.requests == [] and not (tmp_path / "coco").exists()
 
 
-def test_a_cut_download_goes_on_where_it_was(site: Server, job: DataJob) -> None:
+def test_interrupted_download_is_resumed(site: Server, job: DataJob) -> None:
     site.plan += [server.serve, server.cut(5000)]
 
     get_datasets(job, plan_downloads(job))
 
     assert_whole(job.folder)
-    assert site.asked("Range") == [None, None, "bytes=5000-"]
+    assert site.header_values("Range") == [None, None, "bytes=5000-"]
 
 
-def test_sizes_shrink_by_what_is_there(site: Server, job: DataJob) -> None:
+def test_planned_sizes_exclude_present_files(site: Server, job: DataJob) -> None:
     whole = plan_downloads(job)
     part = job.archive(whole[1].archive).with_name("val2017.zip.part")
     part.parent.mkdir(parents=True)
@@ -149,7 +149,7 @@ def test_sizes_shrink_by_what_is_there(site: Server, job: DataJob) -> None:
     assert peak_bytes(whole, keep_archives=False) == peak_bytes(whole, keep_archives=True) - len(annotations())
 
 
-def test_another_file_than_the_published_is_refused(site: Server, job: DataJob) -> None:
+def test_archive_with_a_wrong_digest_is_refused(site: Server, job: DataJob) -> None:
     site.plan += [server.serve, server.corrupt, server.corrupt, server.corrupt]
 
     with pytest.raises(DownloadError, match=r"SHA-256 \w{64}, expected \w{64}.*put it at .*archives/val2017\.zip"):
@@ -158,7 +158,7 @@ def test_another_file_than_the_published_is_refused(site: Server, job: DataJob) 
     assert not (job.folder / "images").exists()
 
 
-def test_archives_can_stay_and_be_brought_by_hand(site: Server, job: DataJob) -> None:
+def test_archives_can_be_kept_and_provided_manually(site: Server, job: DataJob) -> None:
     kept = replace(job, keep_archives=True)
     get_datasets(kept, plan_downloads(kept))
     assert {path.name for path in (job.folder / "archives").glob("*.zip")} == set(site.files)
@@ -181,7 +181,7 @@ def test_two_sets_share_an_archive(site: Server, job: DataJob) -> None:
     assert len(site.requests) == 2
 
 
-def test_offline_says_what_to_bring(site: Server, job: DataJob) -> None:
+def test_offline_error_lists_the_archives(site: Server, job: DataJob) -> None:
     offline = replace(job, downloads=replace(QUICK, offline=True))
 
     with pytest.raises(DownloadError, match=r"trainval2017\.zip and put it at .*/val2017\.zip and put it at"):
@@ -190,7 +190,7 @@ def test_offline_says_what_to_bring(site: Server, job: DataJob) -> None:
     assert site.requests == [] and not job.folder.exists()
 
 
-def test_a_full_disk_is_told_before_the_first_byte(site: Server, job: DataJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_detected_before_the_download(site: Server, job: DataJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))  # type: ignore[attr-defined]
 
     with pytest.raises(DownloadError, match="0 MB are free; free some space, or name another folder with --data-dir"):
@@ -199,7 +199,7 @@ def test_a_full_disk_is_told_before_the_first_byte(site: Server, job: DataJob, m
     assert site.requests == []
 
 
-def test_unpacking_goes_on_after_a_kill(site: Server, job: DataJob, tmp_path: Path) -> None:
+def test_unpacking_continues_after_a_kill(site: Server, job: DataJob, tmp_path: Path) -> None:
     archive = tmp_path / "val2017.zip"
     archive.write_bytes(pictures())
     folder = job.folder / "images" / "val2017"
@@ -238,7 +238,7 @@ def test_no_archive_writes_outside_its_folder(job: DataJob, tmp_path: Path, site
     assert not [path for path in tmp_path.rglob("*evil*")] and not Path("/tmp/evil.jpg").exists()
 
 
-def test_a_damaged_archive_is_told_by_its_crc(job: DataJob, tmp_path: Path, site: Server) -> None:
+def test_damaged_archive_is_detected_by_its_crc(job: DataJob, tmp_path: Path, site: Server) -> None:
     archive = tmp_path / "val2017.zip"
     content = bytearray(pictures())
     content[content.index(PICTURES["000000000285.jpg"]) + 9] ^= 1
@@ -250,7 +250,7 @@ def test_a_damaged_archive_is_told_by_its_crc(job: DataJob, tmp_path: Path, site
     assert [path.name for path in (job.folder / "images" / "val2017").iterdir()] == ["000000000139.jpg"]
 
 
-def test_an_archive_of_other_size_or_content_is_refused(site: Server, job: DataJob) -> None:
+def test_archive_of_wrong_size_or_content_is_refused(site: Server, job: DataJob) -> None:
     archive = job.archive(SETS["val2017"][0].archive)
     archive.parent.mkdir(parents=True)
     archive.write_bytes(b"<html>")
@@ -281,7 +281,7 @@ def test_check_names_what_is_missing(site: Server, tmp_path: Path) -> None:
     assert "person.json: truncated, or not JSON; it is published on the OneDrive" in lacking.output
 
 
-def test_check_of_an_empty_folder_is_about_val2017(tmp_path: Path) -> None:
+def test_check_of_an_empty_folder_reports_val2017(tmp_path: Path) -> None:
     result = tpose("check", "--data-dir", tmp_path)
 
     assert result.exit_code == 1
@@ -290,15 +290,15 @@ def test_check_of_an_empty_folder_is_about_val2017(tmp_path: Path) -> None:
         check_set(tmp_path, "val2014")
 
 
-def test_pictures_in_a_zip_file_count_for_evaluation(tmp_path: Path) -> None:
+def test_zipped_images_count_as_present(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "val2017.zip").write_bytes(pictures())
 
     assert f"{tmp_path / 'images' / 'val2017'}: present as a zip file" in tpose("check", "--data-dir", tmp_path).output
 
 
-def test_a_killed_run_goes_on(site: Server, tmp_path: Path) -> None:
-    """The whole command, killed in the middle of the second archive and given again."""
+def test_killed_run_is_continued(site: Server, tmp_path: Path) -> None:
+    """The whole command, killed in the middle of the second archive and run again."""
     program = (
         "import sys, dataclasses; from tposecli.hub.datasets import coco; from tposecli.cli.main import main\n"
         f"coco.SITE = {site.url!r}\n"
@@ -321,7 +321,7 @@ def test_a_killed_run_goes_on(site: Server, tmp_path: Path) -> None:
     subprocess.run(run, env=environment, check=True, capture_output=True)
 
     assert_whole(tmp_path)
-    assert site.asked("Range")[-1] == "bytes=5000-" and len(site.requests) == 3
+    assert site.header_values("Range")[-1] == "bytes=5000-" and len(site.requests) == 3
 
 
 def test_every_published_set_is_complete_in_the_table() -> None:

@@ -1,4 +1,4 @@
-"""Stills: upright, of any depth, and found by every way of naming them."""
+"""Still images: orientation, bit depths, and all ways of naming them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_depths_and_channels(tmp_path: Path) -> None:
     assert np.array_equal(grey, np.repeat(rgb[..., :1], 3, axis=2))
 
 
-def test_bad_stills_are_recorded_and_passed_over(tmp_path: Path) -> None:
+def test_unreadable_images_are_recorded_and_skipped(tmp_path: Path) -> None:
     for number in range(4):
         write_image(tmp_path / f"{number}.png", numbered(number))
     (tmp_path / "1.png").write_bytes(b"no picture")
@@ -107,7 +107,7 @@ def test_patterns_and_lists(tmp_path: Path) -> None:
     assert len(find_images([tmp_path / "f?.jpg", tmp_path / "list.txt"])) == 4
 
 
-def test_nothing_found_is_told(tmp_path: Path) -> None:
+def test_inputs_without_images_raise(tmp_path: Path) -> None:
     _tree(tmp_path, ["sub/a.jpg", "b.csv"])
     with pytest.raises(InputError, match="--recursive"):
         find_images([tmp_path])

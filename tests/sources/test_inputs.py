@@ -1,4 +1,4 @@
-"""What users point the program at: each kind is made here, read, and held against what was put into it."""
+"""Kinds of video inputs: each one is created, read, and compared with what was written."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="made w
 
 
 def ffmpeg(*arguments: object) -> None:
-    """Run another program's FFmpeg."""
+    """Run an ``ffmpeg`` executable."""
     subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True, stdin=subprocess.DEVNULL)
 
 
 def numbers(source: VideoInput) -> list[int]:
-    """What the frames say they are."""
+    """Return the numbers drawn into the frames."""
     with source:
         return [number_of(frame.image) for frame in source]
 
 
 def streamed(folder: Path, name: str = "film.ts", **film: Any) -> Path:
-    """A film in a container that can be read as it comes."""
+    """Write a film in a container that can be read as a stream."""
     return Film(pts=range(20), options={"bf": "2", "g": "10"}, **film).write(folder / name)
 
 
-# ---- addresses
+# ---- URLs
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """A server that keeps a list of what it was asked for, and says nothing."""
+    """A request handler that records the requests and logs nothing."""
 
     asked: list[str] = []  # noqa: RUF012 - shared on purpose
 
@@ -66,7 +66,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """The address of a server of ``tmp_path`` on this machine."""
+    """The URL of a local server for ``tmp_path``."""
     _Quiet.asked.clear()
     handler = functools.partial(_Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
@@ -110,7 +110,7 @@ def test_local_playlist_cannot_reach_the_network(tmp_path: Path, server: str) ->
     assert _Quiet.asked == []
 
 
-def test_live_address(tmp_path: Path) -> None:
+def test_live_url(tmp_path: Path) -> None:
     data = streamed(tmp_path).read_bytes()
 
     def serve() -> None:
@@ -132,7 +132,7 @@ def test_unknown_scheme_is_a_usage_error() -> None:
         VideoSource("gopher://example.org/film.mp4")
 
 
-def test_file_address(tmp_path: Path) -> None:
+def test_file_url(tmp_path: Path) -> None:
     path = Film(pts=range(3)).write(tmp_path / "a b.mp4")
     assert numbers(open_video(path.as_uri())) == [0, 1, 2]
 
@@ -163,7 +163,7 @@ def test_protocols_are_those_of_the_source(tmp_path: Path) -> None:
 
 
 def read_stdin(path: Path, redirected: bool) -> str:
-    """Frames, times and sound packets of a film that another process reads from its standard input."""
+    """Read a film from standard input in another process; return frames, times and audio packets."""
     script = (
         "from tposecli.sources import open_video\n"
         "from tests.support.media import number_of\n"
@@ -190,23 +190,23 @@ def test_stdin(tmp_path: Path, name: str, redirected: bool) -> None:
     assert read_stdin(path, redirected) == "True (128, 64) True\nInputError\n"
 
 
-def test_stdin_that_cannot_be_sought_in_is_told(tmp_path: Path) -> None:
+def test_unseekable_stdin_error_suggests_faststart(tmp_path: Path) -> None:
     path = streamed(tmp_path, "film.mov", sound=("pcm_s16le",), sound_s=3.0)
     assert "faststart" in read_stdin(path, redirected=False)
 
 
-# ---- pictures as a video
+# ---- image sequences
 
 
-def pictures(folder: Path, count: int = 12, first: int = 7, size: tuple[int, int] = (128, 64)) -> Path:
-    """Numbered pictures from ``first`` on."""
+def write_numbered_images(folder: Path, count: int = 12, first: int = 7, size: tuple[int, int] = (128, 64)) -> Path:
+    """Write numbered images from ``first`` on."""
     for number in range(count):
         write_image(folder / f"{first + number:06d}.png", numbered(number, *size))
     return folder / "%06d.png"
 
 
-def test_numbered_pictures(tmp_path: Path) -> None:
-    pattern = pictures(tmp_path)
+def test_numbered_images(tmp_path: Path) -> None:
+    pattern = write_numbered_images(tmp_path)
     (tmp_path / "000010.png").unlink()
     (tmp_path / "7.png").write_bytes(b"another pattern's")
     source = open_video(pattern, rate=Fraction(30000, 1001))
@@ -219,8 +219,8 @@ def test_numbered_pictures(tmp_path: Path) -> None:
     assert len(source.files) == 11
 
 
-def test_damaged_and_differing_pictures(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pattern = pictures(tmp_path, 5)
+def test_damaged_and_differently_sized_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pattern = write_numbered_images(tmp_path, 5)
     (tmp_path / "000008.png").write_bytes(b"no picture")
     write_image(tmp_path / "000009.png", numbered(2, 256, 128))
     source = open_video(pattern)
@@ -231,12 +231,12 @@ def test_damaged_and_differing_pictures(tmp_path: Path, caplog: pytest.LogCaptur
     assert "000008.png" in caplog.text and "1 frames changed size" in caplog.text
 
 
-def test_pattern_without_pictures_is_told(tmp_path: Path) -> None:
+def test_pattern_without_images_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file matches"):
         open_video(tmp_path / "%04d.png")
 
 
-def test_patterns_are_told_from_files(tmp_path: Path) -> None:
+def test_patterns_are_distinguished_from_files(tmp_path: Path) -> None:
     odd = Film(pts=(0,)).write(tmp_path / "100%d.mp4")
     assert not is_sequence(odd) and numbers(open_video(odd)) == [0]
     assert numbered_path(Path("a/f_%04d.jpg"), 12) == Path("a/f_0012.jpg")
@@ -244,8 +244,8 @@ def test_patterns_are_told_from_files(tmp_path: Path) -> None:
 
 
 def archive(folder: Path) -> Path:
-    """A zip file with pictures, and with what is none."""
-    pictures(folder, 4, first=8)
+    """Write a zip file with images and other files."""
+    write_numbered_images(folder, 4, first=8)
     with zipfile.ZipFile(folder / "shots.zip", "w") as writer:
         for path in sorted(folder.glob("*.png")):
             writer.write(path, f"in/{int(path.stem)}.png")
@@ -255,7 +255,7 @@ def archive(folder: Path) -> Path:
     return folder / "shots.zip"
 
 
-def test_zip_of_pictures(tmp_path: Path) -> None:
+def test_zip_of_images(tmp_path: Path) -> None:
     path = archive(tmp_path)
     assert numbers(open_video(path)) == [0, 1, 2, 3]
     found = find_images([path])
@@ -263,17 +263,17 @@ def test_zip_of_pictures(tmp_path: Path) -> None:
     assert [number_of(frame.image) for frame in ImageSource(found)] == [0, 1, 2, 3]
 
 
-def test_damaged_zip_is_told(tmp_path: Path) -> None:
+def test_damaged_zip_raises(tmp_path: Path) -> None:
     path = archive(tmp_path)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(InputError, match="zip"):
         open_video(path)
 
 
-# ---- animated pictures
+# ---- animated images
 
 
-def test_animated_gif_keeps_its_times(tmp_path: Path) -> None:
+def test_animated_gif_keeps_its_timestamps(tmp_path: Path) -> None:
     film = Film(
         pts=(0, 10, 30, 35, 60), time_base=Fraction(1, 100), codec="gif", pix_fmt="rgb8", options={}, format="gif"
     )
@@ -283,7 +283,7 @@ def test_animated_gif_keeps_its_times(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5, 70])
-def test_animated_webp_keeps_its_times(tmp_path: Path, count: int) -> None:
+def test_animated_webp_keeps_its_timestamps(tmp_path: Path, count: int) -> None:
     animation = cv2.Animation()
     animation.frames = [cv2.cvtColor(numbered(number), cv2.COLOR_RGB2BGRA) for number in range(count)]
     durations = [40 + number % 3 * 20 for number in range(count)]
@@ -300,7 +300,7 @@ def test_animated_webp_keeps_its_times(tmp_path: Path, count: int) -> None:
     assert np.abs(colours_of(frames[0].image) - colours_of(numbered(0))).max() < 12
 
 
-def test_what_is_no_webp_is_told(tmp_path: Path) -> None:
+def test_invalid_webp_raises(tmp_path: Path) -> None:
     (tmp_path / "film.webp").write_bytes(b"RIFF....WEBP")
     with pytest.raises(InputError, match="WebP"):
         open_video(tmp_path / "film.webp")
@@ -316,13 +316,13 @@ def test_cmyk(tmp_path: Path, suffix: str) -> None:
     assert np.abs(colours_of(frame.image) - colours_of(numbered(5))).max() < 8
 
 
-def test_first_picture_of_an_animation_is_a_still(tmp_path: Path) -> None:
+def test_animations_are_read_as_their_first_image(tmp_path: Path) -> None:
     film = Film(pts=range(3), codec="gif", pix_fmt="rgb8", options={}, format="gif").write(tmp_path / "film.gif")
     frames = list(ImageSource(find_images([film])))
     assert [number_of(frame.image) for frame in frames] == [0]
 
 
-# ---- video of every make
+# ---- properties of videos
 
 
 def test_video_stream_can_be_chosen(tmp_path: Path) -> None:
@@ -434,7 +434,7 @@ def test_hdr_is_mapped_to_8_bit(tmp_path: Path, transfer: int, caplog: pytest.Lo
     ],
 )
 def test_files_of_another_tool(tmp_path: Path, name: str, arguments: tuple[object, ...]) -> None:
-    pictures(tmp_path, 20, first=0, size=(256, 128))
+    write_numbered_images(tmp_path, 20, first=0, size=(256, 128))
     ffmpeg("-framerate", 25, "-i", tmp_path / "%06d.png", *arguments, tmp_path / name)
     frames = list(open_video(tmp_path / name))
     first = 5 if name.startswith("edited") else 0
@@ -463,7 +463,7 @@ def test_negative_first_timestamps(tmp_path: Path) -> None:
 
 
 class FakeCapture:
-    """A camera that gives numbered pictures."""
+    """A camera that delivers numbered images."""
 
     def __init__(self, count: int) -> None:
         self.count, self.given, self.open = count, 0, True
@@ -494,7 +494,7 @@ def test_camera() -> None:
     assert np.diff([frame.time_s for frame in frames]) == pytest.approx([0.05] * 8)
 
 
-def test_camera_that_is_not_there() -> None:
+def test_missing_camera_raises() -> None:
     with pytest.raises(InputError, match="camera 9"):
         CameraSource(9, connect=lambda number: FakeCapture(0))
 

@@ -1,4 +1,4 @@
-"""Sources: true times, upright pixels, counted losses, and sentences for what is no video."""
+"""Video sources: true timestamps, upright pixels, counted losses, and errors for invalid files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-# ---- what every source does
+# ---- all sources
 
 
 def test_frames_are_rgb_owned_and_in_order(source: Source) -> None:
@@ -72,7 +72,7 @@ def test_frames_are_rgb_owned_and_in_order(source: Source) -> None:
     assert frames[1].image.any()
 
 
-def test_each_iteration_begins_anew(source: Source) -> None:
+def test_each_iteration_starts_from_the_beginning(source: Source) -> None:
     first, second = list(source), list(source)
     assert len(first) == len(second) > 0
     assert all(np.array_equal(a.image, b.image) for a, b in zip(first, second, strict=True))
@@ -114,7 +114,7 @@ def test_window_counts_true_indices(tmp_path: Path) -> None:
     assert [number_of(frame.image) for frame in video] == [5, 8, 11, 14]
 
 
-def test_window_of_a_clock_that_starts_anywhere(tmp_path: Path) -> None:
+def test_window_counts_from_the_first_timestamp(tmp_path: Path) -> None:
     film = Film(pts=range(900_000, 1_000_000, 5_000), time_base=Fraction(1, 90_000), options={"bf": "0"})
     video = open_video(film.write(tmp_path / "film.ts"), start_s=0.5, end_s=0.8)
     frames = list(video)
@@ -123,7 +123,7 @@ def test_window_of_a_clock_that_starts_anywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("window", [{"start_s": -1}, {"start_s": 2, "end_s": 2}, {"stride": 0}, {"start_s": np.nan}])
-def test_senseless_windows(window: dict[str, float]) -> None:
+def test_invalid_windows_raise(window: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="expected"):
         Window(**window)  # type: ignore[arg-type]
 
@@ -175,7 +175,7 @@ def test_colours(tmp_path: Path, colorspace: int, color_range: int) -> None:
     assert np.abs(colours_of(image) - colours_of(original)).max() < 4
 
 
-def test_size_change_is_scaled_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_size_change_is_scaled_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     parts = [
         Film(pts=range(4), size=size, options={"bf": "0"}).write(tmp_path / f"{size[0]}.h264")
         for size in ((128, 64), (192, 96))
@@ -224,7 +224,7 @@ def test_damage_outside_the_window_is_not_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [5, 12])
-def test_cut_off_file_gives_what_it_has(tmp_path: Path, kept: int) -> None:
+def test_truncated_file_yields_its_frames(tmp_path: Path, kept: int) -> None:
     path = faststart(Film(options={"bf": "0", "g": "1"}).write(tmp_path / "film.mp4"))
     cut(path, kept)
     video = VideoSource(path)
@@ -232,7 +232,7 @@ def test_cut_off_file_gives_what_it_has(tmp_path: Path, kept: int) -> None:
     assert video.corrupt == 1
 
 
-def test_cut_off_matroska_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_truncated_matroska_is_detected(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = Film(pts=range(100), options={"bf": "0", "g": "1"}).write(tmp_path / "film.mkv")
     cut(path, 30)
     video = VideoSource(path)
@@ -241,7 +241,7 @@ def test_cut_off_matroska_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert video.corrupt == 1 and "ends early" in caplog.text
 
 
-# ---- what is no video
+# ---- invalid files
 
 
 def _audio_only(path: Path) -> None:
@@ -261,7 +261,7 @@ def _audio_only(path: Path) -> None:
         ("cut.mp4", lambda path: path.write_bytes(Film().write(path).read_bytes()[:3000]), "cannot be opened"),
     ],
 )
-def test_what_is_no_video_is_told(tmp_path: Path, name: str, make: Callable[[Path], None], said: str) -> None:
+def test_invalid_videos_raise(tmp_path: Path, name: str, make: Callable[[Path], None], said: str) -> None:
     path = tmp_path / name
     make(path)
     with pytest.raises(InputError, match=said) as raised:
@@ -276,14 +276,16 @@ def test_all_packets_damaged(tmp_path: Path) -> None:
         VideoSource(path)
 
 
-def test_addresses_are_named_without_credentials() -> None:
+def test_urls_are_named_without_credentials() -> None:
     with pytest.raises(InputError) as raised:
         VideoSource("http://user:secret@127.0.0.1:9/film.mp4?key=secret")
     assert "secret" not in str(raised.value) and "http://127.0.0.1:9/film.mp4" in str(raised.value)
 
 
 @pytest.mark.parametrize("takes", [True, False], ids=["18", "19"])
-def test_each_pyav_is_given_what_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: bool) -> None:
+def test_metadata_argument_depends_on_the_pyav_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: bool
+) -> None:
     path = Film(pts=(0,)).write(tmp_path / "film.mp4")
     really_open, given = av.open, []
 

@@ -1,1 +1,1 @@
-"""Material and helpers that several tests share."""
+"""Data and helpers shared by several tests."""

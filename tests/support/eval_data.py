@@ -1,4 +1,4 @@
-"""A small COCO-like set, made on the spot: noise with people drawn into it by nobody but the annotations."""
+"""A small synthetic COCO set: noise images with random annotations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYPOINTS = 17
 
 
 def write_set(folder: Path, images: int = 6, split: str = "val2017") -> dict[str, Any]:
-    """Pictures and annotations in the authors' layout; every image has two people, the last none, some are special."""
+    """Write a set in the authors' layout; each image has two people, the last none, some are special."""
     rng = np.random.default_rng(17)
     pictures = folder / "images" / split
     pictures.mkdir(parents=True)
@@ -42,7 +42,7 @@ def write_set(folder: Path, images: int = 6, split: str = "val2017") -> dict[str
 
 
 def person(rng: np.random.Generator, image_id: int, number: int) -> dict[str, Any]:
-    """Somebody whose joints lie anywhere in a box with fractions, which may reach over the image's edge."""
+    """Return a person with random joints in a box with fractional coordinates that may exceed the image."""
     x, y = rng.uniform(-10, 80, 2).round(2)
     w, h = rng.uniform(40, 100, 2).round(2)
     xy = np.round([x, y] + rng.uniform(0, 1, (KEYPOINTS, 2)) * [w, h], 1)
@@ -61,14 +61,14 @@ def person(rng: np.random.Generator, image_id: int, number: int) -> dict[str, An
 
 
 def special(annotations: list[dict[str, Any]]) -> None:
-    """A crowd, somebody without keypoints, and somebody without area: nobody whose box is taken."""
+    """Return people whose boxes are not used: a crowd, one without keypoints, and one without area."""
     annotations[1]["iscrowd"] = 1
     annotations[3].update(keypoints=[0] * 3 * KEYPOINTS, num_keypoints=0)
     annotations[5]["area"] = 0.0
 
 
 def near_truth(content: dict[str, Any], seed: int, spread: float = 4.0) -> list[dict[str, Any]]:
-    """Results as a net could have them: the annotated people with noise, some left out, some twice."""
+    """Return plausible results: the annotated people with noise, some missing, some duplicated."""
     rng = np.random.default_rng(seed)
     rows = []
     for one in content["annotations"]:
@@ -82,7 +82,7 @@ def near_truth(content: dict[str, Any], seed: int, spread: float = 4.0) -> list[
 
 
 def detections(content: dict[str, Any], seed: int = 3) -> list[dict[str, Any]]:
-    """Boxes like the people's, images in another order than the set's, three for each."""
+    """Return boxes near the people's, three for each, with images in another order than in the set."""
     rng = np.random.default_rng(seed)
     found = []
     for one in reversed(content["annotations"]):
@@ -101,12 +101,12 @@ def tpose_eval(*arguments: object) -> Result:
 
 
 def truth_of(folder: Path, **choice: Any) -> KeypointSet:
-    """The set in a folder of the authors' layout."""
+    """Load the set in a folder of the authors' layout."""
     return load_set(DataChoice("val2017", folder, **choice), Problems())
 
 
 def put_detections(folder: Path, found: Any) -> Path:
-    """Write a file of detections where the authors' layout has it."""
+    """Write a file of detections to its place in the authors' layout."""
     path = folder / "person_detection_results" / "COCO_val2017_detections_AP_H_56_person.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(found))
@@ -114,6 +114,6 @@ def put_detections(folder: Path, found: Any) -> Path:
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a results file."""
+    """Read the rows of a results file."""
     rows: list[dict[str, Any]] = json.loads(path.read_text())
     return rows

@@ -1,4 +1,4 @@
-"""Stages that know the answer: for tests of what lies around the nets."""
+"""Pipeline stages with known results, for testing the code around the nets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tposecli.utils.timings import Timings
 
 
 def fake_capture(sizes: list[int]) -> Callable[[Function, Tensor], CudaGraph]:
-    """Records like CUDA: later launches read and write the memory of the first; tells the sizes."""
+    """Stand-in for CUDA graph capture: replays read and write the memory of the first call; records the sizes."""
 
     def capture(function: Function, x: Tensor) -> CudaGraph:
         sizes.append(len(x))
@@ -32,24 +32,24 @@ def fake_capture(sizes: list[int]) -> Callable[[Function, Tensor], CudaGraph]:
 
 
 def grey(index: int, size_wh: tuple[int, int] = (64, 48)) -> Frame:
-    """A frame whose pixels say its index."""
+    """Return a frame whose pixels equal its index."""
     return Frame(np.full((size_wh[1], size_wh[0], 3), index % 256, np.uint8), index, index / 25, "grey", index)
 
 
 class FakeDetector:
-    """One person, who walks a pixel to the right in every frame."""
+    """Detects one person who moves one pixel to the right per frame."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Remember which frames were asked for together."""
+        """Record which frames were passed together."""
         self.calls.append([frame.index for frame in frames])
         return [Boxes([[frame.index, 0, frame.index + 20, 40]], [0.9]) for frame in frames]
 
 
 class FakeEstimator:
-    """All 17 keypoints in the middle of the box."""
+    """Places all 17 keypoints at the centre of the box."""
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.runtime = Runtime(torch.device("cpu"))
@@ -59,7 +59,7 @@ class FakeEstimator:
         self.groups: list[int] = []
 
     def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes], timings: Timings) -> list[Result]:
-        """Remember how many frames came together."""
+        """Record how many frames were passed together."""
         self.groups.append(len(frames))
         if self.fail_at is not None and any(frame.index >= self.fail_at for frame in frames):
             raise RuntimeError("the net broke")
@@ -71,18 +71,18 @@ class FakeEstimator:
 
 
 class LateSmoother:
-    """Gives every frame back two frames later, shifted by one pixel."""
+    """Returns every frame two frames later, shifted by one pixel."""
 
     def __init__(self) -> None:
         self.waiting: list[Poses] = []
 
     def push(self, poses: Poses, time_s: float) -> list[Poses]:
-        """Hold two frames."""
+        """Hold back two frames."""
         self.waiting.append(poses)
         return [self._shifted()] if len(self.waiting) > 2 else []
 
     def flush(self) -> list[Poses]:
-        """Give back the rest."""
+        """Return the rest."""
         return [self._shifted() for _ in range(len(self.waiting))]
 
     def _shifted(self) -> Poses:

@@ -1,6 +1,6 @@
-"""Starts ``tpose`` again and again without importing torch each time: for tests that kill and stop it.
+"""Starts ``tpose`` repeatedly without importing torch each time, for tests that kill or interrupt it.
 
-As a script: imports everything once, then forks a child for each line of JSON on its standard input.
+As a script: imports everything once, then forks a child for each line of JSON on standard input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 TIME_LIMIT_S = 240.0
-"""For one run, on a machine that has much else to do."""
+"""For one run, on a busy machine."""
 
 
 @dataclass
@@ -26,9 +26,9 @@ class Run:
     """One run of ``tpose``.
 
     Attributes:
-        pid: Of its process.
-        stderr: What it says.
-        stdout: What it writes.
+        pid: Process id.
+        stderr: File with its standard error.
+        stdout: File with its standard output.
     """
 
     launcher: Launcher
@@ -37,22 +37,22 @@ class Run:
     stderr: Path
 
     def send(self, number: int) -> float:
-        """Send a signal; returns the time."""
+        """Send a signal and return the time."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
         return time.monotonic()
 
     def wait(self) -> int:
-        """The exit status; minus the signal's number where one killed it."""
+        """Return the exit status; minus the signal number if it was killed."""
         return self.launcher.answer()["status"]
 
     def said(self) -> str:
-        """Its standard error; nothing where it was killed before it had one."""
+        """Return its standard error; empty if it was killed before it had one."""
         return self.stderr.read_text() if self.stderr.exists() else ""
 
 
 class Launcher:
-    """The parent of all runs."""
+    """The parent process of all runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class Launcher:
         self.process = subprocess.Popen(command, **pipes, text=True, env=environment, start_new_session=True)
 
     def start(self, *words: Any, stdin: str = os.devnull, stdout: str | None = None, limit: int = 0) -> Run:
-        """Begin ``tpose words...``; ``limit`` is the most bytes that a file may have."""
+        """Start ``tpose words...``; ``limit`` is the maximum size of a file in bytes."""
         self.count += 1
         out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
         order = {
@@ -78,21 +78,21 @@ class Launcher:
         return Run(self, self.answer()["pid"], out, err)
 
     def run(self, *words: Any, **how: Any) -> Run:
-        """Run to the end, which must be a good one."""
+        """Run to the end, and check that it succeeded."""
         run = self.start(*words, **how)
         status = run.wait()
         assert status == 0, (status, run.said())
         return run
 
     def kill(self, journal: Path, lines: int, *words: Any) -> None:
-        """Run until the journal has so many lines, then SIGKILL."""
+        """Run until the journal has this many lines, then send SIGKILL."""
         run = self.start(*words)
         wait_for(journal, lines)
         run.send(signal.SIGKILL)
         run.wait()
 
     def answer(self) -> dict[str, Any]:
-        """The next line from the parent."""
+        """Return the next line from the parent."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, "the launcher is gone"
@@ -109,7 +109,7 @@ class Launcher:
 
 @contextlib.contextmanager
 def launching(folder: Path) -> Iterator[Launcher]:
-    """A launcher for the length of the block."""
+    """Provide a launcher for the ``with`` block."""
     launcher = Launcher(folder)
     try:
         yield launcher
@@ -118,12 +118,12 @@ def launching(folder: Path) -> Iterator[Launcher]:
 
 
 def lines_of(journal: Path) -> int:
-    """Whole lines of a journal by now."""
+    """Return the complete lines of a journal so far."""
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
 def wait_for(journal: Path, lines: int, limit_s: float = TIME_LIMIT_S) -> None:
-    """Until a journal has so many lines, or for so long."""
+    """Wait until a journal has this many lines, or for a limited time."""
     deadline = time.monotonic() + limit_s
     while lines_of(journal) < lines and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -131,7 +131,7 @@ def wait_for(journal: Path, lines: int, limit_s: float = TIME_LIMIT_S) -> None:
 
 
 def _child(order: dict[str, Any]) -> None:
-    """Become ``tpose``."""
+    """Turn this process into ``tpose``."""
     import resource
 
     from tposecli.cli.main import main
@@ -147,7 +147,7 @@ def _child(order: dict[str, Any]) -> None:
 
 
 def _serve() -> None:
-    """Fork for each order; tell the child's number, then how it ended."""
+    """Fork for each request; report the child's process id, then how it ended."""
     import scipy.optimize  # noqa: F401
 
     import tposecli.cli.main
@@ -164,7 +164,7 @@ def _serve() -> None:
 
 
 def _status_of(pid: int, most_s: float) -> int:
-    """How the child ended; one that hangs is killed."""
+    """Return the child's exit status; a hanging child is killed."""
     deadline = time.monotonic() + most_s
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""Small films and pictures, made on the spot, whose frames say which one they are."""
+"""Small synthetic films and images whose frames can be identified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLOURS = ((220, 40, 40), (40, 200, 60), (50, 60, 220), (240, 240, 240), (15, 15
 
 
 def numbered(number: int, width: int = 128, height: int = 64) -> Image:
-    """(height, width, 3) RGB: the upper half is ``number`` in black and white blocks, the lower half has colours."""
+    """Return (height, width, 3) RGB: ``number`` as black and white blocks above, coloured fields below."""
     bits = [(number >> bit) & 1 for bit in range(BITS)]
     upper = np.repeat(np.array(bits, np.uint8) * 225 + 15, -(-width // BITS))[:width]
     lower = np.repeat(np.array(COLOURS, np.uint8), -(-width // len(COLOURS)), axis=0)[:width]
@@ -33,7 +33,7 @@ def numbered(number: int, width: int = 128, height: int = 64) -> Image:
 
 
 def number_of(image: Image) -> int:
-    """The number that :func:`numbered` drew."""
+    """Return the number that :func:`numbered` drew."""
     height, width = image.shape[:2]
     block = -(-width // BITS)
     row = image[height // 4].mean(axis=1)
@@ -41,7 +41,7 @@ def number_of(image: Image) -> int:
 
 
 def colours_of(image: Image) -> NDArray[np.float64]:
-    """(6, 3) mean colours of the lower half's fields."""
+    """Return the (6, 3) mean colours of the fields in the lower half."""
     height, width = image.shape[:2]
     block = -(-width // len(COLOURS))
     rows = image[height * 5 // 8 : height * 7 // 8]
@@ -51,13 +51,13 @@ def colours_of(image: Image) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Film:
-    """What to put into a file.
+    """A film to write.
 
     Attributes:
         pts: Timestamp of each frame, in ``time_base``.
-        sound: Encoder of each sound track.
+        sound: Encoder of each audio track.
         turn: (degrees counter-clockwise, mirrored) for the display matrix.
-        tags: Attributes of the video's codec context.
+        tags: Attributes of the video codec context.
     """
 
     pts: Sequence[int] = tuple(range(20))
@@ -78,7 +78,7 @@ class Film:
         return [float(pts * self.time_base) for pts in self.pts]
 
     def write(self, path: Path) -> Path:
-        """Make the file."""
+        """Write the file."""
         with av.open(str(path), "w", format=self.format) as container:
             rate = 1 / self.time_base if self.time_base > Fraction(1, 200) else Fraction(25)
             stream = container.add_stream(self.codec, rate=rate, options=dict(self.options))
@@ -114,20 +114,20 @@ def write_tone(container: Any, stream: Any, seconds: float) -> None:
 
 
 def sound_packets(path: Path, track: int = 0) -> list[tuple[float, bytes]]:
-    """(time in seconds, bytes) of each packet of a sound track."""
+    """Return (time in seconds, bytes) of each packet of an audio track."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[track]
         return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(stream) if p.dts is not None]
 
 
 def video_packets(path: Path) -> list[tuple[int, int]]:
-    """(position in the file, size) of each packet of the picture, in decoding order."""
+    """Return (position in the file, size) of each video packet, in decoding order."""
     with av.open(str(path)) as container:
         return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
 
 
 def damage(path: Path, packets: Sequence[int]) -> None:
-    """Overwrite whole packets of the picture with zeros."""
+    """Overwrite whole video packets with zeros."""
     data = bytearray(path.read_bytes())
     places = video_packets(path)
     for packet in packets:
@@ -137,13 +137,13 @@ def damage(path: Path, packets: Sequence[int]) -> None:
 
 
 def cut(path: Path, packets: int) -> None:
-    """Cut the file off in the middle of a packet of the picture."""
+    """Truncate the file in the middle of a video packet."""
     position, size = video_packets(path)[packets]
     path.write_bytes(path.read_bytes()[: position + size // 2])
 
 
 def faststart(path: Path) -> Path:
-    """Move the index of an MP4 to its front, as downloads have it."""
+    """Move the index of an MP4 to the front."""
     moved = path.with_name("front_" + path.name)
     options = {"movflags": "+faststart"}
     with av.open(str(path)) as source, av.open(str(moved), "w", container_options=options) as container:
@@ -156,7 +156,7 @@ def faststart(path: Path) -> Path:
 
 
 def write_image(path: Path, image: NDArray[Any]) -> Path:
-    """Encode by the ending; RGB, grey or RGBA of 8 or 16 bits; works with any file name."""
+    """Encode an image by its suffix; RGB, grey or RGBA of 8 or 16 bits; works with any file name."""
     channels = image.shape[2] if image.ndim == 3 else 1
     swap = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}[channels]
     done, data = cv2.imencode(path.suffix, image if swap is None else cv2.cvtColor(image, swap))
@@ -167,7 +167,7 @@ def write_image(path: Path, image: NDArray[Any]) -> Path:
 
 
 def orient(path: Path, orientation: int) -> None:
-    """Put an EXIF block with nothing but an orientation (1 to 8) into a JPEG."""
+    """Add an EXIF block that contains only an orientation (1 to 8) to a JPEG."""
     tiff = b"II*\0" + struct.pack("<IH", 8, 1) + struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0) + bytes(4)
     block = b"Exif\0\0" + tiff
     data = path.read_bytes()

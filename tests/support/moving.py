@@ -1,4 +1,4 @@
-"""People who move, as exact joints without pixels, and what a bad net would make of them."""
+"""Moving people as exact joint positions, and the same with the errors of an inaccurate net."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tposecli.types import Boxes, Poses
 Float64 = NDArray[np.float64]
 
 HEIGHT = 300.0
-"""About how many pixels a person is high."""
+"""Approximate height of a person in pixels."""
 
 LEGS, ARMS, FACE = ((11, 12), (13, 14), (15, 16)), ((5, 6), (7, 8), (9, 10)), ((1, 2), (3, 4))
 
 
 def turn(times: Float64) -> Keyframes:
-    """Someone who turns round on the spot, twice."""
+    """A person who turns around twice on the spot."""
     steps = np.linspace(0, float(times[-1]), 9)
     return Keyframes(tuple(steps.tolist()), tuple(Stance(BASE["stand"], 0, 0, 90.0 * n) for n in range(9)))
 
 
 def clap(hertz: float = 2.5, heading: float = 0.0) -> Keyframes:
-    """Someone who claps quickly."""
+    """A person who claps quickly."""
     apart = pose(l_arm=(45, 25, 0), r_arm=(45, 25, 0), l_forearm=60, r_forearm=60)
     together = pose(l_arm=(60, -12, -30), r_arm=(60, -12, -30), l_forearm=60, r_forearm=60)
     stances = [Stance(apart if n % 2 else together, 0, 0, heading) for n in range(60)]
@@ -36,7 +36,7 @@ def clap(hertz: float = 2.5, heading: float = 0.0) -> Keyframes:
 
 
 def kick(heading: float = 60.0) -> Keyframes:
-    """Someone who stands and kicks high, a fifth of a second up and as long down, again and again."""
+    """A person who stands and kicks high repeatedly, a fifth of a second up and as long down."""
     rest, high = Stance(pose(), 0, 0, heading), Stance(pose(l_thigh=(95, 5), l_shin=10, spine=-10), 0, 0, heading)
     times, stances = [0.0], [rest]
     for start in np.arange(0.6, 12, 1.1).tolist():
@@ -52,7 +52,7 @@ def jacks() -> Keyframes:
 
 
 def motions(seconds: float = 5.0) -> dict[str, Motion]:
-    """Ways of moving, from all sides."""
+    """Return ways of moving, seen from all sides."""
     times = np.arange(0, seconds, 0.1)
     found: dict[str, Motion] = {
         f"walk {heading}": Gait(x=-1.2 * np.sin(np.radians(heading)), heading=heading, phase=0.13 * n)
@@ -64,7 +64,7 @@ def motions(seconds: float = 5.0) -> dict[str, Motion]:
 
 
 def truth(motion: Motion, times: Float64, shape: Shape | None = None) -> Float64:
-    """(T, 17, 2) pixels; the person is about ``HEIGHT`` high and stays in the picture's middle, as if followed."""
+    """Return (T, 17, 2) pixels; the person is about ``HEIGHT`` high and stays in the centre."""
     shape = shape or Shape()
     rows = []
     for time_s in times.tolist():
@@ -76,16 +76,16 @@ def truth(motion: Motion, times: Float64, shape: Shape | None = None) -> Float64
 
 
 @dataclass(frozen=True)
-class Clip:
-    """What was measured of one person, and what is true.
+class NoisyTrack:
+    """Estimated and true joints of one person.
 
     Attributes:
         times: (T,) seconds.
-        truth: (T, 17, 2).
-        xy: (T, 17, 2) as measured.
+        truth: (T, 17, 2) true positions.
+        xy: (T, 17, 2) estimated positions.
         score: (T, 17); 0.05 where missing.
-        swapped: (T, 17) which joints carry the other side's place.
-        outlier: (T, 17).
+        swapped: (T, 17) joints that have the position of the other side.
+        outlier: (T, 17) outliers.
         events: First frame, end, and pairs of each swap.
     """
 
@@ -98,7 +98,7 @@ class Clip:
     events: tuple[tuple[int, int, str], ...] = ()
 
     def poses(self, track: int = 1) -> list[Poses]:
-        """One person in each frame."""
+        """Return the poses of one person in each frame."""
         corners = np.concatenate([self.truth.min(axis=1) - 10, self.truth.max(axis=1) + 10], axis=1)
         return [
             Poses(Boxes(box[None], [0.9]), xy[None], score[None], np.array([track]))
@@ -111,16 +111,16 @@ PARTS = {"legs": LEGS, "arms": ARMS, "all": (*LEGS, *ARMS, *FACE)}
 
 def measured(
     true: Float64, times: Float64, seed: int, noise: float = 0.01, faults: float = 1.0, part: str = ""
-) -> Clip:
-    """Noise of ``noise`` heights, 5 % of joints missing, 1 % anywhere near, and swaps of 2 to 10 frames.
+) -> NoisyTrack:
+    """Add errors: noise, 5 % missing joints, 1 % outliers, and left-right swaps of 2 to 10 frames.
 
     Args:
         true: (T, 17, 2) pixels.
         times: (T,) seconds.
-        seed: Of the chance.
-        noise: Standard deviation in heights of the person, for x and for y.
-        faults: Factor on the share of missing joints and outliers.
-        part: ``legs``, ``arms`` or ``all`` to swap; nothing if empty.
+        seed: Random seed.
+        noise: Standard deviation in body heights, in x and y.
+        faults: Factor on the frequency of missing joints and outliers.
+        part: ``legs``, ``arms`` or ``all`` to swap; empty for no swaps.
     """
     rng = np.random.default_rng(seed)
     xy, shape = true.copy(), true.shape[:2]
@@ -141,4 +141,4 @@ def measured(
     missing = rng.random(shape) < 0.05 * faults
     xy[missing] += rng.normal(0, 0.2 * HEIGHT, (int(missing.sum()), 2))
     score = np.where(missing, 0.05, rng.uniform(0.5, 0.95, shape))
-    return Clip(times, true, xy, score, swapped, outlier & ~missing, tuple(events))
+    return NoisyTrack(times, true, xy, score, swapped, outlier & ~missing, tuple(events))

@@ -1,8 +1,8 @@
-"""The authors' way of testing, written down plainly: one person at a time, decoding in loops. For comparison only.
+"""A plain reimplementation of the authors' test procedure, for comparison: one person at a time, decoding in loops.
 
-As a script it times this way and the package's in one run::
+As a script it measures the time of this implementation and of the package's::
 
-    python tests/plain_eval.py person_keypoints_val2017.json images/val2017 transpose-r18-a3
+    python -m tests.support.plain_eval person_keypoints_val2017.json images/val2017 transpose-r18-a3
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Array = NDArray[Any]
 BATCH = 32
 
 
-class PoseCollector(torch.utils.data.Dataset[dict[str, Any]]):
-    """Annotated people, or detections, one crop each; a picture is read anew for each of its people."""
+class PersonCrops(torch.utils.data.Dataset[dict[str, Any]]):
+    """Annotated people, or detections, one crop each; the image is read again for each of its people."""
 
     def __init__(self, images: Path, people: list[dict[str, Any]], size_wh: tuple[int, int]) -> None:
         self.images, self.people, self.size_wh = images, people, size_wh
@@ -53,7 +53,7 @@ class PoseCollector(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 def region(box: list[float], aspect: float) -> tuple[Array, Array]:
-    """Centre, and padded size in units of 200 pixels."""
+    """Return the centre, and the padded size in units of 200 pixels."""
     x, y, w, h = box
     center = np.array([x + (w - 1) * 0.5, y + (h - 1) * 0.5], np.float32)
     if w > aspect * h:
@@ -64,7 +64,7 @@ def region(box: list[float], aspect: float) -> tuple[Array, Array]:
 
 
 def affine(center: Array, scale: Array, size_wh: tuple[int, int]) -> Array:
-    """Frame to crop, from three points in single precision."""
+    """Return the map from frame to crop, from three points in single precision."""
     reach = np.float32((scale[0] * np.float32(200) - 1) * np.float32(0.5))
     middle = np.array([(size_wh[0] - 1) / 2, (size_wh[1] - 1) / 2], np.float32)
     source, target = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
@@ -77,7 +77,7 @@ def affine(center: Array, scale: Array, size_wh: tuple[int, int]) -> Array:
 
 
 def decode_one(heatmap: Array) -> tuple[float, float, float]:
-    """x, y in heatmap pixels, refined, and the peak of one map."""
+    """Return refined x, y in heatmap pixels and the peak of one heatmap."""
     height, width = heatmap.shape
     place = int(heatmap.argmax())
     x, y, peak = place % width, place // width, float(heatmap.flat[place])
@@ -101,7 +101,7 @@ def decode_one(heatmap: Array) -> tuple[float, float, float]:
 
 
 def flipped_back(heatmaps: Array) -> Array:
-    """(B, K, h, w) of the mirrored crops, as those of the crops themselves."""
+    """Return the (B, K, h, w) heatmaps of mirrored crops, mirrored back."""
     turned = heatmaps[:, :, :, ::-1].copy()
     back = turned.copy()
     for keypoint, other in enumerate(MIRROR):
@@ -109,8 +109,8 @@ def flipped_back(heatmaps: Array) -> Array:
     return back
 
 
-def measured(net: PoseNet, people: PoseCollector, workers: int) -> Iterator[dict[str, Any]]:
-    """Each person with keypoints, area and score, before suppression."""
+def measured(net: PoseNet, people: PersonCrops, workers: int) -> Iterator[dict[str, Any]]:
+    """Return each person's keypoints, area and score, before suppression."""
     loader = torch.utils.data.DataLoader(people, BATCH, num_workers=workers)
     for batch in loader:
         with torch.no_grad():
@@ -136,16 +136,16 @@ def measured(net: PoseNet, people: PoseCollector, workers: int) -> Iterator[dict
 
 
 def suppressed(people: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The people of one image, best first, those alike beyond 0.9 left out."""
+    """Return the people of one image, best first, without those whose OKS with a better one exceeds 0.9."""
     kept: list[dict[str, Any]] = []
     for person in sorted(people, key=lambda one: float(one["score"]))[::-1]:
-        if all(likeness(person, better) <= 0.9 for better in kept):
+        if all(oks(person, better) <= 0.9 for better in kept):
             kept.append(person)
     return kept
 
 
-def likeness(first: dict[str, Any], second: dict[str, Any]) -> float:
-    """OKS of two poses."""
+def oks(first: dict[str, Any], second: dict[str, Any]) -> float:
+    """Return the OKS of two poses."""
     total, size = 0.0, (first["area"] + second["area"]) / 2 + np.spacing(1)
     for k, sigma in enumerate(OKS_SIGMAS):
         dx = first["keypoints"][3 * k] - second["keypoints"][3 * k]
@@ -155,7 +155,7 @@ def likeness(first: dict[str, Any], second: dict[str, Any]) -> float:
 
 
 def true_people(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Annotated people with their boxes inside the image, in the order of the images."""
+    """Return annotated people with their boxes clipped to the image, in the order of the images."""
     people = []
     for image in content["images"]:
         for one in content["annotations"]:
@@ -171,15 +171,15 @@ def true_people(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def plain_rows(net: PoseNet, images: Path, people: list[dict[str, Any]], workers: int = 0) -> list[dict[str, Any]]:
-    """The rows of the results."""
+    """Return the rows of the results file."""
     by_image: dict[int, list[dict[str, Any]]] = {}
-    for person in measured(net, PoseCollector(images, people, (net.input_hw[1], net.input_hw[0])), workers):
+    for person in measured(net, PersonCrops(images, people, (net.input_hw[1], net.input_hw[0])), workers):
         by_image.setdefault(person["image_id"], []).append(person)
     return [person for some in by_image.values() for person in suppressed(some)]
 
 
 class _Silent:
-    """Watches a run and says nothing."""
+    """A watcher that prints nothing."""
 
     def begin(self, *_: Any) -> None: ...
 
@@ -189,7 +189,7 @@ class _Silent:
 
 
 def main(annotations: Path, images: Path, model: str = "transpose-r18-a3") -> None:
-    """Time both ways, after a short warm-up of each."""
+    """Time both implementations, after a short warm-up of each."""
     content = json.loads(annotations.read_text())
     net, people = load(resolve(model)), true_people(content)
     list(plain_rows(net, images, people[:4]))

@@ -1,4 +1,4 @@
-"""A web server on this machine that serves files well or, request by request, badly."""
+"""A local web server that can be told, request by request, to misbehave."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Behaviour = Callable[["Handler", bytes], None]
 
 @dataclass
 class Server:
-    """What it has, how it will answer, and what it was asked."""
+    """The files, the planned responses, and the recorded requests."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
@@ -25,19 +25,19 @@ class Server:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
 
-    def asked(self, header: str) -> list[str | None]:
-        """One header of all requests so far."""
+    def header_values(self, header: str) -> list[str | None]:
+        """Return one header of all requests so far."""
         return [headers.get(header.lower()) for _, headers in self.requests]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as the plan says, then as servers should."""
+    """Answers as planned, and correctly once the plan is used up."""
 
     state: Server
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Serve the file of that name in the way that is next in the plan."""
+        """Serve the file in the way that is next in the plan."""
         self.state.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         behave = self.state.plan.pop(0) if self.state.plan else serve
         self.close_connection = True
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
             behave(self, self.state.files.get(self.path.partition("?")[0].rpartition("/")[2], b""))
 
     def head(self, status: int, **headers: object) -> None:
-        """Status line and headers."""
+        """Send status line and headers."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), str(value))
@@ -53,26 +53,26 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def tag(content: bytes) -> str:
-    """A strong ETag."""
+    """Return a strong ETag."""
     return f'"{sha256(content).hexdigest()[:16]}"'
 
 
 def serve(handler: Handler, content: bytes) -> None:
-    """As a server should, ranges and their conditions included."""
+    """Answer correctly, including ranges and their conditions."""
     if not content:
         handler.head(404, Content_Length=0)
         return
-    asked = handler.headers.get("Range")
+    header_values = handler.headers.get("Range")
     condition = handler.headers.get("If-Range")
-    if asked is None or (condition is not None and condition != tag(content)):
+    if header_values is None or (condition is not None and condition != tag(content)):
         handler.head(200, Content_Length=len(content), ETag=tag(content))
         handler.wfile.write(content)
         return
-    start = int(asked.removeprefix("bytes=").rstrip("-"))
+    start = int(header_values.removeprefix("bytes=").rstrip("-"))
     if start >= len(content):
         handler.head(416, Content_Length=0)
         return
@@ -83,7 +83,7 @@ def serve(handler: Handler, content: bytes) -> None:
 
 
 def cut(after: int, etag: bool = True) -> Behaviour:
-    """Promises the whole and stops."""
+    """Announce the whole file and stop halfway."""
 
     def behave(handler: Handler, content: bytes) -> None:
         handler.head(200, Content_Length=len(content), **({"ETag": tag(content)} if etag else {}))
@@ -93,7 +93,7 @@ def cut(after: int, etag: bool = True) -> Behaviour:
 
 
 def stall(after: int) -> Behaviour:
-    """Stops sending without hanging up; ``after`` below 0: without even an answer."""
+    """Stop sending without closing the connection; with ``after`` below 0, without sending anything."""
 
     def behave(handler: Handler, content: bytes) -> None:
         if after >= 0:
@@ -105,7 +105,7 @@ def stall(after: int) -> Behaviour:
 
 
 def corrupt(handler: Handler, content: bytes) -> None:
-    """One bit is another."""
+    """Flip one bit."""
     middle = len(content) // 2
     wrong = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
     handler.head(200, Content_Length=len(wrong))
@@ -113,25 +113,25 @@ def corrupt(handler: Handler, content: bytes) -> None:
 
 
 def ignore_range(handler: Handler, content: bytes) -> None:
-    """Everything, whatever was asked for."""
+    """Send the whole file whatever was requested."""
     handler.head(200, Content_Length=len(content))
     handler.wfile.write(content)
 
 
-def wrong_piece(handler: Handler, content: bytes) -> None:
-    """Another piece than was asked for."""
+def wrong_range(handler: Handler, content: bytes) -> None:
+    """Send another range than requested."""
     handler.head(206, Content_Length=10, Content_Range=f"bytes 0-9/{len(content)}")
     handler.wfile.write(content[:10])
 
 
 def ignore_condition(handler: Handler, content: bytes) -> None:
-    """The rest of the file as it is now, though the condition names another one."""
+    """Send the rest of the current file although the condition names another version."""
     del handler.headers["If-Range"]
     serve(handler, content)
 
 
 def claim(length: int) -> Behaviour:
-    """Says another length than it sends."""
+    """Announce another length than is sent."""
 
     def behave(handler: Handler, content: bytes) -> None:
         handler.head(200, Content_Length=length)
@@ -141,29 +141,29 @@ def claim(length: int) -> Behaviour:
 
 
 def no_length(handler: Handler, content: bytes) -> None:
-    """Sends until it hangs up."""
+    """Send without a length and close the connection."""
     handler.head(200)
     handler.wfile.write(content)
 
 
 def cut_chunks(handler: Handler, content: bytes) -> None:
-    """Sends a chunk and no end."""
+    """Send a chunk without the final one."""
     handler.head(200, Transfer_Encoding="chunked")
     handler.wfile.write(b"%x\r\n" % len(content) + content + b"\r\n")
 
 
 def redirect(to: str) -> Behaviour:
-    """Sends elsewhere."""
+    """Redirect to another URL."""
     return lambda handler, content: handler.head(302, Location=to, Content_Length=0)
 
 
 def status(code: int, **headers: object) -> Behaviour:
-    """Nothing but a status."""
+    """Send only a status."""
     return lambda handler, content: handler.head(code, Content_Length=0, **headers)
 
 
 def page(handler: Handler, content: bytes) -> None:
-    """What the network of a hotel answers to everything."""
+    """Send an HTML page, as captive portals do."""
     text = b"\n<!DOCTYPE html><title>Please log in</title>" + b" " * 10_000
     handler.head(200, Content_Length=len(text), Content_Type="text/html")
     handler.wfile.write(text)
@@ -171,7 +171,7 @@ def page(handler: Handler, content: bytes) -> None:
 
 @contextmanager
 def running(certificate: Path | None = None) -> Iterator[Server]:
-    """A server on a free port of this machine; with a certificate (and key in the same file) it speaks TLS."""
+    """Run a server on a free local port; with a certificate (and key in the same file) it uses TLS."""
 
     class Bound(Handler):
         pass

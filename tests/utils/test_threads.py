@@ -1,4 +1,4 @@
-"""The one thread primitive: order, errors, early ends, nothing left running."""
+"""Threads: order, errors, early ends, and no thread left running."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_closing_early_closes_the_source_in_its_own_thread() -> None:
     assert not running()
 
 
-def test_no_more_than_depth_items_are_made_ahead() -> None:
+def test_at_most_depth_items_are_produced_ahead() -> None:
     made: list[int] = []
 
     def source() -> Iterator[int]:
@@ -64,7 +64,7 @@ def test_no_more_than_depth_items_are_made_ahead() -> None:
     items.close()
 
 
-def test_the_next_item_is_made_while_the_reader_works() -> None:
+def test_next_item_is_produced_while_the_reader_works() -> None:
     begun = threading.Event()
 
     def source() -> Iterator[int]:
@@ -78,7 +78,7 @@ def test_the_next_item_is_made_while_the_reader_works() -> None:
     items.close()
 
 
-def test_a_source_that_waits_for_room_is_closed_too() -> None:
+def test_source_blocked_by_a_full_buffer_is_closed() -> None:
     closed = threading.Event()
 
     def source() -> Iterator[int]:
@@ -95,7 +95,7 @@ def test_a_source_that_waits_for_room_is_closed_too() -> None:
     assert closed.is_set() and not running()
 
 
-def test_what_lags_behind_keeps_the_order_and_is_waited_for() -> None:
+def test_worker_keeps_the_order_and_finish_waits() -> None:
     done: list[int] = []
 
     def slowly(item: int) -> None:
@@ -109,7 +109,7 @@ def test_what_lags_behind_keeps_the_order_and_is_waited_for() -> None:
     assert done == list(range(20))
 
 
-def test_what_goes_wrong_behind_is_raised_once_and_ends_the_work() -> None:
+def test_worker_error_is_raised_once_and_stops_the_work() -> None:
     done: list[int] = []
 
     def work(item: int) -> None:

@@ -166,9 +166,8 @@ class VideoSource:
                         self.resized += not self._converter.fits(frame)
                         try:
                             image = self._converter.to_rgb(frame)
-                        except (
-                            av.FFmpegError
-                        ):  # A damaged file may declare a pixel format that cannot be converted to RGB.
+                        except av.FFmpegError:
+                            # A damaged file may declare a pixel format that cannot be converted to RGB.
                             self._count_loss(time_s)
                             continue
                         yield Frame(image, index, time_s, self._name, pts)
