@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.support.moving import Clip, measured, motions, truth
+from tests.support.moving import NoisyTrack, measured, motions, truth
 from tposecli.cli.main import cli
 from tposecli.formats.base import WriteOptions
 from tposecli.formats.journal.journal import JournalWriter, read_journal
@@ -28,12 +28,12 @@ MISSED = range(20, 23)
 
 
 @pytest.fixture(scope="module")
-def clip() -> Clip:
+def clip() -> NoisyTrack:
     return measured(truth(motions()["walk 0.0"], TIMES), TIMES, 3, part="legs")
 
 
 @pytest.fixture
-def results(clip: Clip) -> list[Result]:
+def results(clip: NoisyTrack) -> list[Result]:
     """One who walks, with all that can go wrong; the detector misses them in three frames."""
     frames = [Frame(PICTURE, index, float(at), "walk.mp4", 512 * index) for index, at in enumerate(TIMES)]
     found = [poses[:0] if index in MISSED else poses for index, poses in enumerate(clip.poses(track=-1))]

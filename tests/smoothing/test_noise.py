@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from tests.support.moving import HEIGHT, Clip, Float64, clap, kick, measured, motions, truth
+from tests.support.moving import HEIGHT, Float64, NoisyTrack, clap, kick, measured, motions, truth
 from tposecli.smoothing.base import Smoother
 from tposecli.smoothing.chain import build_smoother
 from tposecli.smoothing.options import SmoothOptions
@@ -22,7 +22,7 @@ def true(name: str) -> Float64:
     return truth({**motions(), "clap": clap(), "kick": kick()}[name], TIMES)
 
 
-def run(smoother: Smoother | None, clip: Clip) -> list[Poses]:
+def run(smoother: Smoother | None, clip: NoisyTrack) -> list[Poses]:
     assert smoother is not None
     done = []
     for poses, time_s in zip(clip.poses(), clip.times, strict=True):
@@ -34,12 +34,12 @@ def joints(frames: list[Poses]) -> Float64:
     return np.stack([poses.xy[0] for poses in frames]).astype(np.float64)
 
 
-def off(xy: Float64, clip: Clip) -> Float64:
+def off(xy: Float64, clip: NoisyTrack) -> Float64:
     """Return the (T, K) distances from the truth, in body heights."""
     return np.linalg.norm(xy - clip.truth, axis=2) / HEIGHT
 
 
-def acceleration_error(xy: Float64, clip: Clip) -> float:
+def acceleration_error(xy: Float64, clip: NoisyTrack) -> float:
     """Return the mean error of the acceleration."""
     return float(np.linalg.norm(np.diff(xy - clip.truth, n=2, axis=0), axis=2).mean())
 
@@ -116,7 +116,9 @@ def test_low_scoring_joints_are_smoothed_more() -> None:
     clip = measured(true("turn"), TIMES, 11, faults=0)
     results = []
     for score in (0.95, 0.25):
-        unsure = Clip(clip.times, clip.truth, clip.xy, np.full_like(clip.score, score), clip.swapped, clip.outlier)
+        unsure = NoisyTrack(
+            clip.times, clip.truth, clip.xy, np.full_like(clip.score, score), clip.swapped, clip.outlier
+        )
         results.append(acceleration_error(joints(run(build_smoother(SmoothOptions()), unsure)), clip))
     assert results[1] < 0.8 * results[0]
 

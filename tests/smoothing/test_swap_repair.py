@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.moving import HEIGHT, PARTS, Clip, Float64, measured, motions, truth
+from tests.support.moving import HEIGHT, PARTS, Float64, NoisyTrack, measured, motions, truth
 from tposecli.smoothing.chain import AHEAD_S
 from tposecli.smoothing.lookahead import Lookahead, LookaheadSmoother
 from tposecli.smoothing.swap_repair import SwapRepair
@@ -23,7 +23,7 @@ def true(name: str) -> Float64:
     return truth(MOTIONS[name], TIMES)
 
 
-def run(clip: Clip) -> list[Poses]:
+def run(clip: NoisyTrack) -> list[Poses]:
     smoother = LookaheadSmoother([SwapRepair()], None, Lookahead(AHEAD_S))
     frames = zip(clip.poses(), clip.times.tolist(), strict=True)
     done = [one for poses, time_s in frames for one in smoother.push(poses, time_s)]

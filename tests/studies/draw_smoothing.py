@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tests import REPOSITORY
-from tests.support.moving import HEIGHT, Clip, Float64, clap, measured, motions, truth
+from tests.support.moving import HEIGHT, Float64, NoisyTrack, clap, measured, motions, truth
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import read_journal
 from tposecli.geometry.keypoints import KEYPOINTS
@@ -135,7 +135,7 @@ def print_method_table() -> None:
         print(f"| `{method}` | {' | '.join(f'{100 * median:.0f} ({100 * worst:.0f}) %' for median, worst in cells)} |")  # noqa: T201
 
 
-def gains(method: str, clip: Clip) -> list[float]:
+def gains(method: str, clip: NoisyTrack) -> list[float]:
     """Return by which share a method reduces the mean error and the acceleration error."""
     smoothed = np.stack([poses.xy[0] for poses in run(SmoothOptions(method), clip, live=False)])
     return [1 - of(smoothed - clip.truth) / of(clip.xy - clip.truth) for of in (mean_error, acceleration_error)]
