@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tposecli.evaluation.coco.keypoint_set import numbers, read_json
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
+from tposecli.sources.images import read_image
 from tposecli.training.keypoint_layout import layout_of
 from tposecli.training.shared import LogCallback, half_slice
 from tposecli.types import Float32, Image
@@ -161,10 +162,7 @@ def read_training_image(path: Path) -> Image:
     Raises:
         InputError: The file cannot be read.
     """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if bgr is None:
-        raise InputError(f"{path}: the image can no longer be read; it could when training began")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    return read_image(path, honour_exif=False)
 
 
 def with_readable_images(

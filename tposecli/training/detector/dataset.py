@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.keypoint_set import numbers
+from tposecli.sources.images import read_image
 from tposecli.training.shared import half_slice
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
@@ -86,10 +86,7 @@ class Photo:
         Raises:
             InputError: The file cannot be read.
         """
-        bgr = cv2.imread(str(self.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if bgr is None:
-            raise InputError(f"{self.path}: cannot be read as an image; check the images folder given with --data")
-        return np.ascontiguousarray(bgr[:, :, ::-1])
+        return read_image(self.path, honour_exif=False)
 
 
 @dataclass(frozen=True)
