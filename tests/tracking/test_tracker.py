@@ -231,3 +231,22 @@ def test_weighted_oks_is_oks_where_weights_are_equal() -> None:
     got = weighted_oks(first, second, size, np.full((3, 4, 17), 0.7))
     np.testing.assert_allclose(got, oks(first, second, *areas), rtol=1e-9)
     assert (weighted_oks(first, second, size, np.zeros((3, 4, 17))) == 0).all()
+
+
+def test_a_person_alone_keeps_the_id_through_an_abrupt_move() -> None:
+    """A leap of nearly half a body width between two frames, with other arms, and nobody else in sight."""
+    tracker = Tracker()
+    for index in range(10):
+        first = tracker.update(people((100, 50)), index / 25)
+    leap = people((135, 55))
+    leap.xy[:, 7:11] += 40
+    found = tracker.update(leap, 10 / 25)
+    assert first.track_id.tolist() == found.track_id.tolist() == [1]
+
+
+def test_where_two_compete_a_low_affinity_starts_a_track() -> None:
+    tracker = Tracker()
+    for index in range(10):
+        tracker.update(people((100, 50), (150, 50)), index / 25)
+    found = tracker.update(people((128, 130)), 10 / 25)
+    assert found.track_id.tolist() == [3]

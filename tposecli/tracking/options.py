@@ -17,7 +17,7 @@ class TrackOptions:
     Attributes:
         activation: Minimum box score to start a track, 0..1; weaker detections can only extend one.
         lost_s: Seconds that a person may be out of sight and keep the id.
-        gate: Minimum affinity between a detection and a predicted track, 0..1.
+        gate: Minimum affinity between a detection and a predicted track, 0..1; its square where neither fits another.
         birth_s: Seconds that a track must have been seen before it is kept while the person is out of sight.
         oks_weight: Weight of keypoints in the affinity, 0..1; the rest is the overlap of the boxes.
         min_score: Keypoints scored lower are ignored.

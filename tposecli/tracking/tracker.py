@@ -35,6 +35,9 @@ class Tracker:
     track starts one. A person out of sight is predicted for up to ``lost_s``, with growing uncertainty, and recognised
     again by position, size and pose; tracks shorter than ``birth_s`` are dropped at once.
 
+    Where a track that was just seen and a person fit nobody else, an affinity of the gate squared is enough: whoever
+    moves abruptly, or is half hidden, stays the same person as long as there is no other candidate.
+
     Weak detections that continue no track keep ``UNTRACKED``.
     """
 
@@ -97,16 +100,27 @@ class Tracker:
         weighted = affinity * certainty[:, None]
         fits = (affinity >= gate) & (weighted > floor)
         worth = np.where(fits, np.log(np.maximum(weighted, floor) / floor), 0)
-        if strong.all():
-            return _pairs(worth)
-        rows, people = _pairs(np.where(strong, worth, 0))
-        worth[:, strong] = 0
-        worth[rows] = 0
-        worth[away_s > MAX_WEAK_GAP_S] = 0
-        weak_rows, weak_people = _pairs(worth)
-        all_rows = np.concatenate([rows, weak_rows])
-        order = all_rows.argsort()
-        return all_rows[order], np.concatenate([people, weak_people])[order]
+        recent = away_s <= MAX_WEAK_GAP_S
+        stages = [_pairs(np.where(strong, worth, 0))]
+        if not strong.all():
+            weak = np.where(strong | ~recent[:, None], 0, worth)
+            weak[stages[0][0]] = 0
+            stages.append(_pairs(weak))
+        uncontested = _uncontested(affinity >= gate * gate) & recent[:, None]
+        for rows, people in stages:
+            uncontested[rows] = False
+            uncontested[:, people] = False
+        lonely_rows, lonely_people = uncontested.nonzero()
+        stages.append((lonely_rows, lonely_people))
+        rows, people = (np.concatenate(parts) for parts in zip(*stages, strict=True))
+        order = rows.argsort()
+        return rows[order], people[order]
+
+
+def _uncontested(fits: Mask) -> Mask:
+    """Return the pairs, (T, N), of a track that fits no other person and a person who fits no other track."""
+    alone: Mask = fits & (fits.sum(axis=1, keepdims=True) == 1) & (fits.sum(axis=0, keepdims=True) == 1)
+    return alone
 
 
 def _pairs(worth: Float64) -> tuple[Indices, Indices]:
