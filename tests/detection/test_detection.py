@@ -344,7 +344,7 @@ def test_nonsense_is_skipped_counted_and_reported_once(tmp_path: Path, caplog: p
 
 @pytest.mark.parametrize("entry", NONSENSE)
 def test_a_file_of_nothing_but_nonsense_is_refused(tmp_path: Path, entry: Any) -> None:
-    with pytest.raises(InputError, match=r"d\.json: none of its 1 boxes can be used \(number 0: "):
+    with pytest.raises(InputError, match=r"d\.json: none of its 1 boxes is valid \(number 0: "):
         BoxesFile(written(tmp_path / "d.json", [entry]))
 
 
@@ -403,7 +403,7 @@ def test_a_file_of_another_source_is_noticed(tmp_path: Path, caplog: pytest.LogC
     assert lefts(detector.detect([frame(0, "x.jpg"), frame(1, "y.jpg")])) == [[], []]
     detector.detect([frame(2, "z.jpg")])
     (record,) = caplog.records
-    assert "knows nothing of x.jpg, nor of any of the first 2 frames" in record.message
+    assert "contains neither x.jpg nor any other of the first 2 frames" in record.message
 
 
 def test_an_empty_file_means_nobody(tmp_path: Path) -> None:

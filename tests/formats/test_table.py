@@ -67,7 +67,7 @@ def test_coco_only_formats_refuse_other_keypoints(tmp_path: Path) -> None:
     refused = []
     for row in written_formats():
         try:
-            row.open_sink(tmp_path / row.name, WriteOptions(layout.facts())).close(complete=False)
+            row.open_sink(tmp_path / row.name, WriteOptions(layout.to_dict())).close(complete=False)
         except UsageError as error:
             assert row.option in str(error)
             refused.append(row)

@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, and a machine that measures something else every time."""
     folder, found = tmp_path / "home", iter(CHOICES)
     monkeypatch.setenv("TPOSE_HOME", str(folder))
-    monkeypatch.setattr(module.Tuning, "measured", classmethod(lambda cls: next(found)))
+    monkeypatch.setattr(module.Tuning, "measure", classmethod(lambda cls: next(found)))
     tuning.cache_clear()
     yield folder
     tuning.cache_clear()
@@ -72,7 +72,7 @@ def test_two_processes_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_is_measured_is_possible() -> None:
-    found = Tuning.measured()
+    found = Tuning.measure()
     assert 1 <= found.threads <= torch.get_num_threads()
 
 

@@ -25,7 +25,7 @@ from tposecli.inference.backends.cuda_graphs import CudaGraphRunner
 from tposecli.inference.backends.eager import Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions, Format, export, run_export
 from tposecli.inference.backends.factory import ExportCache
-from tposecli.inference.backends.matmul_precision import float32_products
+from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.backends.openvino import _Stack, same_signal_stack
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
@@ -89,7 +89,7 @@ def test_recordings_serve_batches_of_every_size() -> None:
 def test_precision_of_products_is_given_back() -> None:
     before = torch.get_float32_matmul_precision()
     x = torch.randn(64, 64)
-    with float32_products(CPU):
+    with exact_float32_matmul(CPU):
         product = x @ x
     assert torch.get_float32_matmul_precision() == before
     assert (product.double() - x.double() @ x.double()).abs().max() < 1e-4
@@ -97,7 +97,7 @@ def test_precision_of_products_is_given_back() -> None:
 
 def test_float32_is_not_rounded_on_cuda() -> None:
     before = torch.backends.cudnn.allow_tf32
-    with float32_products(torch.device("cuda")):
+    with exact_float32_matmul(torch.device("cuda")):
         assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.allow_tf32 == before
 

@@ -95,7 +95,7 @@ def test_flip_test_and_attention_equal_the_cpu(frames: list[Frame], found: list[
         assert np.abs(ours.poses.xy - theirs.poses.xy).max() < 1
 
 
-def test_two_lanes_give_what_one_gives(frames: list[Frame], found: list[Boxes]) -> None:
+def test_two_workers_equal_one(frames: list[Frame], found: list[Boxes]) -> None:
     one = estimate(frames, found, Runtime(CUDA, batch_size=2))
     two = estimate(frames, found, Runtime(CUDA, batch_size=2, others=(CUDA,)))
     assert distances(one, two).max() < 1e-3

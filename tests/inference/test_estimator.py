@@ -101,8 +101,8 @@ class Starving:
 
 def starved(most: int) -> tuple[PoseEstimator, Starving]:
     estimator = PoseEstimator("transpose-r18-a3", runtime=Runtime(torch.device("cpu"), batch_size=8))
-    starving = Starving(estimator.lanes[0].engine, most)
-    estimator.lanes = [replace(estimator.lanes[0], engine=starving)]
+    starving = Starving(estimator.workers[0].engine, most)
+    estimator.workers = [replace(estimator.workers[0], engine=starving)]
     return estimator, starving
 
 
@@ -126,7 +126,7 @@ def test_out_of_memory_records_smaller_batches(
     monkeypatch.setattr(device_worker, "capture_on_cuda", fake_capture(recorded))
     pictures, found = frames(rng, 1), [boxes(rng, 11)]
     poor, engine = starved(2)
-    poor.lanes = [poor.lanes[0].recorded(8)]
+    poor.workers = [poor.workers[0].with_cuda_graphs(8)]
     (result,) = poor.estimate(pictures, found)
     (expected,) = estimator.estimate(pictures, found)
     assert recorded == [8, 4, 2] and {*engine.sizes} == {2}
@@ -166,7 +166,7 @@ def test_numbers_out_of_range_are_an_error(estimator: PoseEstimator, rng: np.ran
             return NetOutput(torch.full((len(crops), 17, 48, 36), torch.nan), [])
 
     broken = copy.copy(estimator)
-    broken.lanes = [replace(estimator.lanes[0], engine=Overflowing())]
+    broken.workers = [replace(estimator.workers[0], engine=Overflowing())]
     broken.runtime = replace(estimator.runtime, precision="fp16")
     with pytest.raises(TposeError, match="not finite in fp16; choose --precision bf16 or fp32"):
         broken.estimate(frames(rng, 1), [boxes(rng, 2)])
@@ -176,8 +176,8 @@ def test_several_devices_give_what_one_gives(estimator: PoseEstimator, rng: np.r
     pictures, found = frames(rng, 4), [boxes(rng, people) for people in (3, 0, 6, 2)]
     cpu = torch.device("cpu")
     both = PoseEstimator("transpose-r18-a3", runtime=Runtime(cpu, batch_size=4, others=(cpu,)))
-    engines = [Starving(lane.engine, 4) for lane in both.lanes]
-    both.lanes = [replace(lane, engine=engine) for lane, engine in zip(both.lanes, engines, strict=True)]
+    engines = [Starving(worker.engine, 4) for worker in both.workers]
+    both.workers = [replace(worker, engine=engine) for worker, engine in zip(both.workers, engines, strict=True)]
     for one, two in zip(estimator.estimate(pictures, found), both.estimate(pictures, found), strict=True):
         assert np.array_equal(one.poses.xy, two.poses.xy)
         assert np.array_equal(one.poses.score, two.poses.score)
@@ -210,7 +210,7 @@ def test_crops_cut_by_torch_give_the_same_keypoints(estimator: PoseEstimator, rn
     assert ours.shape == theirs.shape == (5, size[1], size[0], 3)
     assert (ours.float() - theirs.float()).abs().max() <= 4
     with torch.inference_mode():
-        mine, cvs = (estimator.lanes[0].measure(crops, Timings()) for crops in (ours, theirs))
+        mine, cvs = (estimator.workers[0].estimate(crops, Timings()) for crops in (ours, theirs))
     frame_pixels = 4 / torch.from_numpy(matrices[:, 0, 0])
     assert ((mine.xy - cvs.xy).abs().amax((1, 2)) * frame_pixels).max() < 0.05
 

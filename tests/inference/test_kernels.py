@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tposecli.inference import crop_batches
 from tposecli.inference.backends import kernels
-from tposecli.inference.backends.matmul_precision import float32_products
+from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 
 nets = pytest.importorskip(
     "tposecli.inference.backends.kernels.nets", reason="Triton is not there", exc_type=ImportError
@@ -24,7 +24,7 @@ LAST = torch.channels_last
 @pytest.fixture(autouse=True)
 def predicting() -> Iterator[None]:
     torch.manual_seed(0)
-    with torch.inference_mode(), float32_products(DEVICE):
+    with torch.inference_mode(), exact_float32_matmul(DEVICE):
         yield
 
 
@@ -44,7 +44,7 @@ def test_without_a_compiler_there_are_none(monkeypatch: pytest.MonkeyPatch, capl
     kernels._works.cache_clear()
     assert not kernels._works(DEVICE)
     kernels._works.cache_clear()
-    assert "no kernels here (Failed to find C compiler." in caplog.text and "More" not in caplog.text
+    assert "cannot compile kernels (Failed to find C compiler." in caplog.text and "More" not in caplog.text
 
 
 @pytest.mark.parametrize("channels", [64, 96, 256])

@@ -15,7 +15,7 @@ from tposecli.detection.movenet import load_person_detector
 from tposecli.hub.checkpoints.resolve import bundled_file
 from tposecli.inference.backends.cpu_rewrites import for_prediction, pad_kernels, precompute_positions
 from tposecli.inference.backends.fold_batchnorm import fold_batchnorm
-from tposecli.inference.backends.matmul_precision import float32_products
+from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.models import build
 from tposecli.models.attention_readout import Attention
 from tposecli.models.encoder import EncoderLayer
@@ -49,7 +49,7 @@ ON_CUDA: dict[str, Rewrite] = {
 @pytest.fixture(autouse=True)
 def predicting() -> Iterator[None]:
     torch.manual_seed(0)
-    with torch.inference_mode(), float32_products(DEVICE):
+    with torch.inference_mode(), exact_float32_matmul(DEVICE):
         yield
 
 

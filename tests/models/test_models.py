@@ -223,7 +223,7 @@ def test_weights_need_a_model(tmp_path: Path) -> None:
 
 def test_weights_of_our_own_say_what_they_are(tmp_path: Path) -> None:
     pets = KeypointLayout(("nose", "left_paw", "right_paw"), ((0, 1), (0, 2)), (0, 2, 1), (0.03, 0.06, 0.06))
-    facts = {"model": "transpose-r18-a3", "input_hw": (64, 48), **pets.facts()}
+    facts = {"model": "transpose-r18-a3", "input_hw": (64, 48), **pets.to_dict()}
     texts = {key: json.dumps(value) for key, value in facts.items()}
     save_file(build("transpose-r18-a3", (64, 48), 3).state_dict(), tmp_path / "pets.safetensors", texts)
     checkpoint = resolve("auto", tmp_path / "pets.safetensors")

@@ -194,7 +194,7 @@ class TestData:
         assert layout.mirror == (0, 2, 1) and layout.limbs == ((0, 1), (0, 2)) and halves(layout) == ((0,), (1, 2))
         plain = layout_of([{"keypoints": ["tail", "hand_left", "hand_right"]}], "a.json")
         assert plain.mirror == (0, 2, 1) and layout_of([], "a.json") is COCO
-        assert KeypointLayout.of_facts(json.loads(json.dumps(layout.facts()))) == layout
+        assert KeypointLayout.from_dict(json.loads(json.dumps(layout.to_dict()))) == layout
         for fault in ({"skeleton": [[1, 4]]}, {"flip_pairs": [[1, 9]]}, {"sigmas": [0.1]}, {"skeleton": 3}):
             with pytest.raises(InputError, match=r"a\.json"):
                 layout_of([{**PETS, **fault}], "a.json")

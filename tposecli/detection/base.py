@@ -1,4 +1,4 @@
-"""What every person detector does, and the choices common to all."""
+"""The interface of person detectors, and the box filter common to all of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tposecli.types import Boxes, Frame
 
 
 class Detector(Protocol):
-    """Finds the people of several frames at once."""
+    """Finds the people in several frames at once."""
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """One :class:`Boxes` for each frame, in order, best box first; frames may differ in size.
+        """Return the :class:`Boxes` of each frame, in order, best box first; frames may differ in size.
 
-        Frames rather than bare pictures, because boxes read from a file are found by the frame's name or index.
+        It takes frames and not just images because boxes from a file are looked up by the frame's name or index.
         """
         ...
 
@@ -28,10 +28,10 @@ class BoxFilter:
     """Which boxes of a detector are kept.
 
     Attributes:
-        min_score: Boxes of a lower score go.
-        nms: Boxes whose IoU with a better one exceeds this go.
-        max_people: At most so many a frame, best first; None for all.
-        min_size: Boxes whose longer side is under so many pixels go.
+        min_score: Boxes scoring below this are discarded.
+        nms: IoU above which the lower-scoring box is discarded.
+        max_people: Maximum number of boxes per frame, best first; None for all.
+        min_size: Boxes whose longer side is shorter than this many pixels are discarded.
     """
 
     min_score: float = 0.3
@@ -40,7 +40,7 @@ class BoxFilter:
     min_size: float = 0.0
 
     def __call__(self, boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
-        """Clip to the frame, threshold, suppress duplicates, cut to the best ``max_people``."""
+        """Clip to the frame, apply the thresholds, suppress duplicates, keep the best ``max_people``."""
         limit = np.array([*size_wh, *size_wh], np.float32) - 1
         boxes = Boxes(np.clip(boxes.xyxy, 0, limit), boxes.score)
         sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
@@ -48,9 +48,9 @@ class BoxFilter:
         return boxes[box_nms(boxes.xyxy, boxes.score, self.nms)[: self.max_people]]
 
 
-def same_size_batches(frames: Sequence[Frame], largest: int) -> list[list[int]]:
-    """Positions of the frames that a net takes at once: all of one size, at most ``largest``, sizes as they appear."""
+def same_size_batches(frames: Sequence[Frame], max_batch: int) -> list[list[int]]:
+    """Return the positions of frames that share a batch: all of one size, at most ``max_batch``."""
     sizes: dict[tuple[int, int], list[int]] = {}
     for position, frame in enumerate(frames):
         sizes.setdefault(frame.size_wh, []).append(position)
-    return [same[start : start + largest] for same in sizes.values() for start in range(0, len(same), largest)]
+    return [same[start : start + max_batch] for same in sizes.values() for start in range(0, len(same), max_batch)]

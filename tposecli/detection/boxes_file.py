@@ -1,4 +1,4 @@
-"""Boxes that another program has found, or that people have drawn, read from a COCO file."""
+"""Boxes from another program or from annotators, read from a COCO file."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from tposecli.utils.strict_json import json_integer, json_number
 log = logging.getLogger("tposecli")
 
 PERSON: Final = 1
-"""COCO's category of people; boxes of others are left out."""
+"""COCO's category of people; other boxes are ignored."""
 MAX_COORDINATE: Final = 1e9
-"""Coordinates beyond this, in pixels, are taken for damage."""
+"""Larger coordinates, in pixels, are invalid."""
 MAX_DIGITS: Final = 18
 GROUND_TRUTH: Final = 1.0
-"""Score of boxes that come without one: annotations."""
+"""Score of annotations, which have none of their own."""
 
 
 class BoxesFile:
     """Looks up each frame's boxes in a file; implements :class:`tposecli.detection.base.Detector`.
 
-    Two kinds of file are understood:
+    Two kinds of files are supported:
 
-    - A **dataset**, ``{"images": [...], "annotations": [...]}``. A still is found by ``file_name``: the whole relative
-      name, else the last part of it where that is unique. A frame of a video is found by ``frame_index`` (our own
-      dataset of a video has one for each image) and the video's name; where the file is about one video only, its
-      boxes serve a video of another name too, with a warning. Annotations are ground truth: their score is 1, crowds
-      are left out, and none goes for overlapping another unless asked for.
-    - A list of **detections**, ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]``. A still's id is the
-      number that its file name consists of, as in COCO (``000000000139.jpg`` is 139); a still of another name, or the
-      frame of a video, has its index in the source plus 1, so the first is 1.
+    - A **dataset**, ``{"images": [...], "annotations": [...]}``. An image is found by ``file_name``: the whole relative
+      name, else its last part if that is unique. A frame of a video is found by ``frame_index`` (which our own datasets
+      of videos have) and the video's name; if the file contains one video only, its boxes are also used for a video of
+      another name, with a warning. Annotations are ground truth: their score is 1, crowds are ignored, and overlapping
+      ones are kept unless requested otherwise.
+    - A list of **detections**, ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]``. The id of an image is
+      the number in its file name, as in COCO (``000000000139.jpg`` is 139); an image with another name, or the frame of
+      a video, has its index in the source plus 1, so the first is 1.
 
-    Entries that make no sense (wrong types, NaN, negative sizes, scores outside 0..1) are skipped, counted and
-    reported in one warning. A frame of which the file knows nothing has no boxes; if that holds for all frames of the
-    first call, a warning says so.
+    Invalid entries (wrong types, NaN, negative sizes, scores outside 0..1) are skipped, counted and reported in one
+    warning. A frame that is not in the file has no boxes; if that holds for all frames of the first call, a warning is
+    logged.
     """
 
     def __init__(self, path: Path, box_filter: BoxFilter | None = None, truth_nms: float | None = None) -> None:
@@ -53,10 +53,10 @@ class BoxesFile:
         Args:
             path: The file.
             box_filter: Which boxes are kept.
-            truth_nms: Takes the place of the filter's ``nms`` for annotations; None to keep them all.
+            truth_nms: Replaces the filter's ``nms`` for annotations; None to keep them all.
 
         Raises:
-            InputError: The file is missing, is neither of the two kinds, or none of its entries makes sense.
+            InputError: The file is missing, is neither of the two kinds, or has no valid entries.
         """
         content = _read(path)
         box_filter = box_filter or BoxFilter()
@@ -76,15 +76,15 @@ class BoxesFile:
         self._warned = False
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Boxes of every frame, best first.
+        """Return the boxes of every frame, best first.
 
         Raises:
-            InputError: The names of the frames and the ids in the file cannot be meant for each other.
+            InputError: The image ids in the file cannot be matched to the frames.
         """
         ids = [self._ids.find(frame) for frame in frames]
         if frames and not self._warned and all(image_id is None for image_id in ids):
             log.warning(
-                "%s: knows nothing of %s, nor of any of the first %d frames; is it the file of another source?",
+                "%s: contains neither %s nor any other of the first %d frames; does it belong to another source?",
                 self._path,
                 _title(frames[0]),
                 len(frames),
@@ -99,12 +99,12 @@ class BoxesFile:
 
 class _Ids(Protocol):
     def find(self, frame: Frame) -> int | None:
-        """Id of the image that is this frame; None if the file has none."""
+        """Return the id of the image that is this frame; None if the file has none."""
         ...
 
 
 class _Numbered:
-    """Ids by the numbers of the frames: for lists of detections, which hold no names."""
+    """Ids from frame numbers: for lists of detections, which have no names."""
 
     def __init__(self, path: Path, known: set[int]) -> None:
         self._path = path
@@ -129,20 +129,20 @@ class _Numbered:
 
 
 class _Named:
-    """Ids by file name and frame index: for datasets."""
+    """Ids from file names and frame indices: for datasets."""
 
     def __init__(self, path: Path, images: Iterable[Any]) -> None:
         self._path = path
         self._full: dict[tuple[str, int | None], int | None] = {}
         self._last: dict[tuple[str, int | None], int | None] = {}
         self._mentioned: set[str] = set()
-        faults = _Faults(path, "images")
+        invalid = _InvalidEntries(path, "images")
         for number, image in enumerate(images):
             try:
                 self._add(image)
             except ValueError as error:
-                faults.add(number, error)
-        faults.report(len(self._full))
+                invalid.add(number, error)
+        invalid.report(len(self._full))
         names = {name for name, _ in self._full}
         videos = {name for name, index in self._full if index is not None}
         self._only_video = next(iter(videos)) if videos == names and len(videos) == 1 else None
@@ -151,7 +151,7 @@ class _Named:
         image_id = _integer(image, "id")
         name = image.get("file_name")
         if not isinstance(name, str):
-            raise ValueError("file_name is no text")
+            raise ValueError("file_name is not a string")
         index = None if image.get("frame_index") is None else _integer(image, "frame_index")
         for table, key in ((self._full, _slashed(name)), (self._last, _last_part(name))):
             unique = table.setdefault((key, index), image_id) == image_id
@@ -173,8 +173,8 @@ class _Named:
         return image_id
 
 
-class _Faults:
-    """Entries that make no sense: counted, and reported once."""
+class _InvalidEntries:
+    """Invalid entries: counted, and reported once."""
 
     def __init__(self, path: Path, what: str) -> None:
         self._path = path
@@ -187,15 +187,15 @@ class _Faults:
         self._count += 1
 
     def report(self, good: int) -> None:
-        """Warn of the entries skipped; raise InputError if there were no others."""
+        """Log a warning about skipped entries; raise InputError if none was valid."""
         if self._count and not good:
-            raise InputError(f"{self._path}: none of its {self._count} {self._what} can be used ({self._first})")
+            raise InputError(f"{self._path}: none of its {self._count} {self._what} is valid ({self._first})")
         if self._count:
             log.warning("%s: %d %s skipped (%s)", self._path, self._count, self._what, self._first)
 
 
 def _read(path: Path) -> Any:
-    """The JSON value in a file."""
+    """Read the JSON value in a file."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -205,33 +205,33 @@ def _read(path: Path) -> Any:
 
 
 Row = tuple[float, float, float, float, float]
-"""Left, top, right, bottom, pixels, and score."""
+"""Left, top, right and bottom in pixels, and score."""
 
 
 def _boxes_by_image(path: Path, entries: Sequence[Any], parse: Callable[[Any], Row | None]) -> dict[int, Boxes]:
-    """The boxes of people by image id; ``parse`` gives None for entries that are left out on purpose."""
+    """Return the boxes of people by image id; ``parse`` returns None for entries to ignore."""
     rows: dict[int, list[Row]] = defaultdict(list)
-    faults = _Faults(path, "boxes")
+    invalid = _InvalidEntries(path, "boxes")
     good = 0
     for number, entry in enumerate(entries):
         try:
             image_id = _integer(entry, "image_id")
             row = parse(entry)
         except ValueError as error:
-            faults.add(number, error)
+            invalid.add(number, error)
             continue
         good += 1
         if row is not None:
             rows[image_id].append(row)
-    faults.report(good)
+    invalid.report(good)
     if good and not rows:
-        log.warning("%s: holds no boxes of people (category %d)", path, PERSON)
-    tables = {image_id: np.array(some, np.float32) for image_id, some in rows.items()}
+        log.warning("%s: contains no boxes of people (category %d)", path, PERSON)
+    tables = {image_id: np.array(own, np.float32) for image_id, own in rows.items()}
     return {image_id: Boxes(table[:, :4], table[:, 4]) for image_id, table in tables.items()}
 
 
 def _detection(entry: Any) -> Row | None:
-    """The box and score of a detection, None if it is not of a person."""
+    """Return box and score of a detection, None if it is not a person."""
     if _integer(entry, "category_id") != PERSON:
         return None
     score = json_number(entry.get("score"), "score", MAX_COORDINATE)
@@ -241,7 +241,7 @@ def _detection(entry: Any) -> Row | None:
 
 
 def _annotation(entry: Any) -> Row | None:
-    """The box of an annotation, None if it is not of a single person."""
+    """Return the box of an annotation, None if it is not a single person."""
     if _integer(entry, "category_id") != PERSON or entry.get("iscrowd"):
         return None
     return (*_corners(entry), GROUND_TRUTH)
@@ -269,7 +269,7 @@ def _integer(entry: Any, key: str) -> int:
 
 
 def _slashed(name: str) -> str:
-    """A name with the separators of POSIX and without a leading ``./``."""
+    """Return the name with POSIX separators and without a leading ``./``."""
     return name.replace("\\", "/").removeprefix("./")
 
 

@@ -1,4 +1,4 @@
-"""No detector at all: everybody is taken to fill the frame. Only for those who ask for it."""
+"""No detection: every frame has one person, who fills it. Only on request."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class FullFrame:
     """One box of the whole frame, score 1; implements :class:`tposecli.detection.base.Detector`."""
 
     def __init__(self, box_filter: BoxFilter | None = None) -> None:
-        """Take the filter that every detector takes; frames under its smallest size have no box."""
+        """Store the filter; frames smaller than its minimum size have no box."""
         self._filter = box_filter or BoxFilter()
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """The whole of each frame, from the centre of its first pixel to that of its last."""
+        """Return the whole of each frame, from the centre of its first pixel to that of its last."""
         return [self._whole(*frame.size_wh) for frame in frames]
 
     def _whole(self, width: int, height: int) -> Boxes:

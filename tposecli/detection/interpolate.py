@@ -1,7 +1,7 @@
-"""Which frames the detector sees, and the boxes of those in between.
+"""Detection on every n-th frame, and interpolation of the boxes in between.
 
-A group of frames stands for itself: its first and last frames are always seen, so boxes never depend on frames of
-another group, and a run can resume at any group.
+Groups of frames are independent: the detector always runs on the first and the last frame of a group, so boxes never
+depend on frames of another group, and a run can resume at any group.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tposecli.geometry.similarity import Indices, box_iou, matched
 from tposecli.types import Boxes, Frame
 
 MIN_IOU: Final = 0.2
-"""Boxes that overlap less are not of the same person."""
+"""Boxes with a smaller IoU are not the same person."""
 
 
 def key_positions(count: int, every: int) -> list[int]:
-    """Positions, in a group of ``count`` frames, that the detector sees: 0, ``every``, 2 ``every``, ... and the last.
+    """Return the positions of the detector's frames in a group: 0, ``every``, 2 ``every``, ... and ``count`` - 1.
 
     Raises:
         ValueError: ``every`` is under 1 or ``count`` under 0.
@@ -32,15 +32,15 @@ def key_positions(count: int, every: int) -> list[int]:
 
 
 def detect_group(detector: Detector, frames: Sequence[Frame], every: int) -> list[Boxes]:
-    """Boxes of each frame of a group, with one call of the detector for all the frames it sees.
+    """Return the boxes of each frame of a group, with a single call of the detector.
 
-    Where the size of the frames changes, those on both sides of the change are seen too.
+    Where the frame size changes, the detector runs on the frames on both sides of the change too.
 
     Args:
-        detector: Sees every ``every``-th frame and the last; the boxes between are interpolated, in proportion to
-            ``time_s`` where that increases, else to the position.
+        detector: Runs on every ``every``-th frame and the last; boxes in between are interpolated, by ``time_s`` where
+            that increases, else by position.
         frames: A group, in order.
-        every: 1 for all frames.
+        every: Interval in frames; 1 for all frames.
     """
     if not frames:
         return []
@@ -58,11 +58,11 @@ def detect_group(detector: Detector, frames: Sequence[Frame], every: int) -> lis
 
 
 def interpolate(before: Boxes, after: Boxes, fraction: float) -> Boxes:
-    """The boxes at ``fraction`` of the way from one frame to another, best first.
+    """Return the boxes at ``fraction`` of the way from one frame to another, best first.
 
-    Boxes of the two frames that overlap belong together, such that the sum of their IoU is greatest; corners and score
-    go linearly from one to the other. A box without a partner stays as it is in the half of the way next to its frame;
-    the exact middle belongs to the earlier frame.
+    Overlapping boxes of the two frames are matched such that the sum of their IoU is greatest; corners and score are
+    interpolated linearly. An unmatched box stays unchanged in the half of the interval next to its own frame; the exact
+    middle belongs to the earlier frame.
 
     Args:
         before: Boxes of the earlier frame.
@@ -81,16 +81,16 @@ def interpolate(before: Boxes, after: Boxes, fraction: float) -> Boxes:
 
 
 def _matched(before: Boxes, after: Boxes) -> tuple[Indices, Indices]:
-    """Indices of the boxes that belong together, as many of one frame as of the other."""
+    """Return the indices of matched boxes in the two frames, equally many."""
     iou = box_iou(before.xyxy, after.xyxy)
     iou = np.where(iou >= MIN_IOU, iou, 0)
     first, second = matched(iou)
-    alike = iou[first, second] > 0
-    return first[alike], second[alike]
+    overlapping = iou[first, second] > 0
+    return first[overlapping], second[overlapping]
 
 
 def _fractions(times_s: Sequence[float]) -> list[float]:
-    """How far each of the frames is from the first to the last, 0 to 1."""
+    """Return the position of each frame between the first and the last, 0 to 1."""
     steps = np.asarray(times_s, np.float64)
     if not (np.isfinite(steps).all() and (np.diff(steps) > 0).all()):
         steps = np.arange(len(times_s), dtype=np.float64)

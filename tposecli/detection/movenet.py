@@ -1,4 +1,4 @@
-"""The detector that comes with the package: plain torch, no further installation, no licence strings."""
+"""The bundled detector: plain torch, with no further dependencies and no licence restrictions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tposecli.utils.system import cores
 from tposecli.utils.threads import ParallelMap
 
 SIZE = 256
-"""Longer side, pixels, to which a frame is scaled before the net sees it: the size MoveNet MultiPose was made for."""
+"""Longer side, in pixels, to which a frame is scaled: the input size of MoveNet MultiPose."""
 MIN_SCORE = 0.45
-"""Score from which on boxes are people; the weights' card says how it was chosen."""
+"""Minimum score of a person; the weights' model card says how it was chosen."""
 WEAK_SCORE = 0.3
-"""Score from which on a box may be somebody who was seen better a moment before."""
+"""Minimum score of a box that may continue a track."""
 MAX_CANDIDATES = 300
 MAX_BATCH = 16
 MAX_WORKERS = 8
-"""Threads that scale frames."""
+"""Maximum number of threads that scale frames."""
 
 
 class BundledDetector:
@@ -51,14 +51,14 @@ class BundledDetector:
 
         Args:
             weights: The safetensors file.
-            boxes: Which boxes are kept; None for those from ``MIN_SCORE`` on.
-            size: Longer side of the scaled frame, pixels; smaller is faster and misses small people.
+            boxes: Which boxes are kept; None for those scoring at least ``MIN_SCORE``.
+            size: Longer side of the scaled frame, in pixels; smaller is faster but misses small people.
             device: Where the net runs.
-            half: Compute in bfloat16, which moves boxes by one or two hundredths of their size; None where the
-                processor is faster at it.
+            half: Compute in bfloat16, which moves boxes by one or two percent of their size; None to do so where it is
+                faster.
 
         Raises:
-            WeightsError: The file is missing, damaged or of another net.
+            WeightsError: The file is missing, damaged, or belongs to another net.
         """
         net = load_person_detector(weights).requires_grad_(False)
         if torch.device(device).type != "cuda":
@@ -81,41 +81,41 @@ class BundledDetector:
             self._best = CudaGraphRunner(self._forward, MAX_BATCH, capture_on_cuda)
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Boxes of every frame, best first; frames of the same size share a forward."""
+        """Return the boxes of every frame, best first; frames of the same size share a batch."""
         found = [Boxes.empty()] * len(frames)
         for batch in same_size_batches(frames, MAX_BATCH):
-            for position, boxes in zip(batch, self._of_one_size([frames[p] for p in batch]), strict=True):
+            for position, boxes in zip(batch, self._detect_batch([frames[p] for p in batch]), strict=True):
                 found[position] = boxes
         return found
 
     @torch.inference_mode()
-    def _of_one_size(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Boxes of frames that are all of one size."""
+    def _detect_batch(self, frames: Sequence[Frame]) -> list[Boxes]:
+        """Return the boxes of frames that are all of one size."""
         size_wh = frames[0].size_wh
-        pictures = torch.from_numpy(self._scaled(frames)).to(self._device)
-        best, xyxy = (part.cpu().numpy() for part in self._best(pictures))
+        images = torch.from_numpy(self._scaled(frames)).to(self._device)
+        best, xyxy = (part.cpu().numpy() for part in self._best(images))
         back = np.array(size_wh, np.float32) / scaled_size(size_wh, self._size)
         back = np.concatenate([back, back]).astype(np.float32)
-        return [self._kept(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best, strict=True)]
+        return [self._filtered(boxes * back, scores, size_wh) for boxes, scores in zip(xyxy, best, strict=True)]
 
     def _scaled(self, frames: Sequence[Frame]) -> Image:
         """Return the frames scaled and padded, (B, h, w, 3) uint8."""
         return np.stack(self._map(partial(letterbox, longest=self._size), [frame.image for frame in frames]))
 
-    def _forward(self, pictures: Tensor) -> list[Tensor]:
-        """(B, h, w, 3) uint8 to the (B, C) best scores, and their (B, C, 4) boxes in pixels of the scaled frame."""
-        dense = self._net(pictures.permute(0, 3, 1, 2))
+    def _forward(self, images: Tensor) -> list[Tensor]:
+        """Return the (B, C) best scores of (B, h, w, 3) uint8 images, and their (B, C, 4) boxes in scaled pixels."""
+        dense = self._net(images.permute(0, 3, 1, 2))
         score = dense.logit.sigmoid()
         best, index = score.topk(min(MAX_CANDIDATES, score.shape[1]), dim=1)
         return [best, dense.xyxy.gather(1, index[..., None].expand(-1, -1, 4))]
 
-    def _kept(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
+    def _filtered(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
         enough = score >= self._boxes.min_score
         return self._boxes(Boxes(xyxy[enough], score[enough]), size_wh)
 
 
 def prefers_half(device: torch.device) -> bool:
-    """Whether bfloat16 is faster on the device: on processors only where they have instructions for it."""
+    """Return whether bfloat16 is faster on the device: on CPUs only with instructions for it."""
     if device.type != "cpu":
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
@@ -123,25 +123,25 @@ def prefers_half(device: torch.device) -> bool:
 
 
 def scaled_size(size_wh: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Width and height, whole pixels, of a frame scaled so that its longer side is ``longest``."""
+    """Return width and height, in whole pixels, of a frame whose longer side is scaled to ``longest``."""
     scale = longest / max(size_wh)
     return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
 
 
 def letterbox(image: Image, longest: int) -> Image:
-    """Scale (H, W, 3) to ``longest`` pixels and pad right and below to what the net can divide."""
+    """Scale (H, W, 3) to ``longest`` pixels, and pad it right and below to multiples of the net's divisor."""
     width, height = scaled_size((image.shape[1], image.shape[0]), longest)
-    way = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     padded = np.zeros((-(-height // DIVISOR) * DIVISOR, -(-width // DIVISOR) * DIVISOR, 3), np.uint8)
-    padded[:height, :width] = cv2.resize(image, (width, height), interpolation=way)
+    padded[:height, :width] = cv2.resize(image, (width, height), interpolation=interpolation)
     return padded
 
 
 def load_person_detector(weights: Path) -> PersonDetector:
-    """The net with the weights of a safetensors file, in fp32, ready to predict.
+    """Load the net with the weights of a safetensors file, in float32 and evaluation mode.
 
     Raises:
-        WeightsError: The file is missing, damaged or of another net.
+        WeightsError: The file is missing, damaged, or belongs to another net.
     """
     net = PersonDetector()
     try:
@@ -149,9 +149,9 @@ def load_person_detector(weights: Path) -> PersonDetector:
         state = {name: value.to(wanted[name].dtype) for name, value in load_file(weights).items()}
         net.load_state_dict(state, strict=True)
     except FileNotFoundError as error:
-        raise WeightsError(
-            f"{weights}: the person detector's weights are missing; install the package again"
-        ) from error
+        raise WeightsError(f"{weights}: the person detector's weights are missing; reinstall the package") from error
     except (OSError, safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"{weights}: not the weights of the person detector ({error}); get them anew") from error
+        raise WeightsError(
+            f"{weights}: not the weights of the person detector ({error}); reinstall the package"
+        ) from error
     return net.eval()

@@ -33,10 +33,10 @@ class TorchvisionModel:
     """One row of the table.
 
     Attributes:
-        name: Of torchvision's builder, and what ``torchvision:NAME`` takes.
-        family: Decides what the builder's options are called.
-        file: The weights; their digest's first digits are the last part of its stem.
-        exact_norm: The weights were trained with normalisations that add nothing to the variance.
+        name: Name of torchvision's builder, and what ``torchvision:NAME`` takes.
+        family: Determines the names of the builder's options.
+        file: File name of the weights; its stem ends in the first digits of their digest.
+        exact_norm: The weights were trained with batch normalisation whose epsilon is 0.
     """
 
     name: str
@@ -46,12 +46,12 @@ class TorchvisionModel:
 
     @property
     def url(self) -> str:
-        """Where the weights can be had."""
+        """Download URL of the weights."""
         return OFFICIAL_URL + self.file
 
     @property
     def remote(self) -> RemoteFile:
-        """The weights, for the code that downloads."""
+        """The weights as a file to download."""
         return RemoteFile(f"torchvision:{self.name}", self.file, self.url, self.sha256_prefix)
 
     @property
@@ -88,13 +88,13 @@ class TorchvisionDetector:
         Args:
             name: One of ``MODELS``.
             box_filter: Which boxes are kept.
-            image_size: Longer side of the scaled frame, pixels; None for the model's own rule.
+            image_size: Longer side of the scaled frame, in pixels; None for the model's own rule.
             device: Where the net runs.
-            downloads: How the weights may be fetched if they are not here.
+            downloads: How the weights may be downloaded.
 
         Raises:
-            UsageError: No such model, one of a fixed size, or torchvision is not installed.
-            WeightsError: The weights are not on this machine and cannot be had, or they are damaged.
+            UsageError: There is no such model, its input size is fixed, or torchvision is not installed.
+            WeightsError: The weights are damaged, or not on this machine and cannot be downloaded.
         """
         model = find_model(name)
         self._filter = box_filter or BoxFilter()
@@ -109,23 +109,23 @@ class TorchvisionDetector:
         self._net = net.eval().to(self._device)
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Boxes of every frame, best first; frames of the same size share a forward."""
+        """Return the boxes of every frame, best first; frames of the same size share a batch."""
         found = [Boxes.empty()] * len(frames)
         for batch in same_size_batches(frames, MAX_BATCH):
-            pictures = np.stack([frames[position].image for position in batch])
-            for position, boxes in zip(batch, self._forward(pictures), strict=True):
+            images = np.stack([frames[position].image for position in batch])
+            for position, boxes in zip(batch, self._forward(images), strict=True):
                 found[position] = self._filter(boxes, frames[position].size_wh)
         return found
 
     @torch.inference_mode()
-    def _forward(self, pictures: Any) -> list[Boxes]:
-        """Unfiltered boxes of (B, H, W, 3) uint8 pictures."""
-        batch = torch.from_numpy(pictures).to(self._device).permute(0, 3, 1, 2).float() / 255
+    def _forward(self, images: Any) -> list[Boxes]:
+        """Return the unfiltered boxes of (B, H, W, 3) uint8 images."""
+        batch = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float() / 255
         return [_people(result) for result in self._net(list(batch))]
 
 
 def find_model(name: str) -> TorchvisionModel:
-    """The row of that name.
+    """Return the row of that name.
 
     Raises:
         UsageError: There is none; the message names the nearest and all known ones.
@@ -144,10 +144,10 @@ def published_file(name: str) -> RemoteFile | None:
 
 
 def find_weights(model: TorchvisionModel, downloads: Downloads | None = None) -> Path:
-    """The model's weights in our cache or in that of torch.hub, else downloaded into ours.
+    """Return the model's weights from our cache or that of torch.hub; download them to ours if they are in neither.
 
     Raises:
-        WeightsError: They are in neither and cannot be had, or their digest is not the published one.
+        WeightsError: They cannot be downloaded, or their digest is not the published one.
     """
     places = (cache_dir() / model.file, Path(torch.hub.get_dir()) / "checkpoints" / model.file)
     path = next((place for place in places if place.is_file()), None)
@@ -158,23 +158,23 @@ def find_weights(model: TorchvisionModel, downloads: Downloads | None = None) ->
 
 
 def load_torchvision() -> ModuleType:
-    """``torchvision.models.detection``.
+    """Import ``torchvision.models.detection``.
 
     Raises:
-        UsageError: It is not installed, or was built for another torch.
+        UsageError: It is not installed, or was built for another version of torch.
     """
     try:
         from torchvision.models import detection
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise UsageError(
-            f"torchvision cannot be imported ({error}): pip install torchvision, in the build that fits the installed "
-            "torch, or choose --detector auto"
+            f"torchvision cannot be imported ({error}): pip install torchvision, in the version that matches "
+            "the installed torch, or choose --detector auto"
         ) from error
     return detection  # type: ignore[no-any-return]
 
 
 def _options(model: TorchvisionModel, box_filter: BoxFilter, image_size: int | None) -> dict[str, Any]:
-    """The builder's keyword arguments."""
+    """Return the builder's keyword arguments."""
     prefix = "box_" if model.family == "rcnn" else ""
     options: dict[str, Any] = {
         f"{prefix}score_thresh": box_filter.min_score,
@@ -182,23 +182,25 @@ def _options(model: TorchvisionModel, box_filter: BoxFilter, image_size: int | N
     }
     if image_size is not None:
         if model.family == "ssd":
-            raise UsageError(f"torchvision:{model.name} sees frames at one size only; leave the image size out")
+            raise UsageError(f"torchvision:{model.name} supports one size only; omit the image size")
         options |= {"min_size": image_size, "max_size": image_size}
     return options
 
 
 def _load(net: nn.Module, model: TorchvisionModel, path: Path) -> None:
-    """Load the weights, every key.
+    """Load the weights; all keys must match.
 
-    The official nets are built with normalisations that are frozen, ours with trainable ones: the same in evaluation
-    but for a counter, which the files may lack, and for what is added to the variance.
+    The official nets have frozen batch normalisation, ours a trainable one: the same in evaluation mode except for a
+    counter, which the files may lack, and for epsilon.
     """
     state = read_state(path)
     counters = {name: value for name, value in net.state_dict().items() if name.endswith("num_batches_tracked")}
     try:
         net.load_state_dict(counters | state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"{path}: not the weights of torchvision's {model.name}; get {model.url} anew") from error
+        raise WeightsError(
+            f"{path}: not the weights of torchvision's {model.name}; download {model.url} again"
+        ) from error
     if model.exact_norm:
         for module in net.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -206,6 +208,6 @@ def _load(net: nn.Module, model: TorchvisionModel, path: Path) -> None:
 
 
 def _people(result: dict[str, Tensor]) -> Boxes:
-    """The people among the things found in one picture."""
+    """Return the people among the objects of one image."""
     person = result["labels"] == PERSON
     return Boxes(result["boxes"][person].cpu().numpy(), result["scores"][person].cpu().numpy())

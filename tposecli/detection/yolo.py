@@ -1,4 +1,4 @@
-"""YOLO models through ultralytics, for those who have it and name it: its licence is the AGPL.
+"""YOLO models through ultralytics, on request only: its licence is the AGPL.
 
 The library sends analytics, asks name servers whether it is online, installs packages, downloads weights, unpickles
 whatever a checkpoint holds and changes settings of the whole process. :func:`load_ultralytics` and :func:`contained`
@@ -36,10 +36,10 @@ PUBLISHED: Final = re.compile(
 )
 """Names of the library's models that find boxes."""
 SIZE: Final = 640
-"""Longer side, pixels, to which a frame is scaled where nobody says otherwise."""
+"""Default for the longer side, in pixels, to which a frame is scaled."""
 PERSON: Final = 0
 SAFE_LOADABLE_SUFFIX: Final = ".pt"
-"""Ending of the one kind of model that can be read without running code from it."""
+"""Suffix of the only kind of model file that can be loaded without executing code from it."""
 BOX_TASKS: Final = ("detect", "segment", "pose")
 MAX_BOXES: Final = 300
 MAX_BATCH: Final = 16
@@ -49,7 +49,7 @@ QUIET: Final = {
     "ULTRALYTICS_SAFE_LOAD": "1",
     "YOLO_VERBOSE": "false",
 }
-"""What the library must find in the environment when it is imported; ``YOLO_CONFIG_DIR`` besides."""
+"""Environment variables set while the library is imported, along with ``YOLO_CONFIG_DIR``."""
 
 UNREADABLE: Final = (
     ArithmeticError,
@@ -62,7 +62,7 @@ UNREADABLE: Final = (
     ValueError,
     struct.error,
 )
-"""What reading a file that is no model raises, depending on where it breaks."""
+"""What loading a damaged file may raise."""
 
 
 class YoloDetector:
@@ -83,14 +83,14 @@ class YoloDetector:
         Args:
             model: Path of a model file, or its name, see :func:`find_model`.
             box_filter: Which boxes are kept.
-            image_size: Longer side of the scaled frame, pixels; None for ``SIZE``.
+            image_size: Longer side of the scaled frame, in pixels; None for ``SIZE``.
             device: Where it runs.
-            downloads: How a published model may be fetched if it is not here.
-            trust: Read it even where that may run code from it.
+            downloads: How a published model may be downloaded.
+            trust: Load it even if that may execute code from it.
 
         Raises:
-            UsageError: ultralytics, or a package that this kind of file needs, is not installed; or it is not trusted.
-            WeightsError: There is no such file, or it is no model that finds boxes.
+            UsageError: ultralytics, or a package for this kind of file, is not installed; or the file is not trusted.
+            WeightsError: There is no such file, or it is not a model that detects boxes.
         """
         library = load_ultralytics()
         path = find_model(model, downloads)
@@ -110,11 +110,11 @@ class YoloDetector:
         with contained(), _strictly(library, trust), _explained(path, trust):
             self._model = library.YOLO(str(path))
             if self._model.task not in BOX_TASKS:
-                raise WeightsError(f"{path}: a model for {self._model.task}; choose one of {', '.join(BOX_TASKS)}")
+                raise WeightsError(f"{path}: a model for {self._model.task}; expected one for {', '.join(BOX_TASKS)}")
             self._predict([np.zeros((32, 32, 3), np.uint8)])
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
-        """Boxes of every frame, best first; frames of the same size share a forward."""
+        """Return the boxes of every frame, best first; frames of the same size share a batch."""
         found = [Boxes.empty()] * len(frames)
         for batch in same_size_batches(frames, MAX_BATCH):
             bgr = [np.ascontiguousarray(frames[position].image[..., ::-1]) for position in batch]
@@ -123,7 +123,7 @@ class YoloDetector:
         return found
 
     def _predict(self, bgr: list[Any]) -> list[Boxes]:
-        """Unfiltered boxes of pictures that are all of one size."""
+        """Return the unfiltered boxes of images that are all of one size."""
         results = self._model.predict(bgr, **self._options)
         return [Boxes(result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()) for result in results]
 
@@ -149,13 +149,13 @@ def published_weights(name: str) -> RemoteFile:
 
 
 def find_model(model: str, downloads: Downloads | None = None) -> Path:
-    """The file, or folder of an exported model, that ``yolo:MODEL`` means.
+    """Return the file, or the folder of an exported model, that ``yolo:MODEL`` means.
 
-    A path is taken as it is. A bare name is looked for in the current folder and in the cache, with ``.pt`` added
-    where it has no ending; a published model that is in neither is downloaded into the cache.
+    A path is used as it is. A bare name is looked up in the current folder and in the cache, with ``.pt`` added if it
+    has no suffix; a published model that is in neither is downloaded to the cache.
 
     Raises:
-        WeightsError: It is in none of these places and cannot be had, or it has changed since its first use.
+        WeightsError: It is not found and cannot be downloaded, or it has changed since its first use.
     """
     given = Path(model).expanduser()
     name = given.name if given.suffix else given.name + ".pt"
@@ -171,14 +171,14 @@ def find_model(model: str, downloads: Downloads | None = None) -> Path:
     remote = published_file(name)
     if remote is None:
         raise WeightsError(
-            f"yolo:{model}: there is no {name} in the current folder or the cache, and it is no published model; "
+            f"yolo:{model}: there is no {name} in the current folder or the cache, and it is not a published model; "
             f"put it at {cache_dir() / name}, or name the file with its path"
         )
     return fetch(remote, downloads).resolve()
 
 
 def load_ultralytics() -> ModuleType:
-    """The library, imported with its side effects off.
+    """Import the library with its side effects disabled.
 
     Raises:
         UsageError: It is not installed.
@@ -189,7 +189,7 @@ def load_ultralytics() -> ModuleType:
             import ultralytics.utils.downloads
     except ImportError as error:
         raise UsageError(
-            f"yolo needs ultralytics, which is not at hand ({error}): pip install ultralytics (its licence is the "
+            f"yolo needs ultralytics, which cannot be imported ({error}): pip install ultralytics (its licence is the "
             "AGPL-3.0), or choose --detector auto"
         ) from error
     return ultralytics
@@ -197,10 +197,10 @@ def load_ultralytics() -> ModuleType:
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Keep ultralytics quiet while it is imported or sets a model up, and undo what it changes in the process.
+    """Keep ultralytics quiet while it is imported or loads a model, and undo its changes to the process.
 
-    That is the environment, the threads of OpenCV and torch, how numpy and torch print, the filters of warnings, and
-    ``torch.save``, which it replaces.
+    These are the environment, the threads of OpenCV and torch, the print options of numpy and torch, the warning
+    filters, and ``torch.save``, which it replaces.
     """
     environment = dict(os.environ)
     threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
@@ -219,30 +219,30 @@ def contained() -> Iterator[None]:
 
 
 def check_safe_to_load(path: Path, library: ModuleType) -> None:
-    """Refuse a model that could run code when it is read: only a ``.pt`` can be read without its pickle.
+    """Check that a model can be loaded without executing code: only ``.pt`` files can.
 
     Raises:
-        UsageError: It could, or the library or torch is too old to tell.
+        UsageError: It cannot, or the library or torch is too old to tell.
     """
     if path.suffix != SAFE_LOADABLE_SUFFIX or not path.is_file():
         raise UsageError(
-            f"{path}: a model of this kind can run code when it is read; take a .pt file, or add --trust if you know "
-            "who made it"
+            f"{path}: this kind of model can execute code when it is loaded; use a .pt file, or add --trust if you "
+            "trust its author"
         )
     if not (
         hasattr(library.nn.tasks, "SAFE_LOAD") and hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
     ):
         raise UsageError(
-            f"{path}: this version of ultralytics or torch reads models by running code from them; update both, or add "
-            "--trust if you know who made it"
+            f"{path}: this version of ultralytics or torch executes code when it loads models; update both, or add "
+            "--trust if you trust its author"
         )
 
 
 @contextmanager
 def _strictly(library: ModuleType, trust: bool) -> Iterator[None]:
-    """Have the library unpickle nothing it does not know, whoever imported it, and take the path it is given.
+    """Let the library unpickle only what it knows, and load exactly the path that it is given.
 
-    It renames some (``yolov5s.pt``) and fetches the renamed file.
+    By default it renames some files (``yolov5s.pt``) and downloads the renamed one.
     """
     downloads, tasks = library.utils.downloads, library.nn.tasks
     fetch, safe = downloads.attempt_download_asset, getattr(tasks, "SAFE_LOAD", False)
@@ -256,7 +256,7 @@ def _strictly(library: ModuleType, trust: bool) -> Iterator[None]:
 
 @contextmanager
 def _explained(path: Path, trust: bool) -> Iterator[None]:
-    """Turn the library's failures to load a model into ours."""
+    """Convert the library's errors about a model into ours."""
     try:
         yield
     except TposeError:
@@ -265,7 +265,11 @@ def _explained(path: Path, trust: bool) -> Iterator[None]:
         raise UsageError(f"{path}: this kind of model needs a package that is not installed ({error})") from error
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        advice = "get the file again" + ("" if trust else ", or add --trust if it has classes of its own and is yours")
+        advice = "download it again" + (
+            "" if trust else ", or add --trust if it has custom classes and you trust its author"
+        )
         raise WeightsError(f"{path}: not a YOLO model that ultralytics reads ({reason}); {advice}") from error
     except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path}: refused, it holds more than a model; reading it could run code") from error
+        raise WeightsError(
+            f"{path}: refused: it contains more than a model, and loading it could execute code"
+        ) from error

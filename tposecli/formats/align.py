@@ -65,7 +65,7 @@ def align_journal(journal: Journal) -> AlignedPoses:
         InputError: Its keypoint layout is inconsistent.
     """
     try:
-        KeypointLayout.of_facts(journal.header)
+        KeypointLayout.from_dict(journal.header)
     except ValueError as error:
         raise InputError(f"{journal.path}: damaged (invalid keypoint layout in its header: {error})") from error
     return AlignedPoses(journal.path, JOURNAL, journal.provenance, journal, journal.header.get("time_base") is None)
@@ -136,7 +136,7 @@ def align(found: PoseFile, given: PoseInput) -> AlignedPoses:
 
 def make_header(source: SourceInfo) -> dict[str, Any]:
     """Return the source and keypoints in the form of a journal's header."""
-    return {**describe_source(source), **COCO.facts()}
+    return {**describe_source(source), **COCO.to_dict()}
 
 
 def image_header(images: ImageList) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class WriteOptions:
     @property
     def layout(self) -> KeypointLayout:
         """The keypoints of the poses."""
-        return KeypointLayout.of_facts(self.info)
+        return KeypointLayout.from_dict(self.info)
 
 
 @dataclass(frozen=True, slots=True)

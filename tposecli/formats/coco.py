@@ -382,7 +382,7 @@ class CocoDatasetSink:
         self._min_score = min_score
         self._describe_attention = describe_attention
         self._ids = ids
-        category = as_json(_category(KeypointLayout.of_facts(info)))
+        category = as_json(_category(KeypointLayout.from_dict(info)))
         head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{category}],\n"images":['
         self._part = PartFile(path)
         self._images = JsonArrayWriter(self._part.file, head)

@@ -44,7 +44,9 @@ class NpzSink:
 
     def __init__(self, path: Path, info: Mapping[str, Any], stills: bool = False) -> None:
         self._archive = NpzArchive(path)
-        self._archive.put({"keypoints": np.array(KeypointLayout.of_facts(info).names), "info": np.array(as_json(info))})
+        self._archive.put(
+            {"keypoints": np.array(KeypointLayout.from_dict(info).names), "info": np.array(as_json(info))}
+        )
         self._archive.append(_people(Poses.empty(), Poses.empty().xy, 0, 0.0))
         self._archive.append(_frames([], [], []))
         self._names: list[str] | None = [] if stills else None

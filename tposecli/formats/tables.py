@@ -158,7 +158,7 @@ class ParquetSink:
         import pyarrow
         from pyarrow import parquet
 
-        self._stills, self._names = stills, KeypointLayout.of_facts(info).names
+        self._stills, self._names = stills, KeypointLayout.from_dict(info).names
         self._arrow = pyarrow
         types = (
             *[

@@ -1,4 +1,4 @@
-"""From a box in the frame to a crop for the net, and the way back: the only places where coordinates change.
+"""From a box in the frame to a crop for the net, and back: the only place where coordinates change.
 
 The arithmetic is the authors' (``centre`` and ``scale`` in units of 200 pixels come from Simple Baselines, Xiao et al.,
 ECCV 2018): the box grows to the net's aspect and by a quarter, and maps onto the crop by a similarity without rotation.
@@ -21,7 +21,7 @@ Matrices = NDArray[np.float64]
 
 
 def crop_regions(xyxy: NDArray[np.floating], aspect: float) -> tuple[Float32, Float32]:
-    """Centre and size of the region that each box's crop shows.
+    """Return centre and scale of the region that the crop of each box shows.
 
     Args:
         xyxy: (N, 4) boxes, frame pixels.
@@ -41,10 +41,10 @@ def crop_regions(xyxy: NDArray[np.floating], aspect: float) -> tuple[Float32, Fl
 
 
 def frame_to_crop(center: Float32, scale: Float32, size_wh: tuple[int, int]) -> Matrices:
-    """(N, 2, 3) maps from frame pixels to pixels of a crop, or of a heatmap, of that size.
+    """Return (N, 2, 3) maps from frame pixels to pixels of a crop, or of a heatmap, of that size.
 
-    Each is solved from three corresponding points in single precision, as the authors do it: for a small box far from
-    the origin their rounding moves the map by a thousandth of a pixel, which decides about a grey level here and there.
+    Each is solved from three corresponding points in single precision, like the authors': for a small box far from the
+    origin, rounding moves the map by a thousandth of a pixel, enough to change a pixel value now and then.
     """
     half_width = (scale[:, 0] * np.float32(UNIT) - 1) * np.float32(0.5)
     source = _corner_points(center, half_width)
@@ -54,23 +54,23 @@ def frame_to_crop(center: Float32, scale: Float32, size_wh: tuple[int, int]) -> 
     return np.array(matrices, np.float64).reshape(-1, 2, 3)
 
 
-def _corner_points(center: Float32, reach: Float32) -> Float32:
-    """(N, 3, 2): each centre, the point ``reach`` above it, and the point as far to the left of that one."""
+def _corner_points(center: Float32, half_width: Float32) -> Float32:
+    """Return (N, 3, 2): the centre, the point ``half_width`` above it, and the point as far to the left of that."""
     points = np.empty((len(center), 3, 2), np.float32)
     points[:] = center[:, None]
-    points[:, 1:, 1] -= reach[:, None]
+    points[:, 1:, 1] -= half_width[:, None]
     points[:, 2, 0] -= center[:, 1] - points[:, 1, 1]
     return points
 
 
 def cut(image: Image, matrices: Matrices, size_wh: tuple[int, int], out: Image | None = None) -> Image:
-    """(N, H, W, 3) uint8 crops: bilinear, black outside the frame.
+    """Cut (N, H, W, 3) uint8 crops: bilinear, black outside the frame.
 
     Args:
         image: (H, W, 3) frame.
         matrices: (N, 2, 3) from :func:`frame_to_crop`.
         size_wh: Width and height of a crop.
-        out: Where to put them, as part of a larger batch.
+        out: Array to write to; None for a new one.
     """
     if out is None:
         out = np.empty((len(matrices), size_wh[1], size_wh[0], 3), np.uint8)
@@ -80,7 +80,7 @@ def cut(image: Image, matrices: Matrices, size_wh: tuple[int, int], out: Image |
 
 
 def to_frame(xy: Float32, center: Float32, scale: Float32, size_wh: tuple[int, int]) -> Float32:
-    """(N, K, 2) positions on a crop or heatmap of that size, to frame pixels."""
+    """Map (N, K, 2) positions on a crop or heatmap of that size to frame pixels."""
     matrices = frame_to_crop(center, scale, size_wh)
     return ((xy - matrices[:, None, :, 2]) / matrices[:, None, :1, 0]).astype(np.float32)
 
@@ -88,7 +88,7 @@ def to_frame(xy: Float32, center: Float32, scale: Float32, size_wh: tuple[int, i
 def grid_cells(
     points: NDArray[np.floating], matrices: Matrices, stride: int, grid_hw: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """(N, K, 2) row and column of the attention grid's cell under each position, clamped to the grid.
+    """Return the (N, K, 2) row and column of the attention grid's cell under each position, clamped to the grid.
 
     Args:
         points: (N, K, 2) frame pixels.
@@ -103,6 +103,6 @@ def grid_cells(
 
 
 def as_xyxy(xywh: Sequence[Sequence[float]] | NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, 4) left, top, width, height to left, top, right, bottom."""
+    """Convert (N, 4) left, top, width, height to left, top, right, bottom."""
     boxes = np.asarray(xywh, np.float64).reshape(-1, 4)
     return np.concatenate((boxes[:, :2], boxes[:, :2] + boxes[:, 2:]), axis=1)

@@ -55,7 +55,7 @@ LIMBS: Final = (
 """Pairs of 0-based keypoints, in the order of COCO's own ``skeleton`` field (which is 1-based)."""
 
 MIRROR: Final = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""The keypoint that each one becomes when the picture is mirrored."""
+"""Index of the left-right counterpart of each keypoint."""
 
 OKS_SIGMAS: Float32 = np.array(
     [0.026, *np.repeat((0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089), 2)], dtype=np.float32
@@ -68,13 +68,13 @@ class KeypointLayout:
     """The K keypoints of a model.
 
     Attributes:
-        names: What they are called.
+        names: Names of the keypoints.
         limbs: Pairs of 0-based keypoints.
-        mirror: The keypoint that each one becomes when the picture is mirrored.
+        mirror: Index of the left-right counterpart of each keypoint.
         sigmas: Constants of object keypoint similarity.
 
     Raises:
-        ValueError: These contradict one another.
+        ValueError: The values are inconsistent.
     """
 
     names: tuple[str, ...]
@@ -85,11 +85,11 @@ class KeypointLayout:
     def __post_init__(self) -> None:
         count = len(self.names)
         if not count or len(set(self.names)) != count or len(self.sigmas) != count:
-            raise ValueError("keypoints need different names, and one of the sigmas each")
+            raise ValueError("keypoints: expected unique names and one sigma each")
         if any(not 0 <= end < count for limb in self.limbs for end in limb):
-            raise ValueError("the skeleton names keypoints that are not there")
+            raise ValueError("skeleton: a limb refers to a keypoint that does not exist")
         if sorted(self.mirror) != list(range(count)):
-            raise ValueError("each keypoint needs one mirror image")
+            raise ValueError("mirror: expected a permutation of the keypoints")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -100,37 +100,37 @@ class KeypointLayout:
         return self.names == KEYPOINTS
 
     def side(self, keypoint: int) -> str:
-        """``left``, ``right`` or ``centre``: the side of the body a keypoint belongs to."""
+        """Return the side of the body that a keypoint belongs to: ``left``, ``right`` or ``centre``."""
         return next((word for word in self._words(keypoint) if word in ("left", "right")), "centre")
 
     def part(self, keypoint: int) -> str:
-        """What the keypoint is, whichever side it is on: ``wrist``."""
+        """Return the name of the body part, without its side: ``wrist``."""
         return self._words(keypoint)[-1]
 
     def _words(self, keypoint: int) -> list[str]:
         return re.split(r"[\W_]+", self.names[keypoint].lower())
 
-    def facts(self) -> dict[str, Any]:
-        """Ready for JSON: what headers of journals and metadata of checkpoints say of the keypoints."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values for JSON: in headers of journals and metadata of checkpoints."""
         limbs = [list(limb) for limb in self.limbs]
-        facts = {"keypoint_names": self.names, "skeleton": limbs, "mirror": self.mirror, "sigmas": self.sigmas}
-        return {key: list(value) for key, value in facts.items()}
+        values = {"keypoint_names": self.names, "skeleton": limbs, "mirror": self.mirror, "sigmas": self.sigmas}
+        return {key: list(value) for key, value in values.items()}
 
     @staticmethod
-    def of_facts(facts: Mapping[str, Any]) -> KeypointLayout:
-        """From what :meth:`facts` gave, JSON or not; COCO's 17 where nothing is said.
+    def from_dict(values: Mapping[str, Any]) -> KeypointLayout:
+        """Return the layout from the values of :meth:`to_dict`; COCO's if they name no keypoints.
 
         Raises:
-            ValueError: It contradicts itself.
+            ValueError: Values are missing or inconsistent.
         """
-        names = tuple(facts.get("keypoint_names", KEYPOINTS))
+        names = tuple(values.get("keypoint_names", KEYPOINTS))
         if names == KEYPOINTS:
             return COCO
         try:
-            limbs = tuple((int(first), int(second)) for first, second in facts["skeleton"])
-            mirror, sigmas = tuple(map(int, facts["mirror"])), tuple(map(float, facts["sigmas"]))
+            limbs = tuple((int(first), int(second)) for first, second in values["skeleton"])
+            mirror, sigmas = tuple(map(int, values["mirror"])), tuple(map(float, values["sigmas"]))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"skeleton, mirror and sigmas of the keypoints are needed ({error!r})") from error
+            raise ValueError(f"expected skeleton, mirror and sigmas of the keypoints ({error!r})") from error
         return KeypointLayout(tuple(map(str, names)), limbs, mirror, sigmas)
 
 

@@ -1,4 +1,4 @@
-"""How alike two boxes or two poses are, and suppression of duplicates by it."""
+"""Similarity of boxes and of poses (IoU, OKS), assignment, and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Indices = NDArray[np.intp]
 
 
 def box_iou(first: Float32, second: Float32) -> Float32:
-    """(N, M) intersection over union of (N, 4) and (M, 4) boxes, left-top-right-bottom."""
+    """Return the (N, M) intersection over union of (N, 4) and (M, 4) boxes, left-top-right-bottom."""
     left_top = np.maximum(first[:, None, :2], second[None, :, :2])
     right_bottom = np.minimum(first[:, None, 2:], second[None, :, 2:])
     overlap = np.clip(right_bottom - left_top, 0, None).prod(axis=2)
@@ -26,33 +26,33 @@ def _area(boxes: Float32) -> Float32:
 
 
 def get_ready() -> None:
-    """Import what :func:`matched` needs, which takes a third of a second that the start of a program does not have."""
+    """Import what :func:`matched` needs ahead of its first call: it takes a third of a second."""
     import scipy.optimize  # noqa: F401
 
 
-def matched(likeness: NDArray[np.floating]) -> tuple[Indices, Indices]:
-    """Rows and columns that belong together, such that the sum of their likeness is greatest; no line twice.
+def matched(similarity: NDArray[np.floating]) -> tuple[Indices, Indices]:
+    """Return the rows and columns of the assignment with the greatest total similarity.
 
     Args:
-        likeness: (N, M); as many pairs come back as the shorter side has.
+        similarity: (N, M); min(N, M) pairs are returned.
     """
-    if 0 in likeness.shape:
+    if 0 in similarity.shape:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     from scipy.optimize import linear_sum_assignment
 
-    rows, columns = linear_sum_assignment(likeness, maximize=True)
+    rows, columns = linear_sum_assignment(similarity, maximize=True)
     return rows, columns
 
 
 def box_nms(xyxy: Float32, score: Float32, threshold: float) -> Indices:
-    """Indices of the boxes to keep, best first; a box goes when its IoU with a better one exceeds ``threshold``."""
+    """Return the indices of the boxes to keep, best first: greedy suppression at an IoU above ``threshold``."""
     order = np.argsort(-score, kind="stable")
     iou = box_iou(xyxy[order], xyxy[order])
     return order[_greedy(iou, threshold)]
 
 
 def _greedy(similarity: NDArray[np.floating], threshold: float) -> Indices:
-    """Of items sorted best first, those that no kept one before them resembles beyond ``threshold``."""
+    """Return, of items sorted best first, those whose similarity to every kept one is at most ``threshold``."""
     kept: list[int] = []
     for candidate in range(len(similarity)):
         if not kept or similarity[kept, candidate].max() <= threshold:
@@ -67,9 +67,9 @@ def oks(
     second_area: Float64,
     sigmas: Float32 | Float64 = OKS_SIGMAS,
 ) -> Float64:
-    """(N, M) object keypoint similarity of (N, K, 2) and (M, K, 2) keypoints, every keypoint counting alike.
+    """Return the (N, M) object keypoint similarity of (N, K, 2) and (M, K, 2) keypoints, all with equal weight.
 
-    The size that distances are measured by is the mean of the two areas, as in the suppression step of the
+    Distances are relative to the mean of the two areas, as in the suppression step of the
     authors' evaluation (Simple Baselines, ECCV 2018, ``lib/nms/nms.py``).
     """
     variance = (np.asarray(sigmas, np.float64) * 2) ** 2
@@ -81,26 +81,26 @@ def oks(
 def weighted_oks(
     first: Float64, second: Float64, size: Float64, weight: Float64, sigmas: Float32 | Float64 = OKS_SIGMAS
 ) -> Float64:
-    """(N, M) object keypoint similarity in which keypoints count by their weight; 0 where none has any.
+    """Return the (N, M) object keypoint similarity with weighted keypoints; 0 where all weights are 0.
 
     Args:
         first: (N, K, 2) keypoints, pixels.
         second: (M, K, 2) keypoints, pixels.
-        size: (N, M) area that distances are measured by, square pixels.
+        size: (N, M) area that distances are relative to, square pixels.
         weight: (N, M, K), not negative.
         sigmas: (K,) constants, or anything that broadcasts to (N, M, K).
     """
     variance = (np.asarray(sigmas, np.float64) * 2) ** 2
     distance = ((first[:, None] - second[None]) ** 2).sum(axis=3)
-    alike = np.exp(-distance / variance / np.maximum(size, np.spacing(1))[:, :, None] / 2)
+    terms = np.exp(-distance / variance / np.maximum(size, np.spacing(1))[:, :, None] / 2)
     total = weight.sum(axis=2)
-    return np.where(total > 0, (alike * weight).sum(axis=2) / np.where(total > 0, total, 1), 0)
+    return np.where(total > 0, (terms * weight).sum(axis=2) / np.where(total > 0, total, 1), 0)
 
 
 def oks_nms(
     xy: Float64, area: Float64, score: Float64, threshold: float, sigmas: Float32 | Float64 = OKS_SIGMAS
 ) -> Indices:
-    """Indices of the poses to keep, best first: greedy suppression at an OKS above ``threshold``.
+    """Return the indices of the poses to keep, best first: greedy suppression at an OKS above ``threshold``.
 
     Args:
         xy: (N, K, 2) keypoints of one image, pixels.

@@ -1,1 +1,1 @@
-"""Nets at work: crops in, keypoints out, on any device and backend."""
+"""Inference: from crops to keypoints, on any device and backend."""

@@ -1,4 +1,4 @@
-"""Crops made by torch, on whichever device the frames are: what ``crop.cut`` makes with OpenCV on the CPU."""
+"""Batches of crops, cut by OpenCV on the CPU or by torch on the device."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tposecli.types import Frame
 
 
 class CropBatch:
-    """The crops of all people of some frames, made a batch at a time where the net will see them.
+    """The crops of all people of some frames, cut batch by batch.
 
-    On CUDA a frame goes to the device once, as bytes, and is cut there; elsewhere OpenCV cuts it.
+    On CUDA a frame is uploaded once, as bytes, and cut there; elsewhere OpenCV cuts it.
 
     Args:
-        frames: Pictures, which may differ in size.
-        people: Their number in each frame.
+        frames: The frames, which may differ in size.
+        people: Number of people in each frame.
         matrices: (P, 2, 3) maps from frame to crop pixels of all people, without rotation.
         size_wh: Width and height of a crop.
-        on_device: Whether to cut with torch; None: where that pays.
+        on_device: Whether to cut with torch; None to do so on CUDA only.
     """
 
     def __init__(
@@ -44,15 +44,15 @@ class CropBatch:
         return len(self._matrices)
 
     def batch(self, people: slice, device: torch.device) -> Tensor:
-        """(B, H, W, 3) uint8 crops of consecutive people, on the device.
+        """Return the (B, H, W, 3) uint8 crops of consecutive people, on the device.
 
-        Batches are asked for in order: frames of people before these are forgotten.
+        Batches must be requested in order: uploaded frames of earlier people are dropped.
         """
-        torch_cuts = device.type == "cuda" if self._on_device is None else self._on_device
-        return self._by_torch(people, device) if torch_cuts else self._by_opencv(people, device)
+        with_torch = device.type == "cuda" if self._on_device is None else self._on_device
+        return self._by_torch(people, device) if with_torch else self._by_opencv(people, device)
 
     def _runs(self, people: slice) -> Iterator[tuple[int, slice]]:
-        """Each frame that has some of these people, and which they are, counted from the slice's start."""
+        """Yield the index of each frame with some of these people, and their positions in the slice."""
         owners, first, counts = np.unique(self._owner[people], return_index=True, return_counts=True)
         for owner, start, count in zip(owners, first, counts, strict=True):
             yield int(owner), slice(int(start), int(start + count))
@@ -60,8 +60,8 @@ class CropBatch:
     def _by_opencv(self, people: slice, device: torch.device) -> Tensor:
         matrices = self._matrices[people]
         crops = torch.empty((len(matrices), self._size_wh[1], self._size_wh[0], 3), dtype=torch.uint8)
-        for owner, some in self._runs(people):
-            crop.cut(self._frames[owner].image, matrices[some], self._size_wh, crops.numpy()[some])
+        for owner, part in self._runs(people):
+            crop.cut(self._frames[owner].image, matrices[part], self._size_wh, crops.numpy()[part])
         return crops.to(device)
 
     def _by_torch(self, people: slice, device: torch.device) -> Tensor:
@@ -69,33 +69,33 @@ class CropBatch:
         table = np.empty((len(maps), 7))
         table[:, 3:] = maps[:, (0, 0, 1, 1), (0, 2, 1, 2)]
         pixels, total = [], 0
-        for owner, some in self._runs(people):
+        for owner, part in self._runs(people):
             pixels.append(self._upload(owner, device))
-            table[some, :3] = total, *self._frames[owner].size_wh
+            table[part, :3] = total, *self._frames[owner].size_wh
             total += len(pixels[-1])
-        return cut(torch.cat(pixels), _sent(torch.from_numpy(table), device), self._size_wh)
+        return cut(torch.cat(pixels), _to_device(torch.from_numpy(table), device), self._size_wh)
 
     def _upload(self, index: int, device: torch.device) -> Tensor:
-        """(H * W, 3) uint8, sent at the first call."""
+        """Return the frame's (H * W, 3) uint8 pixels on the device, uploaded at the first call."""
         self._uploaded = {key: value for key, value in self._uploaded.items() if key[0] >= index}
         if (index, device) not in self._uploaded:
             image = torch.from_numpy(np.require(self._frames[index].image, requirements=["C", "W"]))
-            self._uploaded[index, device] = _sent(image, device).reshape(-1, 3)
+            self._uploaded[index, device] = _to_device(image, device).reshape(-1, 3)
         return self._uploaded[index, device]
 
 
-def _sent(values: Tensor, device: torch.device) -> Tensor:
-    """The values on the device; a CUDA device fetches them by itself from memory that stays where it is."""
+def _to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device; to CUDA asynchronously, which needs pinned memory."""
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def cut(pixels: Tensor, table: Tensor, size_wh: tuple[int, int]) -> Tensor:
-    """(N, H, W, 3) uint8 crops: bilinear, black outside the frame.
+    """Cut (N, H, W, 3) uint8 crops: bilinear, black outside the frame.
 
     Args:
-        pixels: (P, 3) uint8, the pixels of all frames, row by row, one frame after the other.
-        table: (N, 7) float64, of each crop: where its frame begins, the frame's width and height, and from frame to
-            crop scale and shift of x, scale and shift of y, without rotation.
+        pixels: (P, 3) uint8, the pixels of all frames in row-major order, one frame after the other.
+        table: (N, 7) float64, for each crop: offset of its frame in ``pixels``, width and height of the frame, and the
+            map from frame to crop as scale and shift of x, scale and shift of y.
         size_wh: Width and height of a crop.
     """
     if has_kernels(pixels.device):
@@ -115,9 +115,9 @@ def cut(pixels: Tensor, table: Tensor, size_wh: tuple[int, int]) -> Tensor:
 
 
 def _taps(length: int, scale: Tensor, shift: Tensor, limit: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, 2, length) the two frame positions between which each crop position lies, along an axis, and their weights.
+    """Return, along an axis, the (N, 2, length) frame positions around each crop position, and their weights.
 
-    Positions outside the frame are moved into it and weigh nothing.
+    Positions outside the frame are clamped to it and have weight 0.
     """
     target = torch.arange(length, dtype=scale.dtype, device=scale.device)
     source = (target - shift[:, None]) / scale[:, None]

@@ -1,4 +1,4 @@
-"""One device with its net: from crops to what the net says of them."""
+"""One device with its net: from crops to keypoints."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tposecli.utils.timings import Timings
 
 
 class Keypoints(NamedTuple):
-    """What the net says of B crops: (B, K, 2) heatmap positions, (B, K) peaks, (B, L, K, h, w) attention or None."""
+    """Keypoints of B crops: (B, K, 2) heatmap positions, (B, K) peaks, (B, L, K, h, w) attention or None."""
 
     xy: Tensor
     score: Tensor
     attention: Tensor | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence[Keypoints]) -> Keypoints:
-        """Consecutive batches of whatever devices, on the CPU."""
+    def concatenate(cls, parts: Sequence[Keypoints]) -> Keypoints:
+        """Concatenate consecutive batches, from any devices, on the CPU."""
         attention = [part.attention.cpu() for part in parts if part.attention is not None]
         return cls(
             torch.cat([part.xy.cpu() for part in parts]),
@@ -37,17 +37,17 @@ class Keypoints(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceWorker:
-    """A net, what runs it, and where.
+    """A net, the engine that runs it, and its device.
 
-    On CUDA ``measure`` returns before the device is done, so that one thread keeps several devices busy.
+    On CUDA, ``estimate`` returns before the device has finished, so that one thread keeps several devices busy.
 
     Attributes:
-        net: For its sizes, and for reading attention.
-        engine: Runs it.
-        device: Where.
-        mirror: Of each keypoint, the index of the one on the other side, for the flip test; None without.
-        attention: What to read of it; None for nothing.
-        replay: All of it, from crops to what the net says of them, as recordings; None where it is carried out anew.
+        net: The net, for its sizes and for reading attention.
+        engine: Runs the net.
+        device: Where the engine runs.
+        mirror: For each keypoint, the index of its left-right counterpart, for the flip test; None without flip test.
+        attention: Which attention to read; None for none.
+        graphs: Replays everything from crops to keypoints as CUDA graphs; None to run it step by step.
     """
 
     net: PoseNet
@@ -55,57 +55,56 @@ class DeviceWorker:
     device: torch.device
     mirror: Sequence[int] | None = None
     attention: Attention | None = None
-    replay: CudaGraphRunner | None = None
+    graphs: CudaGraphRunner | None = None
 
-    def recorded(self, largest: int) -> DeviceWorker:
-        """The same by recordings, for batches of at most so many crops; for CUDA."""
+    def with_cuda_graphs(self, max_batch: int) -> DeviceWorker:
+        """Return a copy that replays CUDA graphs, for batches of up to ``max_batch`` crops."""
 
-        def flat(crops: Tensor) -> list[Tensor]:
-            measured = self._anew(crops, Timings())
-            return [part for part in measured if part is not None]
+        def as_list(crops: Tensor) -> list[Tensor]:
+            return [part for part in self._run(crops, Timings()) if part is not None]
 
-        return replace(self, replay=CudaGraphRunner(flat, largest, capture_on_cuda))
+        return replace(self, graphs=CudaGraphRunner(as_list, max_batch, capture_on_cuda))
 
-    def measure(self, crops: Tensor, timings: Timings) -> Keypoints:
-        """(B, H, W, 3) uint8 on the device to what the net says of them, there."""
-        if self.replay is None:
-            return self._anew(crops, timings)
+    def estimate(self, crops: Tensor, timings: Timings) -> Keypoints:
+        """Return the keypoints of (B, H, W, 3) uint8 crops; all of it on the device."""
+        if self.graphs is None:
+            return self._run(crops, timings)
         with timings.measure("net"):
-            return Keypoints(*self.replay(crops))
+            return Keypoints(*self.graphs(crops))
 
-    def _anew(self, crops: Tensor, timings: Timings) -> Keypoints:
-        """One step after the other."""
+    def _run(self, crops: Tensor, timings: Timings) -> Keypoints:
+        """Run net, attention readout and decoding step by step."""
         with timings.measure("net"):
-            encoded = self.engine(crops)
-            averaged = self._averaged(crops, encoded.heatmaps)
+            output = self.engine(crops)
+            averaged = self._flip_averaged(crops, output.heatmaps)
         attention = None
         if self.attention is not None:
             with timings.measure("attention"):
-                attention = self._at_keypoints(encoded, self.attention)
+                attention = self._attention_at_keypoints(output, self.attention)
         with timings.measure("heatmap decode"):
             xy, score = heatmaps.decode(averaged)
         return Keypoints(xy, score, attention)
 
     def heatmaps(self, crops: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 on the device to (B, K, h, w) float32, there."""
-        return self._averaged(crops, self.engine(crops).heatmaps)
+        """Return the (B, K, h, w) float32 heatmaps of (B, H, W, 3) uint8 crops; all of it on the device."""
+        return self._flip_averaged(crops, self.engine(crops).heatmaps)
 
     def attention_at(self, crops: Tensor, cells: Tensor) -> Tensor:
-        """(B, L, Q, h, w) attention at (B, Q) cells of the grid; the lane was made with ``attention``."""
+        """Return (B, L, Q, h, w) attention at (B, Q) cells of the grid; needs the attribute ``attention``."""
         assert self.attention is not None
         return self.net.attention(self.engine(crops).inputs, cells.to(self.device), self.attention)
 
-    def _averaged(self, crops: Tensor, maps: Tensor) -> Tensor:
-        """The heatmaps, averaged with those of the mirrored crops if that was asked for."""
+    def _flip_averaged(self, crops: Tensor, maps: Tensor) -> Tensor:
+        """Return the heatmaps, averaged with those of the mirrored crops if there is a flip test."""
         if self.mirror is None:
             return maps
         return (maps + heatmaps.flip_back(self.engine(crops.flip(2)).heatmaps, self.mirror)) / 2
 
-    def _at_keypoints(self, encoded: NetOutput, request: Attention) -> Tensor:
-        """(B, L, K, h, w) at the cells of the unflipped crop's keypoints."""
+    def _attention_at_keypoints(self, output: NetOutput, request: Attention) -> Tensor:
+        """Return (B, L, K, h, w) attention at the cells of the unflipped crops' keypoints."""
         net = self.net
         stride = net.input_hw[0] // net.grid_hw[0]
-        cells = heatmaps.attention_cells(heatmaps.decode(encoded.heatmaps)[0], stride, net.grid_hw)
+        cells = heatmaps.attention_cells(heatmaps.decode(output.heatmaps)[0], stride, net.grid_hw)
         if request.keypoints is not None:
             cells = cells[:, heatmaps.index(request.keypoints, cells.device)]
-        return net.attention(encoded.inputs, cells, request)
+        return net.attention(output.inputs, cells, request)

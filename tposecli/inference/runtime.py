@@ -1,4 +1,4 @@
-"""Where a net runs, in which precision, and how many crops at once."""
+"""Device, precision, backend and batch size of inference."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCH: Final = {"cpu": 8, "mps": 16, "cuda": 64}
 BATCHES: Final = {"openvino": 32}
-"""By backend, where that matters: this one shares the crops out among its threads, and some idle towards the end."""
+"""Batch size by backend: OpenVINO distributes crops over threads, some of which idle at the end of a small batch."""
 PACKAGES: Final = {"onnx": "onnxruntime", "openvino": "openvino"}
-"""What a backend needs that torch does not bring."""
+"""Packages that backends need besides torch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """How to run a net; ``resolve`` turns the words of the command line into one.
+    """How to run a net; ``resolve`` makes one from command-line values.
 
     Attributes:
-        device: Where.
+        device: The (first) device.
         precision: Of weights and activations: ``fp32``, ``bf16`` or ``fp16``.
-        batch_size: Crops that are given to the net at once; 0 until the backend is known: as many as suit it.
-        backend: What runs it: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
-        threads: Of torch, where the device is a CPU: their number shows in the last digits.
-        others: Further devices of the same kind, which share the work with the first.
+        batch_size: Crops per forward pass; 0 until the backend is known, which determines it.
+        backend: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
+        threads: Number of CPU threads of torch, which affects rounding; None on other devices.
+        others: Further devices of the same type, which share the work with the first.
     """
 
     device: torch.device
@@ -43,13 +43,13 @@ class Runtime:
     threads: int | None = None
 
     def settled(self, backend: str) -> Runtime:
-        """The same with the backend that ``auto`` stands for, and a batch that suits it."""
+        """Return a copy with the backend that ``auto`` stands for, and a batch size for it."""
         batch_size = self.batch_size or BATCHES.get(backend, BATCH[self.device.type])
         return replace(self, backend=backend, batch_size=batch_size)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision as torch names it."""
+        """Torch's data type of the precision."""
         return DTYPES[self.precision]
 
     @property
@@ -70,24 +70,24 @@ class Runtime:
         batch_size: int | None = None,
         backend: str = "auto",
     ) -> Runtime:
-        """Fill in what was left to the program: the best device there is, and a precision and a batch that suit it.
+        """Choose what was left open: the best available device, and its fastest precision.
 
         Args:
-            device: Or several, separated by commas.
-            precision: ``auto`` is bf16 where there are instructions for it, fp16 on other tensor cores, else fp32.
-            batch_size: Crops that are given to the net at once; None: as many as suit the backend.
-            backend: Of ``--backend``.
+            device: Device, or several separated by commas.
+            precision: ``auto`` is bf16 on hardware that supports it, fp16 on other tensor cores, else fp32.
+            batch_size: Crops per forward pass; None for the default of the backend.
+            backend: One of ``BACKENDS``.
 
         Raises:
-            UsageError: A device or a backend that is not there, an unknown precision, or a batch below 1.
+            UsageError: A device or backend is unavailable, the precision is unknown, or the batch size is below 1.
         """
         first, *others = (resolve_device(name.strip()) for name in device.split(","))
         if any(other.type != first.type for other in others):
-            raise UsageError(f"device {device!r}: several devices must be of one kind")
+            raise UsageError(f"device {device!r}: several devices must be of the same type")
         if precision not in get_args(Precision):
             raise UsageError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
         if precision == "fp16" and first.type == "cpu":
-            raise UsageError("fp16 is slow and inexact on a CPU; choose --precision bf16 or fp32")
+            raise UsageError("fp16 is slow and inaccurate on a CPU; choose --precision bf16 or fp32")
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size {batch_size}: it must be at least 1")
         if precision == "auto":
@@ -97,7 +97,7 @@ class Runtime:
 
 
 def _fastest_precision(device: torch.device, backend: str) -> str:
-    """What the device multiplies fastest of that which hardly moves a keypoint."""
+    """Return the fastest precision of the device that hardly moves keypoints."""
     if device.type == "cpu":
         return "bf16" if has_bf16(device) and backend in ("auto", "torch", "openvino") else "fp32"
     if not has_tensor_cores(device):
@@ -106,13 +106,13 @@ def _fastest_precision(device: torch.device, backend: str) -> str:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether it is a CPU that multiplies bfloat16 faster than float32."""
+    """Return whether the device is a CPU that multiplies bfloat16 faster than float32."""
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _check_backend(backend: str, device: torch.device, precision: str) -> None:
-    """Refuse what cannot be."""
+    """Raise UsageError if the backend cannot run on the device, in the precision, or is not installed."""
     if backend not in BACKENDS:
         raise UsageError(f"backend {backend!r}: choose one of {', '.join(BACKENDS)}")
     if backend not in PACKAGES:
@@ -126,7 +126,7 @@ def _check_backend(backend: str, device: torch.device, precision: str) -> None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` as a device that is really there."""
+    """Return the device named ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; raise UsageError if unavailable."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda:0")
@@ -148,7 +148,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether torch ran out of memory, on whichever device."""
+    """Return whether the error means that torch ran out of memory, on any device."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     text = str(error).lower()

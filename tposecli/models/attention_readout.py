@@ -1,7 +1,7 @@
-"""Parts of an encoder's attention, computed after the forward from what each layer was given.
+"""Rows and columns of an encoder's attention, computed after the forward pass from the inputs of the layers.
 
-The full matrix of a layer, S x S a head, is never kept: rows cost one product with the keys; columns and rollout pass
-over the queries in blocks. All softmaxes are in float32, whatever the precision of the net.
+The full matrix of a layer, S x S per head, is never kept: rows need one product with the keys; columns and rollout
+process the queries in blocks. All softmaxes are in float32, whatever the precision of the net.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tposecli.models.encoder import Encoder, EncoderLayer, SelfAttention
 Mode = Literal["dependency", "influence"]
 Combination = Literal["mean", "rollout"]
 
-BLOCK = 256
-"""Queries in one pass of those measures that need all of them."""
+QUERY_BLOCK = 256
+"""Queries per block, where all of them are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Attention:
 
     Attributes:
         layers: Indices from 0, negative ones counting from the last; or ``mean`` of all layers; or ``rollout``, the
-            product of all layers, each mixed half and half with the identity for its shortcut (Abnar and Zuidema,
-            ACL 2020), which has no columns.
+            product of all layers, each averaged with the identity for its shortcut (Abnar and Zuidema, ACL 2020),
+            which has no columns.
         keypoints: Indices of keypoints; None for all.
-        mode: ``dependency``, rows: what the prediction at the keypoint depends on; ``influence``, columns: what it
-            affects.
-        per_head: Keep the heads apart instead of averaging them; not with ``rollout``.
+        mode: ``dependency``, rows: what the prediction at the keypoint depends on; ``influence``, columns: what the
+            keypoint affects.
+        per_head: Return every head instead of their mean; not with ``rollout``.
     """
 
     layers: tuple[int, ...] | Combination = (-1,)
@@ -47,7 +47,7 @@ class Attention:
             raise ValueError("rollout: expected mode dependency and heads averaged")
 
     def shape(self, heads: int, keypoints: int) -> tuple[int, ...]:
-        """L, heads where they are kept apart, Q: the axes between crops and grid, in a net with so many of each."""
+        """Return the axes between crops and grid: (L, Q), or (L, heads, Q) with ``per_head``."""
         layers = 1 if isinstance(self.layers, str) else len(self.layers)
         asked = keypoints if self.keypoints is None else len(self.keypoints)
         return (layers, heads, asked) if self.per_head else (layers, asked)
@@ -55,14 +55,14 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class EncoderState:
-    """What the layers of an encoder were given: L tensors (B, S, d), and the (1, S, d) position embedding."""
+    """The inputs of an encoder's layers, L tensors (B, S, d), and the (1, S, d) position embedding."""
 
     encoder: Encoder
     inputs: list[Tensor]
     position: Tensor
 
     def queries_and_keys(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Two float32 tensors (B, heads, S, d / heads); their product is the logits of the attention."""
+        """Return two float32 tensors (B, heads, S, d / heads), whose product is the attention logits."""
         module = self.encoder.layers[layer]
         assert isinstance(module, EncoderLayer)
         attention: SelfAttention = module.self_attn
@@ -71,12 +71,12 @@ class EncoderState:
 
 
 def read(state: EncoderState, cells: Tensor, request: Attention) -> Tensor:
-    """(B, L, Q, S) float32 attention scores of the cells; (B, L, heads, Q, S) where heads are kept apart.
+    """Return (B, L, Q, S) float32 attention scores of the cells; (B, L, heads, Q, S) with ``per_head``.
 
     Args:
-        state: Of one forward.
+        state: State of one forward pass.
         cells: (B, Q) int64, row-major indices of the grid.
-        request: Which.
+        request: Which attention to read.
     """
     if request.layers == "rollout":
         return _rollout(state, cells)[:, None]
@@ -90,12 +90,12 @@ def read(state: EncoderState, cells: Tensor, request: Attention) -> Tensor:
 
 
 def _rows(query: Tensor, key: Tensor, cells: Tensor) -> Tensor:
-    """(B, heads, Q, S): each cell's own row; it sums to 1."""
+    """Return (B, heads, Q, S): the row of each cell, which sums to 1."""
     return (_at(query, cells) @ key.transpose(2, 3)).softmax(dim=3)
 
 
 def _columns(query: Tensor, key: Tensor, cells: Tensor) -> Tensor:
-    """(B, heads, Q, S): how much every position attends to each cell."""
+    """Return (B, heads, Q, S): how much every position attends to each cell."""
     asked = _at(key, cells).transpose(2, 3)
     parts = [
         torch.exp(block @ asked - torch.logsumexp(block @ key.transpose(2, 3), dim=3, keepdim=True))
@@ -105,17 +105,17 @@ def _columns(query: Tensor, key: Tensor, cells: Tensor) -> Tensor:
 
 
 def _rollout(state: EncoderState, cells: Tensor) -> Tensor:
-    """(B, Q, S): rows of the product of all layers, from the last one down."""
+    """Return (B, Q, S): rows of the product of all layers, from the last one down."""
     last = len(state.inputs) - 1
-    itself = torch.nn.functional.one_hot(cells, state.position.shape[1]).float()
-    rows = (itself + _rows(*state.queries_and_keys(last), cells).mean(dim=1)) / 2
+    identity = torch.nn.functional.one_hot(cells, state.position.shape[1]).float()
+    rows = (identity + _rows(*state.queries_and_keys(last), cells).mean(dim=1)) / 2
     for layer in range(last - 1, -1, -1):
-        rows = (rows + _passed(rows, *state.queries_and_keys(layer))) / 2
+        rows = (rows + _times_attention(rows, *state.queries_and_keys(layer))) / 2
     return rows
 
 
-def _passed(rows: Tensor, query: Tensor, key: Tensor) -> Tensor:
-    """(B, Q, S): rows times the head-averaged matrix, a block of it at a time."""
+def _times_attention(rows: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Return (B, Q, S): rows times the head-averaged attention matrix, computed block by block."""
     total = torch.zeros_like(rows)
     start = 0
     for block in _blocks(query):
@@ -126,11 +126,11 @@ def _passed(rows: Tensor, query: Tensor, key: Tensor) -> Tensor:
 
 
 def _blocks(query: Tensor) -> Iterator[Tensor]:
-    """(B, heads, at most ``BLOCK``, d) pieces, in order."""
-    for start in range(0, query.shape[2], BLOCK):
-        yield query[:, :, start : start + BLOCK]
+    """Yield (B, heads, at most ``QUERY_BLOCK``, d) blocks, in order."""
+    for start in range(0, query.shape[2], QUERY_BLOCK):
+        yield query[:, :, start : start + QUERY_BLOCK]
 
 
 def _at(x: Tensor, cells: Tensor) -> Tensor:
-    """(B, heads, S, d) at (B, Q) cells: (B, heads, Q, d)."""
+    """Gather (B, heads, S, d) at (B, Q) cells: (B, heads, Q, d)."""
     return x.gather(2, cells[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3]))

@@ -1,8 +1,8 @@
-"""The bundled person detector: a small one-class net without anchors, of MoveNet MultiPose's kind (Google, 2021).
+"""The bundled person detector: a small anchor-free one-class net, similar to MoveNet MultiPose (Google, 2021).
 
-MobileNetV2 under a feature pyramid, and at stride 4 three maps: how likely a cell is the middle of a person, how tall
-and wide that person is, and where in the cell the middle lies (CenterNet, Zhou et al., arXiv 1904.07850). 4.7 M
-parameters.
+MobileNetV2 with a feature pyramid, and three maps at stride 4: the probability that a cell is the centre of a person,
+the person's height and width, and the offset of the centre in the cell (CenterNet, Zhou et al., arXiv 1904.07850).
+4.7 M parameters.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from torch.nn import functional
 from tposecli.models.mobilenet import MOBILENET150, PYRAMID, Pyramid, separable
 
 STRIDE = 4
-"""Input pixels between two cells."""
+"""Input pixels per cell."""
 DIVISOR = 32
-"""What the sides of a picture must divide by."""
+"""Both sides of an image must be multiples of this."""
 HIDDEN = 96
 INITIAL_SCORE = 0.01
 INITIAL_SIZE = 16.0
-"""Height and width, cells, that an untrained net gives a person."""
+"""Height and width, in cells, that an untrained net predicts."""
 
 
 class Dense(NamedTuple):
-    """What the net says at all its A cells, row by row.
+    """Output at all A cells, in row-major order.
 
     Attributes:
-        logit: (B, A) a person's likeness before the sigmoid.
+        logit: (B, A) score before the sigmoid.
         xyxy: (B, A, 4) box in input pixels, pixel edges counted from 0.
     """
 
@@ -39,7 +39,7 @@ class Dense(NamedTuple):
 
 
 class Head(nn.Module):
-    """One of the maps."""
+    """The layers of one output map."""
 
     def __init__(self, outputs: int, start: float) -> None:
         super().__init__()
@@ -49,15 +49,12 @@ class Head(nn.Module):
         self.out.bias = nn.Parameter(torch.full((outputs,), start))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) to (B, outputs, h, w), in the precision of the last convolution."""
         return self.out(self.tower(x).to(self.out.weight.dtype))  # type: ignore[no-any-return]
 
 
 class PersonDetector(nn.Module):
-    """Pictures to dense boxes.
-
-    Input: (B, 3, H, W) RGB, values 0..255 of any dtype, H and W multiples of 32. Output: :class:`Dense`; in evaluation
-    mode cells that a neighbour surpasses have no likeness at all.
-    """
+    """A net from images to dense boxes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,17 +63,21 @@ class PersonDetector(nn.Module):
         self.size = Head(2, INITIAL_SIZE)
         self.offset = Head(2, 0.5)
 
-    def forward(self, picture: Tensor) -> Dense:
-        x = (picture.float() / 127.5 - 1).to(next(self.backbone.parameters()).dtype)
+    def forward(self, images: Tensor) -> Dense:
+        """Map (B, 3, H, W) RGB, values 0..255 of any dtype, to boxes; H and W must be multiples of 32.
+
+        In evaluation mode only local maxima keep their score; the logit of other cells is minus infinity.
+        """
+        x = (images.float() / 127.5 - 1).to(next(self.backbone.parameters()).dtype)
         merged = self.backbone(x)[0]
-        likeness, size, offset = (head(merged).float() for head in (self.center, self.size, self.offset))
+        logit, size, offset = (head(merged).float() for head in (self.center, self.size, self.offset))
         if not self.training:
-            highest = functional.max_pool2d(likeness, 3, stride=1, padding=1)
-            likeness = likeness.masked_fill(likeness < highest, -math.inf)
+            highest = functional.max_pool2d(logit, 3, stride=1, padding=1)
+            logit = logit.masked_fill(logit < highest, -math.inf)
         size, offset = (_rows(part).flip(2) * STRIDE for part in (size, offset))
-        middle = cells((int(merged.shape[2]), int(merged.shape[3])), merged.device) + offset
-        reach = size.abs() / 2
-        return Dense(likeness.flatten(1), torch.cat([middle - reach, middle + reach], dim=2))
+        center = cells((int(merged.shape[2]), int(merged.shape[3])), merged.device) + offset
+        half = size.abs() / 2
+        return Dense(logit.flatten(1), torch.cat([center - half, center + half], dim=2))
 
 
 def _rows(part: Tensor) -> Tensor:
@@ -85,13 +86,13 @@ def _rows(part: Tensor) -> Tensor:
 
 
 def cells(shape_hw: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
-    """Left upper corners (A, 2) of all cells, x and y in input pixels."""
+    """Return the upper left corners (A, 2) of all cells, x and y in input pixels."""
     y, x = torch.meshgrid(*(torch.arange(side, device=device) for side in shape_hw), indexing="ij")
     return torch.stack([x, y], dim=2).reshape(-1, 2).float() * STRIDE
 
 
 def halve(net: PersonDetector) -> PersonDetector:
-    """Let a net compute in bfloat16, in place, all but the pictures' scaling and the last convolutions."""
+    """Convert a net to bfloat16, in place, except for the scaling of images and the last convolutions."""
     exact = {id(parameter) for head in (net.center, net.size, net.offset) for parameter in head.out.parameters()}
     for parameter in net.parameters():
         if id(parameter) not in exact:

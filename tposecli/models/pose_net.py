@@ -1,4 +1,4 @@
-"""What the R and the H nets have in common: pixels in, tokens through the encoder, heatmaps out."""
+"""The common part of all TransPose nets: backbone, Transformer encoder, heatmap head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tposecli.models.encoder import Encoder, sine_embedding
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 AFTER_BACKBONE = ("reduce", "global_encoder", "deconv_layers", "final_layer")
-"""Parts that come after the convolutional one."""
+"""Prefixes of the parameters that do not belong to the backbone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class EncoderShape:
 
 
 class Normalize(nn.Module):
-    """From bytes to the colours that ImageNet's mean and deviation make of them, in the net's precision."""
+    """Normalisation of bytes by ImageNet's mean and standard deviation, in the net's precision."""
 
     mean: Tensor
     std: Tensor
@@ -46,10 +46,10 @@ class Normalize(nn.Module):
 class PoseNet(nn.Module):
     """A net that turns crops of people into keypoint heatmaps.
 
-    Sub-classes give ``features`` (crop to feature map), and ``head`` (encoded map to heatmaps).
+    Subclasses implement ``features`` (crop to feature map) and ``head`` (encoded map to heatmaps).
 
     Attributes:
-        input_hw: Height and width of a crop, pixels.
+        input_hw: Height and width of a crop, in pixels.
         grid_hw: Height and width of the attention grid.
     """
 
@@ -68,7 +68,7 @@ class PoseNet(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
+        """Device of the parameters."""
         return self.pos_embedding.device
 
     def features(self, x: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class PoseNet(nn.Module):
         return self.encode(x)[0]
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Heatmaps, and what each encoder layer was given: L tensors (B, S, d), from which attention is read."""
+        """Return the heatmaps, and the inputs of the encoder layers for reading attention: L tensors (B, S, d)."""
         grid = self.reduce(self.features(x))
         tokens = grid.flatten(2).transpose(1, 2)
         stages = self.global_encoder(tokens, self._position())
@@ -92,16 +92,16 @@ class PoseNet(nn.Module):
         return self.head(encoded), stages
 
     def attention(self, inputs: list[Tensor], cells: Tensor, request: Attention) -> Tensor:
-        """(B, L, Q, h, w) float32 attention scores; (B, L, heads, Q, h, w) where heads are kept apart.
+        """Return (B, L, Q, h, w) float32 attention scores; (B, L, heads, Q, h, w) with ``per_head``.
 
         Args:
-            inputs: Of each layer, from :meth:`encode`.
+            inputs: Input of each encoder layer, from :meth:`encode`.
             cells: (B, Q) int64, row-major indices of the attention grid.
-            request: Which layers, and whether rows or columns.
+            request: Which layers, and rows or columns.
         """
         maps = read(EncoderState(self.global_encoder, inputs, self._position()), cells, request)
         return maps.reshape(*maps.shape[:-1], *self.grid_hw)
 
     def _position(self) -> Tensor:
-        """(1, S, d)."""
+        """Return the (1, S, d) position embedding."""
         return self.pos_embedding.transpose(0, 1)

@@ -63,7 +63,7 @@ class SinkFactory:
             head: The journal's header.
             timings: Receives the time that drawing and encoding take.
         """
-        outputs, layout = self.outputs, KeypointLayout.of_facts(head)
+        outputs, layout = self.outputs, KeypointLayout.from_dict(head)
         if not layout.is_coco:
             _refuse_what_needs_coco(outputs, self.drawing, self.files)
         options = WriteOptions(

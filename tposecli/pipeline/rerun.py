@@ -152,7 +152,7 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     recording = rerun.recording
     summary = Summary(recording.path.name)
     options = STILLS if recording.stills else settings.post
-    layout = KeypointLayout.of_facts(recording.header)
+    layout = KeypointLayout.from_dict(recording.header)
     post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score)
     if recording.tracked and not rerun.job.given.track_again:
         post = replace(post, tracker=None)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tposecli.detection.base import Detector
 from tposecli.detection.interpolate import detect_group
 from tposecli.geometry.similarity import get_ready
-from tposecli.inference.backends.matmul_precision import float32_products
+from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
 from tposecli.pipeline.postprocess import PostProcessor
@@ -80,7 +80,7 @@ def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:
         stages: What to do with them.
     """
     # Set until all threads are done: if only the net set it, the detector's results would depend on timing.
-    with float32_products(stages.estimator.runtime.device):
+    with exact_float32_matmul(stages.estimator.runtime.device):
         yield from _run(frames, stages)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.inference.backends.cpu import keep_memory
-from tposecli.inference.backends.matmul_precision import float32_products
+from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.runtime import Runtime
 from tposecli.models import build, find_spec
 from tposecli.models.pose_net import PoseNet
@@ -55,7 +55,7 @@ def train(job: PoseJob, log: LogCallback) -> Path:
             raise UsageError(f"{job.out}: already holds a run; resume it with --resume, or choose another --out")
         job.out.mkdir(parents=True, exist_ok=True)
         run = _Run(job, team, _read_data(job, team, log), log)
-        with StopRequest() as stop, float32_products(team.device):
+        with StopRequest() as stop, exact_float32_matmul(team.device):
             run.run(stop)
         log(f"weights: {job.out / WEIGHTS}")
         return job.out / WEIGHTS
@@ -219,7 +219,7 @@ class _Run:
     def _metadata(self) -> dict[str, str]:
         """Return the metadata of the weights file, with all values as JSON."""
         facts = {"tool": f"tposecli {__version__}", "model": self.spec.name, "input_hw": self.state.net.input_hw}
-        known = {**facts, "step": self.state.step, **self.layout.facts()}
+        known = {**facts, "step": self.state.step, **self.layout.to_dict()}
         return {key: json.dumps(value) for key, value in known.items()}
 
 

@@ -64,7 +64,7 @@ class InTrainingEstimator(PoseEstimator):
 
     def __init__(self, net: PoseNet, runtime: Runtime) -> None:
         self.net, self.runtime, self.flip_test, self.attention = net, runtime.settled("torch"), False, None
-        self.lanes = [DeviceWorker(net, Eager(net), runtime.device)]
+        self.workers = [DeviceWorker(net, Eager(net), runtime.device)]
 
 
 def measure(net: PoseNet, runtime: Runtime, check: ValidationSet) -> ValidationMetrics:

@@ -89,7 +89,7 @@ def header(
         "tool_version": __version__,
         **describe_source(info),
         "source_sha256": source_sha256,
-        **estimator.layout.facts(),
+        **estimator.layout.to_dict(),
         **describe_model(estimator),
         **run,
     }

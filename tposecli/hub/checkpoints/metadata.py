@@ -43,6 +43,6 @@ def read_metadata(path: Path) -> Metadata:
             return Metadata()
         fields: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
         height, width = fields["input_hw"]
-        return Metadata(str(fields["model"]), (int(height), int(width)), KeypointLayout.of_facts(fields))
+        return Metadata(str(fields["model"]), (int(height), int(width)), KeypointLayout.from_dict(fields))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: not a readable checkpoint ({error}); download the file again") from error

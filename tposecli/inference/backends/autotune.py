@@ -1,7 +1,7 @@
-"""What is measured on a machine once and then holds for all runs on it.
+"""Performance settings that are measured once per machine and then used by all runs on it.
 
-Threads and libraries differ in the last digits of what they compute. Were they chosen anew in every run, by what else
-the machine does at that moment, no run could be repeated, nor gone on with, to the digit.
+The number of threads and the library affect rounding. If every run chose them anew, depending on the current load of
+the machine, no run could be reproduced or resumed to the last digit.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ log = logging.getLogger("tposecli")
 
 FILE: Final = "tuning.json"
 WORTHWHILE: Final = 0.95
-"""A further thread, or another library, must bring the time below this part of what it was."""
+"""More threads, or another library, must reduce the time to below this fraction."""
 ROUNDS: Final = 3
-"""Times that every number of threads has its turn: what else the machine does is not to decide."""
-EXACT: Final = 1e-5
-"""Largest error of a product, as part of its largest value, that still counts as single precision."""
+"""Number of measurements per number of threads; the best counts, so that other load matters less."""
+MAX_ERROR: Final = 1e-5
+"""Maximum error of a float32 product, relative to its largest value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What pays on this machine.
+    """The fastest settings on this machine.
 
     Attributes:
-        threads: Of torch.
-        onednn: Whether it multiplies float32 matrices faster than MKL, and no less exactly.
+        threads: Number of torch's threads.
+        onednn: Whether oneDNN multiplies float32 matrices faster than MKL, and as accurately.
     """
 
     threads: int
     onednn: bool
 
     @classmethod
-    def measured(cls) -> Self:
-        """What pays now."""
+    def measure(cls) -> Self:
+        """Measure the settings."""
         candidates = _candidates(torch.get_num_threads(), cpu_quota())
         rounds = [[_time_convolution(threads) for threads in candidates] for _ in range(ROUNDS)]
         best = dict(zip(candidates, map(min, zip(*rounds, strict=True)), strict=True))
         return cls(fewest_threads(best), onednn_pays())
 
     @classmethod
-    def of(cls, facts: Any) -> Self | None:
-        """What an earlier run has noted; None if it makes no sense."""
-        match facts:
+    def from_dict(cls, values: Any) -> Self | None:
+        """Return stored settings; None if they are invalid."""
+        match values:
             case {"threads": int(threads), "onednn": bool(onednn)} if threads > 0:
                 return cls(threads, onednn)
         return None
@@ -67,25 +67,26 @@ class Tuning:
 
 @cache
 def tuning() -> Tuning:
-    """As noted in ``tuning.json`` of the cache by the first run on this machine; a cache that cannot be written is no
-    obstacle, but then every process measures anew.
+    """Return the settings that the first run on this machine stored in the cache, else measure and store them.
+
+    If the cache cannot be written, every process measures for itself.
     """
     file, key = cache_dir() / FILE, _machine()
     try:
         with file_lock(file):
             notes = _notes(file)
-            found = Tuning.of(notes.get(key))
+            found = Tuning.from_dict(notes.get(key))
             if found is None:
-                found = Tuning.measured()
+                found = Tuning.measure()
                 write_text(file, json.dumps(notes | {key: asdict(found)}, indent=1) + "\n")
             return found
     except OSError as error:
         log.debug("%s: not written (%s)", file, error)
-        return Tuning.measured()
+        return Tuning.measure()
 
 
 def _notes(file: Path) -> dict[str, Any]:
-    """By machine; a damaged file counts as empty."""
+    """Return the stored settings by machine; none if the file is damaged."""
     try:
         notes = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -94,7 +95,7 @@ def _notes(file: Path) -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """All that what pays may depend on, as far as it is known."""
+    """Return a key of everything that the settings may depend on."""
     threads = f"{torch.get_num_threads()} threads, {os.environ.get('OMP_NUM_THREADS') or 'none'} asked for"
     granted = f"{cpu_quota() or 'all'} CPUs granted"
     capability = torch.backends.cpu.get_cpu_capability()
@@ -102,24 +103,24 @@ def _machine() -> str:
 
 
 def fewest_threads(seconds: Mapping[int, float]) -> int:
-    """The number of threads, of rising ones and what each took, after which more do not pay."""
-    best, least = next(iter(seconds.items()))
+    """Return the number of threads beyond which more are not worthwhile, from the seconds of increasing numbers."""
+    best, shortest = next(iter(seconds.items()))
     for count, taken in seconds.items():
-        if taken < least * WORTHWHILE:
-            best, least = count, taken
+        if taken < shortest * WORTHWHILE:
+            best, shortest = count, taken
     return best
 
 
-def _candidates(most: int, limit: int | None) -> list[int]:
-    """1, 2, 4, ... and the most; just that where the user has chosen with ``OMP_NUM_THREADS``."""
+def _candidates(available: int, limit: int | None) -> list[int]:
+    """Return 1, 2, 4, ... and the maximum; only the latter if the user has set ``OMP_NUM_THREADS``."""
     if os.environ.get("OMP_NUM_THREADS"):
-        return [most]
-    most = min(most, limit or most)
-    return sorted({*(1 << power for power in range(most.bit_length())), most})
+        return [available]
+    maximum = min(available, limit or available)
+    return sorted({*(1 << power for power in range(maximum.bit_length())), maximum})
 
 
 def _time_convolution(threads: int) -> float:
-    """Seconds that a convolution of the size found in the nets takes."""
+    """Return the seconds that a convolution of a size typical of the nets takes."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -131,7 +132,7 @@ def _time_convolution(threads: int) -> float:
 
 
 def fastest(work: Callable[[], object], tries: int = 20) -> float:
-    """Seconds of the quickest of some tries; two before them do not count."""
+    """Return the seconds of the fastest of some tries, after two warm-up calls."""
     times = []
     for _ in range(tries + 2):
         start = time.perf_counter()
@@ -141,13 +142,13 @@ def fastest(work: Callable[[], object], tries: int = 20) -> float:
 
 
 def onednn_pays() -> bool:
-    """Whether torch's "medium" precision is single precision here, and faster.
+    """Return whether torch's "medium" precision is true float32 on this machine, and faster.
 
-    It lets oneDNN multiply. On processors whose tiles (AMX) multiply only bfloat16 it rounds to that, which must not
-    happen unasked; on AMD processors it is up to twice as fast as MKL. So it is tried.
+    It lets oneDNN multiply. On processors with AMX it rounds to bfloat16, which must not happen silently; on AMD
+    processors it is up to twice as fast as MKL. So it is measured.
     """
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        return False  # There the setting changes nothing.
+        return False  # The setting has no effect there.
     before = torch.get_float32_matmul_precision()
     generator = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(size, 256, generator=generator) for size in (768, 512))
@@ -159,7 +160,7 @@ def onednn_pays() -> bool:
     try:
         exact = functional.linear(x.double(), weight.double())
         error = (multiply("medium") - exact).abs().max() / exact.abs().max()
-        if error > EXACT:
+        if error > MAX_ERROR:
             return False
         usual, other = (fastest(lambda way=way: multiply(way)) for way in ("highest", "medium"))  # type: ignore[misc]
         return other < usual * WORTHWHILE

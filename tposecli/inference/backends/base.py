@@ -1,4 +1,4 @@
-"""What all ways to run a net have in common."""
+"""The interface of engines, and helpers to split and join batches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BACKENDS: Final = ("auto", "torch", "compile", "onnx", "openvino")
 
 
 class NetOutput(NamedTuple):
-    """What a net says of B crops.
+    """Output of a net for B crops.
 
     Attributes:
         heatmaps: (B, K, h, w) float32.
-        inputs: What each encoder layer was given, (B, S, d), from which attention is read; none where the engine was
-            made without.
+        inputs: Input of each encoder layer, (B, S, d), from which attention is read; empty if the engine was built
+            without.
     """
 
     heatmaps: Tensor
@@ -29,24 +29,24 @@ class Engine(Protocol):
     """Runs a net on one device."""
 
     def __call__(self, crops: Tensor) -> NetOutput:
-        """(B, H, W, 3) uint8 RGB crops, on the device."""
+        """Run the net on (B, H, W, 3) uint8 RGB crops on the device."""
         ...
 
 
 def pieces(count: int, size: int) -> Iterator[slice]:
-    """Slices of at most ``size`` that cover ``count`` items in order."""
+    """Yield slices of at most ``size`` that cover ``count`` items in order."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
 
-def padded(x: Tensor, size: int) -> Tensor:
-    """(B, ...) with its first item repeated at the end until there are ``size``."""
+def pad_batch(x: Tensor, size: int) -> Tensor:
+    """Return (B, ...) padded to ``size`` items with copies of the first."""
     missing = size - len(x)
     return x if missing <= 0 else torch.cat((x, x[:1].expand(missing, *x.shape[1:])))
 
 
-def joined(parts: Sequence[NetOutput]) -> NetOutput:
-    """Consecutive batches as one."""
+def concatenate(parts: Sequence[NetOutput]) -> NetOutput:
+    """Concatenate consecutive batches."""
     if len(parts) == 1:
         return parts[0]
     inputs = zip(*(part.inputs for part in parts), strict=True)

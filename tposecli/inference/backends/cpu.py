@@ -1,6 +1,6 @@
-"""What makes torch fast on a CPU: threads and memory.
+"""Process-wide settings that make torch fast on a CPU: threads and memory.
 
-All of it holds for the whole process; only programs call this, when they begin.
+Only programs call this, at startup; it is not for libraries.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from tposecli.inference.backends.autotune import tuning
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 KEPT_FREE: Final = 1 << 30
-"""Bytes of free heap that are not given back to the system."""
+"""Bytes of free heap that are not returned to the system."""
 
 
 def tune(threads: int | None = None) -> int:
-    """Keep freed memory for the next batch, and choose the number of threads.
+    """Keep freed memory for reuse, and set the number of threads.
 
     Args:
-        threads: As many exactly; None: as many as pay on this machine.
+        threads: Their number; None for the fastest on this machine.
 
     Returns:
-        Their number.
+        The number of threads.
     """
     keep_memory()
     chosen = threads or tuning().threads
@@ -34,9 +34,9 @@ def tune(threads: int | None = None) -> int:
 
 
 def keep_memory() -> bool:
-    """Serve large tensors from memory that the process has already, instead of asking for zeroed pages each time.
+    """Let malloc reuse freed memory for large tensors, instead of requesting zeroed pages every time.
 
-    Only glibc needs this, and only there is anything done; returns whether it was.
+    Does something with glibc only; returns whether it did.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -44,5 +44,5 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    wishes = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: KEPT_FREE}
-    return all([mallopt(parameter, value) == 1 for parameter, value in wishes.items()])
+    settings = {ARENA_MAX: 1, MMAP_MAX: 0, TRIM_THRESHOLD: KEPT_FREE}
+    return all([mallopt(parameter, value) == 1 for parameter, value in settings.items()])

@@ -1,4 +1,4 @@
-"""CUDA graphs: a forward's kernels, recorded once for each batch size and launched all at once ever after."""
+"""CUDA graphs: the kernels of a forward pass, captured once per batch size and then launched all at once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from tposecli.inference.backends.base import padded, pieces
+from tposecli.inference.backends.base import pad_batch, pieces
 
 WARM_UP: Final = 3
-"""Forwards before recording, in which libraries choose their kernels and take their memory."""
+"""Calls before capturing, in which libraries choose their kernels and allocate memory."""
 
 STEP: Final = 8
-"""From one recorded size to the next; a device that works on some padding is still faster than what feeds it."""
+"""Ratio of one captured size to the next; even with padding, the device is faster than what feeds it."""
 
 Function = Callable[[Tensor], list[Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
 class CudaGraph:
-    """A recording: ``replay`` reads what lies in ``input`` and writes to ``outputs``, always the same memory."""
+    """A captured graph: ``replay`` reads ``input`` and writes ``outputs``, always in the same memory."""
 
     input: Tensor
     outputs: list[Tensor]
@@ -30,49 +30,49 @@ class CudaGraph:
 
 
 class CudaGraphRunner:
-    """A function of a batch, by recordings of a few fixed sizes, for each shape of items.
+    """Runs a function of a batch as CUDA graphs of a few fixed batch sizes, for each shape of items.
 
-    A batch is padded to the next of them, and cut where it is larger than the largest. There are few, because a
-    recording takes up to seconds, in which libraries look for kernels for each new size; and which one a batch takes
-    depends on nothing else, so that one run after the other gives the same digits.
+    A batch is padded to the next of these sizes, and split if it is larger than the largest. The sizes are few because
+    capturing takes up to seconds, in which libraries search kernels for each new size. Which one is used depends only
+    on the batch, so that results are reproducible to the digit.
     """
 
-    def __init__(self, function: Function, largest: int, capture: Callable[[Function, Tensor], CudaGraph]) -> None:
-        """Prepare; each size is recorded when it is first met.
+    def __init__(self, function: Function, max_batch: int, capture: Callable[[Function, Tensor], CudaGraph]) -> None:
+        """Prepare; each size is captured when it is first needed.
 
         Args:
-            function: (B, ...) to tensors whose first axis is B, without looking at values on the host.
-            largest: Batch size.
-            capture: Records the function, given an input to keep.
+            function: Maps (B, ...) to tensors whose first axis is B, without reading values on the host.
+            max_batch: Largest batch size.
+            capture: Captures the function with an input, whose memory the graph keeps.
         """
-        self._function, self._largest, self._capture = function, largest, capture
-        self._recorded: dict[tuple[int, ...], CudaGraph] = {}
+        self._function, self._max_batch, self._capture = function, max_batch, capture
+        self._graphs: dict[tuple[int, ...], CudaGraph] = {}
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """The function's outputs, in memory of their own."""
-        parts = [self._piece(x[piece]) for piece in pieces(len(x), self._largest)]
+        """Return the function's outputs, in memory of their own."""
+        parts = [self._piece(x[piece]) for piece in pieces(len(x), self._max_batch)]
         return parts[0] if len(parts) == 1 else [torch.cat(outputs) for outputs in zip(*parts, strict=True)]
 
     def _piece(self, x: Tensor) -> list[Tensor]:
         size = self.size_for(len(x))
         shape = size, *x.shape[1:]
-        recorded = self._recorded.get(shape)
-        if recorded is None:
-            recorded = self._recorded[shape] = self._capture(self._function, padded(x, size).clone())
-        recorded.input[: len(x)].copy_(x)
-        recorded.replay()
-        return [output[: len(x)].clone() for output in recorded.outputs]
+        graph = self._graphs.get(shape)
+        if graph is None:
+            graph = self._graphs[shape] = self._capture(self._function, pad_batch(x, size).clone())
+        graph.input[: len(x)].copy_(x)
+        graph.replay()
+        return [output[: len(x)].clone() for output in graph.outputs]
 
     def size_for(self, count: int) -> int:
-        """The largest size divided by ``STEP`` as often as so many still have room."""
-        size = self._largest
+        """Return the smallest size, ``max_batch`` divided by a power of ``STEP``, that holds ``count`` items."""
+        size = self._max_batch
         while size // STEP >= count:
             size //= STEP
         return size
 
 
 def capture_on_cuda(function: Function, x: Tensor) -> CudaGraph:
-    """Record on the input's CUDA device; what other threads do there meanwhile is not recorded."""
+    """Capture the function on the input's CUDA device; other threads' work there is not captured."""
     with torch.cuda.device(x.device):
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())

@@ -1,7 +1,7 @@
-"""Nets as files for other runtimes: ONNX, OpenVINO, torch.export.
+"""Export of nets for other runtimes: ONNX, OpenVINO, torch.export.
 
-A file takes crops as bytes, (B, H, W, 3) uint8 RGB, and gives ``heatmaps`` (B, K, h, w) float32; one made with
-attention also gives what each encoder layer was given, ``layer0`` and so on, (B, S, d). Normalisation is inside.
+An exported file takes crops as bytes, (B, H, W, 3) uint8 RGB, and returns ``heatmaps``, (B, K, h, w) float32; with
+attention it also returns the input of each encoder layer, ``layer0`` and so on, (B, S, d). Normalisation is included.
 """
 
 from __future__ import annotations
@@ -36,48 +36,48 @@ NEEDED: Final[dict[Format, tuple[str, ...]]] = {
     "openvino": ("openvino",),
     "torch-export": (),
 }
-"""Modules that making and checking a file of the format takes."""
+"""Packages needed to write and check a file of the format."""
 TOLERANCE: Final = 1e-4
-"""Largest difference of a file's outputs from torch's, as part of their largest value."""
-CHECKED: Final = 2
-"""Crops that a file is checked with."""
+"""Maximum difference of a file's outputs from torch's, relative to their largest value."""
+CHECK_CROPS: Final = 2
+"""Number of crops that a file is checked with."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What a file is to be like.
+    """Options of an export.
 
     Attributes:
-        attention: Also give the layers' inputs.
-        batch: Crops in one forward; None for any number.
+        attention: Also return the inputs of the encoder layers.
+        batch: Fixed number of crops per forward pass; None for any number.
     """
 
     attention: bool = False
     batch: int | None = None
 
     def names(self, layers: int) -> list[str]:
-        """Names of the outputs."""
+        """Return the names of the outputs."""
         return ["heatmaps", *(f"layer{layer}" for layer in range(layers if self.attention else 0))]
 
 
 class Exportable(nn.Module):
-    """A net from bytes to heatmaps, and to the layers' inputs if these are wanted."""
+    """A net from crops to heatmaps, and optionally to the inputs of the encoder layers."""
 
     def __init__(self, net: PoseNet, attention: bool) -> None:
         super().__init__()
         self.net, self.attention = net, attention
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(B, H, W, 3) uint8 to float32 tensors."""
+        """Return the float32 outputs for (B, H, W, 3) uint8 crops."""
         heatmaps, inputs = self.net.encode(self.net.normalize(crops))
         return (heatmaps, *inputs) if self.attention else (heatmaps,)
 
 
 def require(form: Format) -> None:
-    """Check that the format's packages are here.
+    """Check that the packages of the format are installed.
 
     Raises:
-        UsageError: One is not; the message says how to install it.
+        UsageError: One is missing; the message says how to install it.
     """
     missing = [name for name in NEEDED[form] if find_module(name) is None]
     if missing:
@@ -85,20 +85,20 @@ def require(form: Format) -> None:
 
 
 def export(net: PoseNet, form: Format, path: Path, options: ExportOptions) -> float:
-    """Write a net to a file and check it against torch; nothing is left under the path if either fails.
+    """Write a net to a file and check it against torch; no file is left if either fails.
 
     Args:
         net: For prediction, in float32 on the CPU.
-        form: Of the file.
-        path: Of the file; OpenVINO writes a second one, ``.bin``, beside it.
-        options: What it is to be like.
+        form: Format of the file.
+        path: Path of the file; OpenVINO writes a second one, ``.bin``, beside it.
+        options: Options of the export.
 
     Returns:
-        The largest difference from torch's outputs, as part of their largest value.
+        The largest difference from torch's outputs, relative to their largest value.
 
     Raises:
         UsageError: A package is missing.
-        OutputError: The file cannot be written, or does not give what torch gives.
+        OutputError: The file cannot be written, or its outputs differ from torch's.
     """
     require(form)
     module = Exportable(net, options.attention).eval()
@@ -111,7 +111,7 @@ def export(net: PoseNet, form: Format, path: Path, options: ExportOptions) -> fl
             error = difference(module, part / path.name, form, options)
         if error > TOLERANCE:
             raise OutputError(
-                f"{path}: the {form} file is off by {error:.1e} of torch's largest value and was not kept; "
+                f"{path}: the {form} file is off by {error:.1e} of torch's largest value and was discarded; "
                 "choose another format or --backend torch"
             )
         for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
@@ -124,9 +124,9 @@ def export(net: PoseNet, form: Format, path: Path, options: ExportOptions) -> fl
 
 
 def difference(module: Exportable, path: Path, form: Format, options: ExportOptions) -> float:
-    """How far a file's outputs are from the module's, as part of the largest value of each."""
+    """Return the largest difference of a file's outputs from the module's, relative to the largest value of each."""
     generator = torch.Generator().manual_seed(0)
-    size = (options.batch or CHECKED, *module.net.input_hw, 3)
+    size = (options.batch or CHECK_CROPS, *module.net.input_hw, 3)
     crops = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
     expected, found = module(crops), _READERS[form](path)(crops)
     return max(float((a - b).abs().max() / a.abs().max()) for a, b in zip(expected, found, strict=True))
@@ -159,7 +159,7 @@ def _write_openvino(module: Exportable, path: Path, options: ExportOptions) -> N
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 
-    # The packaged converter does the same, and reports its use over the network besides.
+    # openvino.convert_model does the same, but also sends usage data over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchFXPythonDecoder.from_exported_program(_program(module, options))
     model = frontend.convert(frontend.load(decoder))
@@ -187,7 +187,7 @@ _READERS: Final[dict[Format, Callable[[Path], Callable[[Tensor], Any]]]] = {
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporters log what they could not take apart, which is of no interest once the result is checked."""
+    """Silence the exporters' warnings, which do not matter because the result is checked."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -198,14 +198,15 @@ def _quiet() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """Which net, and which file to make of it.
+    """Which net to export, and to which file.
 
     Attributes:
-        form: Of the file.
-        output: Where; None: named after the model, in the current folder.
+        form: Format of the file.
+        output: Path of the file; None to name it after the model, in the current folder.
         model: A name of the catalogue, or ``auto``.
         weights: A checkpoint to use instead of the catalogue's own.
-        options: What the file is to be like.
+        options: Options of the export.
+        overwrite: Replace an existing file.
     """
 
     form: Format
@@ -217,17 +218,17 @@ class ExportJob:
 
 
 def run_export(job: ExportJob, downloads: Downloads) -> tuple[Path, float]:
-    """Write the file; return where it is, and how far it is from torch, as part of the largest value.
+    """Write the file; return its path, and its largest difference from torch, relative to the largest value.
 
     Raises:
-        UsageError: A package is missing, the file has the wrong suffix, or is in the way.
+        UsageError: A package is missing, the suffix is wrong, or the file exists.
         WeightsError: The net cannot be loaded.
-        OutputError: The file cannot be written, or does not give what torch gives.
+        OutputError: The file cannot be written, or its outputs differ from torch's.
     """
     require(job.form)
     suffix = SUFFIXES[job.form]
     if job.output is not None and job.output.suffix != suffix:
-        raise UsageError(f"{job.output}: a file of the format {job.form} is called {suffix}; choose such a name")
+        raise UsageError(f"{job.output}: expected the suffix {suffix} for {job.form}")
     if job.output is not None:
         check_output(job.output, job.overwrite)
     checkpoint = resolve(job.model, job.weights, downloads)

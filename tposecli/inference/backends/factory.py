@@ -1,4 +1,4 @@
-"""Which engine runs a net, and where the files that some of them need are kept."""
+"""Engines by backend, and the cache of exported files that some of them need."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ log = logging.getLogger("tposecli")
 
 FOLDER: Final = "exports"
 AT_ONCE: Final = 8
-"""Forwards that run at the same time, at most: each takes some hundred megabytes of its own with the largest nets."""
+"""Maximum number of concurrent forward passes: each takes some hundred megabytes with the largest nets."""
 FileFormat = Literal["onnx", "openvino"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportCache:
-    """Files of one checkpoint in the cache, made when they are first wanted.
+    """Exported files of one checkpoint in the cache, written when first needed.
 
     Attributes:
-        name: Of the model.
-        sha256: Of the weights: another file of the same model has its own exports.
+        name: Name of the model.
+        sha256: Digest of the weights: other weights of the same model have exports of their own.
         input_hw: Height and width of a crop.
-        attention: Whether the layers' inputs are wanted.
+        attention: Whether the inputs of the encoder layers are needed.
     """
 
     name: str
@@ -52,16 +52,16 @@ class ExportCache:
     attention: bool
 
     def path(self, form: FileFormat) -> Path:
-        """Where the file is, or will be; its name changes with the weights and with the programs that write it."""
+        """Return the path of the file, whether it exists or not; the name depends on weights and package versions."""
         versions = [__version__, torch.__version__, metadata.version(PACKAGES[form])]
         key = sha256(repr([self.sha256, self.input_hw, self.attention, versions]).encode()).hexdigest()[:16]
         return cache_dir() / FOLDER / f"{self.name}-{key}{SUFFIXES[form]}"
 
     def get(self, form: FileFormat, net: PoseNet) -> Path:
-        """The file, made now if it is not there; processes that want it at once wait for one.
+        """Return the file, written now if it does not exist; concurrent processes wait for the first.
 
         Raises:
-            OutputError: The cache cannot be written, or the file does not give what torch gives.
+            OutputError: The cache cannot be written, or the file's outputs differ from torch's.
         """
         path = self.path(form)
         if path.is_file():
@@ -69,9 +69,9 @@ class ExportCache:
         try:
             with file_lock(path):
                 if not path.is_file():
-                    log.info("%s: making the %s file %s, once", self.name, form, path)
+                    log.info("%s: exporting to %s once: %s", self.name, form, path)
                     error = export(net, form, path, ExportOptions(self.attention))
-                    log.info("%s: equals torch to %.0e of the largest value", path.name, error)
+                    log.info("%s: differs from torch by at most %.0e of the largest value", path.name, error)
         except OSError as error:
             raise OutputError(
                 f"{path.parent}: the cache cannot be written ({error.strerror}); set TPOSE_HOME to a folder that can, "
@@ -81,9 +81,9 @@ class ExportCache:
 
 
 def choose(runtime: Runtime, exports: ExportCache) -> str:
-    """What ``auto`` stands for: OpenVINO where it is installed and its file of this model has been made, else torch.
+    """Return the backend that ``auto`` stands for: OpenVINO if the model has been exported already, else torch.
 
-    Making the file takes as long as hundreds of crops, so it must be asked for: with ``--backend openvino``.
+    Exporting takes as long as hundreds of crops, so it happens only on request: with ``--backend openvino``.
     """
     if runtime.backend != "auto":
         return runtime.backend
@@ -96,17 +96,17 @@ def choose(runtime: Runtime, exports: ExportCache) -> str:
 
 
 def build_engine(net: PoseNet, runtime: Runtime, exports: ExportCache, device: torch.device) -> Engine:
-    """What runs the net on one of the runtime's devices.
+    """Build the engine that runs the net on one of the runtime's devices.
 
     Args:
         net: With its batch normalisations folded, in float32 on the CPU; it is rewritten and moved in place.
-        runtime: With a backend other than ``auto``.
-        exports: Where its files are.
+        runtime: The runtime, with a backend other than ``auto``.
+        exports: Cache of exported files.
         device: One of the runtime's.
 
     Raises:
-        UsageError: A package or a compiler is missing.
-        OutputError: A file cannot be made.
+        UsageError: A package or a compiler is not installed.
+        OutputError: A file cannot be exported.
     """
     if runtime.backend == "torch" and has_kernels(device):
         # Triton is imported with these, which not every machine has.
@@ -133,7 +133,7 @@ def _placed(net: PoseNet, device: torch.device, dtype: torch.dtype) -> PoseNet:
 
 
 class _FileEngine:
-    """Implements :class:`~tposecli.inference.backends.base.Engine` with an exported file."""
+    """Runs an exported file; implements :class:`~tposecli.inference.backends.base.Engine`."""
 
     def __init__(self, run: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
         self._run = run

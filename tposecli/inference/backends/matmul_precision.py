@@ -1,4 +1,4 @@
-"""How float32 matrices are multiplied."""
+"""Precision of float32 matrix products and convolutions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tposecli.inference.backends.autotune import tuning
 
 
 @contextmanager
-def float32_products(device: torch.device) -> Iterator[None]:
-    """On a CPU with oneDNN instead of MKL where that pays; on CUDA in float32 indeed.
+def exact_float32_matmul(device: torch.device) -> Iterator[None]:
+    """Use true float32 on CUDA, and oneDNN instead of MKL on CPUs where it is faster.
 
-    Torch lets CUDA's convolutions round their factors to ten bits (TF32) unless it is told not to. Who asks for fp32
-    wants its digits; half precisions are as exact as TF32, and faster.
+    By default torch lets CUDA's convolutions round their inputs to ten bits (TF32). Users who choose fp32 want its
+    precision; the half precisions are as accurate as TF32, and faster.
     """
     if device.type == "cuda":
         cudnn = torch.backends.cudnn

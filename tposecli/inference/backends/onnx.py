@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class OnnxSession:
-    """An exported file, ready to run."""
+    """An ONNX file, loaded and ready to run."""
 
     def __init__(self, path: Path) -> None:
         import onnxruntime
@@ -17,10 +17,10 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
-        # Threads that wait by spinning would take the processor from decoding and drawing.
+        # Spinning threads would take CPU time from decoding and drawing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, crops: Tensor) -> tuple[Tensor, ...]:
-        """(B, H, W, 3) uint8 to the file's outputs."""
+        """Return the outputs of the file for (B, H, W, 3) uint8 crops."""
         return tuple(torch.from_numpy(array) for array in self._session.run(None, {"crops": crops.numpy()}))

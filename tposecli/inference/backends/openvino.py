@@ -18,19 +18,19 @@ Outputs = tuple[Tensor, ...]
 
 
 class OpenVinoModel:
-    """An exported file, compiled for this machine; several forwards run at once, each on threads of its own.
+    """An OpenVINO file, compiled for this machine; several forward passes run at once, on threads of their own.
 
-    Threads that work on one crop together wait for each other after every layer; with a crop each they do not.
+    Threads that share a crop wait for each other after every layer; threads with one crop each do not.
     """
 
     def __init__(self, path: Path, precision: str = "fp32", batch: int | None = 1, at_once: int = 1) -> None:
-        """Compile.
+        """Load and compile the file.
 
         Args:
             path: The ``.xml`` file.
-            precision: ``fp32``, which the runtime would lower by itself where it is not told, or ``bf16``.
-            batch: Crops in one forward: a fixed number runs faster; None: as many as come.
-            at_once: Forwards that run at the same time, if there are so many threads; each takes memory of its own.
+            precision: ``fp32`` or ``bf16``; set explicitly, because the runtime would choose bf16 by itself.
+            batch: Crops per forward pass, fixed because that is faster; None for any number.
+            at_once: Maximum number of concurrent forward passes; each takes memory of its own.
         """
         import openvino
 
@@ -44,7 +44,7 @@ class OpenVinoModel:
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
-            "ENABLE_CPU_PINNING": False,  # Other threads, and other runs, need the same cores.
+            "ENABLE_CPU_PINNING": False,  # Other threads and processes need the same cores.
         }
         with same_signal_stack():
             self._queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", hints), streams)
@@ -52,7 +52,7 @@ class OpenVinoModel:
         self._batch = batch
 
     def __call__(self, crops: Tensor) -> Outputs:
-        """(B, H, W, 3) uint8 to the file's outputs."""
+        """Return the outputs of the file for (B, H, W, 3) uint8 crops."""
         array = crops.numpy()
         step = self._batch or len(array)
         done: dict[int, Outputs] = {}
@@ -64,7 +64,7 @@ class OpenVinoModel:
 
 
 def _keep(request: Any, place: tuple[dict[int, Outputs], int]) -> None:
-    """Copy the outputs of a forward, which the next one overwrites, to their place."""
+    """Store a copy of the outputs of a forward pass, which the next one overwrites."""
     done, start = place
     done[start] = tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
 
@@ -77,10 +77,10 @@ class _Stack(ctypes.Structure):
 
 @contextmanager
 def same_signal_stack() -> Iterator[None]:
-    """Leave this thread's alternate signal stack as it was before the block; nothing to do but on Linux.
+    """Restore this thread's alternate signal stack after the block; on Linux only.
 
-    OpenVINO gives the thread that compiles a net one of its own and frees it with the net, from any thread: the next
-    Ctrl-C of Python, which runs on that stack, would crash.
+    OpenVINO installs a stack of its own in the thread that compiles a net, and frees it with the net: the next Ctrl-C,
+    whose handler runs on that stack, would crash Python.
     """
     if not sys.platform.startswith("linux"):
         yield

@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from tposecli.inference.backends.matmul_precision import float32_products
+from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.runtime import DTYPES
 from tposecli.lab.bench.clock import LapTimes, Spread, alternate
 from tposecli.lab.bench.report import Cell, Table
@@ -61,7 +61,7 @@ def measure(device: torch.device, precisions: Sequence[str], rounds: int) -> Cei
     target = torch.empty_like(source)
     workloads[COPY] = lambda: target.copy_(source)
     work = dict.fromkeys(precisions, 2.0 * side**3) | {COPY: 2.0 * size}
-    with torch.inference_mode(), float32_products(device):
+    with torch.inference_mode(), exact_float32_matmul(device):
         return Ceilings(alternate(workloads, 2 * rounds, device, warm_up=2), work, device.type == "cpu")
 
 

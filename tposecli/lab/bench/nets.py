@@ -158,8 +158,8 @@ def _variant_workloads(
     chosen = replace(variant, backend=estimator.runtime.backend)
     yield chosen, lambda: estimator.estimate([frame], [boxes])
     if device.type == "cuda":
-        lane, crops = estimator.lanes[0], estimator.crops([frame], [boxes]).batch(slice(None), device)
-        yield replace(chosen, alone=True), torch.inference_mode()(lambda: lane.measure(crops, Timings()))
+        worker, crops = estimator.workers[0], estimator.crops([frame], [boxes]).batch(slice(None), device)
+        yield replace(chosen, alone=True), torch.inference_mode()(lambda: worker.estimate(crops, Timings()))
 
 
 def estimator_of(checkpoint: Checkpoint, variant: Variant, device: torch.device) -> PoseEstimator:

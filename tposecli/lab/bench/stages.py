@@ -138,10 +138,10 @@ def _workloads(
 
 def _inference(inputs: StageInputs, estimator: PoseEstimator) -> dict[str, Callable[[], object]]:
     """Return the workloads from crops to keypoints: two, or a single one if both are in one CUDA graph."""
-    batch, lane = estimator.runtime.batch_size, estimator.lanes[0]
-    if lane.replay is not None:
+    batch, worker = estimator.runtime.batch_size, estimator.workers[0]
+    if worker.graphs is not None:
         crops = torch.split(inputs.crops, batch)
-        return {"net and heatmap decode": lambda: [lane.measure(some, Timings()) for some in crops]}
+        return {"net and heatmap decode": lambda: [worker.estimate(some, Timings()) for some in crops]}
     return {
         "net": lambda: _heatmaps(inputs.crops, estimator),
         "heatmap decode": lambda: [heatmaps.decode(maps) for maps in torch.split(inputs.heatmaps, batch)],

@@ -1,4 +1,4 @@
-"""Crops of people from frames."""
+"""Kernel that cuts crops of people from frames."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import triton.language as tl
 from torch import Tensor
 
 ROWS: Final = 8
-"""Rows of a crop that a program of the kernel cuts."""
+"""Rows of a crop that one program of the kernel cuts."""
 
 
 def cut(pixels: Tensor, table: Tensor, size_wh: tuple[int, int]) -> Tensor:
-    """(N, H, W, 3) uint8 crops: bilinear, black outside the frame.
+    """Cut (N, H, W, 3) uint8 crops: bilinear, black outside the frame.
 
     Args:
-        pixels: (P, 3) uint8, the pixels of all frames, row by row, one frame after the other.
-        table: (N, 7) float64, of each crop: where its frame begins, the frame's width and height, and from frame to
-            crop scale and shift of x, scale and shift of y.
+        pixels: (P, 3) uint8, the pixels of all frames, in row-major order, one frame after the other.
+        table: (N, 7) float64, for each crop: offset of its frame in ``pixels``, width and height of the frame, and the
+            map from frame to crop as scale and shift of x, scale and shift of y.
         size_wh: Width and height of a crop.
     """
     width, height = size_wh
