@@ -412,7 +412,7 @@ def test_an_empty_file_means_nobody(tmp_path: Path) -> None:
 
 def test_other_categories_only_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     BoxesFile(written(tmp_path / "d.json", [detection(category_id=0)]))
-    assert "holds no boxes of people" in caplog.text
+    assert "contains no boxes of people" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------------------ interpolation
