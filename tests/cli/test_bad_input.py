@@ -27,7 +27,7 @@ from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.sources import ImageSource, VideoSource, find_images, open_video
 from tposecli.sources.images import read_image
 from tposecli.sources.webp import AnimationSource
-from tposecli.training.dataset import Photos, read_people
+from tposecli.training.dataset import AnnotationFile, read_people
 from tposecli.types import Boxes, Frame, Poses
 from tposecli.utils.errors import InputError, TposeError, UsageError
 
@@ -366,7 +366,7 @@ def test_files_of_annotations(tmp_path: Path, content: str, said: str) -> None:
         load_set(DataChoice(None, annotations=path, images=tmp_path), Problems())
     assert "set.json" in str(raised.value)
     try:
-        assert read_people(Photos(path, tmp_path), Problems())[1] == ()
+        assert read_people(AnnotationFile(path, tmp_path), Problems())[1] == ()
     except TposeError as error:
         assert "set.json" in str(error)
 

@@ -134,13 +134,13 @@ def _truth(path: Path) -> None:
     from tposecli.evaluation.coco.job import DataChoice
     from tposecli.evaluation.coco.keypoint_set import load_set
     from tposecli.evaluation.coco.problems import Problems
-    from tposecli.training.dataset import Photos, read_people
+    from tposecli.training.dataset import AnnotationFile, read_people
     from tposecli.training.detector.dataset import read_photos
     from tposecli.utils.errors import TposeError
 
     readers: tuple[Callable[[], object], ...] = (
         lambda: truth_boxes(load_set(DataChoice(None, annotations=path, images=path.parent), Problems())),
-        lambda: read_people(Photos(path, path.parent), Problems()),
+        lambda: read_people(AnnotationFile(path, path.parent), Problems()),
         lambda: read_photos(path, path.parent),
     )
     (path.parent / "000000000139.jpg").touch()
