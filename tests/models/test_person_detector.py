@@ -16,7 +16,7 @@ from tposecli.detection.factory import DetectorOptions, build_detector, weak_sco
 from tposecli.detection.movenet import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.models.person_detector import DIVISOR, STRIDE, Dense, cells
 from tposecli.sources import open_video
-from tposecli.training.detector.loop import CLIP, GENTLE, parameter_groups, save_weights
+from tposecli.training.detector.loop import BACKBONE_RATE, CLIP, parameter_groups, save_weights
 from tposecli.training.detector.loss import Targets, assign, detector_loss, giou_loss, pair_iou
 from tposecli.types import Frame, Image
 from tposecli.utils.errors import WeightsError
@@ -184,7 +184,7 @@ class TestLoss:
         batch = torch.from_numpy(shown).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
         truth = torch.tensor([14.0, 8, 40, 56])[None, None].repeat(2, 1, 1)
         targets = Targets(truth, torch.ones(2, 1, dtype=torch.bool), torch.ones(2, 8, 8))
-        groups = [{**group, "lr": 4e-4 * group["share"]} for group in parameter_groups(net, GENTLE)]
+        groups = [{**group, "lr": 4e-4 * group["share"]} for group in parameter_groups(net, BACKBONE_RATE)]
         optimizer = torch.optim.AdamW(groups)
         losses = []
         for _ in range(45):
