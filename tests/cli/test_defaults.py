@@ -20,12 +20,11 @@ from tposecli.detection.factory import DetectorOptions
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.formats.table import written_formats
 from tposecli.hub.download.download import Downloads
-from tposecli.inference.backends.base import BACKENDS
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions
-from tposecli.inference.runtime import Precision
+from tposecli.inference.options import BACKENDS, ModelChoice, Precision
 from tposecli.lab.bench.job import PARTS, BenchJob
 from tposecli.models.attention_readout import Mode
-from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, ModelChoice, Settings
+from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, Settings
 from tposecli.pipeline.postprocess import STILLS, PostOptions
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import Window

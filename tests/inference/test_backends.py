@@ -23,7 +23,7 @@ from tposecli.inference.backends import export as export_module
 from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner
 from tposecli.inference.backends.eager import Compiled, Eager
-from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions, Format, export, run_export
+from tposecli.inference.backends.export import SUFFIXES, ExportFormat, ExportJob, ExportOptions, export, run_export
 from tposecli.inference.backends.factory import ExportCache
 from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.backends.openvino import _Stack, same_signal_stack
@@ -126,7 +126,7 @@ def missing(form: str) -> bool:
 @pytest.mark.parametrize(
     "form", ["torch-export", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "openvino"))]
 )
-def test_exported_files_take_any_batch(form: Format, net: PoseNet, tmp_path: Path) -> None:
+def test_exported_files_take_any_batch(form: ExportFormat, net: PoseNet, tmp_path: Path) -> None:
     if missing(form):
         pytest.skip(f"{form} is not installed")
     path = tmp_path / f"net{SUFFIXES[form]}"

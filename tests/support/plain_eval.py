@@ -25,8 +25,8 @@ from tposecli.evaluation.coco.run import run_eval
 from tposecli.geometry.keypoints import MIRROR, OKS_SIGMAS
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import resolve
+from tposecli.inference.options import ModelChoice
 from tposecli.models.pose_net import IMAGENET_MEAN, IMAGENET_STD, PoseNet
-from tposecli.pipeline.job import ModelChoice
 
 Array = NDArray[Any]
 BATCH = 32

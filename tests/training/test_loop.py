@@ -27,15 +27,7 @@ from tposecli.hub.checkpoints.load import read_state
 from tposecli.hub.download.download import Downloads
 from tposecli.models import build, find_spec
 from tposecli.training import dataset
-from tposecli.training.augment import (
-    NO_AUGMENTATION,
-    Augmentation,
-    CropSampler,
-    CropView,
-    Sample,
-    mirror_sample,
-    paste_neighbour,
-)
+from tposecli.training.augment import CropSampler, CropView, Sample, mirror_sample, paste_neighbour
 from tposecli.training.batches import Batches, SamplingConfig, samples_per_source
 from tposecli.training.data_sources import DataSource, ReadOptions, read_checks, read_sources
 from tposecli.training.dataset import (
@@ -46,7 +38,7 @@ from tposecli.training.dataset import (
     with_readable_images,
 )
 from tposecli.training.init_weights import load_initial_weights
-from tposecli.training.job import Intervals, Length, PoseJob, Recipe
+from tposecli.training.job import NO_AUGMENTATION, Augmentation, Intervals, Length, PoseJob, Recipe
 from tposecli.training.keypoint_layout import halves, layout_of
 from tposecli.training.loop import BEST, WEIGHTS, train
 from tposecli.training.rendered import render_people

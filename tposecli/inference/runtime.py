@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec as find_module
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import torch
 
-from tposecli.inference.backends.base import BACKENDS
 from tposecli.inference.backends.kernels import has_tensor_cores
+from tposecli.inference.options import BACKENDS, PRECISIONS
 from tposecli.utils.errors import UsageError
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BATCH: Final = {"cpu": 8, "mps": 16, "cuda": 64}
@@ -84,8 +82,8 @@ class Runtime:
         first, *others = (resolve_device(name.strip()) for name in device.split(","))
         if any(other.type != first.type for other in others):
             raise UsageError(f"device {device!r}: several devices must be of the same type")
-        if precision not in get_args(Precision):
-            raise UsageError(f"precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
+        if precision not in PRECISIONS:
+            raise UsageError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         if precision == "fp16" and first.type == "cpu":
             raise UsageError("fp16 is slow and inaccurate on a CPU; choose --precision bf16 or fp32")
         if batch_size is not None and batch_size < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -12,57 +12,12 @@ from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
 from tposecli.drawing.style import DrawStyle
 from tposecli.formats.table import PoseFormat, written_formats
-from tposecli.hub.download.download import Downloads
-from tposecli.inference.backends.cpu import tune
-from tposecli.inference.runtime import Runtime
+from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.postprocess import PostOptions
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import MAX_PIXELS, InputLocation, Window
 from tposecli.types import Result, SourceInfo
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """Which net, and how to run it, as the command line puts it.
-
-    Attributes:
-        model: Name in the catalogue, or ``auto``.
-        weights: Checkpoint to use instead of the catalogue's.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or several CUDA devices with commas.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-        batch_size: Crops in one forward; None for what suits the device.
-        flip_test: Whether to average with the mirrored crop.
-        downloads: How the files of the net and of the detector may be fetched.
-        backend: ``auto``, ``torch``, ``compile``, ``onnx`` or ``openvino``.
-        threads: CPU threads of the net; None for as many as make it faster.
-    """
-
-    model: str = "auto"
-    weights: Path | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    flip_test: bool = False
-    downloads: Downloads = field(default_factory=Downloads)
-    backend: str = "auto"
-    threads: int | None = None
-
-    def runtime(self, exact: bool) -> Runtime:
-        """Resolve device, precision and backend, and set the process's threads and memory up for them.
-
-        Args:
-            exact: Choose, where the choice is left open, what gives the authors' numbers rather than what is fastest.
-
-        Raises:
-            UsageError: This machine cannot run it so.
-        """
-        precision = "fp32" if exact and self.precision == "auto" else self.precision
-        backend = "torch" if exact and self.backend == "auto" else self.backend
-        runtime = Runtime.resolve(self.device, precision, self.batch_size, backend)
-        if runtime.device.type == "cpu":
-            return replace(runtime, threads=tune(self.threads))
-        return runtime
 
 
 @dataclass(frozen=True, slots=True)

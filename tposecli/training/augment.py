@@ -16,6 +16,7 @@ from tposecli.geometry import crop
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.models.catalog import heatmap_size
 from tposecli.training.dataset import AnnotatedPerson
+from tposecli.training.job import Augmentation
 from tposecli.training.keypoint_layout import halves
 from tposecli.types import Float32, Image
 
@@ -25,39 +26,6 @@ HALF_PADDING = 1.5
 """Side of a half-body crop relative to the extent of its joints."""
 MIN_HALF_BODY_JOINTS = 8
 """Half-body crops are only made of people with more annotated joints than this."""
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How crops vary; probabilities are 0..1.
-
-    Attributes:
-        rotation: Standard deviation in degrees, clipped at twice that.
-        rotate: Probability of a rotation.
-        scale: Standard deviation of the relative size, clipped at once that.
-        shift: Standard deviation of the centre, relative to the crop's sides.
-        half_body: Probability of showing only the upper or the lower body.
-        flip: Probability of mirroring.
-        colour: Probability of changing brightness, contrast, gamma, saturation and tint.
-        blur: Probability of blurring the crop or reducing its resolution.
-        cut_out: Probability of covering parts by one to three rectangles.
-        neighbour: Probability of pasting another person into a strip at one side.
-    """
-
-    rotation: float = 45.0
-    rotate: float = 0.6
-    scale: float = 0.35
-    shift: float = 0.0
-    half_body: float = 0.3
-    flip: float = 0.5
-    colour: float = 0.0
-    blur: float = 0.0
-    cut_out: float = 0.0
-    neighbour: float = 0.0
-
-
-NO_AUGMENTATION = Augmentation(rotate=0, scale=0, half_body=0, flip=0)
-"""No augmentation: the crop that inference would cut."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tposecli.hub.download.download import Downloads
-from tposecli.inference.runtime import Precision
-from tposecli.training.augment import Augmentation
-from tposecli.training.shared import cosine_decay, warm_up
+from tposecli.inference.options import COUNT, Precision
+from tposecli.training.schedule import cosine_decay, warm_up
+from tposecli.utils.option_fields import NumberRange, choice, number
 
+Optimizer = Literal["adam", "adamw"]
 Decay = Literal["cosine", "linear", "constant"]
+Best = Literal["ap", "pck"]
+
+PROBABILITY = NumberRange(0, 1)
+POSITIVE = NumberRange(0, low_open=True)
+NOT_NEGATIVE = NumberRange(0)
+
 FREE = ("out", "resume", "workers", "device", "check", "every", "downloads", "strict")
 """Fields of the job that do not affect the trained weights."""
 
@@ -37,19 +44,19 @@ class Recipe:
         precision: Precision under autocast; weights stay in fp32.
     """
 
-    optimizer: Literal["adam", "adamw"] = "adam"
-    rate: float = 1e-4
-    final_rate: float = 1e-5
-    backbone: float = 1.0
+    optimizer: Optimizer = choice("adam", Optimizer)
+    rate: float = number(1e-4, POSITIVE)
+    final_rate: float = number(1e-5, NOT_NEGATIVE)
+    backbone: float = number(1.0, NOT_NEGATIVE)
     freeze: tuple[str, ...] = ()
-    decay: Decay = "cosine"
-    warm_up: int = 0
-    weight_decay: float = 0.0
-    clip: float = 0.0
-    dropout: float = 0.1
-    averaging: float = 0.999
-    sigma: float = 2.0
-    precision: Precision = "auto"
+    decay: Decay = choice("cosine", Decay)
+    warm_up: int = number(0, NumberRange(0, whole=True))
+    weight_decay: float = number(0.0, NOT_NEGATIVE)
+    clip: float = number(0.0, NOT_NEGATIVE)
+    dropout: float = number(0.1, PROBABILITY)
+    averaging: float = number(0.999, PROBABILITY)
+    sigma: float = number(2.0, POSITIVE)
+    precision: Precision = choice("auto", Precision)
 
     def rate_at(self, step: int, progress: float) -> float:
         """Return the learning rate of a step at which the given share (0..1) of the run is done."""
@@ -60,12 +67,45 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How crops vary; probabilities are 0..1.
+
+    Attributes:
+        rotation: Standard deviation in degrees, clipped at twice that.
+        rotate: Probability of a rotation.
+        scale: Standard deviation of the relative size, clipped at once that.
+        shift: Standard deviation of the centre, relative to the crop's sides.
+        half_body: Probability of showing only the upper or the lower body.
+        flip: Probability of mirroring.
+        colour: Probability of changing brightness, contrast, gamma, saturation and tint.
+        blur: Probability of blurring the crop or reducing its resolution.
+        cut_out: Probability of covering parts by one to three rectangles.
+        neighbour: Probability of pasting another person into a strip at one side.
+    """
+
+    rotation: float = number(45.0, NumberRange(0))
+    rotate: float = number(0.6, PROBABILITY)
+    scale: float = number(0.35, PROBABILITY)
+    shift: float = number(0.0, PROBABILITY)
+    half_body: float = number(0.3, PROBABILITY)
+    flip: float = number(0.5, PROBABILITY)
+    colour: float = number(0.0, PROBABILITY)
+    blur: float = number(0.0, PROBABILITY)
+    cut_out: float = number(0.0, PROBABILITY)
+    neighbour: float = number(0.0, PROBABILITY)
+
+
+NO_AUGMENTATION = Augmentation(rotate=0, scale=0, half_body=0, flip=0)
+"""No augmentation: the crop that inference would cut."""
+
+
+@dataclass(frozen=True)
 class Length:
     """Length of a run, over which the learning rate decays: in steps if given, else in minutes, else in epochs."""
 
-    epochs: float = 230.0
-    steps: int | None = None
-    minutes: float | None = None
+    epochs: float = number(230.0, POSITIVE)
+    steps: int | None = number(None, COUNT)
+    minutes: float | None = number(None, POSITIVE)
 
 
 @dataclass(frozen=True)
@@ -79,10 +119,10 @@ class Intervals:
         log_steps: Steps between rows of ``metrics.csv``.
     """
 
-    save_minutes: float = 3.0
-    check_minutes: float = 15.0
-    check_steps: int | None = None
-    log_steps: int = 50
+    save_minutes: float = number(3.0, POSITIVE)
+    check_minutes: float = number(15.0, POSITIVE)
+    check_steps: int | None = number(None, COUNT)
+    log_steps: int = number(50, COUNT)
 
 
 @dataclass(frozen=True)
@@ -123,11 +163,11 @@ class PoseJob:
     augmentation: Augmentation = field(default_factory=Augmentation)
     length: Length = field(default_factory=Length)
     every: Intervals = field(default_factory=Intervals)
-    weak_nose: float = 0.0
-    best: str = "ap"
-    batch: int = 32
-    seed: int = 0
-    workers: int = 0
+    weak_nose: float = number(0.0, PROBABILITY)
+    best: Best = choice("ap", Best)
+    batch: int = number(32, NumberRange(2, whole=True))
+    seed: int = number(0, NumberRange(0, whole=True))
+    workers: int = number(0, NumberRange(0, whole=True))
     device: str = "auto"
     coco: Path = Path("data/coco")
     rendered: Path | None = None

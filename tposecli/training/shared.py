@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,16 +23,6 @@ CHECKPOINT: Final = "checkpoint.pt"
 def half_slice(half: str) -> slice:
     """Return the slice of the images of a half: ``even`` or ``odd`` positions, or all for an empty string."""
     return {"": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}[half]
-
-
-def warm_up(step: int, steps: int) -> float:
-    """Return the factor of the learning rate during warm-up: it rises linearly to 1 over ``steps``."""
-    return min(1.0, (step + 1) / max(1, steps))
-
-
-def cosine_decay(progress: float) -> float:
-    """Return the factor of a cosine schedule: 1 at ``progress`` 0, and 0 at 1."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def moving_average(net: nn.Module, decay: float, step: Callable[[], int]) -> AveragedModel:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tposecli.inference.runtime import Precision
+from tposecli.inference.options import Precision
 from tposecli.models.pose_net import AFTER_BACKBONE, PoseNet
 from tposecli.training.batches import Batch
 from tposecli.training.distributed import Team

@@ -188,8 +188,7 @@ def train(**options: Any) -> None:
 
 def _job(options: shared.Options) -> PoseJob:
     from tposecli.hub.download.download import Downloads
-    from tposecli.training.augment import Augmentation
-    from tposecli.training.job import Intervals, Length, PoseJob, Recipe
+    from tposecli.training.job import Augmentation, Intervals, Length, PoseJob, Recipe
 
     data = (*options["data"], *(f"coco:{name}" for name in options["coco"]))
     if not data:

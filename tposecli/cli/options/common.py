@@ -18,7 +18,7 @@ from tposecli.models.catalog import CATALOG
 if TYPE_CHECKING:
     from tposecli.detection.factory import DetectorOptions
     from tposecli.hub.download.download import Downloads
-    from tposecli.pipeline.job import ModelChoice
+    from tposecli.inference.options import ModelChoice
     from tposecli.sources import Window
 
 _ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
@@ -172,7 +172,7 @@ def command_line() -> str:
 
 def model_choice_of(options: Options) -> ModelChoice:
     """Return which net to run, and how."""
-    from tposecli.pipeline.job import ModelChoice
+    from tposecli.inference.options import ModelChoice
 
     size = options["batch_size"]
     if size != "auto" and not (size.isdecimal() and int(size)):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tposecli.detection.factory import DetectorOptions
-from tposecli.pipeline.job import ModelChoice
+from tposecli.inference.options import ModelChoice
 
 DETECTIONS = "detections"
 TRUTH = "gt"

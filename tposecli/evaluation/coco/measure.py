@@ -20,7 +20,8 @@ from tposecli.formats.journal.provenance import header
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.hub.datasets.coco import download_hint
 from tposecli.inference.estimator import PoseEstimator
-from tposecli.pipeline.job import ModelChoice, Summary, Watcher
+from tposecli.inference.options import ModelChoice
+from tposecli.pipeline.job import Summary, Watcher
 from tposecli.pipeline.stream import Stages, group_frames, run
 from tposecli.sources.image_store import ImageStore, open_images
 from tposecli.sources.images import decode_image

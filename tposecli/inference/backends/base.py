@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-
-BACKENDS: Final = ("auto", "torch", "compile", "onnx", "openvino")
-"""What ``--backend`` takes."""
 
 
 class NetOutput(NamedTuple):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec as find_module
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,13 @@ from tposecli.hub.download.download import Downloads
 from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel
+from tposecli.inference.options import ExportFormat
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import OutputError, UsageError
 from tposecli.utils.files import check_output
 
-Format = Literal["onnx", "openvino", "torch-export"]
-
-SUFFIXES: Final[dict[Format, str]] = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
-NEEDED: Final[dict[Format, tuple[str, ...]]] = {
+SUFFIXES: Final[dict[ExportFormat, str]] = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
+NEEDED: Final[dict[ExportFormat, tuple[str, ...]]] = {
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "openvino": ("openvino",),
     "torch-export": (),
@@ -73,7 +72,7 @@ class Exportable(nn.Module):
         return (heatmaps, *inputs) if self.attention else (heatmaps,)
 
 
-def require(form: Format) -> None:
+def require(form: ExportFormat) -> None:
     """Check that the packages of the format are installed.
 
     Raises:
@@ -84,12 +83,12 @@ def require(form: Format) -> None:
         raise UsageError(f"{form} needs {', '.join(missing)}: pip install 'tposecli[{form}]'")
 
 
-def export(net: PoseNet, form: Format, path: Path, options: ExportOptions) -> float:
+def export(net: PoseNet, form: ExportFormat, path: Path, options: ExportOptions) -> float:
     """Write a net to a file and check it against torch; no file is left if either fails.
 
     Args:
         net: For prediction, in float32 on the CPU.
-        form: Format of the file.
+        form: ExportFormat of the file.
         path: Path of the file; OpenVINO writes a second one, ``.bin``, beside it.
         options: Options of the export.
 
@@ -123,7 +122,7 @@ def export(net: PoseNet, form: Format, path: Path, options: ExportOptions) -> fl
     return error
 
 
-def difference(module: Exportable, path: Path, form: Format, options: ExportOptions) -> float:
+def difference(module: Exportable, path: Path, form: ExportFormat, options: ExportOptions) -> float:
     """Return the largest difference of a file's outputs from the module's, relative to the largest value of each."""
     generator = torch.Generator().manual_seed(0)
     size = (options.batch or CHECK_CROPS, *module.net.input_hw, 3)
@@ -173,12 +172,12 @@ def _read_torch(path: Path) -> Callable[[Tensor], Any]:
     return torch.export.load(path).module()
 
 
-_WRITERS: Final[dict[Format, Callable[[Exportable, Path, ExportOptions], None]]] = {
+_WRITERS: Final[dict[ExportFormat, Callable[[Exportable, Path, ExportOptions], None]]] = {
     "onnx": _write_onnx,
     "openvino": _write_openvino,
     "torch-export": _write_torch,
 }
-_READERS: Final[dict[Format, Callable[[Path], Callable[[Tensor], Any]]]] = {
+_READERS: Final[dict[ExportFormat, Callable[[Path], Callable[[Tensor], Any]]]] = {
     "onnx": OnnxSession,
     "openvino": lambda path: OpenVinoModel(path, batch=None),
     "torch-export": _read_torch,
@@ -201,7 +200,7 @@ class ExportJob:
     """Which net to export, and to which file.
 
     Attributes:
-        form: Format of the file.
+        form: ExportFormat of the file.
         output: Path of the file; None to name it after the model, in the current folder.
         model: A name of the catalogue, or ``auto``.
         weights: A checkpoint to use instead of the catalogue's own.
@@ -209,7 +208,7 @@ class ExportJob:
         overwrite: Replace an existing file.
     """
 
-    form: Format
+    form: ExportFormat
     output: Path | None
     model: str = "auto"
     weights: Path | None = None

@@ -56,8 +56,9 @@ def main() -> None:
     """Read the job, run it, and write the results."""
     job = json.load(sys.stdin)
     recorder = _Recorder(job["started"])
+    from tposecli.inference.options import ModelChoice
     from tposecli.lab.bench.clock import peak_resident_mib
-    from tposecli.pipeline.job import InferenceSettings, ModelChoice, Outputs, RunFlags, Settings, VideoJob
+    from tposecli.pipeline.job import InferenceSettings, Outputs, RunFlags, Settings, VideoJob
     from tposecli.pipeline.run import run_videos
 
     output = Path(job["output"])

@@ -22,15 +22,8 @@ from tposecli.training.detector.loss import Targets, detector_loss
 from tposecli.training.detector.scenes import Composer, stack
 from tposecli.training.detector.validation import evaluate
 from tposecli.training.movenet import detector_from_movenet
-from tposecli.training.shared import (
-    LogCallback,
-    cosine_decay,
-    moving_average,
-    read_checkpoint,
-    save_weights,
-    warm_up,
-    write_checkpoint,
-)
+from tposecli.training.schedule import cosine_decay, warm_up
+from tposecli.training.shared import LogCallback, moving_average, read_checkpoint, save_weights, write_checkpoint
 from tposecli.training.state import autocast_dtype
 from tposecli.utils.errors import InputError
 from tposecli.utils.threads import prefetch

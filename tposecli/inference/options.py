@@ -1,0 +1,69 @@
+"""Which net to run, and how. No torch here: the command line takes its defaults and choices from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from tposecli.hub.download.download import Downloads
+from tposecli.utils.option_fields import NumberRange, choice, number
+
+if TYPE_CHECKING:
+    from tposecli.inference.runtime import Runtime
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Backend = Literal["auto", "torch", "compile", "onnx", "openvino"]
+ExportFormat = Literal["onnx", "openvino", "torch-export"]
+
+PRECISIONS: Final = get_args(Precision)
+BACKENDS: Final = get_args(Backend)
+EXPORT_FORMATS: Final = get_args(ExportFormat)
+
+COUNT: Final = NumberRange(1, whole=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which net, and how to run it, as the command line puts it.
+
+    Attributes:
+        model: Name in the catalogue, or ``auto``.
+        weights: Checkpoint to use instead of the catalogue's.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or several CUDA devices with commas.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        batch_size: Crops in one forward; None for what suits the device.
+        flip_test: Whether to average with the mirrored crop.
+        downloads: How the files of the net and of the detector may be fetched.
+        backend: ``auto``, ``torch``, ``compile``, ``onnx`` or ``openvino``.
+        threads: CPU threads of the net; None for as many as make it faster.
+    """
+
+    model: str = "auto"
+    weights: Path | None = None
+    device: str = "auto"
+    precision: Precision = choice("auto", Precision)
+    batch_size: int | None = number(None, COUNT)
+    flip_test: bool = False
+    downloads: Downloads = field(default_factory=Downloads)
+    backend: Backend = choice("auto", Backend)
+    threads: int | None = number(None, COUNT)
+
+    def runtime(self, exact: bool) -> Runtime:
+        """Resolve device, precision and backend, and set the process's threads and memory up for them.
+
+        Args:
+            exact: Choose, where the choice is left open, what gives the authors' numbers rather than what is fastest.
+
+        Raises:
+            UsageError: This machine cannot run it so.
+        """
+        from tposecli.inference.backends.cpu import tune
+        from tposecli.inference.runtime import Runtime
+
+        precision = "fp32" if exact and self.precision == "auto" else self.precision
+        backend = "torch" if exact and self.backend == "auto" else self.backend
+        runtime = Runtime.resolve(self.device, precision, self.batch_size, backend)
+        if runtime.device.type == "cpu":
+            return replace(runtime, threads=tune(self.threads))
+        return runtime
