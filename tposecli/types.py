@@ -201,6 +201,11 @@ class Result:
         return self.poses if self.smoothed is None else self.smoothed
 
     @property
+    def shown(self) -> Poses:
+        """The former name of ``final``, which programs may still use."""
+        return self.final
+
+    @property
     def raw_xy(self) -> Float32:
         """(N, K, 2) float32 keypoints of the people in ``final`` as estimated; NaN for people who were filled in."""
         raw = np.full_like(self.final.xy, np.nan)

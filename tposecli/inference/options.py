@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 from tposecli.hub.download.download import Downloads
-from tposecli.utils.option_fields import NumberRange, choice, number
-
-if TYPE_CHECKING:
-    from tposecli.inference.runtime import Runtime
+from tposecli.utils.option_fields import NumberRange, check_ranges, choice, number
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Backend = Literal["auto", "torch", "compile", "onnx", "openvino"]
@@ -49,21 +46,5 @@ class ModelChoice:
     backend: Backend = choice("auto", Backend)
     threads: int | None = number(None, COUNT)
 
-    def runtime(self, exact: bool) -> Runtime:
-        """Resolve device, precision and backend, and set the process's threads and memory up for them.
-
-        Args:
-            exact: Choose, where the choice is left open, what gives the authors' numbers rather than what is fastest.
-
-        Raises:
-            UsageError: This machine cannot run it so.
-        """
-        from tposecli.inference.backends.cpu import tune
-        from tposecli.inference.runtime import Runtime
-
-        precision = "fp32" if exact and self.precision == "auto" else self.precision
-        backend = "torch" if exact and self.backend == "auto" else self.backend
-        runtime = Runtime.resolve(self.device, precision, self.batch_size, backend)
-        if runtime.device.type == "cpu":
-            return replace(runtime, threads=tune(self.threads))
-        return runtime
+    def __post_init__(self) -> None:
+        check_ranges(self)

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import torch
 
+from tposecli.inference.backends.cpu import tune
 from tposecli.inference.backends.kernels import has_tensor_cores
-from tposecli.inference.options import BACKENDS, PRECISIONS
+from tposecli.inference.options import BACKENDS, PRECISIONS, ModelChoice
 from tposecli.utils.errors import UsageError
 
 DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -151,3 +152,21 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
+
+
+def runtime_for(choice: ModelChoice, exact: bool) -> Runtime:
+    """Resolve device, precision and backend, and set the process's threads and memory up for them.
+
+    Args:
+        choice: What was asked for.
+        exact: Choose, where the choice is left open, what gives the authors' numbers rather than what is fastest.
+
+    Raises:
+        UsageError: This machine cannot run it so.
+    """
+    precision = "fp32" if exact and choice.precision == "auto" else choice.precision
+    backend = "torch" if exact and choice.backend == "auto" else choice.backend
+    runtime = Runtime.resolve(choice.device, precision, choice.batch_size, backend)
+    if runtime.device.type == "cpu":
+        return replace(runtime, threads=tune(choice.threads))
+    return runtime

@@ -17,6 +17,7 @@ from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.provenance import fingerprint, header
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
+from tposecli.inference.runtime import runtime_for
 from tposecli.pipeline.job import ImagesJob, InferenceSettings, Settings, Summary, VideoJob, Watcher
 from tposecli.pipeline.outputs import (
     SinkFactory,
@@ -70,7 +71,7 @@ class Nets:
         """
         inference = settings.inference
         choice = inference.model
-        runtime = choice.runtime(exact=attention)
+        runtime = runtime_for(choice, exact=attention)
         checkpoint = resolve(choice.model, choice.weights, choice.downloads)
         style = settings.drawing.attention.resolved(checkpoint.spec.layers)
         self.estimator = PoseEstimator(

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tposecli.cli.options import common as shared
+from tposecli.lab.bench.job import PARTS, BenchJob
 from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tposecli.lab.bench.job import BenchJob, Part
 
 Word = TypeVar("Word")
-
-PARTS: tuple[Part, ...] = ("ceilings", "nets", "attention", "stages", "video", "growth")
 
 
 class ChoiceList(click.ParamType[tuple[Any, ...]]):
@@ -113,7 +111,6 @@ def _check(options: shared.Options) -> None:
 
 
 def _job(video: Path | None, options: shared.Options) -> BenchJob:
-    from tposecli.lab.bench.job import BenchJob
 
     models = options["models"]
     return BenchJob(

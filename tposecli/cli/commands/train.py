@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tposecli.cli.options import common as shared
+from tposecli.cli.options.fields import option_of
 from tposecli.models.catalog import CATALOG
-
-if TYPE_CHECKING:
-    from tposecli.training.job import PoseJob
-
-PROBABILITY = click.FloatRange(0, 1)
-POSITIVE = click.FloatRange(0, min_open=True)
+from tposecli.training.job import Augmentation, Intervals, Length, PoseJob, Recipe
 
 data_options = shared.together(
     click.option(
@@ -26,16 +22,16 @@ data_options = shared.together(
     ),
     click.option("--coco", multiple=True, metavar="SET", help="Same as --data coco:SET, for example train2017."),
     click.option(
-        "--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Folder of COCO's layout."
+        "--data-dir", type=shared.FOLDER, default=PoseJob.coco, show_default=True, help="Folder of COCO's layout."
     ),
     click.option(
         "--check", multiple=True, metavar="WHAT", help="Validation data: ANN.json:IMAGES[:HALF] or coco:SET[:HALF]."
     ),
     click.option("--rendered-dir", type=shared.FOLDER, help="Folder for rendered people.  [OUT/rendered]"),
-    click.option(
+    option_of(
+        PoseJob,
+        "weak_nose",
         "--weak-nose",
-        type=PROBABILITY,
-        default=0.0,
         metavar="WEIGHT",
         help="Weight of noses that are guessed from neck and head_top.",
     ),
@@ -43,7 +39,7 @@ data_options = shared.together(
 )
 
 model_options = shared.together(
-    click.option("--model", default="transpose-r-a4", show_default=True, help=", ".join(s.name for s in CATALOG) + "."),
+    click.option("--model", default=PoseJob.model, show_default=True, help=", ".join(s.name for s in CATALOG) + "."),
     click.option("--input-size", metavar="HxW", help="Crop height and width.  [the model's own]"),
     click.option(
         "--init",
@@ -51,110 +47,56 @@ model_options = shared.together(
         help="Initial weights: imagenet, a checkpoint (all tensors that fit), or MoveNet's JSON.",
     ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
-    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
+    option_of(Recipe, "precision", "--precision"),
     click.option("--threads", type=click.IntRange(1), help="CPU threads.  [all]"),
-    click.option(
-        "--workers", type=click.IntRange(0), default=0, show_default=True, help="Worker processes that make crops."
-    ),
+    option_of(PoseJob, "workers", "--workers", help="Worker processes that make crops."),
     click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
 )
 
 recipe_options = shared.together(
-    click.option("--optimizer", type=click.Choice(["adam", "adamw"]), default="adam", show_default=True),
-    click.option("--rate", type=POSITIVE, default=1e-4, show_default=True, help="Peak learning rate."),
-    click.option(
-        "--final-rate", type=click.FloatRange(0), default=1e-5, show_default=True, help="Final learning rate."
-    ),
-    click.option(
-        "--backbone",
-        type=click.FloatRange(0),
-        default=1.0,
-        show_default=True,
-        help="Backbone learning-rate multiplier.",
-    ),
+    option_of(Recipe, "optimizer", "--optimizer"),
+    option_of(Recipe, "rate", "--rate", help="Peak learning rate."),
+    option_of(Recipe, "final_rate", "--final-rate", help="Final learning rate."),
+    option_of(Recipe, "backbone", "--backbone", help="Backbone learning-rate multiplier."),
     click.option(
         "--freeze",
         multiple=True,
         metavar="NAME",
         help="Freeze parameters whose names start so: backbone.stem. Repeatable.",
     ),
-    click.option("--decay", type=click.Choice(["cosine", "linear", "constant"]), default="cosine", show_default=True),
-    click.option("--warm-up", type=click.IntRange(0), default=0, show_default=True, help="Warm-up steps."),
-    click.option(
-        "--weight-decay", type=click.FloatRange(0), default=0.0, show_default=True, help="Weight decay of kernels."
-    ),
-    click.option(
-        "--clip",
-        type=click.FloatRange(0),
-        default=0.0,
-        show_default=True,
-        help="Maximum gradient norm; 0 disables clipping.",
-    ),
-    click.option("--dropout", type=PROBABILITY, default=0.1, show_default=True, help="Dropout in the encoder."),
-    click.option(
-        "--averaging", type=PROBABILITY, default=0.999, show_default=True, help="EMA decay of the weights; 0 disables."
-    ),
-    click.option(
-        "--sigma",
-        type=POSITIVE,
-        default=2.0,
-        show_default=True,
-        help="Std. dev. of the target Gaussians (heatmap pixels).",
-    ),
+    option_of(Recipe, "decay", "--decay"),
+    option_of(Recipe, "warm_up", "--warm-up", help="Warm-up steps."),
+    option_of(Recipe, "weight_decay", "--weight-decay", help="Weight decay of kernels."),
+    option_of(Recipe, "clip", "--clip", help="Maximum gradient norm; 0 disables clipping."),
+    option_of(Recipe, "dropout", "--dropout", help="Dropout in the encoder."),
+    option_of(Recipe, "averaging", "--averaging", help="EMA decay of the weights; 0 disables."),
+    option_of(Recipe, "sigma", "--sigma", help="Std. dev. of the target Gaussians (heatmap pixels)."),
 )
 
 augmentation_options = shared.together(
-    click.option(
-        "--rotation",
-        type=click.FloatRange(0),
-        default=45.0,
-        show_default=True,
-        help="Std. dev. of the rotation (degrees).",
-    ),
-    click.option("--rotate", type=PROBABILITY, default=0.6, show_default=True, help="Probability of a rotation."),
-    click.option("--scale", type=PROBABILITY, default=0.35, show_default=True, help="Std. dev. of the scale."),
-    click.option(
-        "--shift",
-        type=PROBABILITY,
-        default=0.0,
-        show_default=True,
-        help="Std. dev. of the shift (fraction of the crop).",
-    ),
-    click.option(
-        "--half-body",
-        type=PROBABILITY,
-        default=0.3,
-        show_default=True,
-        help="Probability of cropping to half the body.",
-    ),
-    click.option("--flip", type=PROBABILITY, default=0.5, show_default=True, help="Probability of a horizontal flip."),
-    click.option("--colour", type=PROBABILITY, default=0.0, show_default=True, help="Probability of a colour change."),
-    click.option("--blur", type=PROBABILITY, default=0.0, show_default=True, help="Probability of a blur."),
-    click.option("--cut-out", type=PROBABILITY, default=0.0, show_default=True, help="Probability of a cut-out."),
-    click.option(
-        "--neighbour", type=PROBABILITY, default=0.0, show_default=True, help="Probability of pasting a neighbour."
-    ),
+    option_of(Augmentation, "rotation", "--rotation", help="Std. dev. of the rotation (degrees)."),
+    option_of(Augmentation, "rotate", "--rotate", help="Probability of a rotation."),
+    option_of(Augmentation, "scale", "--scale", help="Std. dev. of the scale."),
+    option_of(Augmentation, "shift", "--shift", help="Std. dev. of the shift (fraction of the crop)."),
+    option_of(Augmentation, "half_body", "--half-body", help="Probability of cropping to half the body."),
+    option_of(Augmentation, "flip", "--flip", help="Probability of a horizontal flip."),
+    option_of(Augmentation, "colour", "--colour", help="Probability of a colour change."),
+    option_of(Augmentation, "blur", "--blur", help="Probability of a blur."),
+    option_of(Augmentation, "cut_out", "--cut-out", help="Probability of a cut-out."),
+    option_of(Augmentation, "neighbour", "--neighbour", help="Probability of pasting a neighbour."),
 )
 
 length_options = shared.together(
-    click.option("--batch", type=click.IntRange(2), default=32, show_default=True, help="Crops per step and process."),
-    click.option("--epochs", type=POSITIVE, default=230.0, show_default=True, help="Length of the run in epochs."),
-    click.option("--steps", type=click.IntRange(1), help="Length in steps, instead of epochs."),
-    click.option("--minutes", type=POSITIVE, help="Length in minutes, instead of epochs; pauses do not count."),
-    click.option("--save-minutes", type=POSITIVE, default=3.0, show_default=True, help="Minutes between checkpoints."),
-    click.option(
-        "--check-minutes", type=POSITIVE, default=15.0, show_default=True, help="Minutes between validations."
-    ),
-    click.option("--check-steps", type=click.IntRange(1), help="Steps between validations, instead of minutes."),
-    click.option("--log-steps", type=click.IntRange(1), default=50, show_default=True, help="Steps between log lines."),
-    click.option(
-        "--best",
-        type=click.Choice(["ap", "pck"]),
-        default="ap",
-        show_default=True,
-        help="Metric that decides which weights are best.",
-    ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed."),
+    option_of(PoseJob, "batch", "--batch", help="Crops per step and process."),
+    option_of(Length, "epochs", "--epochs", help="Length of the run in epochs."),
+    option_of(Length, "steps", "--steps", help="Length in steps, instead of epochs."),
+    option_of(Length, "minutes", "--minutes", help="Length in minutes, instead of epochs; pauses do not count."),
+    option_of(Intervals, "save_minutes", "--save-minutes", help="Minutes between checkpoints."),
+    option_of(Intervals, "check_minutes", "--check-minutes", help="Minutes between validations."),
+    option_of(Intervals, "check_steps", "--check-steps", help="Steps between validations, instead of minutes."),
+    option_of(Intervals, "log_steps", "--log-steps", help="Steps between log lines."),
+    option_of(PoseJob, "best", "--best", help="Metric that decides which weights are best."),
+    option_of(PoseJob, "seed", "--seed", help="Random seed."),
     click.option("--out", type=shared.FOLDER, required=True, help="Folder for checkpoint, weights and log."),
     click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out."),
 )
@@ -188,7 +130,6 @@ def train(**options: Any) -> None:
 
 def _job(options: shared.Options) -> PoseJob:
     from tposecli.hub.download.download import Downloads
-    from tposecli.training.job import Augmentation, Intervals, Length, PoseJob, Recipe
 
     data = (*options["data"], *(f"coco:{name}" for name in options["coco"]))
     if not data:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tposecli.detection.factory import CHOICES
+from tposecli.cli.options.fields import option_of
+from tposecli.detection.factory import CHOICES, DetectorOptions
+from tposecli.inference.options import ModelChoice
 from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
-    from tposecli.detection.factory import DetectorOptions
     from tposecli.hub.download.download import Downloads
-    from tposecli.inference.options import ModelChoice
     from tposecli.sources import Window
 
 _ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
@@ -30,6 +30,9 @@ MAX_FRAME_RATE = 1000
 NTSC_NOMINAL_RATES = (15, 24, 30, 48, 60, 120, 240)
 NTSC_TOLERANCE = Fraction(1, 200)
 """Frames per second; covers NTSC rates rounded to two decimals."""
+
+DEFAULT_DETECTOR = DetectorOptions()
+DEFAULT_MODEL = ModelChoice()
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = click.Path(path_type=Path)
@@ -78,22 +81,26 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 
 net_options = together(
-    click.option("--model", default="auto", show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."),
+    click.option(
+        "--model", default=DEFAULT_MODEL.model, show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."
+    ),
     click.option(
         "--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead of its own."
     ),
     click.option(
-        "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps; several: cuda:0,cuda:1."
-    ),
-    click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True),
-    click.option(
-        "--backend",
-        type=click.Choice(["auto", "torch", "compile", "onnx", "openvino"]),
-        default="auto",
+        "--device",
+        default=DEFAULT_MODEL.device,
         show_default=True,
+        help="auto, cpu, cuda, cuda:N or mps; several: cuda:0,cuda:1.",
+    ),
+    option_of(ModelChoice, "precision", "--precision"),
+    option_of(
+        ModelChoice,
+        "backend",
+        "--backend",
         help="Runtime of the net. auto: OpenVINO if it was used for this model before, else torch.",
     ),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads of the net.  [as many as make it faster]"),
+    option_of(ModelChoice, "threads", "--threads", help="CPU threads of the net.  [as many as make it faster]"),
     click.option("--batch-size", default="auto", show_default=True, help="Crops per forward pass, or auto."),
 )
 
@@ -110,7 +117,7 @@ trust_option = click.option(
 detector_options = together(
     click.option(
         "--detector",
-        default="auto",
+        default=DEFAULT_DETECTOR.name,
         show_default=True,
         help=f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}.",
     ),
@@ -128,13 +135,18 @@ detector_options = together(
     click.option(
         "--det-every",
         type=click.IntRange(1),
-        default=1,
+        default=DEFAULT_DETECTOR.every,
         show_default=True,
         help="Detect in every Nth frame only and interpolate boxes between.",
     ),
     click.option("--max-people", type=click.IntRange(1), help="Keep only the N highest-scoring people of a frame."),
     trust_option,
-    click.option("--min-box", type=click.FloatRange(0), default=0.0, help="Minimum longer side of a box (pixels)."),
+    click.option(
+        "--min-box",
+        type=click.FloatRange(0),
+        default=DEFAULT_DETECTOR.min_size,
+        help="Minimum longer side of a box (pixels).",
+    ),
 )
 
 resume_option = click.option(
@@ -172,8 +184,6 @@ def command_line() -> str:
 
 def model_choice_of(options: Options) -> ModelChoice:
     """Return which net to run, and how."""
-    from tposecli.inference.options import ModelChoice
-
     size = options["batch_size"]
     if size != "auto" and not (size.isdecimal() and int(size)):
         raise click.BadParameter(f"{size!r} is neither auto nor a number above 0", param_hint="--batch-size")
@@ -200,8 +210,6 @@ def downloads_of(options: Options) -> Downloads:
 
 def detector_choice_of(options: Options) -> DetectorOptions:
     """Return how people are detected."""
-    from tposecli.detection.factory import DetectorOptions
-
     return DetectorOptions(
         options["detector"],
         options["det_score"],

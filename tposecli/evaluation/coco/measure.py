@@ -21,6 +21,7 @@ from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.hub.datasets.coco import download_hint
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.options import ModelChoice
+from tposecli.inference.runtime import runtime_for
 from tposecli.pipeline.job import Summary, Watcher
 from tposecli.pipeline.stream import Stages, group_frames, run
 from tposecli.sources.image_store import ImageStore, open_images
@@ -149,7 +150,7 @@ def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: 
 
 def _estimator(choice: ModelChoice) -> PoseEstimator:
     """Return the pose estimator, in single precision unless another one was requested."""
-    runtime = choice.runtime(exact=True)
+    runtime = runtime_for(choice, exact=True)
     return PoseEstimator(resolve(choice.model, choice.weights, choice.downloads), None, runtime, choice.flip_test)
 
 
