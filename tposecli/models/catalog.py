@@ -59,6 +59,13 @@ def _mobilenet175(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: i
     return TransPoseM(input_hw, MOBILENET175, encoder, keypoints)
 
 
+def _shallow175(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
+    from tposecli.models.mobilenet import MOBILENET175
+    from tposecli.models.transpose_s import TransPoseS
+
+    return TransPoseS(input_hw, MOBILENET175, encoder, keypoints)
+
+
 def _hrnet32(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -> PoseNet:
     from tposecli.models.transpose_h import TransPoseH
 
@@ -72,6 +79,7 @@ def _hrnet48(input_hw: tuple[int, int], encoder: EncoderShape, keypoints: int) -
 
 
 MOBILENET175: Final = Backbone("mobilenet175", _mobilenet175)
+SHALLOW175: Final = Backbone("shallow-mobilenet175", _shallow175)
 RESNET18: Final = Backbone("resnet18", _resnet18)
 RESNET50: Final = Backbone("resnet50", _resnet50)
 HRNET32: Final = Backbone("hrnet32", _hrnet32, stride=4, divisor=32)
