@@ -19,7 +19,7 @@ from tposecli.cli.options.tracking import track_of
 from tposecli.detection.factory import DetectorOptions
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.formats.table import written_formats
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions
 from tposecli.inference.options import BACKENDS, ModelChoice, Precision
 from tposecli.lab.bench.job import PARTS, BenchJob

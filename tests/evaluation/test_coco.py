@@ -18,7 +18,7 @@ from tests.models.test_models import draw_weights
 from tests.support.eval_data import MODEL, detections, put_detections, rows_of, tpose_eval, truth_of, write_set
 from tests.support.media import orient
 from tests.support.plain_eval import plain_rows, true_people
-from tposecli.evaluation.coco.coco_api import FIGURES
+from tposecli.evaluation.coco.average_precision import FIGURES
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import load_set
 from tposecli.evaluation.coco.problems import Problems

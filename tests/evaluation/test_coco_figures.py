@@ -24,7 +24,7 @@ from tests.support.eval_data import (
     truth_of,
     write_set,
 )
-from tposecli.evaluation.coco.coco_api import FIGURES, Scores, score_boxes, score_poses
+from tposecli.evaluation.coco.average_precision import FIGURES, Scores, score_boxes, score_poses
 from tposecli.evaluation.coco.keypoint_set import COCO_SIGMAS
 from tposecli.evaluation.coco.per_keypoint import details
 from tposecli.evaluation.coco.problems import Problems

@@ -27,8 +27,7 @@ from tposecli.hub.datasets.check import check_set
 from tposecli.hub.datasets.coco import SETS, Archive, DatasetPart
 from tposecli.hub.datasets.get import DataJob, get_datasets, peak_bytes, plan_downloads
 from tposecli.hub.datasets.unpack import unpack
-from tposecli.hub.download.download import Downloads, no_progress
-from tposecli.hub.download.request import RetryPolicy
+from tposecli.hub.download.options import Downloads, RetryPolicy, no_progress
 from tposecli.utils.errors import DownloadError, InputError, UsageError
 
 PICTURES = {f"{number:012d}.jpg": os.urandom(3000 + number) for number in (139, 285, 632, 724)}

@@ -27,8 +27,9 @@ from tests.support import server
 from tests.support.server import Server
 from tposecli.cli.main import cli
 from tposecli.hub.checkpoints.resolve import AUTO_STAMP, Checkpoint, fetch, resolve, verify_file
-from tposecli.hub.download.download import Downloads, RemoteFile, candidate_urls, find_damage
-from tposecli.hub.download.request import RequestError, RetryPolicy, redacted_url
+from tposecli.hub.download.download import RemoteFile, candidate_urls, find_damage
+from tposecli.hub.download.options import Downloads, RetryPolicy
+from tposecli.hub.download.request import RequestError, redacted_url
 from tposecli.models import find_spec
 from tposecli.models.catalog import AUTO_BUNDLED
 from tposecli.utils.errors import TposeError, UsageError, WeightsError

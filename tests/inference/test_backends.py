@@ -18,7 +18,7 @@ from tests.models.test_models import HEATMAP_TOLERANCE, reference_input, referen
 from tests.support.fakes import fake_capture
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import resolve
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends import export as export_module
 from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner

@@ -297,7 +297,7 @@ def test_subtitles_and_chapters(tmp_path: Path, name: str, codec: str, out: str)
 def test_unsupported_subtitles_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     film = with_subtitles(tmp_path / "in.mkv", "srt")
     copy(open_video(film), tmp_path / "out.webm")
-    assert "subtitles 2 left out" in caplog.text
+    assert "subtitle stream 2 left out" in caplog.text
     assert read(tmp_path / "out.webm")[0] == list(range(75))
 
 

@@ -24,7 +24,7 @@ from tposecli.formats.journal.journal import journal_path
 from tposecli.geometry import crop, heatmaps
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.hub.checkpoints.load import read_state
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.models import build, find_spec
 from tposecli.training import dataset
 from tposecli.training.augment import CropSampler, CropView, Sample, mirror_sample, paste_neighbour

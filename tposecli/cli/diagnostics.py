@@ -144,7 +144,7 @@ def _codecs() -> list[Diagnosis]:
 
 def _places() -> list[Diagnosis]:
     from tposecli.hub.checkpoints.resolve import cache_dir
-    from tposecli.hub.download.download import offline_by_environment
+    from tposecli.hub.download.options import offline_by_environment
 
     cache = cache_dir()
     origin = "TPOSE_HOME" if os.environ.get("TPOSE_HOME") else "the platform's own; TPOSE_HOME sets another"
@@ -215,7 +215,7 @@ def _why_precision(precision: str) -> str:
 
 def _model_choice() -> Diagnosis:
     from tposecli.hub.checkpoints.resolve import locate
-    from tposecli.hub.download.download import offline_by_environment
+    from tposecli.hub.download.options import offline_by_environment
     from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, find_spec
 
     if locate(find_spec(AUTO_OFFICIAL)) is not None:

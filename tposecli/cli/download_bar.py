@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tposecli.hub.download.download import ProgressBar
+    from tposecli.hub.download.options import ProgressBar
 
 PROGRESS_S: Final = 1.0
 """Seconds between two JSON lines."""
@@ -19,7 +19,7 @@ PROGRESS_S: Final = 1.0
 
 def bar(quiet: bool, log_json: bool, verb: str = "download") -> ProgressBar:
     """Return the progress bar for the options; ``verb`` is what happens to the file."""
-    from tposecli.hub.download.download import no_progress
+    from tposecli.hub.download.options import no_progress
 
     if log_json:
         return partial(_json_lines, verb)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from tposecli.detection.base import BoxFilter, Detector
-    from tposecli.hub.download.download import Downloads, RemoteFile
+    from tposecli.hub.download.download import RemoteFile
+    from tposecli.hub.download.options import Downloads
 
 BUNDLED_WEIGHTS: Final = "person-detector.safetensors"
 MIN_IMAGE_SIDE: Final = 32

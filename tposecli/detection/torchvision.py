@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.hub.checkpoints.load import read_state
 from tposecli.hub.checkpoints.resolve import cache_dir, fetch, verify_file
-from tposecli.hub.download.download import Downloads, RemoteFile
+from tposecli.hub.download.download import RemoteFile
+from tposecli.hub.download.options import Downloads
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import UsageError, WeightsError
 

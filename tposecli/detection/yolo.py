@@ -25,7 +25,8 @@ from torch import _tensor_str
 
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.hub.checkpoints.resolve import cache_dir, fetch, verify_file
-from tposecli.hub.download.download import Downloads, RemoteFile
+from tposecli.hub.download.download import RemoteFile
+from tposecli.hub.download.options import Downloads
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
 

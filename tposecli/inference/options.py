@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.utils.option_fields import NumberRange, check_ranges, choice, number
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]

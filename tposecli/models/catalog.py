@@ -106,6 +106,7 @@ class ModelSpec:
         ap_detected: Published AP on COCO val2017 with the 56.4-AP detections and flip test; None if not published.
         ap_truth: The same with ground-truth boxes.
         threshold: Attention score below which the authors' figures show nothing.
+        licence: Licence of the weights.
         explains: The attention shows what each keypoint relied on; not so where the convolutions see the whole crop.
     """
 
@@ -124,6 +125,7 @@ class ModelSpec:
     ap_detected: float | None = None
     ap_truth: float | None = None
     threshold: float = 0.01
+    licence: str = "MIT"
     explains: bool = True
 
     @property
@@ -165,6 +167,7 @@ CATALOG: Final = (
         file="transpose-m-a3.safetensors",
         sha256="e78addb1bd1773426d161929b3f8816b180bd78ea2e805192c80725e06b10628",
         threshold=0.0,
+        licence="Apache-2.0",
         explains=False,
     ),
     ModelSpec(

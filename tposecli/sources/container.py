@@ -186,7 +186,7 @@ def as_fraction(value: Any) -> Fraction | None:
 
 
 def starts_at_zero(container: av.container.InputContainer) -> bool:
-    """Return whether the file begins at time 0, as in max_pixels formats, rather than anywhere on a running clock."""
+    """Return whether the file begins at time 0, as in most formats, rather than anywhere on a running clock."""
     return not any(name in FREE_CLOCK_FORMATS for name in container.format.name.split(","))
 
 

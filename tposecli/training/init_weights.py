@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tposecli.hub.checkpoints.load import EMBEDDING, read_state
 from tposecli.hub.checkpoints.resolve import fetch
-from tposecli.hub.download.download import Downloads, RemoteFile
+from tposecli.hub.download.download import RemoteFile
+from tposecli.hub.download.options import Downloads
 from tposecli.models.catalog import ModelSpec
 from tposecli.models.pose_net import PoseNet
 from tposecli.models.transpose_m import TransPoseM

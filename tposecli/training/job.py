@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.inference.options import COUNT, Precision
 from tposecli.training.schedule import cosine_decay, warm_up
 from tposecli.utils.option_fields import NumberRange, choice, number

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tposecli.evaluation.coco.average_precision import score_poses
 from tposecli.evaluation.coco.boxes import truth_boxes
-from tposecli.evaluation.coco.coco_api import score_poses
 from tposecli.evaluation.coco.keypoint_set import Record, SetImage
 from tposecli.evaluation.coco.results import result_rows
 from tposecli.geometry.keypoints import KeypointLayout

@@ -56,7 +56,7 @@ def coco(
     from tposecli.cli.download_bar import bar
     from tposecli.cli.watchers import watcher
     from tposecli.hub.datasets.get import RETRY, DataJob, get_datasets, plan_downloads
-    from tposecli.hub.download.download import Downloads
+    from tposecli.hub.download.options import Downloads
 
     watcher(quiet, log_json)
     downloads = Downloads(offline, RETRY, bar(quiet, log_json))

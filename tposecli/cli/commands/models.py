@@ -19,6 +19,7 @@ def models() -> None:
     table.add_column("model", no_wrap=True)
     for title in ("input", "params", "MACs", "AP", "AP, true boxes"):
         table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("licence", no_wrap=True)
     table.add_column("weights", overflow="fold")
     for spec in CATALOG:
         height, width = spec.input_hw
@@ -30,6 +31,7 @@ def models() -> None:
             f"{spec.parameters_m:.1f} M",
             f"{spec.macs_g:.1f} G",
             *figures,
+            spec.licence,
             str(where) if where else f"not downloaded; {spec.url}",
         )
     console().print(table)

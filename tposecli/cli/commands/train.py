@@ -129,7 +129,7 @@ def train(**options: Any) -> None:
 
 
 def _job(options: shared.Options) -> PoseJob:
-    from tposecli.hub.download.download import Downloads
+    from tposecli.hub.download.options import Downloads
 
     data = (*options["data"], *(f"coco:{name}" for name in options["coco"]))
     if not data:

@@ -56,7 +56,7 @@ def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> Non
     from tposecli.cli.watchers import watcher
     from tposecli.detection.remote_models import find_published
     from tposecli.hub.checkpoints import inventory
-    from tposecli.hub.download.download import Downloads
+    from tposecli.hub.download.options import Downloads
 
     watcher(quiet, log_json=False)
     downloads = Downloads(offline, bar=bar(quiet, log_json=False))

@@ -18,7 +18,7 @@ from tposecli.inference.options import ModelChoice
 from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
-    from tposecli.hub.download.download import Downloads
+    from tposecli.hub.download.options import Downloads
     from tposecli.sources import Window
 
 _ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
@@ -203,7 +203,7 @@ def model_choice_of(options: Options) -> ModelChoice:
 def downloads_of(options: Options) -> Downloads:
     """Return how files may be downloaded, with a progress bar unless quiet."""
     from tposecli.cli.download_bar import bar
-    from tposecli.hub.download.download import Downloads
+    from tposecli.hub.download.options import Downloads
 
     return Downloads(options["offline"], bar=bar(options.get("quiet", False), options.get("log_json", False)))
 

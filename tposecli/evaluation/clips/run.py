@@ -13,7 +13,7 @@ from tposecli.evaluation.clips.load import ClipData, load
 from tposecli.evaluation.clips.matching import Pairs, match_people
 from tposecli.evaluation.clips.motion_metrics import MotionDerivatives, MotionMetrics, motion_derivatives
 from tposecli.evaluation.clips.tracking_metrics import TrackingMetrics, tracking_metrics
-from tposecli.evaluation.coco.coco_api import Scores, score_poses
+from tposecli.evaluation.coco.average_precision import Scores, score_poses
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, load_set
 from tposecli.evaluation.coco.problems import Problems

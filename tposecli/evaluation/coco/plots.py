@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tposecli.evaluation.coco.coco_api import Scores
+from tposecli.evaluation.coco.average_precision import Scores
 from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.utils.errors import OutputError
 from tposecli.utils.files import part_path, publish

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Figures = tuple[float | None, ...]
-"""The ten metrics of ``coco_api.FIGURES``, 0..1; None if not published."""
+"""The ten metrics of ``average_precision.FIGURES``, 0..1; None if not published."""
 
 NINE: Final = (None,) * 9
 

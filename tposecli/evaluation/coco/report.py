@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tposecli.evaluation.coco.coco_api import FIGURES, Scores
+from tposecli.evaluation.coco.average_precision import FIGURES, Scores
 from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Figures, Published

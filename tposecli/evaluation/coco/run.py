@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 
 from tposecli.evaluation.coco import plots
+from tposecli.evaluation.coco.average_precision import score_boxes, score_poses
 from tposecli.evaluation.coco.boxes import BoxChoice, choose_boxes
-from tposecli.evaluation.coco.coco_api import score_boxes, score_poses
+from tposecli.evaluation.coco.estimate import MeasuredPoses, measure
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, load_set
-from tposecli.evaluation.coco.measure import MeasuredPoses, measure
 from tposecli.evaluation.coco.per_keypoint import details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Published, published

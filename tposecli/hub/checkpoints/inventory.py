@@ -10,7 +10,8 @@ from typing import Final
 
 from tposecli.hub.checkpoints.digests import read_digests, record_digest, recorded_digest
 from tposecli.hub.checkpoints.resolve import bundled_file, cache_dir, fetch, locate, verify_file
-from tposecli.hub.download.download import Downloads, RemoteFile, find_damage
+from tposecli.hub.download.download import RemoteFile, find_damage
+from tposecli.hub.download.options import Downloads
 from tposecli.models.catalog import CATALOG
 from tposecli.utils.errors import UsageError, WeightsError
 from tposecli.utils.files import part_path, publish, sha256_of
@@ -23,14 +24,14 @@ DIGEST_IN_NAME: Final = re.compile(r"-([0-9a-f]{8,64})\.pth")
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """A weights file, find_local or not.
+    """A weights file, on this machine or not.
 
     Attributes:
         model: Name of the model; a dash for a file that is not in the catalogue.
         file: File name.
         path: Where the file is; None if it is not on this machine.
         pinned: Published SHA-256, or the beginning of it.
-        min_bytes: A smaller file cannot be the ok one.
+        min_bytes: Minimum size of an intact file.
         url: Where it is published.
     """
 

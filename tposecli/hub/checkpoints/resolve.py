@@ -14,15 +14,8 @@ import platformdirs
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.hub.checkpoints.digests import record_digest, recorded_digest
 from tposecli.hub.checkpoints.metadata import read_metadata
-from tposecli.hub.download.download import (
-    DIGEST_DIGITS,
-    Downloads,
-    RemoteFile,
-    download,
-    find_damage,
-    manual_download_hint,
-)
-from tposecli.hub.download.request import RetryPolicy
+from tposecli.hub.download.download import DIGEST_DIGITS, RemoteFile, download, find_damage, manual_download_hint
+from tposecli.hub.download.options import Downloads, RetryPolicy
 from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, ModelSpec, find_spec
 from tposecli.utils.errors import DownloadError, UsageError, WeightsError
 from tposecli.utils.files import sha256_of

@@ -11,15 +11,8 @@ from typing import Final
 from tposecli.hub.datasets.check import count_missing
 from tposecli.hub.datasets.coco import ARCHIVES, Archive, DatasetPart, parts_of
 from tposecli.hub.datasets.unpack import unpack
-from tposecli.hub.download.download import (
-    Downloads,
-    ProgressBar,
-    check_space,
-    download,
-    manual_download_hint,
-    no_progress,
-)
-from tposecli.hub.download.request import RetryPolicy
+from tposecli.hub.download.download import check_space, download, manual_download_hint
+from tposecli.hub.download.options import Downloads, ProgressBar, RetryPolicy, no_progress
 from tposecli.utils.errors import DownloadError, InputError, OutputError
 from tposecli.utils.files import part_path
 from tposecli.utils.locks import file_lock

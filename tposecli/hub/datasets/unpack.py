@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from tposecli.hub.datasets.coco import DatasetPart
-from tposecli.hub.download.download import ProgressBar, check_space
+from tposecli.hub.download.download import check_space
+from tposecli.hub.download.options import ProgressBar
 from tposecli.utils.errors import InputError, OutputError
 from tposecli.utils.files import discard, part_path, publish
 

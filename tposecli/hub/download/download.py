@@ -10,14 +10,13 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from tposecli.hub.download.options import Downloads
 from tposecli.hub.download.part import PartialFile
-from tposecli.hub.download.request import RequestError, RetryPolicy, TransientError, open_url, read_chunk, redacted_url
+from tposecli.hub.download.request import RequestError, TransientError, open_url, read_chunk, redacted_url
 from tposecli.utils.errors import DownloadError, UsageError
 from tposecli.utils.files import publish, sha256_of
 
@@ -26,36 +25,6 @@ log = logging.getLogger("tposecli")
 CHUNK: Final = 1 << 16
 DIGEST_DIGITS: Final = 64
 MAX_PAUSE_S: Final = 15.0
-
-ProgressBar = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
-"""A progress display: takes a label and the total size in bytes, if known, and returns a context manager that yields a
-function to be called with the number of bytes done."""
-
-
-@contextmanager
-def no_progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show no progress."""
-    yield lambda done: None
-
-
-def offline_by_environment() -> bool:
-    """Return whether ``TPOSE_OFFLINE`` forbids using the network."""
-    return os.environ.get("TPOSE_OFFLINE", "").strip().lower() not in ("", "0", "f", "false", "n", "no", "off")
-
-
-@dataclass(frozen=True, slots=True)
-class Downloads:
-    """Whether and how files may be downloaded.
-
-    Attributes:
-        offline: Open no socket; defaults to ``TPOSE_OFFLINE``.
-        retry: Timeouts and number of attempts.
-        bar: Progress display.
-    """
-
-    offline: bool = field(default_factory=offline_by_environment)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    bar: ProgressBar = field(default=no_progress, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

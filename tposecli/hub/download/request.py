@@ -6,34 +6,17 @@ import base64
 import http.client
 import ssl
 import urllib.request
-from dataclasses import dataclass
 from email.message import Message
 from functools import partial
 from typing import IO, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from tposecli.hub.download.options import RetryPolicy
+
 RETRYABLE_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 RANGE_NOT_SATISFIABLE: Final = 416
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Timeouts and number of attempts.
-
-    Attributes:
-        connect_s: Connection timeout in seconds, for each IP address of the host. The duration of name resolution is up
-            to the operating system.
-        stall_s: Timeout without receiving a byte.
-        tries: Total number of requests to one URL.
-        pause_s: Delay before the second attempt; doubled before each further one.
-    """
-
-    connect_s: float = 10.0
-    stall_s: float = 30.0
-    tries: int = 4
-    pause_s: float = 1.0
 
 
 class RequestError(Exception):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import resolve
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import Checkpoint, locate, resolve
-from tposecli.hub.download.download import Downloads
+from tposecli.hub.download.options import Downloads
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
 from tposecli.lab.bench.authors import AuthorsBaseline
