@@ -153,7 +153,10 @@ def test_a_truncated_line_and_one_that_is_not_json(journal: Path) -> None:
         (lambda data: data["annotations"][0]["keypoints"].__setitem__(2, 3), "annotation 1: keypoints: expected v"),
         (lambda data: data["annotations"][0].update(bbox=[700, 0, 5, 5]), "annotation 1: box outside"),
         (lambda data: data["annotations"][0].update(bbox=[7, 0, 5]), "annotations[0].bbox: [7, 0, 5]"),
-        (lambda data: data["annotations"][2].update(track_id=1), "image 3: track 1 occurs 2 times"),
+        (
+            lambda data: data["annotations"][2].update(track_id=1, attributes={"track_id": 1}),
+            "image 3: track 1 occurs 2 times",
+        ),
         (lambda data: data["annotations"][0].update(track_id=0), "annotations[0].track_id"),
         (lambda data: data["categories"][0]["skeleton"].append([1, 18]), "category 1: its skeleton"),
     ],

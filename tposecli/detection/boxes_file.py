@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from tposecli.detection.base import BoxFilter
+from tposecli.sources import IMAGE_SUFFIXES
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import InputError
 from tposecli.utils.strict_json import json_integer, json_number
@@ -35,9 +36,9 @@ class BoxesFile:
 
     - A **dataset**, ``{"images": [...], "annotations": [...]}``. An image is found by ``file_name``: the whole relative
       name, else its last part if that is unique. A frame of a video is found by ``frame_index`` (which our own datasets
-      of videos have) and the video's name; if the file contains one video only, its boxes are also used for a video of
-      another name, with a warning. Annotations are ground truth: their score is 1, crowds are ignored, and overlapping
-      ones are kept unless requested otherwise.
+      of videos have) and the video's name, ``video`` or ``file_name``; if the file contains one video only, its boxes
+      are also used for a video of another name, with a warning. Annotations are ground truth: their score is 1, crowds
+      are ignored, and overlapping ones are kept unless requested otherwise.
     - A list of **detections**, ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}]``. The id of an image is
       the number in its file name, as in COCO (``000000000139.jpg`` is 139); an image with another name, or the frame of
       a video, has its index in the source plus 1, so the first is 1.
@@ -136,6 +137,8 @@ class _Named:
         self._full: dict[tuple[str, int | None], int | None] = {}
         self._last: dict[tuple[str, int | None], int | None] = {}
         self._mentioned: set[str] = set()
+        self._videos: set[str] = set()
+        self._stills = False
         invalid = _InvalidEntries(path, "images")
         for number, image in enumerate(images):
             try:
@@ -143,9 +146,7 @@ class _Named:
             except ValueError as error:
                 invalid.add(number, error)
         invalid.report(len(self._full))
-        names = {name for name, _ in self._full}
-        videos = {name for name, index in self._full if index is not None}
-        self._only_video = next(iter(videos)) if videos == names and len(videos) == 1 else None
+        self._only_video = next(iter(self._videos)) if len(self._videos) == 1 and not self._stills else None
 
     def _add(self, image: Any) -> None:
         image_id = _integer(image, "id")
@@ -153,9 +154,19 @@ class _Named:
         if not isinstance(name, str):
             raise ValueError("file_name is not a string")
         index = None if image.get("frame_index") is None else _integer(image, "frame_index")
+        self._put(name, index, image_id)
+        if index is not None:
+            self._put(name, None, image_id)
+            video = _video_of(image, name)
+            self._videos.add(video)
+            self._put(video, index, image_id)
+        else:
+            self._stills = True
+
+    def _put(self, name: str, index: int | None, image_id: int) -> None:
+        """Add an image under a name; names of several images find none of them."""
         for table, key in ((self._full, _slashed(name)), (self._last, _last_part(name))):
-            unique = table.setdefault((key, index), image_id) == image_id
-            if not unique:
+            if table.setdefault((key, index), image_id) != image_id:
                 table[key, index] = None
 
     def find(self, frame: Frame) -> int | None:
@@ -169,7 +180,7 @@ class _Named:
         image_id = self._full.get((self._only_video, frame.index))
         if image_id is not None and frame.name not in self._mentioned:
             self._mentioned.add(frame.name)
-            log.warning("%s: the boxes of %s are used for %s", self._path, self._only_video, frame.name)
+            log.warning("%s: the boxes of %s are used for %s", self._path, self._only_video or "its frames", frame.name)
         return image_id
 
 
@@ -266,6 +277,14 @@ def _integer(entry: Any, key: str) -> int:
     if not isinstance(entry, dict):
         raise ValueError("expected an object")
     return json_integer(entry.get(key), key, integral_floats=True)
+
+
+def _video_of(image: Any, name: str) -> str:
+    """Return the name of the video that a frame belongs to; empty if the frame has an image of its own."""
+    video = image.get("video")
+    if isinstance(video, str):
+        return _slashed(video)
+    return "" if PurePosixPath(_slashed(name)).suffix.lower() in IMAGE_SUFFIXES else _slashed(name)
 
 
 def _slashed(name: str) -> str:

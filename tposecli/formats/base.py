@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.json_stream import JsonFile
 from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
 from tposecli.types import UNTRACKED, Boxes, Poses, Result
@@ -82,6 +83,7 @@ class WriteOptions:
         variant: One of the format's variants; empty for the default.
         min_score: Keypoints with a lower score count as not visible.
         image_ids: Image id for each ``Frame.index`` of stills; None for a video.
+        frame_names: Image names of a video's frames; None for the default ones.
         describe_attention: Returns the ``attention`` field of each person of a frame; None for no such field.
     """
 
@@ -89,6 +91,7 @@ class WriteOptions:
     variant: str = ""
     min_score: float = 0.2
     image_ids: Sequence[int] | None = None
+    frame_names: FrameNames | None = None
     describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
 
     @property

@@ -28,11 +28,13 @@ from tposecli.formats.base import (
     lenient_integer,
     optional_number,
 )
+from tposecli.formats.frame_names import FrameNames, default_name
 from tposecli.formats.json_stream import Member
 from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.sinks.base import Sink
 from tposecli.sinks.destination import STDOUT
+from tposecli.sources import IMAGE_SUFFIXES
 from tposecli.types import UNTRACKED, Float32, Frame, Result
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import NamedFile, PartFile
@@ -260,12 +262,13 @@ def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
     images = dataset.images
     index_key = next((key for key in ("frame_index", "frame_id") if all(key in image for image in images)), None)
     names = [str(image.get("file_name", "")) for image in images]
-    stills = index_key is None and all(names) and len(set(names)) == len(names)
+    distinct = len(set(names)) == len(names)
+    stills = index_key is None and all(names) and distinct
     frames = []
     for place, (image, name) in enumerate(zip(images, names, strict=True)):
         try:
             index = place if index_key is None else lenient_integer(image[index_key], index_key)
-            frames.append(_frame(image, index, name))
+            frames.append(_frame(image, index, name if stills else _frame_name(image, index, name, distinct)))
         except ValueError as error:
             raise bad_entry(dataset.path, f"image {place + 1}", str(error)) from error
     for what in ("id", "index"):
@@ -273,6 +276,15 @@ def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
         if len(set(values)) < len(values):
             raise InputError(f"{dataset.path}: two of its images have the same {what}; give each its own")
     return by_frame_index(frames), stills
+
+
+def _frame_name(image: Entry, index: int, name: str, distinct: bool) -> str:
+    """Return the name of a video's frame: its image's own name, or the name of the video."""
+    video = image.get("video")
+    if isinstance(video, str) and name == default_name(video, index):
+        return video
+    # A name that several frames share is that of the video; that of an animated image must not pass for their images'.
+    return name if distinct or PurePath(name).suffix.lower() not in IMAGE_SUFFIXES else ""
 
 
 def _frame(image: Entry, index: int, name: str) -> FrameRef:
@@ -310,7 +322,9 @@ def open_coco(path: Path, options: WriteOptions) -> Sink:
         return JsonLinesSink()
     if options.variant == "results":
         return CocoResultsSink(path, options.image_ids)
-    return CocoDatasetSink(path, options.info, options.min_score, options.image_ids, options.describe_attention)
+    return CocoDatasetSink(
+        path, options.info, options.min_score, options.image_ids, options.describe_attention, options.frame_names
+    )
 
 
 class CocoResultsSink:
@@ -354,8 +368,9 @@ class CocoDatasetSink:
     ``keypoints`` are smoothed if smoothing ran, ``raw_keypoints`` are unsmoothed (null for people whom gap filling
     added), both as x, y, v with v = 2 at or above the minimum score, 1 below it, and 0 for joints that another tool
     did not find: the net gives every keypoint a score above 0. ``num_keypoints`` counts v > 0, as COCO's does. ``area``
-    is that of the box. Extensions: ``score`` (``Poses.person_score``), ``keypoint_scores``, ``keypoint_flags`` and
-    ``track_id``, null for people that were not tracked.
+    is that of the box, ``segmentation`` is empty, and CVAT and datumaro read track ids from ``attributes``. Extensions:
+    ``score`` (``Poses.person_score``), ``keypoint_scores``, ``keypoint_flags`` and ``track_id``, null for people that
+    were not tracked. Every frame of a video has its own ``file_name``; ``video`` names the video.
     """
 
     def __init__(
@@ -365,6 +380,7 @@ class CocoDatasetSink:
         min_score: float = 0.2,
         ids: Sequence[int] | None = None,
         describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None,
+        names: FrameNames | None = None,
     ) -> None:
         """Begin the file.
 
@@ -375,6 +391,7 @@ class CocoDatasetSink:
             ids: Image id for each ``Frame.index`` of stills, see :func:`image_ids`; None for a video, whose frames are
                 numbered from 1 as they are written and carry ``frame_index``, ``pts`` and ``time_s``.
             describe_attention: Returns the ``attention`` field of each person; None for no such field.
+            names: Image names of a video's frames; None for the default ones.
 
         Raises:
             OutputError: The file cannot be written.
@@ -382,6 +399,7 @@ class CocoDatasetSink:
         self._min_score = min_score
         self._describe_attention = describe_attention
         self._ids = ids
+        self._names = names or FrameNames(str(info.get("source") or ""))
         category = as_json(_category(KeypointLayout.from_dict(info)))
         head = f'{{"info":{as_json(info)},\n"licenses":[],\n"categories":[{category}],\n"images":['
         self._part = PartFile(path)
@@ -419,8 +437,17 @@ class CocoDatasetSink:
         width, height = frame.size_wh
         if self._ids is not None:
             return {"id": self._ids[frame.index], "file_name": frame.name, "width": width, "height": height}
+        name = self._names.name(frame.name, frame.index, self._images.count)
+        video = {} if name == frame.name else {"video": frame.name or self._names.source}
         times = {"frame_index": frame.index, "pts": frame.pts, "time_s": frame.time_s}
-        return {"id": self._images.count + 1, "file_name": frame.name, **times, "width": width, "height": height}
+        return {
+            "id": self._images.count + 1,
+            "file_name": name,
+            **video,
+            **times,
+            "width": width,
+            "height": height,
+        }
 
     def _people(self, result: Result) -> list[dict[str, Any]]:
         """Return an annotation for each person, without its ids."""
@@ -428,7 +455,9 @@ class CocoDatasetSink:
         keypoints = self._keypoints(np.concatenate([poses.xy, raw.xy]), np.concatenate([poses.score, raw.score]))
         corners = poses.boxes.xyxy.astype(np.float64)
         sides = corners[:, 2:] - corners[:, :2]
+        track_ids = [None if track == UNTRACKED else track for track in poses.track_id.tolist()]
         columns: dict[str, Sequence[Any]] = {
+            "segmentation": [[]] * len(poses),
             "bbox": pixels(np.concatenate([corners[:, :2], sides], axis=1)),
             "area": pixels(sides.prod(axis=1)),
             "iscrowd": [0] * len(poses),
@@ -438,7 +467,8 @@ class CocoDatasetSink:
             "keypoint_scores": scores(poses.score),
             "raw_keypoints": keypoints[len(poses) :] + [None] * (len(poses) - len(raw)),
             "keypoint_flags": poses.flags.tolist(),
-            "track_id": [None if track == UNTRACKED else track for track in poses.track_id.tolist()],
+            "track_id": track_ids,
+            "attributes": [{} if track is None else {"track_id": track} for track in track_ids],
         }
         if self._describe_attention is not None:
             added: list[Mapping[str, Any]] = [{}] * (len(poses) - len(raw))

@@ -174,6 +174,12 @@ def _dataset(path: Path, content: Json) -> Verdict:
     verdict.counts.update(images=len(content["images"]), people=len(content["annotations"]))
     for what in ("images", "annotations", "categories"):
         verdict.add(f"{what}: id {value} occurs {count} times" for value, count in _repeated(content[what]))
+    names = Counter(image["file_name"] for image in content["images"])
+    verdict.add(
+        f"images: file_name {name} occurs {count} times; annotation tools identify images by it"
+        for name, count in names.items()
+        if count > 1
+    )
     images = {image["id"]: image for image in content["images"]}
     categories = {category["id"]: category for category in content["categories"]}
     verdict.add(_skeleton_problems(content["categories"]))
@@ -204,6 +210,9 @@ def _annotation_problems(annotation: Json, images: Mapping[int, Json], categorie
         yield f"image {annotation['image_id']} does not exist"
     else:
         yield from _box_problems(annotation["bbox"], image, "")
+    attributes = annotation.get("attributes", {})
+    if "track_id" in attributes and attributes["track_id"] != annotation.get("track_id", attributes["track_id"]):
+        yield f"track_id {annotation['track_id']}, but attributes have {attributes['track_id']}"
     if category is None:
         yield f"category {annotation['category_id']} does not exist"
         return

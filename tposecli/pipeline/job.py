@@ -63,10 +63,12 @@ class FileSettings:
     Attributes:
         variants: The variant of a format by its name, where it is not the default.
         attention_stats: Add to the dataset how concentrated each keypoint's attention is, and what it depends on.
+        frame_names: Pattern of the image names of a video's frames; empty for the default.
     """
 
     variants: Mapping[str, str] = field(default_factory=dict)
     attention_stats: bool = False
+    frame_names: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tposecli.attention.stats import describe
 from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.base import WriteOptions
+from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.journal.journal import journal_path
 from tposecli.formats.table import written_formats
 from tposecli.geometry.keypoints import KeypointLayout
@@ -23,11 +24,12 @@ from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink
 from tposecli.sinks.crops import CropsSink
 from tposecli.sinks.destination import STDOUT, partial_path
-from tposecli.sinks.encoding import MUXERS
+from tposecli.sinks.encoding import MUXERS, VideoOptions
 from tposecli.sinks.images import AnnotatedImages
 from tposecli.sinks.live_window import LiveWindow
 from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageList
+from tposecli.sources.image_sequence import is_numbered
 from tposecli.types import Result
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import check_output
@@ -47,6 +49,7 @@ class SinkFactory:
         painter: Shows attention.
         video: Opens a video; None for stills.
         ids: Image id of each still; None for a video.
+        written_names: Name pattern of the images that frames are written to, one each; empty for none.
     """
 
     outputs: Outputs
@@ -55,6 +58,7 @@ class SinkFactory:
     painter: AttentionPainter
     video: Callable[[Path], VideoOut] | None = None
     ids: Sequence[int] | None = None
+    written_names: str = ""
 
     def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
         """Open one sink after the other; the one that draws on the frame itself comes last.
@@ -70,6 +74,7 @@ class SinkFactory:
             {"description": "poses", **head},
             min_score=self.drawing.style.min_score,
             image_ids=self.ids,
+            frame_names=FrameNames(str(head.get("source") or ""), self.files.frame_names, self.written_names),
             describe_attention=self._describe if self.files.attention_stats else None,
         )
         yield from open_pose_files(outputs, self.files, options)
@@ -125,6 +130,18 @@ def open_pose_files(outputs: Outputs, files: FileSettings, options: WriteOptions
     """
     for row, path in outputs.pose_files:
         yield row.open_sink(path, replace(options, variant=files.variants.get(row.name, "")))
+
+
+def written_names(picture: Path | None, encoding: VideoOptions, side_by_side: bool) -> str:
+    """Return the name pattern of the images that frames are written to, if they keep their coordinates; else nothing.
+
+    Args:
+        picture: The annotated video or ``%06d.png``; None for none.
+        encoding: How it is written.
+        side_by_side: Whether the original is shown beside.
+    """
+    whole = encoding.scale is None and encoding.rate is None and not side_by_side
+    return picture.name if picture is not None and whole and is_numbered(picture) else ""
 
 
 def deliver(

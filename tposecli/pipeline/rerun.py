@@ -17,10 +17,11 @@ import numpy as np
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, read_aligned
 from tposecli.formats.base import WriteOptions
+from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.with_frames import make_frame, read_with_frames
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
-from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files
+from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
 from tposecli.pipeline.postprocess import STILLS, PostProcessor
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
@@ -76,7 +77,8 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
 
     def sinks() -> Iterator[Sink]:
         info = {"description": "poses", **provenance(recording, settings)}
-        options = WriteOptions(info, min_score=settings.drawing.style.min_score, image_ids=ids)
+        names = FrameNames(str(info.get("source") or ""), settings.files.frame_names)
+        options = WriteOptions(info, min_score=settings.drawing.style.min_score, image_ids=ids, frame_names=names)
         yield from open_pose_files(job.outputs, settings.files, options)
 
     results = (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in recording.frames)
@@ -105,7 +107,8 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
 
     painter = AttentionPainter(settings.drawing.attention, stride=1)  # Journals hold no attention: it paints nothing.
     opener = None if recording.stills else video
-    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, opener, ids)
+    names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
+    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, opener, ids, names)
 
     return _run(_Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare), settings, watcher)
 

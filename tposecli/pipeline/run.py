@@ -26,6 +26,7 @@ from tposecli.pipeline.outputs import (
     discard_partial,
     needs_attention,
     refuse_inputs,
+    written_names,
 )
 from tposecli.pipeline.postprocess import STILLS, PostProcessor
 from tposecli.pipeline.resume import (
@@ -216,7 +217,9 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
     inference: InferenceSettings = context.settings.inference
     with open_video_input(job.input, job.window, job.stream, job.rate, inference.max_pixels) as source:
         settings = context.settings
-        sinks = SinkFactory(job.outputs, settings.drawing, settings.files, context.nets.painter, video)
+        names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
+        painter = context.nets.painter
+        sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, video, written_names=names)
         rate = None if job.rate is None else str(job.rate)
         header_entries = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
         yield OpenedInput(source, source.files, sinks, True, header_entries, source.live)

@@ -11,6 +11,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
 from tposecli.cli.options.pose_files import (
     POSES,
+    frame_names_option,
     pose_input_of,
     pose_options,
     pose_output_options,
@@ -33,6 +34,7 @@ from tposecli.cli.options.tracking import tracking_options
 )
 @click.option("--size", type=size, metavar="WxH", help="Frame size of another tool's poses, if there is no video.")
 @pose_output_options
+@frame_names_option
 @shared.overwrite_option
 @tracking_options
 @smoothing_options

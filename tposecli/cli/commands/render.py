@@ -10,7 +10,14 @@ import click
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
-from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options, pose_output_options, pose_outputs_of
+from tposecli.cli.options.pose_files import (
+    POSES,
+    frame_names_option,
+    pose_input_of,
+    pose_options,
+    pose_output_options,
+    pose_outputs_of,
+)
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
@@ -24,6 +31,7 @@ from tposecli.cli.options.tracking import tracking_options
 @click.option("--another-video", is_flag=True, help="Accept another file with the same frames as the original video.")
 @click.option("--recursive", "-r", is_flag=True, help="Recurse into subfolders.")
 @pose_output_options
+@frame_names_option
 @shared.overwrite_option
 @tracking_options
 @smoothing_options

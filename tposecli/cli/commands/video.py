@@ -11,7 +11,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, medium, reading_options, view_options
-from tposecli.cli.options.pose_files import pose_output_options
+from tposecli.cli.options.pose_files import frame_names_option, pose_output_options
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "folder for several inputs.",
 )
 @pose_output_options
+@frame_names_option
 @tracking_options
 @smoothing_options
 @encoding_options

@@ -39,6 +39,22 @@ def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
 pose_output_options = together(*(option for row in written_formats() for option in _output_options(row)))
 
 
+def _frame_names(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return the pattern if it is valid."""
+    from tposecli.formats.frame_names import check_pattern
+
+    return value if value is None else check_pattern(value)
+
+
+frame_names_option = click.option(
+    "--frame-names",
+    metavar="PATTERN",
+    callback=_frame_names,
+    help="Image names of a video's frames in COCO JSON; 'frame_{index:06d}.png' for CVAT's video tasks.  "
+    "[{stem}_{index:06d}.jpg, or those of the images that are read or written]",
+)
+
+
 def pose_outputs_of(options: Options) -> dict[str, Path]:
     """Return the pose files to write by the name of their format."""
     poses = {row.name: options[row.parameter] for row in written_formats()}

@@ -65,7 +65,8 @@ def files_of(options: Options) -> FileSettings:
     """Return what pose files hold."""
     from tposecli.pipeline.job import FileSettings
 
-    return FileSettings(variants_of(options), options.get("attention_stats", False))
+    names = options.get("frame_names") or ""
+    return FileSettings(variants_of(options), options.get("attention_stats", False), names)
 
 
 def flags_of(options: Options) -> RunFlags:

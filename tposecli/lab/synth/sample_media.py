@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from tposecli.formats.frame_names import default_name
 from tposecli.lab.synth.clips import WALK_GAIT, crossing_scene, portrait_scene, walk_scene
 from tposecli.lab.synth.film import Reel, write_clip, write_jpeg
 from tposecli.lab.synth.scene import Film, Scene, Shot
@@ -67,7 +68,8 @@ def _filmed(
     for index, pts in enumerate(ticks):
         time_s = float(pts * reel.time_base)
         shot = scene.render(time_s)
-        truth.add(shot, {"file_name": name, "frame_index": index, "pts": pts, "time_s": round(time_s, 6)})
+        names = {"file_name": default_name(name, index), "video": name}
+        truth.add(shot, {**names, "frame_index": index, "pts": pts, "time_s": round(time_s, 6)})
         yield pts, np.ascontiguousarray(np.rot90(shot.image, -(reel.rotation // 90)))
 
 

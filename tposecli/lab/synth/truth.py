@@ -36,12 +36,14 @@ def person_records(shot: Shot, image_id: int, first_id: int) -> list[Record]:
                 "id": first_id + index,
                 "image_id": image_id,
                 "category_id": 1,
+                "segmentation": [],
                 "bbox": _rounded([x1, y1, x2 - x1, y2 - y1]),
                 "area": _rounded([shot.area[index]])[0],
                 "iscrowd": 0,
                 "keypoints": _rounded(joints.ravel()),
                 "num_keypoints": int((joints[:, 2] > 0).sum()),
                 "track_id": int(shot.track_id[index]),
+                "attributes": {"track_id": int(shot.track_id[index])},
             }
         )
     return records
