@@ -307,9 +307,9 @@ print("seen:", seen)
 
 def test_no_connection_is_opened(tmp_path: Path, media: Path) -> None:
     out = [str(tmp_path / name) for name in ("out.mp4", "out.json", "images.json")]
-    model = ["--model", "transpose-r18-a3", "-q"]
+    model, detector = ["--model", "transpose-r18-a3", "-q"], ["--detector", "bundled"]
     commands = [
-        ["video", str(media / "walk.mp4"), "-o", out[0], "--json", out[1], "--end", "0.1", *model],
+        ["video", str(media / "walk.mp4"), "-o", out[0], "--json", out[1], "--end", "0.1", *model, *detector],
         ["convert", f"{out[0]}.poses.jsonl", "--csv", f"{out[0]}.csv", "-q"],
         *(["validate", out[1]], ["models"], ["weights", "list"]),
     ]
@@ -324,6 +324,63 @@ def test_no_connection_is_opened(tmp_path: Path, media: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "seen: []"
+
+
+LIBRARIES = {
+    "openvino": "from tposecli.inference.backends.openvino import load_openvino as f; f().Core()",
+    "openvino, after ultralytics": "import tposecli.detection.yolo as y; y.load_ultralytics(); import openvino",
+    "onnxruntime": "import onnxruntime, tposecli.inference.backends.onnx as o, sys; f = o.OnnxSession",
+    "ultralytics": "import tposecli.detection.yolo as y; y.load_ultralytics().YOLO",
+    "torchvision": "from tposecli.detection.torchvision import load_torchvision as f; f()",
+    "trackers": "import trackers",
+    "faster_coco_eval": "import faster_coco_eval",
+    "pyarrow": "import pyarrow.parquet",
+    "onnxscript": "import onnxscript",
+}
+"""How each library that might report home is imported here."""
+
+WATCHED = """
+import os, sys
+seen = []
+def watch(event, arguments):
+    if event.startswith(("socket.connect", "socket.getaddrinfo", "socket.gethostby", "socket.sendto", "socket.sendmsg",
+                         "http.client", "urllib")):
+        seen.append((event, repr(arguments)[:200]))
+        raise OSError("no network here")
+sys.addaudithook(watch)
+%s
+import threading, time
+time.sleep(0.2)
+assert not sys.modules.get("openvino_telemetry"), "openvino_telemetry was imported"
+print("seen:", seen)
+"""
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_no_library_reports_home(library: str, tmp_path: Path) -> None:
+    pytest.importorskip(library.partition(",")[0])
+    left_out = ("CI", "TPOSE_OFFLINE", "YOLO_OFFLINE", "DO_NOT_TRACK", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST")
+    environment = {key: value for key, value in os.environ.items() if key not in left_out}
+    environment |= {"TPOSE_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED % LIBRARIES[library]],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=REPOSITORY,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "seen: []"
+
+
+def test_openvino_is_imported_in_one_place() -> None:
+    """Elsewhere it would be imported before its reports are switched off."""
+    for module, path in MODULES.items():
+        if module != "tposecli.inference.backends.openvino":
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert not [name for name in names if name.split(".")[0] == "openvino"], module
 
 
 def test_temporary_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

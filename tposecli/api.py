@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 
-from tposecli.detection.factory import DetectorOptions, build_detector, weak_score
+from tposecli.detection.factory import DetectorOptions, open_detector, weak_score
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.stream import Stages
@@ -39,8 +39,9 @@ def run(
     if track:
         smoothing = SmoothOptions() if smooth is True else smooth or AS_MEASURED
         post = PostOptions(TrackOptions() if track is True else track, smoothing)
+    people, options = open_detector(options, estimator.runtime.device, tracked=bool(track))
     stages = Stages(
-        build_detector(options, estimator.runtime.device, tracked=bool(track)),
+        people,
         estimator,
         PostProcessor.build(post, getattr(frames, "live", False), estimator.layout, weak_score(options)),
         options.every,

@@ -226,9 +226,14 @@ def _model_choice() -> Diagnosis:
 
 
 def _detector_choice() -> Diagnosis:
-    from tposecli.detection.factory import BUNDLED_WEIGHTS
-    from tposecli.hub.checkpoints.resolve import bundled_file
+    from tposecli.detection.factory import AUTO_YOLO, BUNDLED_WEIGHTS
+    from tposecli.detection.remote_models import find_published
+    from tposecli.hub.checkpoints.resolve import bundled_file, cache_dir
+    from tposecli.hub.download.options import offline_by_environment
 
     if bundled_file(BUNDLED_WEIGHTS) is None:
         return Diagnosis("choices", "--detector", "none", f"{BUNDLED_WEIGHTS} is missing; install again", good=False)
-    return Diagnosis("choices", "--detector", "bundled", "needs no other package; yolo:NAME finds more people")
+    if (cache_dir() / find_published(AUTO_YOLO).file).is_file():
+        return Diagnosis("choices", "--detector", AUTO_YOLO, "in the cache; licence AGPL-3.0; bundled does without")
+    why = "the network is off" if offline_by_environment() else "unless it can be downloaded when a run starts"
+    return Diagnosis("choices", "--detector", "bundled", f"{AUTO_YOLO} (AGPL-3.0) is not here, {why}")

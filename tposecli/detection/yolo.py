@@ -24,11 +24,13 @@ import torch
 from torch import _tensor_str
 
 from tposecli.detection.base import BoxFilter, same_size_batches
+from tposecli.detection.yolo_openvino import without_nms
 from tposecli.hub.checkpoints.resolve import cache_dir, fetch, verify_file
 from tposecli.hub.download.download import RemoteFile
 from tposecli.hub.download.options import Downloads
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
+from tposecli.utils.telemetry import block_telemetry
 
 ASSETS_URL: Final = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
 PUBLISHED: Final = re.compile(
@@ -38,6 +40,12 @@ PUBLISHED: Final = re.compile(
 """Names of the library's models that find boxes."""
 SIZE: Final = 640
 """Default for the longer side, in pixels, to which a frame is scaled."""
+MIN_SCORE: Final = 0.25
+"""The library's own threshold for boxes."""
+NMS: Final = 0.7
+"""IoU above which the library itself discards a box."""
+DIGESTS: Final = {"yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1"}
+"""SHA-256 of published files, as far as known."""
 PERSON: Final = 0
 SAFE_LOADABLE_SUFFIX: Final = ".pt"
 """Suffix of the only kind of model file that can be loaded without executing code from it."""
@@ -93,12 +101,12 @@ class YoloDetector:
             UsageError: ultralytics, or a package for this kind of file, is not installed; or the file is not trusted.
             WeightsError: There is no such file, or it is not a model that detects boxes.
         """
-        library = load_ultralytics()
         path = find_model(model, downloads)
-        self._filter = box_filter or BoxFilter()
+        chosen = box_filter or BoxFilter(MIN_SCORE, NMS)
+        self._filter = without_nms(chosen)
         self._options = {
-            "conf": self._filter.min_score,
-            "iou": self._filter.nms,
+            "conf": chosen.min_score,
+            "iou": chosen.nms,
             "imgsz": image_size or SIZE,
             "device": str(device),
             "classes": [PERSON],
@@ -106,12 +114,7 @@ class YoloDetector:
             "save": False,
             "verbose": False,
         }
-        if not trust:
-            check_safe_to_load(path, library)
-        with contained(), _strictly(library, trust), _explained(path, trust):
-            self._model = library.YOLO(str(path))
-            if self._model.task not in BOX_TASKS:
-                raise WeightsError(f"{path}: a model for {self._model.task}; expected one for {', '.join(BOX_TASKS)}")
+        with loaded(path, trust) as self._model:
             self._predict([np.zeros((32, 32, 3), np.uint8)])
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
@@ -129,12 +132,36 @@ class YoloDetector:
         return [Boxes(result.boxes.xyxy.cpu().numpy(), result.boxes.conf.cpu().numpy()) for result in results]
 
 
+@contextmanager
+def loaded(path: Path, trust: bool = False) -> Iterator[Any]:
+    """Load a model with the library, which stays contained for the block; its errors are converted into ours.
+
+    Raises:
+        UsageError: ultralytics, or a package for this kind of file, is not installed; or the file is not trusted.
+        WeightsError: It is not a model that detects boxes.
+    """
+    library = load_ultralytics()
+    if not trust:
+        check_safe_to_load(path, library)
+    with contained(), _strictly(library, trust), _explained(path, trust):
+        model = library.YOLO(str(path))
+        if model.task not in BOX_TASKS:
+            raise WeightsError(f"{path}: a model for {model.task}; expected one for {', '.join(BOX_TASKS)}")
+        yield model
+
+
+def load_net(path: Path) -> Any:
+    """Return the fused net of a model file, without executing code from it; for raises see :func:`loaded`."""
+    with loaded(path) as model:
+        return model.model.float().eval().fuse(verbose=False)
+
+
 def published_file(name: str) -> RemoteFile | None:
     """Return the library's own weights of that file name; None if it publishes none that detect people."""
     stem = name.removesuffix(".pt")
     if not name.endswith(".pt") or not PUBLISHED.fullmatch(stem):
         return None
-    return RemoteFile(f"yolo:{stem}", name, ASSETS_URL + name)
+    return RemoteFile(f"yolo:{stem}", name, ASSETS_URL + name, DIGESTS.get(name, ""))
 
 
 def published_weights(name: str) -> RemoteFile:
@@ -165,7 +192,8 @@ def find_model(model: str, downloads: Downloads | None = None) -> Path:
     for path in places:
         if path.exists() and (path.is_file() or path.suffix or path.name.endswith("_model")):
             if path.is_file():
-                verify_file(path)
+                in_cache = path.parent.resolve() == cache_dir().resolve()
+                verify_file(path, DIGESTS.get(path.name, "") if in_cache else "")
             return path.resolve()
     if not bare:
         raise WeightsError(f"{given}: no such model file")
@@ -187,6 +215,9 @@ def load_ultralytics() -> ModuleType:
     try:
         with contained():
             import ultralytics
+
+            # The library imports its parts lazily; these two are changed while a model is loaded.
+            import ultralytics.nn.tasks
             import ultralytics.utils.downloads
     except ImportError as error:
         raise UsageError(
@@ -203,6 +234,7 @@ def contained() -> Iterator[None]:
     These are the environment, the threads of OpenCV and torch, the print options of numpy and torch, the warning
     filters, and ``torch.save``, which it replaces.
     """
+    block_telemetry()  # Some models make the library import OpenVINO.
     environment = dict(os.environ)
     threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
     save = torch.save

@@ -12,7 +12,7 @@ from typing import Any
 
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.detection.base import Detector
-from tposecli.detection.factory import build_detector, digest_of_argument, weak_score
+from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.provenance import fingerprint, header
 from tposecli.hub.checkpoints.resolve import resolve
@@ -56,6 +56,7 @@ class Nets:
     Attributes:
         estimator: The net.
         detector: Finds the people for it.
+        detector_options: Its options, with the detector that ``auto`` stands for.
         painter: Shows the net's attention.
         weak_score: Boxes below this score are detected only because they may continue a track.
     """
@@ -79,10 +80,12 @@ class Nets:
             checkpoint, None, runtime, choice.flip_test, style.request if attention else None
         )
         self.painter = AttentionPainter(style, checkpoint.spec.stride)
-        self.detector: Detector = build_detector(
+        self.detector: Detector
+        self.detector_options: DetectorOptions
+        self.detector, self.detector_options = open_detector(
             inference.detector, runtime.device, choice.downloads, settings.post.track is not None
         )
-        self.weak_score = weak_score(inference.detector)
+        self.weak_score = weak_score(self.detector_options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ class RunContext:
 
     def header(self, opened_input: OpenedInput) -> dict[str, Any]:
         """Return the journal's header for an input: everything that its poses depend on."""
-        detector = self.settings.inference.detector
+        detector = self.nets.detector_options
         post = self.settings.post.to_dict(opened_input.tracked, opened_input.live)
         run_entries = {
             "command": self.settings.flags.command,

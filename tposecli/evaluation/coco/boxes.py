@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from tposecli.detection.factory import BUNDLED_WEIGHTS
+from tposecli.detection.factory import AUTO_BUNDLED, BUNDLED_WEIGHTS, digest_of_argument
 from tposecli.evaluation.coco.job import DETECTIONS, DETECTOR, TRUTH, EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, SetImage, numbers, read_json
 from tposecli.evaluation.coco.problems import INVALID, NO_SIZE, UNKNOWN_DETECTION, Problems
@@ -22,9 +22,6 @@ from tposecli.hub.datasets.coco import DETECTION_PAGES, PUBLISHED, detections_fi
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.files import sha256_of
-
-BUNDLED_NAMES: Final = ("auto", "bundled")
-"""Names of the bundled detector."""
 
 Row = tuple[list[float], float]
 """Left, top, width, height in pixels, and score."""
@@ -71,10 +68,10 @@ def choose_boxes(job: EvalJob, truth: KeypointSet, problems: Problems) -> BoxCho
         InputError: The file does not contain detections.
     """
     if job.boxes == DETECTOR:
-        own = job.detector.name in BUNDLED_NAMES
-        weights = bundled_file(BUNDLED_WEIGHTS) if own else None
-        label = f"of the detector {'bundled' if own else job.detector.name}"
-        return BoxChoice(DETECTOR, label, sha256=None if weights is None else sha256_of(weights))
+        name = job.detector.name
+        weights = bundled_file(BUNDLED_WEIGHTS) if name == AUTO_BUNDLED else None
+        digest = digest_of_argument(name) if weights is None else sha256_of(weights)
+        return BoxChoice(DETECTOR, f"of the detector {name}", sha256=digest)
     if job.boxes == TRUTH:
         if not truth.has_truth:
             raise UsageError(f"{truth.title}: no annotations of people; use --boxes detections or --boxes detector")

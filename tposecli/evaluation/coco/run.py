@@ -9,11 +9,12 @@ from typing import Any
 
 import cv2
 
+from tposecli.detection.factory import resolve_auto
 from tposecli.evaluation.coco import plots
 from tposecli.evaluation.coco.average_precision import score_boxes, score_poses
 from tposecli.evaluation.coco.boxes import BoxChoice, choose_boxes
 from tposecli.evaluation.coco.estimate import MeasuredPoses, measure
-from tposecli.evaluation.coco.job import EvalJob
+from tposecli.evaluation.coco.job import DETECTOR, EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, load_set
 from tposecli.evaluation.coco.per_keypoint import details
 from tposecli.evaluation.coco.problems import Problems
@@ -21,6 +22,7 @@ from tposecli.evaluation.coco.published import Published, published
 from tposecli.evaluation.coco.report import EvalReport, write_report
 from tposecli.evaluation.coco.results import NMS, read_results, write_results, write_server_zip
 from tposecli.inference.estimator import PoseEstimator
+from tposecli.inference.runtime import resolve_device
 from tposecli.pipeline.job import Summary, Watcher
 from tposecli.utils.files import check_output
 from tposecli.utils.report_tables import check_report
@@ -49,6 +51,9 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
         }
         found = EvalReport(job.scored.name, protocol, problems, Summary(truth.title))
         return _finish(job, truth, rows, found)
+    if job.boxes == DETECTOR:
+        device = resolve_device(job.model.device.split(",")[0].strip())
+        job = replace(job, detector=resolve_auto(job.detector, device, job.model.downloads))
     boxes = choose_boxes(job, truth, problems)
     measured = measure(job, truth, boxes, problems, watcher)
     outputs = _write_rows(job, truth, measured)

@@ -179,35 +179,47 @@ def _user_checkpoint(model: str, weights: Path) -> Checkpoint:
 
 
 def _resolve_auto(downloads: Downloads) -> tuple[str, str]:
-    """Return the model that ``auto`` stands for now, and why.
-
-    A failure is remembered for a day: without a network, only the first run waits.
-    """
+    """Return the model that ``auto`` stands for now, and why."""
     spec = find_spec(AUTO_OFFICIAL)
     if locate(spec):
         return spec.name, "official weights from the cache"
+    reason = fetch_for_auto(remote_of(spec), AUTO_STAMP, downloads)
+    return (AUTO_BUNDLED, f"bundled; {reason}") if reason else (spec.name, "official weights")
+
+
+def fetch_for_auto(remote: RemoteFile, stamp_name: str, downloads: Downloads | None = None) -> str:
+    """Get a published file that can be done without: nothing that goes wrong is an error.
+
+    A failure is remembered for a day: without a network, only the first run waits.
+
+    Args:
+        remote: The file.
+        stamp_name: Name of the file in the cache that remembers a failure.
+        downloads: Whether and how it may be downloaded.
+
+    Returns:
+        Why the file is not in the cache now; empty if it is.
+    """
+    downloads = downloads or Downloads()
+    if (cache_dir() / remote.file).is_file():
+        return ""
     if downloads.offline:
-        return AUTO_BUNDLED, "bundled; offline"
-    stamp = cache_dir() / AUTO_STAMP
+        return "offline"
+    stamp = cache_dir() / stamp_name
+    command = f"`tpose weights pull {remote.label}` downloads the official {remote.label}"
     try:
-        with file_lock(stamp, spec.name):
-            return _try_official(spec, stamp, downloads)
+        with file_lock(stamp, remote.label):
+            if _is_fresh(stamp):
+                return f"{command}, which could not be downloaded within the last day"
+            try:
+                fetch(remote, replace(downloads, retry=AUTO_RETRY))
+            except (WeightsError, UsageError) as error:
+                stamp.touch()
+                return f"{error}; not tried again for a day, {command}"
+            stamp.unlink(missing_ok=True)
+            return ""
     except OSError as error:
-        return AUTO_BUNDLED, f"bundled; the cache {stamp.parent} is not writable: {error.strerror}"
-
-
-def _try_official(spec: ModelSpec, stamp: Path, downloads: Downloads) -> tuple[str, str]:
-    """Download the official model unless that failed recently; the caller holds the stamp's lock."""
-    command = f"`tpose weights pull {spec.name}` downloads the official {spec.name}"
-    if _is_fresh(stamp):
-        return AUTO_BUNDLED, f"bundled; {command}, which could not be downloaded within the last day"
-    try:
-        fetch(remote_of(spec), replace(downloads, retry=AUTO_RETRY))
-    except WeightsError as error:
-        stamp.touch()
-        return AUTO_BUNDLED, f"bundled; {error}; not tried again for a day, {command}"
-    stamp.unlink(missing_ok=True)
-    return spec.name, "official weights"
+        return f"the cache {stamp.parent} is not writable: {error.strerror}"
 
 
 def _is_fresh(stamp: Path) -> bool:

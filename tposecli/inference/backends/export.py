@@ -7,7 +7,9 @@ attention it also returns the input of each encoder layer, ``layer0`` and so on,
 from __future__ import annotations
 
 import logging
-import shutil
+import os
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +25,7 @@ from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.onnx import OnnxSession
-from tposecli.inference.backends.openvino import OpenVinoModel
+from tposecli.inference.backends.openvino import OpenVinoModel, save_openvino
 from tposecli.inference.options import ExportFormat
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import OutputError, UsageError
@@ -101,24 +103,46 @@ def export(net: PoseNet, form: ExportFormat, path: Path, options: ExportOptions)
     """
     require(form)
     module = Exportable(net, options.attention).eval()
-    part = path.with_name(f".{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+
+    def write(file: Path) -> float:
+        _WRITERS[form](module, file, options)
+        return difference(module, file, form, options)
+
+    return write_checked(path, form, write)
+
+
+def write_checked(path: Path, form: ExportFormat, write: Callable[[Path], float]) -> float:
+    """Write an exported net and the files beside it; they get their names once they are checked and on the disk.
+
+    Args:
+        path: Path of the file.
+        form: Format of the file, for messages.
+        write: Writes the file to the path that it is given, and returns the largest difference from torch's outputs,
+            relative to their largest value.
+
+    Returns:
+        The difference.
+
+    Raises:
+        OutputError: The file cannot be written, or its outputs differ from torch's.
+    """
     try:
-        part.mkdir(parents=True)
-        with _quiet(), torch.no_grad():
-            _WRITERS[form](module, part / path.name, options)
-            error = difference(module, part / path.name, form, options)
-        if error > TOLERANCE:
-            raise OutputError(
-                f"{path}: the {form} file is off by {error:.1e} of torch's largest value and was discarded; "
-                "choose another format or --backend torch"
-            )
-        for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
-            file.replace(path.parent / file.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            with _quiet(), torch.no_grad():
+                error = write(part)
+            if not error <= TOLERANCE:
+                raise OutputError(
+                    f"{path}: the {form} file is off by {error:.1e} of torch's largest value and was discarded; "
+                    "choose another format or --backend torch"
+                )
+            for file in sorted(part.parent.iterdir(), key=lambda file: file.name == path.name):
+                with file.open("rb+") as content:
+                    os.fsync(content.fileno())
+                file.replace(path.parent / file.name)
     except OSError as failure:
         raise OutputError(f"{path}: cannot be written ({failure.strerror or failure})") from failure
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return error
 
 
@@ -154,18 +178,7 @@ def _write_onnx(module: Exportable, path: Path, options: ExportOptions) -> None:
 
 
 def _write_openvino(module: Exportable, path: Path, options: ExportOptions) -> None:
-    from openvino import save_model
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
-
-    # openvino.convert_model does the same, but also sends usage data over the network.
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchFXPythonDecoder.from_exported_program(_program(module, options))
-    model = frontend.convert(frontend.load(decoder))
-    for output, name in zip(model.outputs, options.names(len(module.net.global_encoder.layers)), strict=True):
-        output.get_tensor().set_names({name})
-    model.inputs[0].get_tensor().set_names({"crops"})
-    save_model(model, path, compress_to_fp16=False)
+    save_openvino(_program(module, options), path, "crops", options.names(len(module.net.global_encoder.layers)))
 
 
 def _read_torch(path: Path) -> Callable[[Tensor], Any]:
@@ -186,13 +199,20 @@ _READERS: Final[dict[ExportFormat, Callable[[Path], Callable[[Tensor], Any]]]] =
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporters' warnings, which do not matter because the result is checked."""
-    before = logging.root.manager.disable
+    """Silence the exporters' warnings, which do not matter because the result is checked.
+
+    They go to the root logger, which would get a handler with the first of them, and repeat our own lines from then on.
+    """
+    before, nothing = logging.root.manager.disable, logging.NullHandler()
+    logging.root.addHandler(nothing)
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
+        logging.root.removeHandler(nothing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
@@ -13,23 +11,18 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from tposecli.hub.checkpoints.resolve import cache_dir
 from tposecli.inference.backends.base import Engine, NetOutput
 from tposecli.inference.backends.cpu_rewrites import pad_kernels, precompute_positions
 from tposecli.inference.backends.eager import COMPILED_BATCH, Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportOptions, export
+from tposecli.inference.backends.export_cache import CachedExport
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel
 from tposecli.inference.runtime import PACKAGES, Runtime
 from tposecli.models.pose_net import PoseNet
-from tposecli.utils.errors import OutputError
-from tposecli.utils.locks import file_lock
 from tposecli.utils.version import __version__
 
-log = logging.getLogger("tposecli")
-
-FOLDER: Final = "exports"
 AT_ONCE: Final = 8
 """Maximum number of concurrent forward passes: each takes some hundred megabytes with the largest nets."""
 FileFormat = Literal["onnx", "openvino"]
@@ -51,33 +44,22 @@ class ExportCache:
     input_hw: tuple[int, int]
     attention: bool
 
-    def path(self, form: FileFormat) -> Path:
-        """Return the path of the file, whether it exists or not; the name depends on weights and package versions."""
+    def cached(self, form: FileFormat) -> CachedExport:
+        """Return the cache's entry for a format; it depends on the weights and the versions of packages."""
         versions = [__version__, torch.__version__, metadata.version(PACKAGES[form])]
-        key = sha256(repr([self.sha256, self.input_hw, self.attention, versions]).encode()).hexdigest()[:16]
-        return cache_dir() / FOLDER / f"{self.name}-{key}{SUFFIXES[form]}"
+        return CachedExport(self.name, self.sha256, [self.input_hw, self.attention, versions], SUFFIXES[form])
+
+    def path(self, form: FileFormat) -> Path:
+        """Return the path of the file, whether it exists or not."""
+        return self.cached(form).path
 
     def get(self, form: FileFormat, net: PoseNet) -> Path:
-        """Return the file, written now if it does not exist; concurrent processes wait for the first.
+        """Return the file, written now if it does not exist or is damaged, see :meth:`CachedExport.get`.
 
         Raises:
-            OutputError: The cache cannot be written, or the file's outputs differ from torch's.
+            OutputError: The file cannot be written anywhere, or its outputs differ from torch's.
         """
-        path = self.path(form)
-        if path.is_file():
-            return path
-        try:
-            with file_lock(path):
-                if not path.is_file():
-                    log.info("%s: exporting to %s once: %s", self.name, form, path)
-                    error = export(net, form, path, ExportOptions(self.attention))
-                    log.info("%s: differs from torch by at most %.0e of the largest value", path.name, error)
-        except OSError as error:
-            raise OutputError(
-                f"{path.parent}: the cache cannot be written ({error.strerror}); set TPOSE_HOME to a folder that can, "
-                "or choose --backend torch"
-            ) from error
-        return path
+        return self.cached(form).get(lambda path: export(net, form, path, ExportOptions(self.attention)))
 
 
 def choose(runtime: Runtime, exports: ExportCache) -> str:
@@ -90,7 +72,7 @@ def choose(runtime: Runtime, exports: ExportCache) -> str:
     if runtime.device.type != "cpu":
         return "torch"
     try:
-        return "openvino" if exports.path("openvino").is_file() else "torch"
+        return "openvino" if exports.cached("openvino").exists() else "torch"
     except metadata.PackageNotFoundError:
         return "torch"
 

@@ -14,6 +14,8 @@ class OnnxSession:
     def __init__(self, path: Path) -> None:
         import onnxruntime
 
+        if hasattr(onnxruntime, "disable_telemetry_events"):  # Reported on Windows only.
+            onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3

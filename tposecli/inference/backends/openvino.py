@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -12,9 +12,37 @@ from typing import Any, ClassVar, Final
 import torch
 from torch import Tensor
 
+from tposecli.utils.telemetry import block_telemetry
+
 PRECISIONS: Final = {"fp32": "f32", "bf16": "bf16"}
 
 Outputs = tuple[Tensor, ...]
+
+
+def load_openvino() -> Any:
+    """Import the library, the only way in which this package does: by itself it reports each import to its makers."""
+    block_telemetry()
+    import openvino
+
+    return openvino
+
+
+def save_openvino(
+    program: torch.export.ExportedProgram, path: Path, input_name: str, output_names: Sequence[str]
+) -> None:
+    """Convert an exported program with one input, and save it as ``.xml`` and ``.bin``."""
+    openvino = load_openvino()
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+    # openvino.convert_model does the same, but also sends usage data over the network.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchFXPythonDecoder.from_exported_program(program)
+    model = frontend.convert(frontend.load(decoder))
+    for output, name in zip(model.outputs, output_names, strict=True):
+        output.get_tensor().set_names({name})
+    model.inputs[0].get_tensor().set_names({input_name})
+    openvino.save_model(model, path, compress_to_fp16=False)
 
 
 class OpenVinoModel:
@@ -23,7 +51,14 @@ class OpenVinoModel:
     Threads that share a crop wait for each other after every layer; threads with one crop each do not.
     """
 
-    def __init__(self, path: Path, precision: str = "fp32", batch: int | None = 1, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        precision: str = "fp32",
+        batch: int | None = 1,
+        at_once: int = 1,
+        input_hw: tuple[int, int] | None = None,
+    ) -> None:
         """Load and compile the file.
 
         Args:
@@ -31,13 +66,14 @@ class OpenVinoModel:
             precision: ``fp32`` or ``bf16``; set explicitly, because the runtime would choose bf16 by itself.
             batch: Crops per forward pass, fixed because that is faster; None for any number.
             at_once: Maximum number of concurrent forward passes; each takes memory of its own.
+            input_hw: Height and width of the input, if the file leaves them open.
         """
-        import openvino
-
+        openvino = load_openvino()
         core = openvino.Core()
         model = core.read_model(path)
         if batch is not None:
-            model.reshape([batch, *list(model.inputs[0].partial_shape)[1:]])
+            shape = list(model.inputs[0].partial_shape)
+            model.reshape([batch, *(input_hw or shape[1:3]), *shape[3:]])
         threads = torch.get_num_threads()
         streams = min(at_once, threads)
         hints = {

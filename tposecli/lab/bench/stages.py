@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tposecli.detection.base import Detector
-from tposecli.detection.factory import DetectorOptions, build_detector
+from tposecli.detection.factory import AUTO_BUNDLED, DetectorOptions, build_detector
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.geometry import heatmaps
 from tposecli.hub.checkpoints.resolve import Checkpoint
@@ -62,7 +62,7 @@ class StageInputs:
 def table(job: BenchJob, video: Path, checkpoint: Checkpoint, ceilings: Ceilings, folder: Path) -> Table:
     """Time each stage on the first frames of the video."""
     device = resolve_device(job.device)
-    detector = build_detector(DetectorOptions(), device)
+    detector = build_detector(DetectorOptions(AUTO_BUNDLED), device)
     variant = Variant(job.backends[0], job.precisions[0], max(job.batches))
     estimator = estimator_of(checkpoint, variant, device)
     with torch.inference_mode():
