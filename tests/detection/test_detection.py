@@ -315,7 +315,7 @@ NONSENSE: list[Any] = [
     "box",
     [1, 2],
     {},
-    detection("one"),
+    detection([1]),
     detection(True),
     detection(1.5),
     detection(float("nan")),
@@ -330,7 +330,7 @@ NONSENSE: list[Any] = [
     detection(score="0.9"),
     detection(score=1.5),
     detection(score=-0.1),
-    detection(category_id="person"),
+    detection(category_id=[1]),
 ]
 
 
@@ -394,7 +394,7 @@ def test_damaged_images_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFix
     detector = BoxesFile(written(tmp_path / "d.json", content))
     assert lefts(detector.detect([frame(0, "a.jpg")])) == [[10]]
     assert [record.message.split(": ", 1)[1] for record in caplog.records] == [
-        "5 images skipped (number 1: expected an object)"
+        "4 images skipped (number 1: expected an object)"
     ]
 
 

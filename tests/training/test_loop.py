@@ -147,8 +147,42 @@ class TestData:
         assert layout is COCO and [one.path.name for one in good] == ["0.png"]
         counts = {kind: len(names) for kind, names in problems.found.items()}
         expected = {dataset.JOINTS: 1, dataset.BOX: 1, dataset.BROKEN: 2, dataset.MISSING: 1}
-        assert counts == {**expected, dataset.UNREADABLE: 2}
+        assert counts == {**expected, dataset.UNREADABLE: 2, dataset.CROWD: 1, dataset.NO_JOINTS: 1}
         assert "5" in problems.found[dataset.JOINTS][0] and problems.found[dataset.MISSING][0].endswith("3.png")
+
+    def test_annotations_left_out_on_purpose_are_counted_and_named(self, tmp_path: Path) -> None:
+        cat = {"id": 1, "name": "cat"}
+        people = [
+            person(1, category_id=2),
+            person(2, category_id="2", image="0"),
+            person(3, category_id=1),
+            person(4, category_id=2, area=0),
+            person(5, category_id=2, image=9),
+            {key: value for key, value in person(6, category_id=2).items() if key != "bbox"},
+        ]
+        path = write_set(tmp_path, people)
+        content = json.loads(path.read_text())
+        content["categories"] = [cat, {"id": 2, "name": "person"}]
+        path.write_text(json.dumps(content))
+        problems = Problems()
+        assert len(read_people(AnnotationFile(path, tmp_path), problems)[1]) == 2
+        kinds = (dataset.OTHER_CATEGORY, dataset.NO_AREA, dataset.UNLISTED, dataset.NO_BOX)
+        assert {kind: len(names) for kind, names in problems.found.items()} == dict.fromkeys(kinds, 1)
+
+    def test_areas_that_are_all_0_are_unknown(self, tmp_path: Path) -> None:
+        problems = Problems()
+        path = write_set(tmp_path, [person(1, area=0), person(2, area=0.0)])
+        assert len(read_people(AnnotationFile(path, tmp_path), problems)[1]) == 2
+        assert [len(names) for names in problems.found.values()] == [2]
+
+    def test_images_of_another_size_than_annotated_are_named(self, tmp_path: Path) -> None:
+        path = write_set(tmp_path, [person()])
+        cv2.imwrite(str(tmp_path / "0.png"), np.zeros((64, 48, 3), np.uint8))
+        for _ in range(2):
+            problems = Problems()
+            people = read_people(AnnotationFile(path, tmp_path), problems)[1]
+            assert len(with_readable_images(people, problems, tmp_path / "record.json", print)) == 1
+            assert problems.found[dataset.WRONG_SIZE] == ["0.png: 48x64, annotated as 96x128"]
 
     def test_readable_images_are_decoded_only_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         _, people = read_people(AnnotationFile(write_set(tmp_path, [person()]), tmp_path), Problems())
@@ -182,14 +216,14 @@ class TestData:
             assert "".join(one.path.stem for one in people) == expected
 
     def test_keypoint_layouts_of_other_categories(self) -> None:
-        layout = layout_of([PETS], "a.json")
+        layout = layout_of(PETS, "a.json")
         assert layout.mirror == (0, 2, 1) and layout.limbs == ((0, 1), (0, 2)) and halves(layout) == ((0,), (1, 2))
-        plain = layout_of([{"keypoints": ["tail", "hand_left", "hand_right"]}], "a.json")
-        assert plain.mirror == (0, 2, 1) and layout_of([], "a.json") is COCO
+        plain = layout_of({"keypoints": ["tail", "hand_left", "hand_right"]}, "a.json")
+        assert plain.mirror == (0, 2, 1) and layout_of({}, "a.json") is COCO
         assert KeypointLayout.from_dict(json.loads(json.dumps(layout.to_dict()))) == layout
         for fault in ({"skeleton": [[1, 4]]}, {"flip_pairs": [[1, 9]]}, {"sigmas": [0.1]}, {"skeleton": 3}):
             with pytest.raises(InputError, match=r"a\.json"):
-                layout_of([{**PETS, **fault}], "a.json")
+                layout_of({**PETS, **fault}, "a.json")
 
     def test_data_and_check_specifications(self, tmp_path: Path, pets: Path) -> None:
         how = ReadOptions(tmp_path, tmp_path / "r", (48, 64), tmp_path / "record.json")
@@ -463,3 +497,14 @@ class TestOtherKeypoints:
         assert len(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))) == 12
         refused = CliRunner().invoke(cli, [*command, "--openpose", str(tmp_path / "op")])
         assert refused.exit_code == 1 and "17 keypoints" in refused.output
+
+
+def test_resuming_with_other_data_is_refused(pets: Path, tmp_path: Path) -> None:
+    train(job_of(pets, tmp_path / "run", length=Length(steps=1)), print)
+    content = json.loads((pets / "people.json").read_text())
+    content["annotations"] = content["annotations"][:6]
+    (tmp_path / "few.json").write_text(json.dumps(content))
+    other = job_of(pets, tmp_path / "run", data=(f"{tmp_path / 'few.json'}:{pets}",), resume=True)
+    with pytest.raises(UsageError, match="--data"):
+        train(other, print)
+    train(job_of(pets, tmp_path / "run", length=Length(steps=2), resume=True), print)

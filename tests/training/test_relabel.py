@@ -87,3 +87,15 @@ def test_relabel_command_writes_the_improved_file_and_refuses_other_files(tmp_pa
     assert made["categories"] == data["categories"] and made["annotations"][0]["num_keypoints"] == 17
     bad = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["c"], "-o", paths["o"]])
     assert bad.exit_code != 0 and "c.json" in str(bad.exception)
+
+
+def test_ids_of_any_type_match_and_other_categories_stay() -> None:
+    entry = {**annotation(STANDING), "image_id": "7", "category_id": 2}
+    cat = {"id": 2, "image_id": "7", "category_id": 1, "bbox": [0, 0, 5, 5]}
+    prediction = {"image_id": 7.0, "keypoints": np.column_stack([STANDING, np.full(17, 0.9)]).ravel().tolist()}
+    content = {"annotations": [cat, entry], "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "person"}]}
+    data, counts = relabel_annotations(content, [prediction])
+    assert data["annotations"][0] == cat and data["annotations"][1]["num_keypoints"] == 17
+    assert sum("another category" in what for what in counts) == 1
+    with pytest.raises(ValueError, match="no result"):
+        relabel_annotations(content, [{**prediction, "image_id": 8}])

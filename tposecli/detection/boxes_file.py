@@ -15,13 +15,18 @@ import numpy as np
 from tposecli.detection.base import BoxFilter
 from tposecli.sources import IMAGE_SUFFIXES
 from tposecli.types import Boxes, Frame
+from tposecli.utils.coco_records import (
+    Id,
+    PersonCategory,
+    find_person_category,
+    record_id,
+    used_categories,
+)
 from tposecli.utils.errors import InputError
 from tposecli.utils.strict_json import json_integer, json_number
 
 log = logging.getLogger("tposecli")
 
-PERSON: Final = 1
-"""COCO's category of people; other boxes are ignored."""
 MAX_COORDINATE: Final = 1e9
 """Larger coordinates, in pixels, are invalid."""
 MAX_DIGITS: Final = 18
@@ -63,10 +68,12 @@ class BoxesFile:
         box_filter = box_filter or BoxFilter()
         self._ids: _Ids
         if isinstance(content, list):
-            self._boxes, self._filter = _boxes_by_image(path, content, _detection), box_filter
+            # A list of detections has no names of categories; its ids are COCO's.
+            self._boxes, self._filter = _boxes_by_image(path, content, PersonCategory(), _detection), box_filter
             self._ids = _Numbered(path, set(self._boxes))
         elif isinstance(content, dict) and all(isinstance(content.get(key), list) for key in ("images", "annotations")):
-            self._boxes = _boxes_by_image(path, content["annotations"], _annotation)
+            person = _person_category(path, content)
+            self._boxes = _boxes_by_image(path, content["annotations"], person, _annotation)
             self._filter = replace(box_filter, nms=1.0 if truth_nms is None else truth_nms)
             self._ids = _Named(path, content["images"])
         else:
@@ -93,13 +100,13 @@ class BoxesFile:
         self._warned = self._warned or bool(frames)
         return [self._of(image_id, frame.size_wh) for image_id, frame in zip(ids, frames, strict=True)]
 
-    def _of(self, image_id: int | None, size_wh: tuple[int, int]) -> Boxes:
+    def _of(self, image_id: Id | None, size_wh: tuple[int, int]) -> Boxes:
         boxes = None if image_id is None else self._boxes.get(image_id)
         return Boxes.empty() if boxes is None else self._filter(boxes, size_wh)
 
 
 class _Ids(Protocol):
-    def find(self, frame: Frame) -> int | None:
+    def find(self, frame: Frame) -> Id | None:
         """Return the id of the image that is this frame; None if the file has none."""
         ...
 
@@ -107,13 +114,17 @@ class _Ids(Protocol):
 class _Numbered:
     """Ids from frame numbers: for lists of detections, which have no names."""
 
-    def __init__(self, path: Path, known: set[int]) -> None:
+    def __init__(self, path: Path, known: set[Id]) -> None:
         self._path = path
         self._known = known
         self._stills: dict[int, str] = {}
 
-    def find(self, frame: Frame) -> int | None:
+    def find(self, frame: Frame) -> Id | None:
         stem = PurePosixPath(_slashed(frame.name)).stem
+        if frame.pts is None:
+            for text in (_slashed(frame.name), _last_part(frame.name), stem):
+                if text in self._known:
+                    return text
         named = frame.pts is None and stem.isascii() and stem.isdecimal() and len(stem) <= MAX_DIGITS
         image_id = int(stem) if named else frame.index + 1
         if frame.pts is None and self._stills.setdefault(image_id, frame.name) != frame.name:
@@ -134,8 +145,8 @@ class _Named:
 
     def __init__(self, path: Path, images: Iterable[Any]) -> None:
         self._path = path
-        self._full: dict[tuple[str, int | None], int | None] = {}
-        self._last: dict[tuple[str, int | None], int | None] = {}
+        self._full: dict[tuple[str, int | None], Id | None] = {}
+        self._last: dict[tuple[str, int | None], Id | None] = {}
         self._mentioned: set[str] = set()
         self._videos: set[str] = set()
         self._stills = False
@@ -149,7 +160,7 @@ class _Named:
         self._only_video = next(iter(self._videos)) if len(self._videos) == 1 and not self._stills else None
 
     def _add(self, image: Any) -> None:
-        image_id = _integer(image, "id")
+        image_id = _id(image, "id")
         name = image.get("file_name")
         if not isinstance(name, str):
             raise ValueError("file_name is not a string")
@@ -163,13 +174,13 @@ class _Named:
         else:
             self._stills = True
 
-    def _put(self, name: str, index: int | None, image_id: int) -> None:
+    def _put(self, name: str, index: int | None, image_id: Id) -> None:
         """Add an image under a name; names of several images find none of them."""
         for table, key in ((self._full, _slashed(name)), (self._last, _last_part(name))):
             if table.setdefault((key, index), image_id) != image_id:
                 table[key, index] = None
 
-    def find(self, frame: Frame) -> int | None:
+    def find(self, frame: Frame) -> Id | None:
         name, last = _slashed(frame.name), _last_part(frame.name)
         for index in (None, frame.index):
             image_id = self._full.get((name, index), self._last.get((last, index)))
@@ -219,32 +230,45 @@ Row = tuple[float, float, float, float, float]
 """Left, top, right and bottom in pixels, and score."""
 
 
-def _boxes_by_image(path: Path, entries: Sequence[Any], parse: Callable[[Any], Row | None]) -> dict[int, Boxes]:
+def _person_category(path: Path, content: Any) -> PersonCategory:
+    """Return the category of people in a dataset."""
+    try:
+        return find_person_category(content.get("categories"), used_categories(content["annotations"]))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; name the category of people person") from error
+
+
+def _boxes_by_image(
+    path: Path, entries: Sequence[Any], person: PersonCategory, parse: Callable[[Any], Row | None]
+) -> dict[Id, Boxes]:
     """Return the boxes of people by image id; ``parse`` returns None for entries to ignore."""
-    rows: dict[int, list[Row]] = defaultdict(list)
+    rows: dict[Id, list[Row]] = defaultdict(list)
     invalid = _InvalidEntries(path, "boxes")
-    good = 0
+    good, others = 0, []
     for number, entry in enumerate(entries):
         try:
-            image_id = _integer(entry, "image_id")
-            row = parse(entry)
+            image_id, category = _id(entry, "image_id"), _id(entry, "category_id")
+            row = parse(entry) if category in person.ids else None
         except ValueError as error:
             invalid.add(number, error)
             continue
         good += 1
-        if row is not None:
+        if category not in person.ids:
+            others.append(category)
+        elif row is not None:
             rows[image_id].append(row)
     invalid.report(good)
     if good and not rows:
-        log.warning("%s: contains no boxes of people (category %d)", path, PERSON)
+        found = f"; its {good} boxes are {person.describe_all(others)}" if others else ""
+        log.warning("%s: contains no boxes of people (category %s)%s", path, person.title, found)
+    elif others:
+        log.info("%s: left out boxes of other categories: %s", path, person.describe_all(others))
     tables = {image_id: np.array(own, np.float32) for image_id, own in rows.items()}
     return {image_id: Boxes(table[:, :4], table[:, 4]) for image_id, table in tables.items()}
 
 
-def _detection(entry: Any) -> Row | None:
-    """Return box and score of a detection, None if it is not a person."""
-    if _integer(entry, "category_id") != PERSON:
-        return None
+def _detection(entry: Any) -> Row:
+    """Return box and score of a detection."""
     score = json_number(entry.get("score"), "score", MAX_COORDINATE)
     if not 0 <= score <= 1:
         raise ValueError(f"score {score:g} is not in 0..1")
@@ -252,10 +276,8 @@ def _detection(entry: Any) -> Row | None:
 
 
 def _annotation(entry: Any) -> Row | None:
-    """Return the box of an annotation, None if it is not a single person."""
-    if _integer(entry, "category_id") != PERSON or entry.get("iscrowd"):
-        return None
-    return (*_corners(entry), GROUND_TRUTH)
+    """Return the box of an annotation, None if it is a crowd."""
+    return None if entry.get("iscrowd") else (*_corners(entry), GROUND_TRUTH)
 
 
 def _corners(entry: Any) -> tuple[float, float, float, float]:
@@ -277,6 +299,17 @@ def _integer(entry: Any, key: str) -> int:
     if not isinstance(entry, dict):
         raise ValueError("expected an object")
     return json_integer(entry.get(key), key, integral_floats=True)
+
+
+def _id(entry: Any, key: str) -> Id:
+    """Return an id of a JSON object.
+
+    Raises:
+        ValueError: There is none, or ``entry`` is not an object.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError("expected an object")
+    return record_id(entry.get(key), key)
 
 
 def _video_of(image: Any, name: str) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tposecli.evaluation.coco.job import DataChoice
-from tposecli.evaluation.coco.keypoint_set import KeypointSet, annotation_path, images_path, load_set, read_json
+from tposecli.evaluation.coco.keypoint_set import KeypointSet, annotation_path, images_path, load_set
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.training.dataset import AnnotatedPerson, AnnotationFile, read_people, with_readable_images
-from tposecli.training.keypoint_layout import layout_of
 from tposecli.training.rendered import render_people
 from tposecli.training.shared import LogCallback, half_slice
 from tposecli.utils.errors import InputError, UsageError
@@ -94,6 +94,19 @@ def read_sources(
     return layouts[0], tuple(source for _, source in found)
 
 
+def digest_of(sources: Sequence[DataSource]) -> str:
+    """Return a digest of all people to train on and of the sources' weights; folders may move.
+
+    A run that is resumed draws its samples by their positions, which only the same people give back.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(f"{len(source.people)} {source.weight}\n".encode())
+        for person in source.people:
+            digest.update(person.path.name.encode() + person.box.tobytes() + person.joints.tobytes())
+    return digest.hexdigest()
+
+
 def _source(spec: str, options: ReadOptions, log: LogCallback) -> tuple[KeypointLayout, DataSource]:
     if spec.split(":")[0] == RENDERED:
         _, weight, count = [*spec.split(":"), "", ""][:3]
@@ -112,7 +125,8 @@ def _source(spec: str, options: ReadOptions, log: LogCallback) -> tuple[Keypoint
     for line in problems.lines():
         log(f"  {line}")
     if not good:
-        raise InputError(f"{photos.annotations}: no person in it can be used for training; see the messages above")
+        reasons = "; ".join(problems.lines()) or "it has no annotations of these images"
+        raise InputError(f"{photos.annotations}: no person in it can be used for training ({reasons})")
     return layout, DataSource(spec, good, _number(spec, weight_text or "1"))
 
 
@@ -131,15 +145,13 @@ def read_checks(
 def _check(spec: str, layout: KeypointLayout, options: ReadOptions, log: LogCallback) -> ValidationSet:
     annotations, images, (half,) = _parts(spec, options.coco, 1)
     problems = Problems(options.strict)
-    data = read_json(annotations)
-    own = layout_of(data.get("categories") if isinstance(data, dict) else None, annotations.name)
+    own, shown = read_people(AnnotationFile(annotations, images, half), Problems())
     if own != layout:
         raise UsageError(f"--check {spec}: its keypoints differ from those of the training data")
     truth = load_set(DataChoice(None, annotations=annotations, sigmas=None if own.is_coco else own.sigmas), problems)
     if half:
         ids = sorted(truth.ids)[half_slice(half)]
         truth = replace(truth, images=tuple(image for image in truth.images if image.id in set(ids)))
-    shown = read_people(AnnotationFile(annotations, images, half), Problems())[1]
     good = {person.path for person in with_readable_images(shown, problems, options.record, log)}
     bad = {person.path for person in shown} - good
     truth = replace(truth, images=tuple(image for image in truth.images if images / image.name not in bad))

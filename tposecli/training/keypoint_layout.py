@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tposecli.geometry.keypoints import COCO, KeypointLayout
@@ -21,24 +21,21 @@ def halves(layout: KeypointLayout) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(k for k in range(len(layout)) if k not in lower), lower
 
 
-def layout_of(categories: Any, name: str) -> KeypointLayout:
+def layout_of(category: Mapping[str, Any], name: str) -> KeypointLayout:
     """Return the keypoint layout of a COCO file's category; COCO's own if the category names no keypoints.
 
     ``skeleton`` holds pairs counted from 1, as in COCO; ``flip_pairs`` holds pairs of names or of numbers from 1, and
     defaults to names that differ in ``left`` and ``right``. ``sigmas`` holds the OKS constants.
 
     Args:
-        categories: The file's list of categories.
+        category: The category, empty if the file has none.
         name: Name of the file, for messages.
 
     Raises:
         InputError: The category contradicts itself.
     """
-    listed = categories if isinstance(categories, list) else []
-    found = [entry for entry in listed if isinstance(entry, dict) and entry.get("keypoints")]
-    if not found or found[0]["keypoints"] == list(COCO.names):
+    if not category.get("keypoints") or category["keypoints"] == list(COCO.names):
         return COCO
-    category = found[0]
     try:
         names = tuple(str(joint) for joint in category["keypoints"])
         limbs = tuple((int(a) - 1, int(b) - 1) for a, b in category.get("skeleton") or ())

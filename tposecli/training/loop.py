@@ -20,7 +20,14 @@ from tposecli.inference.runtime import Runtime
 from tposecli.models import build, find_spec
 from tposecli.models.pose_net import PoseNet
 from tposecli.training.batches import Batch, Batches, SamplingConfig, stream
-from tposecli.training.data_sources import DataSource, ReadOptions, ValidationSet, read_checks, read_sources
+from tposecli.training.data_sources import (
+    DataSource,
+    ReadOptions,
+    ValidationSet,
+    digest_of,
+    read_checks,
+    read_sources,
+)
 from tposecli.training.distributed import StopRequest, Team, join_team
 from tposecli.training.init_weights import load_initial_weights
 from tposecli.training.job import PoseJob
@@ -98,6 +105,7 @@ class _Run:
         self.sampling = SamplingConfig(self.sources, self.layout, size, job.augmentation, job.batch, job.seed)
         self.state = TrainingState(self._initial_net(), job.recipe, team, job.seed)
         self.best = -1.0
+        self._data_digest = digest_of(self.sources)
         if job.resume:
             self._resume()
         self.metrics = MetricsLog(job.out, self.state.step) if team.is_main else None
@@ -155,6 +163,11 @@ class _Run:
         """Restore the state from the checkpoint, and report which options of the job have changed."""
         old, new = self.state.load(self.job.out), self.job.to_dict()
         self.best = float(old.pop("best_figure"))
+        if old.pop("data_digest", self._data_digest) != self._data_digest:
+            raise UsageError(
+                f"{self.job.out}: --resume continues on the data that the run began with, and --data names other "
+                "people now; name the same data, or start a new run with another --out and --init"
+            )
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         self.log(f"resuming at step {self.state.step}")
         if changed:
@@ -213,7 +226,9 @@ class _Run:
     def _save(self) -> None:
         """Write the checkpoint and the averaged weights."""
         if self.team.is_main:
-            self.state.save(self.job.out, {**self.job.to_dict(), "best_figure": self.best})
+            self.state.save(
+                self.job.out, {**self.job.to_dict(), "best_figure": self.best, "data_digest": self._data_digest}
+            )
             save_weights(self.state.averaged_net, self.job.out / WEIGHTS, self._metadata())
 
     def _metadata(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.keypoint_set import read_json
 from tposecli.geometry.keypoints import KEYPOINTS, MIRROR
+from tposecli.utils.coco_records import find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import write_text
 
@@ -77,11 +78,24 @@ def relabel_annotations(data: Json, predictions: Sequence[Json]) -> tuple[Json, 
         predictions: COCO results of the other model for the annotated person's box in the same images.
     """
     counts: Counter[str] = Counter()
-    by_image: Mapping[int, Json] = {entry["image_id"]: entry for entry in predictions}
-    annotations = []
+    person = find_person_category(data.get("categories"), used_categories(data["annotations"]), keypoints=True)
+    by_image = {record_id(entry["image_id"], "image_id"): entry for entry in predictions}
+    annotations, matched = [], 0
     for annotation in data["annotations"]:
-        prediction = by_image.get(annotation["image_id"])
-        annotations.append(annotation if prediction is None else _relabel_person(annotation, prediction, counts))
+        prediction = by_image.get(record_id(annotation["image_id"], "image_id"))
+        category = record_id(annotation.get("category_id", person.id), "category_id")
+        if category not in person.ids:
+            counts[f"left as they are: of another category, {person.describe(category)}"] += 1
+        elif prediction is None:
+            counts["left as they are: no result for their image"] += 1
+        else:
+            matched += 1
+            annotations.append(_relabel_person(annotation, prediction, counts))
+            continue
+        annotations.append(annotation)
+    if annotations and not matched:
+        reasons = "; ".join(f"{count} {what}" for what, count in counts.items())
+        raise ValueError(f"no result belongs to any of the {len(annotations)} annotations ({reasons})")
     return {**data, "annotations": annotations}, counts
 
 

@@ -15,11 +15,12 @@ import numpy as np
 from tposecli.detection.factory import AUTO_BUNDLED, BUNDLED_WEIGHTS, digest_of_argument
 from tposecli.evaluation.coco.job import DETECTIONS, DETECTOR, TRUTH, EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, SetImage, numbers, read_json
-from tposecli.evaluation.coco.problems import INVALID, NO_SIZE, UNKNOWN_DETECTION, Problems
+from tposecli.evaluation.coco.problems import INVALID, NO_SIZE, OTHER_DETECTION, UNKNOWN_DETECTION, Problems
 from tposecli.geometry.crop import as_xyxy
 from tposecli.hub.checkpoints.resolve import bundled_file
 from tposecli.hub.datasets.coco import DETECTION_PAGES, PUBLISHED, detections_file
 from tposecli.types import Boxes, Frame
+from tposecli.utils.coco_records import COCO_PERSON, Id, record_id, used_categories
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.files import sha256_of
 
@@ -137,21 +138,36 @@ def _detected(path: Path, truth: KeypointSet, problems: Problems) -> BoxChoice:
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of detections (image_id, category_id, bbox, score)")
     by_image: dict[int, list[Row]] = {}
+    person = _categories(entries, truth)
     for number, entry in enumerate(entries, start=1):
         try:
-            row = _detection(entry)
+            row, image = _detection(entry), truth.number_of(entry["image_id"])
+            category = record_id(entry["category_id"], "category_id")
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(INVALID, f"detection {number} of {path.name}")
             continue
-        if row is None:
+        if category not in person:
+            problems.note(OTHER_DETECTION, f"detection {number}, {truth.person.describe(category)}")
+        elif row is None:
             continue
-        if entry["image_id"] not in truth.known:
+        elif image is None:
             problems.add(UNKNOWN_DETECTION, f"image {entry['image_id']}")
         elif min(row[0][2:]) <= 0:
             problems.add(NO_SIZE, f"detection {number}, image {entry['image_id']}")
         else:
-            by_image.setdefault(entry["image_id"], []).append(row)
+            by_image.setdefault(image, []).append(row)
+    if entries and not by_image:
+        reasons = "; ".join(problems.lines()) or f"none is of {truth.person.title}"
+        raise InputError(f"{path}: none of its {len(entries)} detections belongs to the set: {reasons}")
     return _choice(path, {image: rows for image, rows in by_image.items() if image in truth.ids}, truth)
+
+
+def _categories(entries: Sequence[Any], truth: KeypointSet) -> frozenset[Id]:
+    """Return the categories of the detections of people: the set's, else COCO's if the set has no other use for it."""
+    used = used_categories(entries)
+    if not used & truth.person.ids and COCO_PERSON in used and COCO_PERSON not in truth.person.names:
+        return frozenset({COCO_PERSON})
+    return truth.person.ids
 
 
 def _choice(path: Path, by_image: Mapping[int, Sequence[Row]], truth: KeypointSet) -> BoxChoice:
@@ -167,10 +183,8 @@ def _choice(path: Path, by_image: Mapping[int, Sequence[Row]], truth: KeypointSe
 
 
 def _detection(entry: Any) -> Row | None:
-    """Return the box and score of a detection; None if it is not a person, or its score is negative."""
-    score, image = entry["score"], entry["image_id"]
-    if isinstance(image, bool) or not isinstance(image, int):
-        raise ValueError("image_id is not an integer")
+    """Return the box and score of a detection; None if its score is negative."""
+    score = entry["score"]
     numbers([score], 1)
     box = numbers(entry["bbox"], 4)
-    return (box, float(score)) if entry["category_id"] == 1 and score >= 0 else None
+    return (box, float(score)) if score >= 0 else None

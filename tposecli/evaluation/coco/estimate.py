@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,7 +14,7 @@ from tposecli.detection.factory import build_detector
 from tposecli.evaluation.coco.boxes import BoxChoice, KnownBoxes
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, Record, images_path
-from tposecli.evaluation.coco.problems import MISSING, UNREADABLE, Problems
+from tposecli.evaluation.coco.problems import MISSING, UNREADABLE, WRONG_SIZE, Problems
 from tposecli.evaluation.coco.results import result_rows
 from tposecli.evaluation.coco.resume import EvalJournal, eval_journal_path
 from tposecli.formats.journal.provenance import header
@@ -40,19 +41,21 @@ class EvalImages:
         info: Metadata of the set.
     """
 
-    def __init__(self, store: ImageStore, title: str, images: Sequence[tuple[int, str]], problems: Problems) -> None:
+    def __init__(
+        self, store: ImageStore, truth: KeypointSet, images: Sequence[tuple[int, str]], problems: Problems
+    ) -> None:
         """Set the images to read.
 
         Args:
             store: Where they are.
-            title: Name of the set.
+            truth: The set.
             images: Position in the set and name of each.
             problems: Records those that cannot be decoded.
         """
-        self._store = store
+        self._store, self._truth = store, truth
         self._images = images
         self._problems = problems
-        self.info = SourceInfo(title, frames=len(images))
+        self.info = SourceInfo(truth.title, frames=len(images))
 
     @property
     def expected(self) -> int:
@@ -67,6 +70,13 @@ class EvalImages:
                 self._problems.add(UNREADABLE, name)
                 continue
             yield Frame(image, index, name=name)
+
+    def check_size(self, frame: Frame) -> None:
+        """Record an image whose size contradicts the annotations."""
+        listed = self._truth.images[frame.index].size_wh
+        if math.isfinite(max(listed)) and frame.size_wh != listed:
+            sizes = [f"{width:g}x{height:g}" for width, height in (frame.size_wh, listed)]
+            self._problems.add(WRONG_SIZE, f"{frame.name}: {sizes[0]}, annotated as {sizes[1]}")
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +131,7 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
         output_locks([path]),
         closing(EvalJournal(path, facts, group_frames(estimator.runtime), job.outputs)) as journal,
     ):
-        source = EvalImages(store, truth.title, [item for item in todo if item[0] not in journal.poses], problems)
+        source = EvalImages(store, truth, [item for item in todo if item[0] not in journal.poses], problems)
         poses = dict(journal.poses)
         try:
             poses.update(_stream(source, replace(stages, record=journal.record), watcher, summary))
@@ -179,6 +189,7 @@ def _stream(source: EvalImages, stages: Stages, watcher: Watcher, summary: Summa
     with closing(run(source, stages)) as results:
         for result in results:
             poses[result.frame.index] = result.poses
+            source.check_size(result.frame)
             summary.frames += 1
             summary.people += len(result.poses)
             watcher.seen(result)

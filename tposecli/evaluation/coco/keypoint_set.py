@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.job import DataChoice
-from tposecli.evaluation.coco.problems import INVALID, Problems
+from tposecli.evaluation.coco.problems import (
+    AREA_OF_BOXES,
+    INVALID,
+    NO_AREA,
+    NO_BOX,
+    NO_KEYPOINTS,
+    OTHER_CATEGORY,
+    SAME_ID,
+    UNLISTED,
+    Problems,
+)
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.hub.datasets.coco import annotation_file, download_hint, images_folder
+from tposecli.utils.coco_records import Id, PersonCategory, find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.files import safe_relative_name
 from tposecli.utils.strict_json import json_numbers
@@ -42,7 +53,7 @@ class SetImage:
     """One image of a set.
 
     Attributes:
-        id: Image id.
+        id: Image id, or a number that stands for it if it is text.
         name: File name.
         size_wh: Width and height in pixels; infinite if the file does not say.
     """
@@ -50,6 +61,8 @@ class SetImage:
     id: int
     name: str
     size_wh: tuple[float, float]
+    file_id: Any = None
+    """Image id as the file has it; None if it is ``id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,8 @@ class KeypointSet:
         sha256: Digest of the image ids and names and of the annotations.
         has_truth: Whether people are annotated at all; false for test server sets.
         known: Ids of all images in the file, including those excluded by ``--limit``.
+        numbers: Image id by the id in the file, in the form of :func:`tposecli.utils.coco_records.record_id`.
+        person: The category of people.
     """
 
     title: str
@@ -78,6 +93,21 @@ class KeypointSet:
     sha256: str
     has_truth: bool
     known: frozenset[int]
+    numbers: Mapping[Id, int] = field(default_factory=dict)
+    person: PersonCategory = field(default_factory=PersonCategory)
+
+    def number_of(self, image_id: Any) -> int | None:
+        """Return the id of an image by the id that another file has for it, of any type; None if it is unknown.
+
+        Raises:
+            ValueError: It is no id.
+        """
+        return self.numbers.get(record_id(image_id, "image_id"))
+
+    def in_file_ids(self, rows: Sequence[Record]) -> list[Record]:
+        """Return results with the image ids of the file."""
+        own = {image.id: image.file_id for image in self.images if image.file_id is not None}
+        return [{**row, "image_id": own.get(row["image_id"], row["image_id"])} for row in rows] if own else list(rows)
 
     @property
     def keypoints(self) -> int:
@@ -125,9 +155,13 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
     annotations = content.get("annotations", []) if isinstance(content, dict) else None
     if not isinstance(annotations, list) or not isinstance(content.get("images"), list):
         raise InputError(f"{path}: expected a COCO keypoint file with the lists 'images' and 'annotations'")
-    images = _images(path, content["images"], problems)
-    category = _category(content.get("categories"))
-    people = _people(annotations, category.get("id", 1), {image.id for image in images}, problems)
+    images, numbers = _images(path, content["images"], problems)
+    try:
+        person = find_person_category(content.get("categories"), used_categories(annotations), keypoints=True)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    category = dict(person.record)
+    people = _people(annotations, person, numbers, problems)
     flat = [person for group in people.values() for person in group]
     sigmas = _sigmas(path, data.sigmas, category, {len(person["keypoints"]) // 3 for person in flat})
     identity = [[image.id, image.name] for image in images], flat, sigmas.tolist()
@@ -135,13 +169,18 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
         data.coco or path.stem,
         images,
         people,
-        category.get("id", 1),
+        person.id,
         _names(category, len(sigmas)),
         sigmas,
         _digest(identity),
         has_truth="annotations" in content,
         known=frozenset(image.id for image in images),
+        numbers=numbers,
+        person=person,
     )
+    if annotations and not any(_counts(person) for person in flat):
+        reasons = "; ".join(problems.lines()) or "none has a labelled keypoint"
+        raise InputError(f"{path}: none of its {len(annotations)} annotations can be scored ({reasons})")
     return found.limited(data.limit, data.seed)
 
 
@@ -191,26 +230,29 @@ def numbers(value: Any, count: int | None = None) -> list[float]:
     return json_numbers(value, "numbers", count, MAX_NUMBER)
 
 
-def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[SetImage, ...]:
-    images: dict[int, SetImage] = {}
+def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[tuple[SetImage, ...], dict[Id, int]]:
+    """Return the images, and their ids by the ids in the file; ids that are text are numbered in sorted order."""
+    found: dict[Id, tuple[str, tuple[float, float], Any]] = {}
     for number, entry in enumerate(entries):
         try:
             size = float(entry.get("width", math.inf)), float(entry.get("height", math.inf))
-            image = SetImage(int(entry["id"]), safe_relative_name(str(entry["file_name"])), size)
+            key, name = record_id(entry["id"]), safe_relative_name(str(entry["file_name"]))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(INVALID, f"image {number} of {path.name}")
             continue
-        images[image.id] = image
-    if not images:
+        if key in found:
+            problems.add(SAME_ID, f"{found[key][0]} and {name}, {entry['id']}")
+        found[key] = name, size, entry["id"]
+    if not found:
         raise InputError(f"{path}: lists no images")
-    return tuple(images.values())
-
-
-def _category(entries: Any) -> Record:
-    """Return the category with keypoints; COCO's person category if the file has none."""
-    listed = entries if isinstance(entries, list) else []
-    found = (entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get("keypoints"), list))
-    return next((entry for entry in found if isinstance(entry.get("id", 1), int)), {"id": 1})
+    first = max((key for key in found if isinstance(key, int)), default=0) + 1
+    numbers: dict[Id, int] = {key: key for key in found if isinstance(key, int)}
+    numbers |= {key: first + place for place, key in enumerate(sorted(key for key in found if isinstance(key, str)))}
+    images = tuple(
+        SetImage(numbers[key], name, size, given if isinstance(given, str) else None)
+        for key, (name, size, given) in found.items()
+    )
+    return images, numbers
 
 
 def _names(category: Record, count: int) -> tuple[str, ...]:
@@ -221,17 +263,44 @@ def _names(category: Record, count: int) -> tuple[str, ...]:
     return KEYPOINTS if count == len(KEYPOINTS) else tuple(f"keypoint {number}" for number in range(1, count + 1))
 
 
-def _people(entries: Sequence[Any], category: int, known: set[int], problems: Problems) -> dict[int, list[Record]]:
-    """Return the people of each image; other categories and unlisted images are skipped."""
+def _people(
+    entries: Sequence[Any], category: PersonCategory, numbers: Mapping[Id, int], problems: Problems
+) -> dict[int, list[Record]]:
+    """Return the people of each image; what is left out is recorded."""
     people: dict[int, list[Record]] = {}
     for number, entry in enumerate(entries, start=1):
         try:
-            if entry["category_id"] != category or entry["image_id"] not in known:
-                continue
-            people.setdefault(entry["image_id"], []).append(_person(entry, number))
+            key = record_id(entry["category_id"], "category_id")
+            image = numbers.get(record_id(entry["image_id"], "image_id"))
+            if key not in category.ids:
+                problems.note(OTHER_CATEGORY, f"annotation {number}, {category.describe(key)}")
+            elif image is None:
+                problems.note(UNLISTED, f"annotation {number}, image {entry['image_id']}")
+            elif "bbox" not in entry or "keypoints" not in entry:
+                problems.add(NO_KEYPOINTS if "bbox" in entry else NO_BOX, f"annotation {number}")
+            else:
+                ids = {"image_id": image, "category_id": category.id}
+                people.setdefault(image, []).append(_person({**entry, **ids}, number))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             problems.add(INVALID, f"annotation {number}")
+    _mend_areas([person for group in people.values() for person in group], problems)
     return people
+
+
+def _mend_areas(people: Sequence[Record], problems: Problems) -> None:
+    """Take areas from boxes, in place, if a file has only areas of 0; else record those."""
+    counted = [person for person in people if person["num_keypoints"] and not person["iscrowd"]]
+    empty = [person for person in counted if not person["area"] > 0]
+    unknown = len(empty) == len(counted)
+    for person in empty:
+        if unknown:
+            person["area"] = AREA_OF_BOX * person["bbox"][2] * person["bbox"][3]
+        problems.note(AREA_OF_BOXES if unknown else NO_AREA, f"annotation {person['id']}")
+
+
+def _counts(person: Record) -> bool:
+    """Return whether a person can be matched: not a crowd, with labelled keypoints and an area."""
+    return bool(person["num_keypoints"]) and not person["iscrowd"] and person["area"] > 0
 
 
 def _person(entry: Record, number: int) -> Record:
@@ -244,7 +313,7 @@ def _person(entry: Record, number: int) -> Record:
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
         "bbox": box,
-        "area": float(entry["area"]) if "area" in entry else AREA_OF_BOX * box[2] * box[3],
+        "area": float(entry["area"]) if entry.get("area") is not None else AREA_OF_BOX * box[2] * box[3],
         "iscrowd": int(entry.get("iscrowd", 0)),
         "keypoints": keypoints,
         "num_keypoints": int(entry.get("num_keypoints", labelled)),

@@ -11,6 +11,17 @@ UNREADABLE: Final = "images that cannot be decoded: their people count as not de
 UNKNOWN_DETECTION: Final = "detections of images that are not in the set: skipped"
 NO_SIZE: Final = "boxes of zero size: skipped"
 INVALID: Final = "entries that make no sense: skipped"
+OTHER_CATEGORY: Final = "annotations of other categories: skipped"
+OTHER_RESULT: Final = "results of other categories: skipped"
+NO_CATEGORY: Final = "results without a category_id: skipped"
+OTHER_DETECTION: Final = "detections of other categories: skipped"
+UNLISTED: Final = "annotations of images that the file does not list: skipped"
+NO_BOX: Final = "annotations without a bbox: skipped"
+NO_KEYPOINTS: Final = "annotations without keypoints: skipped"
+NO_AREA: Final = "annotations with area 0: no pose can match them"
+AREA_OF_BOXES: Final = "annotations with area 0, as all of this file: the area of their boxes is used"
+WRONG_SIZE: Final = "images of another size than the annotations say: their coordinates may not fit"
+SAME_ID: Final = "images with the id of another image: the last one counts"
 UNKNOWN_RESULT: Final = "results of images that are not in the set: skipped"
 
 MAX_NAMED: Final = 5
@@ -28,6 +39,7 @@ class Problems:
         """Create an empty record; with ``strict``, the first problem raises an error."""
         self._strict = strict
         self.found: dict[str, list[str]] = {}
+        self._noted: set[str] = set()
 
     def add(self, kind: str, name: object) -> None:
         """Record a problem.
@@ -38,6 +50,16 @@ class Problems:
         if self._strict:
             raise InputError(f"{name}: one of the {kind.partition(':')[0]}; omit --strict to continue without it")
         self.found.setdefault(kind, []).append(str(name))
+
+    def note(self, kind: str, name: object) -> None:
+        """Record what is left out on purpose, which is no error even if problems are."""
+        self._noted.add(kind)
+        self.found.setdefault(kind, []).append(str(name))
+
+    @property
+    def any(self) -> bool:
+        """Whether anything but what is left out on purpose was found."""
+        return bool(self.found.keys() - self._noted)
 
     @property
     def images(self) -> list[tuple[str, str]]:

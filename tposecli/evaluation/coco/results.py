@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 
 from tposecli.evaluation.coco.keypoint_set import Float64, KeypointSet, Record, numbers, read_json
-from tposecli.evaluation.coco.problems import INVALID, UNKNOWN_RESULT, Problems
+from tposecli.evaluation.coco.problems import INVALID, NO_CATEGORY, OTHER_RESULT, UNKNOWN_RESULT, Problems
 from tposecli.geometry.crop import UNIT, crop_regions
 from tposecli.geometry.similarity import oks_nms
 from tposecli.types import Poses
+from tposecli.utils.coco_records import record_id
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import part_path, publish, unwritable, write_text
 
@@ -66,27 +67,46 @@ def read_results(path: Path, truth: KeypointSet, problems: Problems) -> list[Rec
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of results (image_id, category_id, keypoints, score)")
     rows: list[Record] = []
+    left_out = Problems()
     for number, entry in enumerate(entries, start=1):
-        try:
-            row = _row(entry, truth)
-        except (KeyError, TypeError, ValueError):
-            problems.add(INVALID, f"result {number} of {path.name}")
-            continue
-        if row["image_id"] in truth.known:
-            rows.append(row)
+        kind, name, row = _row(entry, truth, f"result {number} of {path.name}")
+        if row is None:
+            problems.note(kind, name) if kind == OTHER_RESULT else problems.add(kind, name)
+            left_out.note(kind, name)
         else:
-            problems.add(UNKNOWN_RESULT, f"image {row['image_id']}")
+            rows.append(row)
+    if entries and not rows:
+        raise InputError(
+            f"{path}: none of its {len(entries)} results belongs to the set: {'; '.join(left_out.lines())}"
+        )
     return [row for row in rows if row["image_id"] in truth.ids]
 
 
-def _row(entry: Any, truth: KeypointSet) -> Record:
-    """Return the scored part of a result: without its box, which would change the areas."""
-    return {
-        "image_id": entry["image_id"],
-        "category_id": entry["category_id"],
-        "keypoints": numbers(entry["keypoints"], 3 * truth.keypoints),
-        "score": numbers([entry["score"]], 1)[0],
-    }
+def _row(entry: Any, truth: KeypointSet, name: str) -> tuple[str, str, Record | None]:
+    """Return the scored part of a result: without its box, which would change the areas.
+
+    Returns:
+        What is wrong with the result, and its name, if it is left out; the result, or None.
+    """
+    try:
+        image_id = truth.number_of(entry["image_id"])
+        if entry.get("category_id") is None:
+            return NO_CATEGORY, name, None
+        category = record_id(entry["category_id"], "category_id")
+        if category not in truth.person.ids:
+            wanted = truth.person.title
+            return OTHER_RESULT, f"{name}, {truth.person.describe(category)} instead of {wanted}", None
+        if image_id is None:
+            return UNKNOWN_RESULT, f"image {entry['image_id']}", None
+        row = {
+            "image_id": image_id,
+            "category_id": truth.category,
+            "keypoints": numbers(entry["keypoints"], 3 * truth.keypoints),
+            "score": numbers([entry["score"]], 1)[0],
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return INVALID, name, None
+    return "", "", row
 
 
 def write_results(path: Path, rows: Sequence[Record]) -> None:

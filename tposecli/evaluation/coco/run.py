@@ -107,13 +107,13 @@ def _write_rows(job: EvalJob, truth: KeypointSet, measured: MeasuredPoses) -> li
         return []
     if path is None:
         path = Path(f"person_keypoints_{truth.title}_{algorithm}_results{ZIP}")
-    written = []
+    rows, written = truth.in_file_ids(measured.rows), []
     if path.suffix != ZIP:
-        write_results(path, measured.rows)
+        write_results(path, rows)
         written.append(path)
     if path.suffix == ZIP or not truth.has_truth:
         zip_path = path.with_suffix(ZIP)
-        write_server_zip(zip_path, measured.rows, truth.title, algorithm)
+        write_server_zip(zip_path, rows, truth.title, algorithm)
         written.append(zip_path)
     return written
 
@@ -154,6 +154,6 @@ def _published(
         "no flip test": not estimator.flip_test,
         f"{estimator.runtime.precision} instead of fp32": estimator.runtime.precision != "fp32",
         "boxes of another file": boxes.kind == "detections" and boxes.published is None,
-        "some inputs were skipped": bool(problems.found),
+        "some inputs were skipped": problems.any,
     }
     return published(spec.name, (truth.title, boxes.kind), tuple(text for text, true in differs.items() if true))

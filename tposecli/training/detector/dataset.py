@@ -23,6 +23,7 @@ from tposecli.evaluation.coco.keypoint_set import numbers
 from tposecli.sources.images import read_image
 from tposecli.training.shared import half_slice
 from tposecli.types import Float32, Image
+from tposecli.utils.coco_records import Id, find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import safe_relative_name
 
@@ -118,21 +119,33 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
     """
     try:
         data: Json = json.loads(annotations.read_text(encoding="utf-8"))
-        rows = sorted(data["images"], key=lambda row: row["id"])
-        by_image: dict[int, list[Json]] = {row["id"]: [] for row in rows if safe_relative_name(row["file_name"])}
+        rows = sorted(data["images"], key=lambda row: _order(record_id(row["id"])))
+        by_image: dict[Id, list[Json]] = {
+            record_id(row["id"]): [] for row in rows if safe_relative_name(row["file_name"])
+        }
+        person = find_person_category(data.get("categories"), used_categories(data["annotations"]))
+        bad: Counter[str] = Counter()
         for annotation in data["annotations"]:
-            by_image.setdefault(annotation["image_id"], []).append(annotation)
+            category = record_id(annotation.get("category_id", person.id), "category_id")
+            if category in person.ids:
+                by_image.setdefault(record_id(annotation["image_id"]), []).append(annotation)
+            else:
+                bad[f"of another category, {person.describe(category)}: left out"] += 1
     except (OSError, *INVALID_ENTRY, RecursionError) as error:
         raise InputError(f"{annotations}: not a readable COCO annotation file ({error!r})") from error
-    bad: Counter[str] = Counter()
     photos = []
     for row in rows[half_slice(half)]:
         path = images / row["file_name"]
         if path.is_file():
-            photos.append(_photo(path, _size_wh(row), by_image[row["id"]], bad))
+            photos.append(_photo(path, _size_wh(row), by_image[record_id(row["id"])], bad))
         else:
             bad["image missing"] += 1
     return tuple(photos), bad
+
+
+def _order(key: Id) -> tuple[bool, Id]:
+    """Return the sort key of an id: numbers before text."""
+    return isinstance(key, str), key
 
 
 def _photo(path: Path, size_wh: tuple[float, float], annotations: Iterable[Json], bad: Counter[str]) -> Photo:
