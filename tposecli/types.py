@@ -61,9 +61,11 @@ class Frame:
     Attributes:
         image: (H, W, 3) uint8, RGB.
         index: Position in the source, from 0; with ``--stride`` some numbers are skipped.
-        time_s: Presentation time in seconds on the source's own clock; 0 for images.
+        time_s: Presentation time in seconds from the beginning of what is read, or on the source's own clock if that
+            was asked for (``Window.clock``); 0 for images.
         name: File name of the image, or of the video that the frame belongs to.
-        pts: Presentation timestamp in units of the source's time base, or None.
+        pts: The same time in units of the source's time base, or None.
+        duration_s: Seconds for which the frame is shown; None if the source does not say.
     """
 
     image: Image
@@ -71,6 +73,7 @@ class Frame:
     time_s: float = 0.0
     name: str = ""
     pts: int | None = None
+    duration_s: float | None = None
 
     def __post_init__(self) -> None:
         image = self.image

@@ -43,7 +43,8 @@ class AttentionVideo:
 
     def write(self, result: Result) -> None:
         """Paint and encode one frame."""
-        self.video.write(self.painter.paint(result), result.frame.pts, result.frame.time_s)
+        frame = result.frame
+        self.video.write(self.painter.paint(result), frame.pts, frame.time_s, frame.duration_s)
 
     def close(self, complete: bool) -> None:
         """Finish the video under its own name, or as ``NAME.partial.EXT`` if it is not complete."""

@@ -25,7 +25,7 @@ from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import fingerprint
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.read import read_poses
-from tposecli.sources import WHOLE, ImageList, ImageSource, VideoInput, Window, find_images, open_video_input
+from tposecli.sources import ImageList, ImageSource, VideoInput, Window, find_images, open_video_input
 from tposecli.types import Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.threads import prefetch
@@ -94,7 +94,7 @@ def _recorded_frames(recording: AlignedPoses, source: VideoInput | ImageSource) 
                     f"{name}: frame {entry.index} ({entry.name}) of {recording.path} is missing or unreadable"
                 )
             _check_same(frame, entry.size_wh, entry.time_s, name)
-            yield Result(make_frame(entry, frame.image), entry.poses)
+            yield Result(make_frame(entry, frame.image, frame.duration_s), entry.poses)
         if next(read, None) is not None:
             log.warning("%s: the %s ends before the video; later frames are left out", recording.path, recording.format)
 
@@ -126,9 +126,9 @@ def _check_same(frame: Frame, size_wh: tuple[int, int] | None, time_s: float | N
         raise _mismatch(name, f"frame {frame.index}: got time {frame.time_s:.3f} s, expected {time_s:.3f} s")
 
 
-def make_frame(entry: JournalFrame, image: Image) -> Frame:
+def make_frame(entry: JournalFrame, image: Image, duration_s: float | None = None) -> Frame:
     """Return the frame of a journal's entry with the given pixels."""
-    return Frame(image, entry.index, entry.time_s, entry.name, entry.pts)
+    return Frame(image, entry.index, entry.time_s, entry.name, entry.pts, duration_s)
 
 
 def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInput:
@@ -136,7 +136,7 @@ def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInp
     if len(given.inputs) != 1:
         raise UsageError(f"{given.path} is the {recording.format} of one video; name that video with -i")
     header, path = recording.header, Path(given.inputs[0])
-    window = WHOLE if header.get("window") is None else Window(**header["window"])
+    window = Window.of_header(header)
     rate = None if header.get("rate") is None else Fraction(header["rate"])
     source = open_video_input(path, window, header.get("stream"), rate)
     recorded_sha256 = header.get("source_sha256")

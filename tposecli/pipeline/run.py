@@ -224,7 +224,7 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
         painter = context.nets.painter
         sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, video, written_names=names)
         rate = None if job.rate is None else str(job.rate)
-        header_entries = {"window": asdict(job.window), "stream": job.stream, "rate": rate}
+        header_entries = {"window": job.window.to_dict(), "stream": job.stream, "rate": rate}
         yield OpenedInput(source, source.files, sinks, True, header_entries, source.live)
 
 

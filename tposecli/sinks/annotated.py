@@ -47,7 +47,7 @@ class AnnotatedVideo:
         """Draw one frame and queue it for encoding."""
         with self.timings.measure("draw"):
             image = draw_result(result, self.draw, self.side_by_side, keep=False)
-        self._encoding.put((image, result.frame.pts, result.frame.time_s))
+        self._encoding.put((image, result.frame.pts, result.frame.time_s, result.frame.duration_s))
 
     def close(self, complete: bool) -> None:
         """Publish the video under its own name, or leave what was written as ``NAME.partial.EXT``."""
@@ -58,6 +58,6 @@ class AnnotatedVideo:
             raise
         self.video.close(complete)
 
-    def _encode(self, frame: tuple[Image, int | None, float]) -> None:
+    def _encode(self, frame: tuple[Image, int | None, float, float | None]) -> None:
         with self.timings.measure("encode"):
             self.video.write(*frame)

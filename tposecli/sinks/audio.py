@@ -44,11 +44,15 @@ class OutputStream(Protocol):
 
 
 class CopiedStream:
-    """Copies the packets of a stream of any type byte for byte."""
+    """Copies the packets of a stream of any type byte for byte.
+
+    Audio that overlaps what was written before, as where recordings were joined, is left out: moved, it would be late.
+    """
 
     def __init__(self, output: av.container.OutputContainer, source: Any) -> None:
         self._target = output.add_stream_from_template(source)
         copy_metadata(self._target, source)
+        self._is_audio = source.type == "audio"
         self._latest: int | None = None
 
     def convert(self, packet: Any, zero_s: Fraction) -> Iterator[Any]:
@@ -57,6 +61,8 @@ class CopiedStream:
         dts = (packet.dts or 0) - shift
         pts = dts if packet.pts is None else packet.pts - shift
         if self._latest is not None and dts <= self._latest:
+            if self._is_audio:
+                return
             dts = self._latest + 1
         self._latest = dts
         packet.dts, packet.pts = dts, max(pts, dts)
@@ -101,9 +107,10 @@ class _TranscodedAudio:
         tick = Fraction(1, frame.sample_rate)
         time_base = as_fraction(frame.time_base)
         start = self._next if frame.pts is None or time_base is None else frame.pts * time_base - zero_s
-        self._next = start + frame.samples * tick
-        if start < 0:
+        overlaps = start + frame.samples * tick / 2 < self._next
+        if start < 0 or overlaps:
             return []
+        self._next = start + frame.samples * tick
         frame.time_base, frame.pts = tick, round(start / tick)
         return list(self._target.encode(frame))
 

@@ -22,7 +22,7 @@ class ImageSequenceSink:
         self._pattern, self._scale = pattern, scale
         self.frames = 0
 
-    def write(self, image: Image, pts: int | None, time_s: float) -> None:
+    def write(self, image: Image, pts: int | None, time_s: float, duration_s: float | None = None) -> None:
         """Write one image.
 
         Raises:

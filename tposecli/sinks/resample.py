@@ -34,13 +34,14 @@ class ConstantRateVideo:
             forced_by: The container that cannot keep other times, for the log; empty if the user asked for the rate.
         """
         self._output, self._rate, self._forced_by = output, rate, forced_by
-        self._last_s = 1 / source_rate
+        self._last_s = self._shown_s = 1 / source_rate
         self._held: tuple[Image, int, float] | None = None
         self._shift_s, self._free, self._written = 0.0, 0, False
         self.repeated, self.dropped = 0, 0
 
-    def write(self, image: Image, pts: int | None, time_s: float) -> None:
+    def write(self, image: Image, pts: int | None, time_s: float, duration_s: float | None = None) -> None:
         """Take one frame; it is written once the time of the next one determines its duration."""
+        self._shown_s = self._last_s if duration_s is None else Fraction(duration_s)
         time_s += self._shift_s
         if self._held is not None:
             before_s = self._held[2]
@@ -53,7 +54,7 @@ class ConstantRateVideo:
     def close(self, complete: bool = True) -> object:
         """Write the last frame for its duration, and close the output."""
         if complete and self._held is not None:
-            end = Fraction(self._held[2]) + self._last_s
+            end = Fraction(self._held[2]) + self._shown_s
             self._release(max(self._held[1] + (not self._written), round(end * self._rate)))
         if self._forced_by and (self.repeated or self.dropped):
             log.warning(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +19,12 @@ from tposecli.sources.demuxer import AnyPacket, FileSideStreams, SideStreams
 from tposecli.sources.locations import InputLocation
 
 log = logging.getLogger("tposecli")
+
+REFUSALS = frozenset({errno.EINVAL, errno.ERANGE, errno.EDOM})
+"""Errors with which muxers and encoders refuse a packet; any other error concerns the whole file."""
+
+LONG_CAPTION_S = 60
+"""Seconds before the start of a cut from which captions are read, because they may last into it."""
 
 WITH_CHAPTERS = ("mp4", "mov", "matroska", "webm")
 
@@ -46,13 +54,20 @@ class StreamCopier:
         self._waiting: AnyPacket | None = None
 
     def begin(self, zero_s: Fraction, end_s: float | None) -> None:
-        """Set the times of the source at which the output begins and ends; None for the source's own end."""
+        """Set the span that is copied.
+
+        Args:
+            zero_s: Time of the frames that is 0 in the output.
+            end_s: End on the source's clock; None for the source's own end.
+        """
+        zero_s += self._source.origin.cut_s
         self._zero_s, self._end_s = zero_s, end_s
         if self._muxer in WITH_CHAPTERS:
             self._set_chapters()
         if zero_s > 1 and self._streams:
             try:
-                self._source.skip_to(float(zero_s - 1))
+                subtitles = any(stream.type == "subtitle" for stream in self._source.container.streams)
+                self._source.skip_to(max(0.0, float(zero_s - (LONG_CAPTION_S if subtitles else 1))))
             except av.FFmpegError:
                 log.debug("cannot seek in the audio; reading it from the beginning")
 
@@ -63,12 +78,27 @@ class StreamCopier:
             if packet.dts is not None and packet.dts * packet.time_base - self._zero_s > until_s:
                 return
             self._waiting = None
-            self._output.mux(list(self._streams[packet.stream_index].convert(packet, self._zero_s)))
+            stream = self._streams[packet.stream_index]
+            self._mux(packet.stream_index, lambda stream=stream, packet=packet: stream.convert(packet, self._zero_s))
 
     def finish(self) -> None:
         """Mux what the encoders still hold back."""
-        for stream in self._streams.values():
-            self._output.mux(list(stream.flush()))
+        for index, stream in list(self._streams.items()):
+            self._mux(index, stream.flush)
+
+    def _mux(self, index: int, make: Callable[[], Iterable[Any]]) -> None:
+        """Mux the packets of a stream; one that the muxer or the encoder refuses ends that stream, not the video."""
+        try:
+            self._output.mux(list(make()))
+        except av.FFmpegError as error:
+            if error.errno not in REFUSALS:
+                raise
+            del self._streams[index]
+            self.lost.append(
+                f"{self._source.name}: stream {index} (audio or subtitles) ends early, {self._muxer} cannot hold it "
+                f"({error.strerror})"
+            )
+            log.warning("%s", self.lost[-1])
 
     def close(self) -> None:
         """Close the source."""
@@ -91,6 +121,8 @@ class StreamCopier:
         try:
             while (packet := self._source.take(list(self._streams))) is not None:
                 if packet.size and packet.dts is not None and self._is_selected(packet):
+                    if packet.stream.type == "subtitle":
+                        self._clip(packet)
                     return packet
         except av.FFmpegError as error:
             log.warning("the audio ends early (%s)", error.strerror)
@@ -104,7 +136,19 @@ class StreamCopier:
         time_s = (packet.dts if packet.pts is None else packet.pts) * packet.time_base  # type: ignore[operator]
         if self._end_s is not None and time_s >= self._end_s:
             return False
+        if packet.stream.type == "subtitle":
+            return bool(time_s + (packet.duration or 0) * packet.time_base > self._zero_s) or time_s >= self._zero_s
         return bool(time_s >= self._zero_s) or self._zero_s == 0
+
+    def _clip(self, packet: Any) -> None:
+        """Make a caption begin and end with the selected span."""
+        begin = packet.dts if packet.pts is None else packet.pts
+        end = begin + (packet.duration or 0)
+        first = max(begin, round(self._zero_s / packet.time_base))
+        if self._end_s is not None:
+            end = min(end, round(Fraction(self._end_s) / packet.time_base))
+        if (first, end) != (begin, begin + (packet.duration or 0)):
+            packet.pts, packet.dts, packet.duration = first, first, max(0, end - first)
 
     def _set_chapters(self) -> None:
         """Copy the chapters in the selected span, shifted as the video is."""

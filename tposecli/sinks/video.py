@@ -35,8 +35,8 @@ log = logging.getLogger("tposecli")
 class VideoOut(Protocol):
     """Writer of the frames of a video, in order."""
 
-    def write(self, image: Image, pts: int | None, time_s: float) -> None:
-        """Write one (H, W, 3) uint8 RGB image with its timestamp, if it has one, and its time in seconds."""
+    def write(self, image: Image, pts: int | None, time_s: float, duration_s: float | None = None) -> None:
+        """Write one (H, W, 3) uint8 RGB image with its timestamp, if it has one, its time and duration in seconds."""
         ...
 
     def close(self, complete: bool = True) -> object:
@@ -75,6 +75,7 @@ class VideoSink:
         self._rate = source.fps or FALLBACK_RATE
         self.frames, self.nudged = 0, 0
         self._shift, self._last = 0, -1
+        self._durations: dict[int, int] = {}
         self._size_wh = (0, 0)
         self._closed = False
         self._destination = Destination(path)
@@ -95,13 +96,14 @@ class VideoSink:
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self.close(complete=kind is None)
 
-    def write(self, image: Image, pts: int | None, time_s: float) -> None:
+    def write(self, image: Image, pts: int | None, time_s: float, duration_s: float | None = None) -> None:
         """Encode one frame.
 
         Args:
             image: (H, W, 3) uint8 RGB of the same size as the first.
             pts: Timestamp in the source's time base; None to use ``time_s``.
             time_s: Time in seconds of the source.
+            duration_s: Seconds for which it is shown; it matters for the last frame. None for the nominal rate.
 
         Raises:
             ValueError: The size differs from the first frame's.
@@ -115,6 +117,8 @@ class VideoSink:
             frame = self._convert(image)
             frame.pts, frame.time_base = self._increasing(ticks - self._shift), self._time_base
             self.frames += 1
+            if duration_s is not None:
+                self._durations[self._last] = max(1, round(duration_s / self._time_base))
             for packet in self._stream.encode(frame):
                 self._mux(packet)
         except (av.FFmpegError, OSError) as error:
@@ -200,8 +204,9 @@ class VideoSink:
 
     def _mux(self, packet: Packet[av.video.stream.VideoStream]) -> None:
         """Mux one video packet, and the audio up to it."""
-        if not packet.duration:
-            packet.duration = max(1, round(1 / (self._rate * packet.time_base)))
+        duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
+        if duration is not None or not packet.duration:
+            packet.duration = duration or max(1, round(1 / (self._rate * packet.time_base)))
         if self._copier is not None and packet.dts is not None:
             self._copier.advance(float(packet.dts * packet.time_base))
         self._container.mux(packet)

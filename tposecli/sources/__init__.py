@@ -13,11 +13,12 @@ from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, expand, find
 from tposecli.sources.image_sequence import SequenceSource, is_sequence
 from tposecli.sources.images import ImageSource
 from tposecli.sources.limits import MAX_PIXELS
-from tposecli.sources.locations import InputLocation, camera_number, is_stdin, is_url, local_path, read_errors
-from tposecli.sources.time_window import WHOLE, Window
-from tposecli.sources.video import VideoSource
+from tposecli.sources.locations import InputLocation, camera_number, is_stdin, is_url, local_path, read_errors, redacted
+from tposecli.sources.time_window import WHOLE, ZERO, Window
+from tposecli.sources.video import HAS_TIMES, VideoSource
 from tposecli.sources.webp import SUFFIX, AnimationSource
 from tposecli.types import Frame, SourceInfo
+from tposecli.utils.errors import UsageError
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -59,7 +60,7 @@ class VideoInput(Source, Protocol):
     """A source whose frames follow one another in time.
 
     Attributes:
-        start_s: Start of the time window, in seconds on the source's own clock.
+        start_s: Start of the time window, in seconds from the beginning or, by ``Window.clock``, on the source's clock.
         end_s: End of the window on the same clock, or None.
         live: The source is endless.
         corrupt: Frames lost in the latest iteration.
@@ -86,6 +87,7 @@ def open_video(
     *,
     stream: int | None = None,
     rate: Fraction | None = None,
+    clock: str = ZERO,
 ) -> VideoInput:
     """Open a video for reading.
 
@@ -98,13 +100,16 @@ def open_video(
         end_s: End time in seconds; the frame at this time and later ones are skipped. None reads to the end.
         stride: Yield only every n-th frame.
         stream: Index of the video stream, from 0; None selects the default one, as players do.
-        rate: Frame rate of an image sequence; None means 25.
+        rate: Frame rate of an image sequence or of a stream without timestamps; None means that of the codec's header,
+            else 25.
+        clock: ``"zero"``: times count from the beginning of the video, those of frames from ``start_s``.
+            ``"source"``: all are times on the source's own clock.
 
     Raises:
         InputError: The file is missing or not a video.
-        UsageError: A time, the stride or the URL is invalid.
+        UsageError: A time, the stride, the clock or the URL is invalid, or a rate was given for a source with times.
     """
-    return open_video_input(path, Window(start_s, end_s, stride), stream, rate)
+    return open_video_input(path, Window(start_s, end_s, stride, clock), stream, rate)
 
 
 def open_video_input(
@@ -118,11 +123,19 @@ def open_video_input(
     with read_errors(location):
         number = camera_number(location)
         if number is not None:
+            _refuse_rate(location, rate)
             return CameraSource(number, window)
         if not is_stdin(location) and not is_url(location):
             path = local_path(location)
             if is_sequence(path):
                 return SequenceSource(path, window, rate, max_pixels)
             if path.suffix.lower() == SUFFIX:
+                _refuse_rate(location, rate)
                 return AnimationSource(path, window, max_pixels)
-        return VideoSource(location, window, stream, max_pixels)
+        return VideoSource(location, window, stream, max_pixels, rate)
+
+
+def _refuse_rate(location: InputLocation, rate: Fraction | None) -> None:
+    """Raise UsageError if a frame rate was given for a source whose frames have times."""
+    if rate is not None:
+        raise UsageError(f"{redacted(location)}: {HAS_TIMES}")

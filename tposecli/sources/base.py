@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -18,8 +18,22 @@ from tposecli.types import Frame, Image, SourceInfo
 
 log = logging.getLogger("tposecli")
 
-LazyImage: TypeAlias = tuple[int, str, Callable[[], Image | None]]
-"""Timestamp, name, and a function that decodes the pixels; it returns None for a damaged image."""
+
+class LazyImage(NamedTuple):
+    """An image that is decoded when it is needed.
+
+    Attributes:
+        pts: Timestamp.
+        name: Name of the image.
+        decode: Returns the pixels, or None for a damaged image.
+        duration: Ticks for which it is shown; None if unknown.
+    """
+
+    pts: int
+    name: str
+    decode: Callable[[], Image | None]
+    duration: int | None = None
+
 
 _EPSILON_S = 1e-6
 
@@ -69,19 +83,23 @@ class BaseSequence(ABC):
 
     def __iter__(self) -> Iterator[Frame]:
         self.corrupt, self.resized = 0, 0
-        time_base, wanted = self.info.time_base or 1, 0
+        time_base, wanted, cut = self.info.time_base or 1, 0, 0
         with closing(self._lazy_images()) as lazy_images:
-            for index, (pts, name, decode) in enumerate(lazy_images):
+            for index, (pts, name, decode, duration) in enumerate(lazy_images):
                 time_s = float(pts * time_base)
                 if self.end_s is not None and time_s >= self.end_s - _EPSILON_S:
                     break
                 if time_s < self.start_s - _EPSILON_S:
                     continue
+                if not wanted and self.window.is_cut:
+                    cut = pts
                 if wanted % self.window.stride == 0:
                     image = decode()
                     self.corrupt += image is None
                     if image is not None:
-                        yield Frame(self._fitted(image), index, time_s, name, pts)
+                        shown_s = None if duration is None else float(duration * time_base)
+                        time_s = float((pts - cut) * time_base)
+                        yield Frame(self._fitted(image), index, time_s, name, pts - cut, shown_s)
                 wanted += 1
         if self.resized:
             log.warning("%s: %d frames changed size and were scaled to the first one's", self.info.name, self.resized)

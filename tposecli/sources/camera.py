@@ -82,7 +82,7 @@ class CameraSource(BaseSequence):
         while success:
             ticks = max(latest + 1, round((self._clock() - start) / _TIME_BASE))
             latest = ticks
-            yield ticks, self.info.name, lambda image=image: _rgb(image)  # type: ignore[misc]
+            yield LazyImage(ticks, self.info.name, lambda image=image: _rgb(image))  # type: ignore[misc]
             success, image = self._capture.read()
 
 

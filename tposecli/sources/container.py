@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -19,6 +20,7 @@ import av.video.stream
 import cv2
 import numpy as np
 from av.buffer import Buffer
+from av.sidedata.sidedata import Type as SideDataType
 
 from tposecli.sources.limits import check_pixels
 from tposecli.sources.locations import InputLocation, is_stdin, is_url, open_params, reason_of, redacted
@@ -43,9 +45,24 @@ PADDING_PIXELS = 1 << 16
 UNDECODABLE = (av.FFmpegError, ValueError)
 """What a damaged packet raises. ValueError: PyAV 19, if an earlier packet kept the decoder from opening."""
 
+NO_TIMESTAMPS = 0x0080
+"""FFmpeg's flag of formats that store no timestamps (``AVFMT_NOTIMESTAMPS``)."""
+
 UNSEEKABLE = "an MP4 with its index at the end must be given as a file, or be created with -movflags +faststart"
 
 log = logging.getLogger("tposecli")
+
+
+def _unknown_side_data(cls: Any, value: int) -> Any:
+    """Return a new member of PyAV's enumeration of side data for a type that it does not know."""
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return cls._value2member_map_.setdefault(value, member)
+
+
+# PyAV's table of types lags behind FFmpeg's. Without this, one unknown type (EXIF, for example) raises ValueError and
+# hides the side data beside it, the display matrix among them.
+SideDataType._missing_ = classmethod(_unknown_side_data)
 
 _ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -190,9 +207,45 @@ def starts_at_zero(container: av.container.InputContainer) -> bool:
     return not any(name in FREE_CLOCK_FORMATS for name in container.format.name.split(","))
 
 
-def origin_s(container: av.container.InputContainer) -> float:
-    """Return the time in seconds at which the file begins: 0, unless the format's clock may start anywhere."""
-    return 0.0 if starts_at_zero(container) else (container.start_time or 0) / 1_000_000
+def has_timestamps(container: av.container.InputContainer) -> bool:
+    """Return whether the format stores times; elementary streams and concatenated images do not."""
+    return not container.format.flags & NO_TIMESTAMPS and not container.format.name.endswith("_pipe")
+
+
+def resets_clock(container: av.container.InputContainer) -> bool:
+    """Return whether the clock of the format can be reset within a file; the index of MP4 cannot express that."""
+    return not {"mp4", "mov"} & set(container.format.name.split(","))
+
+
+def is_whole_matroska(path: Path) -> bool:
+    """Return whether a Matroska file is as long as its segment (RFC 8794), and does not end in a hole of zeros."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 4096))
+            tail = file.read()
+    except OSError:
+        return False
+    at = 4 + _vint_length(head[4:])
+    at += _vint(head[4:])
+    if head[:4] != b"\x1a\x45\xdf\xa3" or head[at : at + 4] != b"\x18\x53\x80\x67":
+        return False
+    segment = head[at + 4 :]
+    length, data = _vint_length(segment), at + 4 + _vint_length(segment)
+    unknown = (1 << 7 * length) - 1
+    return _vint(segment) != unknown and data + _vint(segment) <= size and any(tail)
+
+
+def _vint_length(data: bytes) -> int:
+    """Return the number of bytes of an EBML variable-length integer."""
+    return 9 - data[0].bit_length() if data else 1
+
+
+def _vint(data: bytes) -> int:
+    """Return the value of an EBML variable-length integer."""
+    length = _vint_length(data)
+    return int.from_bytes(data[:length], "big") & ((1 << 7 * length) - 1)
 
 
 def claimed_end_s(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:

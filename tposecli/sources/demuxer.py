@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from itertools import chain
 from typing import Protocol, Self, TypeAlias, cast, runtime_checkable
 
@@ -15,12 +16,14 @@ import av.video.frame
 import av.video.stream
 from av.packet import Packet
 
+from tposecli.sources.clock import Clock, Origin
 from tposecli.sources.container import (
     UNDECODABLE,
     UNSEEKABLE,
     limit_pixels,
     open_media,
     pick_video,
+    resets_clock,
     set_discard,
     starts_at_zero,
 )
@@ -45,10 +48,12 @@ class SideStreams(Protocol):
     Attributes:
         name: Name of the source, for messages.
         container: The open container; it stays open as long as packets are taken.
+        origin: What the times of the frames are counted from; packets have times on the mended clock.
     """
 
     name: str
     container: av.container.InputContainer
+    origin: Origin
 
     def take(self, indices: Sequence[int]) -> AnyPacket | None:
         """Return the next packet of these streams; None if there is none, or none yet."""
@@ -64,12 +69,31 @@ class SideStreams(Protocol):
 
 
 class FileSideStreams:
-    """Side streams of a source that can be opened a second time: demuxed independently."""
+    """Side streams of a source that can be opened a second time: demuxed independently.
 
-    def __init__(self, location: InputLocation) -> None:
-        self.name = redacted(location)
+    Where the clock may be reset, the video is demuxed once more, too, as it decides how the clock goes on.
+    """
+
+    def __init__(
+        self,
+        location: InputLocation,
+        new_clock: Callable[[], Clock] | None = None,
+        video_index: int | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """Open the source.
+
+        Args:
+            location: A file.
+            new_clock: Returns a clock for one pass; None keeps the timestamps.
+            video_index: Index of the stream that the clock follows.
+            origin: What the times of the frames are counted from.
+        """
+        self.name, self.origin = redacted(location), origin or Origin()
         self.container = open_media(location)
-        set_discard(self.container, SIDE_TYPES)
+        self._clock = None if new_clock is None else new_clock()
+        self._video_index = video_index if resets_clock(self.container) and self._clock is not None else None
+        set_discard(self.container, SIDE_TYPES if self._video_index is None else ("video", *SIDE_TYPES))
         self._packets: Iterator[AnyPacket] | None = None
 
     def take(self, indices: Sequence[int]) -> AnyPacket | None:
@@ -81,13 +105,23 @@ class FileSideStreams:
         if not indices:
             return None
         if self._packets is None:
-            streams = [stream for stream in self.container.streams if stream.index in indices]
-            self._packets = self.container.demux(*streams)
-        return next(self._packets, None)
+            self._packets = self._mended([*indices, self._video_index])
+        return next((packet for packet in self._packets if packet.stream_index in indices), None)
+
+    def _mended(self, indices: Sequence[int | None]) -> Iterator[AnyPacket]:
+        """Demux these streams and mend the times of their packets."""
+        streams = [stream for stream in self.container.streams if stream.index in indices]
+        for packet in self.container.demux(*streams):
+            if packet.size and self._clock is not None:
+                yield from self._clock.mend(packet)
+            elif packet.size:
+                yield packet
+        if self._clock is not None:
+            yield from self._clock.flush()
 
     def skip_to(self, time_s: float) -> None:
-        """Seek, if time 0 is the beginning of the file."""
-        if starts_at_zero(self.container):
+        """Seek, if time 0 is the beginning of the file and its clock was not reset so far."""
+        if starts_at_zero(self.container) and not self.origin.resets:
             self.container.seek(int(time_s * 1_000_000))
 
     def close(self) -> None:
@@ -98,8 +132,8 @@ class FileSideStreams:
 class LiveSideStreams:
     """Side streams of a source that can only be read once: the packets that its demuxer passes on."""
 
-    def __init__(self, name: str, container: av.container.InputContainer) -> None:
-        self.name, self.container = name, container
+    def __init__(self, name: str, container: av.container.InputContainer, origin: Origin | None = None) -> None:
+        self.name, self.container, self.origin = name, container, origin or Origin()
         self._packets: deque[AnyPacket] = deque()
 
     def put(self, packet: AnyPacket) -> None:
@@ -130,6 +164,8 @@ class Demuxer:
         listeners: Receive audio and subtitle packets as they are read.
         lead: Ticks by which timestamps are late, known after the first frame: AVI stores no presentation times, and
             FFmpeg adds the decoder delay to the timestamps that it generates.
+        clock: Mends the timestamps of :meth:`packets`; None keeps them. To be set after the first frame was inspected.
+        speed: Factor of all timestamps of :meth:`packets`, for streams whose rate FFmpeg could only assume.
     """
 
     def __init__(
@@ -151,6 +187,8 @@ class Demuxer:
         self._ahead: list[AnyPacket] = []
         self.listeners: list[LiveSideStreams] = []
         self.lead = 0
+        self.clock: Clock | None = None
+        self.speed = Fraction(1)
         self.container = open_media(location)
         try:
             self.stream = pick_video(self.container, self._name, wanted)
@@ -171,9 +209,9 @@ class Demuxer:
         """Close the container."""
         self.container.close()
 
-    def listen(self) -> LiveSideStreams:
+    def listen(self, origin: Origin | None = None) -> LiveSideStreams:
         """Queue audio and subtitle packets from now on, and return the queue."""
-        listener = LiveSideStreams(self._name, self.container)
+        listener = LiveSideStreams(self._name, self.container, origin)
         self.listeners.append(listener)
         return listener
 
@@ -211,6 +249,8 @@ class Demuxer:
             yield from self._dispatch(self._ahead.pop(0))
         for packet in self._demux():
             yield from self._dispatch(packet)
+        for packet in () if self.clock is None else self.clock.flush():
+            self._pass_on(packet)
 
     def _demux(self) -> Iterator[AnyPacket]:
         """Yield video packets and, if the source can only be read once, those of the side streams."""
@@ -222,12 +262,20 @@ class Demuxer:
                 yield packet
 
     def _dispatch(self, packet: AnyPacket) -> Iterator[VideoPacket]:
-        """Yield video packets, and pass the others to the listeners."""
-        if packet.stream_index == self.stream.index:
-            yield cast(VideoPacket, packet)
-        else:
-            for listener in self.listeners:
-                listener.put(packet)
+        """Yield video packets, and pass the others to the listeners, with mended timestamps."""
+        if self.speed != 1:
+            packet.pts = None if packet.pts is None else round(packet.pts * self.speed)
+            packet.dts = None if packet.dts is None else round(packet.dts * self.speed)
+            packet.duration = round((packet.duration or 0) * self.speed)
+        for mended in (packet,) if self.clock is None else self.clock.mend(packet):
+            if mended.stream_index == self.stream.index:
+                yield cast(VideoPacket, mended)
+            else:
+                self._pass_on(mended)
+
+    def _pass_on(self, packet: AnyPacket) -> None:
+        for listener in self.listeners:
+            listener.put(packet)
 
     def _good_frame(self, packet: AnyPacket | None) -> av.video.frame.VideoFrame | None:
         """Return the first intact frame that a packet yields; None flushes the decoder."""

@@ -98,7 +98,7 @@ class SequenceSource(BaseSequence):
         """Yield every image."""
         with ZipReader() as reader:
             for pts, (path, name) in enumerate(self._ordered()):
-                yield pts, name, partial(_decoded, reader, path, self._max_pixels)
+                yield LazyImage(pts, name, partial(_decoded, reader, path, self._max_pixels))
 
     def _ordered(self) -> Iterator[tuple[Path, str]]:
         return zip(self._images.paths, self._images.names, strict=True)

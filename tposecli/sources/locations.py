@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ PLAYLISTS: Final = frozenset({".m3u8", ".m3u", ".mpd", ".ffconcat", ".sdp"})
 """Suffixes of files that refer to other files; FFmpeg follows no such references on this machine, under any suffix."""
 
 NETWORK_TIMEOUT_S: Final = 30.0
+
+_PATTERN = re.compile(r"%0?\d*d")
 
 _WEB = "http,https,httpproxy,tcp,tls,crypto,data"
 _REAL_TIME = "rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto,data"
@@ -68,7 +72,18 @@ def is_stdin(location: InputLocation) -> bool:
 
 def is_read_once(location: InputLocation) -> bool:
     """Return whether ``location`` must be opened only once, because what was read is gone or was expensive."""
-    return is_stdin(location) or is_url(location)
+    return is_stdin(location) or is_url(location) or is_pipe(location)
+
+
+def is_pipe(location: InputLocation) -> bool:
+    """Return whether ``location`` is a named pipe, a device or a socket, such as the shell's ``<(command)``."""
+    if is_stdin(location) or is_url(location):
+        return False
+    try:
+        mode = local_path(location).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
 def is_live(location: InputLocation) -> bool:
@@ -112,7 +127,8 @@ def output_stem(location: InputLocation) -> str:
     if is_stdin(location):
         return "stdin"
     path = Path(_parts(str(location)).path) if is_url(location) else local_path(location)
-    return path.stem.replace("%", "") or "video"
+    is_pattern = _PATTERN.search(path.name) is not None and not path.exists()
+    return (path.stem.replace("%", "") if is_pattern else path.stem) or "video"
 
 
 def redacted(location: InputLocation) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tposecli.sources.demuxer import Demuxer
 from tposecli.sources.time_window import WHOLE
 from tposecli.sources.video import VideoSource
 
@@ -18,10 +17,12 @@ def timestamps(source: VideoSource) -> list[int]:
     """
     if source.window != WHOLE or source.live:
         return [frame.pts or 0 for frame in source]
-    with Demuxer(source.path) as demuxer:
-        demuxer.first_frame()
-        lead = demuxer.lead
-    with Demuxer(source.path) as demuxer:
+    with source.demuxer() as demuxer:
         packets = [packet.pts for packet in demuxer.packets() if not packet.is_discard]
-    found = [pts - lead for pts in packets if pts is not None]
-    return sorted(found) if len(found) == len(packets) else [frame.pts or 0 for frame in source]
+    found = [pts - source.lead for pts in packets if pts is not None]
+    if len(found) < len(packets):
+        return [frame.pts or 0 for frame in source]
+    increasing: list[int] = []
+    for pts in sorted(found):
+        increasing.append(pts if not increasing or pts > increasing[-1] else increasing[-1] + 1)
+    return increasing

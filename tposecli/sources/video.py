@@ -15,20 +15,42 @@ import av
 import av.video.frame
 import av.video.stream
 
-from tposecli.sources.container import UNDECODABLE, as_fraction, claimed_end_s, duration_s, origin_s
+from tposecli.sources.clock import Clock, Origin
+from tposecli.sources.container import (
+    UNDECODABLE,
+    as_fraction,
+    claimed_end_s,
+    duration_s,
+    has_timestamps,
+    is_whole_matroska,
+    starts_at_zero,
+)
 from tposecli.sources.demuxer import Demuxer, FileSideStreams, SideStreams, VideoPacket
 from tposecli.sources.filters import Deinterlacer, TimedFrame
 from tposecli.sources.limits import MAX_PIXELS, check_pixels
-from tposecli.sources.locations import InputLocation, is_live, is_read_once, is_stdin, local_path, short_name
+from tposecli.sources.locations import (
+    InputLocation,
+    is_live,
+    is_pipe,
+    is_read_once,
+    is_stdin,
+    local_path,
+    short_name,
+)
 from tposecli.sources.pixels import FrameConverter, square_wh
-from tposecli.sources.time_window import WHOLE, Window
+from tposecli.sources.time_window import WHOLE, ZERO, Window
 from tposecli.types import Frame, SourceInfo
-from tposecli.utils.errors import InputError
+from tposecli.utils.errors import InputError, UsageError
 
 log = logging.getLogger("tposecli")
 
 MAX_NAMED_LOSSES = 100
 """How many times of lost frames are kept for the summary; all of them are counted."""
+
+HAS_TIMES = (
+    "its frames have times of their own; --input-fps is for image sequences and streams without timestamps; "
+    "use --fps to write another rate"
+)
 
 _FALLBACK_RATE = Fraction(25)
 _EPSILON_S = 1e-6
@@ -64,18 +86,26 @@ class VideoSource:
 
     Attributes:
         info: Metadata; size and rotation are those of the first decodable frame.
-        start_s: Start of the time window on the source's own clock, as in ``Frame.time_s``.
+        start_s: Start of the time window, in seconds from the beginning of the source or, if the window says so, on the
+            source's own clock.
         end_s: End of the window on the same clock, or None.
+        origin: What ``Frame.time_s`` is counted from on that clock.
         expected: Estimated number of frames in the window; None if the file does not say.
         live: The source is endless; the reader has to stop it.
         corrupt: Frames (or packets) lost inside the window in the latest iteration.
         corrupt_at: Times in seconds of the first ``MAX_NAMED_LOSSES`` of them; they may be a few frames off if frames
             are stored out of order.
         resized: Frames whose size differed from the first one's and that were scaled to it.
+        moved: Frames that were not later than the one before and were moved to the next tick.
     """
 
     def __init__(
-        self, path: InputLocation, window: Window = WHOLE, stream: int | None = None, max_pixels: int = MAX_PIXELS
+        self,
+        path: InputLocation,
+        window: Window = WHOLE,
+        stream: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        rate: Fraction | None = None,
     ) -> None:
         """Open the video and inspect its beginning.
 
@@ -84,19 +114,22 @@ class VideoSource:
             window: Time window.
             stream: Index of the video stream, from 0; None selects the default one, as players do.
             max_pixels: Larger frames are refused.
+            rate: Frame rate of a stream without timestamps; None takes it from the codec's header, else 25.
 
         Raises:
             InputError: The file is missing, a folder, empty, not a video, has larger frames, or no frame can be
                 decoded.
-            UsageError: The URL scheme is not supported, or there are not that many streams.
+            UsageError: The URL scheme is not supported, there are not that many streams, or a rate was given for a
+                source that has timestamps.
         """
         self.path, self.window = path, window
-        self.corrupt, self.resized = 0, 0
+        self.origin = Origin()
+        self.corrupt, self.resized, self.moved = 0, 0, 0
         self.corrupt_at: list[float] = []
         self._name, self._wanted, self._max_pixels = short_name(path), stream, max_pixels
         demuxer = Demuxer(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
         try:
-            self._inspect(demuxer)
+            self._inspect(demuxer, rate)
         except BaseException:
             demuxer.close()
             raise
@@ -105,15 +138,32 @@ class VideoSource:
         if self._kept is None:
             demuxer.close()
 
-    def _inspect(self, demuxer: Demuxer) -> None:
+    def _inspect(self, demuxer: Demuxer, given_rate: Fraction | None) -> None:
         """Read the metadata from the container and its first frame."""
         container, stream = demuxer.container, demuxer.stream
+        timed = has_timestamps(container)
+        if timed and given_rate is not None:
+            raise UsageError(f"{self._name}: {HAS_TIMES}")
         first = demuxer.first_frame()
-        self._lead = demuxer.lead
+        self.lead = demuxer.lead
         self._converter = FrameConverter(first, square_wh(first, as_fraction(stream.sample_aspect_ratio)))
         check_pixels(self._name, self._converter.size_wh, self._max_pixels)
         self._time_base = as_fraction(stream.time_base) or Fraction(1, 90_000)
         rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or as_fraction(stream.base_rate)
+        self._speed = Fraction(1)
+        if not timed:
+            coded = as_fraction(stream.codec_context.framerate)
+            assumed = coded or rate or _FALLBACK_RATE
+            if given_rate is None and coded is None:
+                log.warning(
+                    "%s: contains neither times nor a frame rate; assumed %s frames per second (or give --input-fps)",
+                    *(self._name, assumed),
+                )
+            rate = given_rate or assumed
+            self._speed = assumed / rate
+        self._free, self._video_index = timed and not starts_at_zero(container), stream.index
+        begin_s = (first.pts or 0) * self._time_base if self._free else Fraction(0)
+        self._zero_s = begin_s if self.window.clock == ZERO else Fraction(0)
         self.info = SourceInfo(
             name=self._name,
             size_wh=self._converter.size_wh,
@@ -123,11 +173,20 @@ class VideoSource:
             rotation=self._converter.upright.rotation,
         )
         length_s = duration_s(container, stream)
-        origin = origin_s(container)
-        self.start_s = origin + self.window.start_s
-        self.end_s = None if self.window.end_s is None else origin + self.window.end_s
-        self.expected = self.window.expected(self.info.frames, self.info.fps, length_s)
+        before_s = float(begin_s - self._zero_s)
+        self.start_s, self.end_s = self.window.start_s or before_s, self.window.end_s
+        self.expected = self.window.expected(self.info.frames, self.info.fps, length_s, before_s)
         self.live = is_live(self.path) or (is_read_once(self.path) and not length_s)
+        self._configure(demuxer)
+
+    def _new_clock(self, origin: Origin | None = None) -> Clock:
+        """Return a clock for one pass through the source."""
+        frame_s = 1 / (self.info.fps or _FALLBACK_RATE)
+        return Clock(self._video_index, self._zero_s, self._free, frame_s, origin)
+
+    def _configure(self, demuxer: Demuxer) -> None:
+        """Make a demuxer mend the times of its packets."""
+        demuxer.clock, demuxer.speed = self._new_clock(self.origin), self._speed
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -140,7 +199,9 @@ class VideoSource:
         Raises:
             InputError: The file cannot be opened again.
         """
-        return FileSideStreams(self.path) if self._kept is None else self._kept.listen()
+        if self._kept is not None:
+            return self._kept.listen(self.origin)
+        return FileSideStreams(self.path, self._new_clock, self._video_index, self.origin)
 
     def __enter__(self) -> Self:
         return self
@@ -151,8 +212,9 @@ class VideoSource:
             self._kept.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        self.corrupt, self.resized, self.corrupt_at = 0, 0, []
-        wanted = 0
+        self.corrupt, self.resized, self.moved, self.corrupt_at = 0, 0, 0, []
+        self.origin.cut_s, self.origin.resets = Fraction(0), 0
+        wanted = cut = 0
         deinterlacer = Deinterlacer(self._time_base)
         with closing(self._deinterlaced_frames(deinterlacer)) as frames:
             for index, (frame, pts) in enumerate(frames):
@@ -162,6 +224,8 @@ class VideoSource:
                 if frame.is_corrupt:
                     self._count_loss(time_s)
                 elif time_s >= self.start_s - _EPSILON_S:
+                    if not wanted and self.window.is_cut:
+                        cut, self.origin.cut_s = pts, pts * self._time_base
                     if wanted % self.window.stride == 0:
                         self.resized += not self._converter.fits(frame)
                         try:
@@ -170,14 +234,22 @@ class VideoSource:
                             # A damaged file may declare a pixel format that cannot be converted to RGB.
                             self._count_loss(time_s)
                             continue
-                        yield Frame(image, index, time_s, self._name, pts)
+                        pts -= cut
+                        yield Frame(image, index, float(pts * self._time_base), self._name, pts, self._shown_s(frame))
                     wanted += 1
         self._log_conversions(deinterlacer)
+
+    def _shown_s(self, frame: av.video.frame.VideoFrame) -> float | None:
+        """Return how long a frame is shown according to the source, or None."""
+        time_base = as_fraction(frame.time_base)
+        return float(frame.duration * time_base) if frame.duration and time_base else None
 
     def _log_conversions(self, deinterlacer: Deinterlacer) -> None:
         """Log what was done to the pixels."""
         done = {
             f"{self.resized} frames changed size and were scaled to the first one's": self.resized,
+            f"moved {self.moved} frames whose timestamps were out of order": self.moved,
+            f"its clock was reset {self.origin.resets} times; times go on without a break": self.origin.resets,
             "interlaced, was deinterlaced": deinterlacer.used,
             "pixels were not square, stretched to {}x{}".format(*self._converter.size_wh): self._converter.stretched,
             "high dynamic range, mapped to 8 bits": self._converter.mapped,
@@ -194,18 +266,30 @@ class VideoSource:
             yield from deinterlacer.flush()
 
     def _all_frames(self) -> Generator[TimedFrame, None, None]:
-        """Yield every frame of the file with its timestamp.
+        """Yield every frame of the file with its timestamp, which increases.
 
         When PyAV flushes a multi-threaded decoder, it drops the frames after a damaged one; frames lost in this way at
         the very end are read again without threads.
         """
         first = _Pass()
-        yield from self._read(first)
+        latest = None
+        for frame, pts in self._read(first):
+            latest = self._increasing(pts, latest)
+            yield frame, latest
         if first.waiting and not first.guessed and not is_read_once(self.path):
-            yield from self._read(_Pass("SLICE", after=first.last))
+            for frame, pts in self._read(_Pass("SLICE", after=first.last)):
+                latest = self._increasing(pts, latest)
+                yield frame, latest
+
+    def _increasing(self, pts: int, latest: int | None) -> int:
+        """Return a timestamp, or the tick after the latest one if it is not later."""
+        if latest is None or pts > latest:
+            return pts
+        self.moved += 1
+        return latest + 1
 
     @contextmanager
-    def _demuxer(self, threads: str) -> Iterator[Demuxer]:
+    def demuxer(self, threads: str = "AUTO") -> Iterator[Demuxer]:
         """Yield the demuxer that inspected the beginning, on first use and if it was kept; otherwise a new one."""
         if self._kept is not None and not self._used:
             self._used = self._reading = True
@@ -214,17 +298,19 @@ class VideoSource:
             finally:
                 self._reading = False
             return
-        if is_stdin(self.path):
-            raise InputError("standard input can only be read once; write it to a file first")
+        if is_stdin(self.path) or is_pipe(self.path):
+            raise InputError(f"{self._name}: can only be read once; write it to a file first")
         with Demuxer(self.path, self._wanted, threads, self._max_pixels) as demuxer:
+            self._configure(demuxer)
             yield demuxer
 
     def _read(self, run: _Pass) -> Generator[TimedFrame, None, None]:
         """Decode the file once, packet by packet."""
-        with self._demuxer(run.threads) as demuxer:
-            if run.after is not None:
+        with self.demuxer(run.threads) as demuxer:
+            if run.after is not None and not self.origin.resets and self._speed == 1:
+                zero = round(self._zero_s / self._time_base)
                 with suppress(av.FFmpegError):  # Damaged files may not be seekable; they are read from the start.
-                    demuxer.container.seek(run.after + self._lead, stream=demuxer.stream)
+                    demuxer.container.seek(run.after + self.lead + zero, stream=demuxer.stream)
             for packet in self._packets(demuxer, run):
                 for frame in self._decode(demuxer.stream, packet, run):
                     pts = self._timestamp(frame, run)
@@ -235,15 +321,20 @@ class VideoSource:
 
     def _packets(self, demuxer: Demuxer, run: _Pass) -> Iterator[VideoPacket | None]:
         """Yield the packets of the stream, then None to flush the decoder; a demuxer error ends the file."""
-        end_s, reason = 0.0, "cut off"
+        end_s, step_s, reason = 0.0, 0.0, "cut off"
         claimed_s = claimed_end_s(demuxer.container, demuxer.stream)
         try:
             for packet in demuxer.packets():
-                end_s = max(end_s, self._seconds(packet.pts))
+                begin_s, length_s = self._seconds(packet.pts), float((packet.duration or 0) * self._time_base)
+                step_s = max(step_s, begin_s - end_s, length_s)
+                end_s = max(end_s, begin_s)
                 yield packet
         except av.FFmpegError as error:
             reason, claimed_s = str(error.strerror), math.inf
-        if run.after is None and claimed_s > end_s + _EARLY_S:
+        if claimed_s < math.inf and not is_read_once(self.path) and is_whole_matroska(local_path(self.path)):
+            claimed_s = 0.0
+        # The last frame may be shown as long as any before it.
+        if run.after is None and claimed_s > end_s + max(_EARLY_S, 2 * step_s):
             self._count_loss(end_s)
             log.warning("%s: the file ends early (%s)", self._name, reason)
         yield None
@@ -253,7 +344,7 @@ class VideoSource:
     ) -> list[av.video.frame.VideoFrame]:
         """Decode one packet; if it is damaged, return nothing and count one lost frame."""
         if packet is not None and packet.pts is not None:
-            run.waiting.append(packet.pts - self._lead)
+            run.waiting.append(packet.pts - self.lead)
         try:
             return stream.decode(packet)
         except UNDECODABLE:
@@ -267,7 +358,7 @@ class VideoSource:
     def _timestamp(self, frame: av.video.frame.VideoFrame, run: _Pass) -> int:
         """Return the frame's own timestamp; if it has none, one frame interval after the previous one."""
         if frame.pts is not None:
-            return frame.pts - self._lead
+            return frame.pts - self.lead
         run.guessed = True
         step = 1 / ((self.info.fps or _FALLBACK_RATE) * self._time_base)
         return 0 if run.last is None else run.last + max(1, round(step))
@@ -277,7 +368,7 @@ class VideoSource:
 
     def _count_loss(self, time_s: float) -> None:
         """Count a lost frame if it lies in the window."""
-        if time_s < self.start_s - _EPSILON_S or (self.end_s is not None and time_s >= self.end_s):
+        if 0 < self.window.start_s - _EPSILON_S > time_s or (self.end_s is not None and time_s >= self.end_s):
             return
         self.corrupt += 1
         if len(self.corrupt_at) < MAX_NAMED_LOSSES:

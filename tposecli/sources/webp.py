@@ -55,7 +55,7 @@ class AnimationSource(BaseSequence):
         while True:
             images, durations = self._block(start) if start < (self.info.frames or 0) else ([], [])
             for image, duration in zip(images, durations, strict=True):
-                yield time_ms, self.info.name, lambda image=image: _rgb(image)  # type: ignore[misc]
+                yield LazyImage(time_ms, self.info.name, lambda image=image: _rgb(image), duration)  # type: ignore[misc]
                 time_ms += duration
             start += self._count
             if len(images) < self._count:

@@ -174,6 +174,14 @@ window_options = together(
     click.option("--start", type=seconds, metavar="TIME", default="0", help="Skip frames shown before this time."),
     click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
     click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
+    click.option(
+        "--clock",
+        type=click.Choice(["zero", "source"]),
+        default="zero",
+        show_default=True,
+        help="zero: --start and --end count from the beginning of the video, times in all outputs from --start; "
+        "source: all are times on the source's own clock. Written videos always begin with a cut.",
+    ),
 )
 
 
@@ -229,4 +237,4 @@ def window_of(options: Options) -> Window:
     start, end = options["start"], options["end"]
     if end is not None and end <= start:
         raise click.BadParameter(f"the end ({end:g} s) is not after the start ({start:g} s)", param_hint="--end")
-    return Window(start, end, options["stride"])
+    return Window(start, end, options["stride"], options["clock"])
