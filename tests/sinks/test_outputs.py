@@ -6,7 +6,9 @@ import contextlib
 import io
 import itertools
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -507,3 +509,42 @@ def test_interrupted_live_source_is_complete(tmp_path: Path) -> None:
     numbers, _ = read(out)
     assert len(numbers) >= 8 and numbers == [number % 256 for number in range(len(numbers))]
     assert read_journal(journal).header["source_sha256"] is None
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="made with the ffmpeg command")
+@pytest.mark.parametrize(
+    ("name", "codec", "out"),
+    [("in.mkv", "srt", "out.mkv"), ("in.mkv", "srt", "out.mp4"), ("in.mp4", "mov_text", "out.mov")],
+)
+@pytest.mark.parametrize(("start", "end"), [(0, 0.8), (0.8, 2.2), (2.2, None)])
+def test_captions_are_cut_with_the_video(
+    tmp_path: Path, name: str, codec: str, out: str, start: float, end: float | None
+) -> None:
+    film = with_subtitles(tmp_path / name, codec)
+    copy(open_video(film, start, end), tmp_path / out)
+    spans = {"One thing": (0.5, 1.0), "Two\nlines": (2.0, 2.4)}
+    last = 3.0 if end is None else end
+    expected = {text: max(a, start) - start for text, (a, b) in spans.items() if b > start and a < last}
+    found = {re.sub("<[^>]*>", "", text): time for time, text in captions(tmp_path / out)}
+    assert found == pytest.approx(expected, abs=0.01)
+    with av.open(str(tmp_path / out)) as container:
+        assert container.duration / 1e6 == pytest.approx(last - start, abs=0.05)
+
+
+def test_a_refused_packet_costs_only_its_stream(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = Film(sound=("aac",)).write(tmp_path / "in.mkv")
+    source = open_video(path)
+    out = open_output(tmp_path / "out.mp4", source, VideoOptions())
+    copier = out._copier  # type: ignore[attr-defined]
+    (stream,) = copier._streams.values()
+
+    def refuse(packet: object, zero_s: Fraction) -> list[object]:
+        raise av.ArgumentError(22, "Invalid argument")
+
+    stream.convert = refuse
+    with caplog.at_level(logging.WARNING, "tposecli"):
+        for frame in source:
+            out.write(frame.image, frame.pts, frame.time_s)
+        out.close()
+    assert len(list(open_video(tmp_path / "out.mp4"))) == 20
+    assert "ends early" in caplog.text and len(copier.lost) == 1

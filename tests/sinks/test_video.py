@@ -77,7 +77,7 @@ def test_last_frame_has_a_duration(tmp_path: Path) -> None:
 def test_start_shifts_video_and_audio_to_zero(tmp_path: Path, name: str, start: int) -> None:
     path = Film(pts=range(125), sound=("aac",), sound_s=5).write(tmp_path / name)
     source = VideoSource(path, Window(start, start + 1))
-    options = VideoOptions(audio_from=path, start_s=source.start_s, end_s=source.end_s)
+    options = VideoOptions(audio_from=source.side_streams(), start_s=source.start_s, end_s=source.end_s)
     copied = copy(source, tmp_path / "out.mp4", options)
     assert times(copied) == pytest.approx([i / 25 for i in range(25)])
     assert numbers(copied) == list(range(25 * start, 25 * start + 25))

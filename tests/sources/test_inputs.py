@@ -145,6 +145,7 @@ def test_file_url(tmp_path: Path) -> None:
         ("-", "stdin", "stdin"),
         (Path("a/film.mov"), "film.mov", "film"),
         (Path("a/%06d.png"), "%06d.png", "06d"),
+        (Path("a/50% off.mp4"), "50% off.mp4", "50% off"),
         ("7", "7", "camera7"),
     ],
 )
@@ -455,7 +456,9 @@ def test_negative_first_timestamps(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     frames = list(open_video(path))
     assert [number_of(frame.image) for frame in frames] == list(range(10))
-    assert frames[0].time_s == pytest.approx(-0.2, abs=0.001)
+    assert frames[0].time_s == 0
+    times = [frame.time_s for frame in open_video(path, clock="source")]
+    assert times == pytest.approx(np.arange(-5, 5) / 25, abs=0.001)
     assert [number_of(frame.image) for frame in open_video(path, 0.2)] == list(range(5, 10))
 
 

@@ -108,10 +108,12 @@ def test_ntsc_rate_stays_exact(tmp_path: Path) -> None:
 
 def test_window_counts_true_indices(tmp_path: Path) -> None:
     path = Film().write(tmp_path / "film.mp4")
-    video = open_video(path, start_s=0.2, end_s=0.6, stride=3)
-    assert [(frame.index, round(frame.time_s, 6)) for frame in video] == [(5, 0.2), (8, 0.32), (11, 0.44), (14, 0.56)]
-    assert video.expected == 4
-    assert [number_of(frame.image) for frame in video] == [5, 8, 11, 14]
+    for clock, first_s in (("zero", 0), ("source", 0.2)):
+        video = open_video(path, start_s=0.2, end_s=0.6, stride=3, clock=clock)
+        assert [frame.index for frame in video] == [5, 8, 11, 14]
+        assert [frame.time_s for frame in video] == pytest.approx([first_s + 0.12 * number for number in range(4)])
+        assert video.expected == 4
+        assert [number_of(frame.image) for frame in video] == [5, 8, 11, 14]
 
 
 def test_window_counts_from_the_first_timestamp(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_window_counts_from_the_first_timestamp(tmp_path: Path) -> None:
     video = open_video(film.write(tmp_path / "film.ts"), start_s=0.5, end_s=0.8)
     frames = list(video)
     assert [number_of(frame.image) for frame in frames] == [9, 10, 11, 12, 13, 14]
-    assert frames[0].time_s == pytest.approx(video.start_s, abs=1e-6)
+    assert (frames[0].time_s, frames[0].pts) == (0, 0)
 
 
 @pytest.mark.parametrize("window", [{"start_s": -1}, {"start_s": 2, "end_s": 2}, {"stride": 0}, {"start_s": np.nan}])

@@ -151,7 +151,7 @@ class VideoJob:
         window: The part of it to process.
         encoding: How videos are written.
         stream: Which of several video streams, from 0; None for the one that players choose.
-        rate: Frame rate of an image sequence; None for 25.
+        rate: Frame rate of an image sequence or a stream without timestamps; None for its own, else 25.
     """
 
     input: InputLocation

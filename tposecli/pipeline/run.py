@@ -191,6 +191,9 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
 def _check(job: VideoJob, settings: Settings) -> None:
     """Refuse what cannot be done, before any work."""
     outputs, flags = job.outputs, settings.flags
+    if job.rate is not None and not is_read_once(job.input):
+        with suppress(InputError, OSError), open_video_input(job.input, rate=job.rate):
+            pass  # What has times of its own takes no rate; an input that cannot be opened is reported in its turn.
     if flags.resume and (is_read_once(job.input) or camera_number(job.input) is not None):
         raise UsageError(
             f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"

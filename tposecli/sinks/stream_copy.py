@@ -6,6 +6,7 @@ import errno
 import logging
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -79,7 +80,7 @@ class StreamCopier:
                 return
             self._waiting = None
             stream = self._streams[packet.stream_index]
-            self._mux(packet.stream_index, lambda stream=stream, packet=packet: stream.convert(packet, self._zero_s))
+            self._mux(packet.stream_index, partial(stream.convert, packet, self._zero_s))
 
     def finish(self) -> None:
         """Mux what the encoders still hold back."""

@@ -76,6 +76,8 @@ class VideoSink:
         self.frames, self.nudged = 0, 0
         self._shift, self._last = 0, -1
         self._durations: dict[int, int] = {}
+        self._delay: int | None = None
+        self._end: int | None = None
         self._size_wh = (0, 0)
         self._closed = False
         self._destination = Destination(path)
@@ -149,8 +151,9 @@ class VideoSink:
 
     def _finish(self, complete: bool) -> Path:
         """Flush the encoders, write the index, and publish the file."""
-        for packet in self._stream.encode(None):
-            self._mux(packet)
+        packets = self._stream.encode(None)
+        for packet in packets:
+            self._mux(packet, is_last=packet is packets[-1])
         if self._copier is not None:
             self._copier.advance(math.inf if complete else float(self._last * self._time_base))
             self._copier.finish()
@@ -202,11 +205,20 @@ class VideoSink:
         self._last = ticks
         return ticks
 
-    def _mux(self, packet: Packet[av.video.stream.VideoStream]) -> None:
+    def _mux(self, packet: Packet[av.video.stream.VideoStream], is_last: bool = False) -> None:
         """Mux one video packet, and the audio up to it."""
+        nominal = max(1, round(1 / (self._rate * packet.time_base)))
         duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
         if duration is not None or not packet.duration:
-            packet.duration = duration or max(1, round(1 / (self._rate * packet.time_base)))
+            packet.duration = duration or nominal
+        if packet.pts is not None and packet.dts is not None:
+            if self._delay is None:
+                self._delay = packet.pts - packet.dts
+            if packet.pts == self._last:
+                self._end = packet.pts + packet.duration
+            if is_last and self._muxer in ("mp4", "mov") and self._end is not None:
+                # The duration of the last packet in decoding order makes up the total, whichever frame is in it.
+                packet.duration = max(1, self._end - self._delay - packet.dts)
         if self._copier is not None and packet.dts is not None:
             self._copier.advance(float(packet.dts * packet.time_base))
         self._container.mux(packet)

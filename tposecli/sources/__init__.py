@@ -79,7 +79,7 @@ class VideoInput(Source, Protocol):
         """Return the audio and subtitle streams, for outputs that copy them; call it before iterating."""
 
 
-def open_video(
+def open_video(  # noqa: PLR0913
     path: InputLocation,
     start_s: float = 0.0,
     end_s: float | None = None,

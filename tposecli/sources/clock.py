@@ -165,7 +165,7 @@ class Clock:
 
     def _is_reset(self, step_s: Fraction, usual_s: Fraction) -> bool:
         """Check whether a step between two timestamps means that the clock was reset."""
-        return step_s < -max(BACK_S, 3 * self._frame_s) or (self._free and step_s > max(FAR_S, 3 * usual_s))
+        return step_s < -max(BACK_S, 3 * self._frame_s) or (self._free and step_s > max(Fraction(FAR_S), 3 * usual_s))
 
     def _begin_video_span(self, packet: Any, step_s: Fraction, time_base: Fraction) -> None:
         """Begin a span whose first frame follows the latest one; a clock that wrapped around goes on exactly."""

@@ -62,7 +62,7 @@ def _unknown_side_data(cls: Any, value: int) -> Any:
 
 # PyAV's table of types lags behind FFmpeg's. Without this, one unknown type (EXIF, for example) raises ValueError and
 # hides the side data beside it, the display matrix among them.
-SideDataType._missing_ = classmethod(_unknown_side_data)
+setattr(SideDataType, "_missing_", classmethod(_unknown_side_data))  # noqa: B010
 
 _ROTATIONS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 

@@ -23,6 +23,7 @@ from tposecli.sources.container import (
     duration_s,
     has_timestamps,
     is_whole_matroska,
+    resets_clock,
     starts_at_zero,
 )
 from tposecli.sources.demuxer import Demuxer, FileSideStreams, SideStreams, VideoPacket
@@ -76,6 +77,38 @@ class _Pass:
     waiting: list[int] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class _Extent:
+    """What the packets of a stream say of its end.
+
+    In MP4 the duration of the last packet in decoding order makes up the total. If frames were reordered, that packet
+    is not the one of the last frame, which is shown longer than its own packet says.
+
+    Attributes:
+        latest: Presentation timestamp of the last frame.
+        end: End of the last frame; None if unknown, or before the last packet was read.
+    """
+
+    latest: int | None = None
+    end: int | None = None
+    _first: tuple[int, int] | None = None
+    _end_dts: int | None = None
+
+    def add(self, packet: VideoPacket) -> None:
+        """Take the next packet."""
+        if packet.pts is None or packet.dts is None or packet.is_discard:
+            return
+        first = self._first or (packet.pts, packet.dts)
+        self._first = min(first[0], packet.pts), first[1]
+        self.latest = packet.pts if self.latest is None else max(self.latest, packet.pts)
+        self._end_dts = packet.dts + packet.duration if packet.duration else None
+
+    def finish(self) -> None:
+        """Note that there are no more packets."""
+        if self._first is not None and self._end_dts is not None:
+            self.end = self._first[0] + self._end_dts - self._first[1]
+
+
 class VideoSource:
     """A video file or stream as frames; each iteration opens it anew and closes it when it ends, for whatever reason.
 
@@ -126,6 +159,7 @@ class VideoSource:
         self.origin = Origin()
         self.corrupt, self.resized, self.moved = 0, 0, 0
         self.corrupt_at: list[float] = []
+        self._extent = _Extent()
         self._name, self._wanted, self._max_pixels = short_name(path), stream, max_pixels
         demuxer = Demuxer(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
         try:
@@ -162,8 +196,8 @@ class VideoSource:
             rate = given_rate or assumed
             self._speed = assumed / rate
         self._free, self._video_index = timed and not starts_at_zero(container), stream.index
-        begin_s = (first.pts or 0) * self._time_base if self._free else Fraction(0)
-        self._zero_s = begin_s if self.window.clock == ZERO else Fraction(0)
+        begin_s = Fraction(0) if timed and not self._free else (first.pts or 0) * self._time_base * self._speed
+        self._zero_s = begin_s if self.window.clock == ZERO or not timed else Fraction(0)
         self.info = SourceInfo(
             name=self._name,
             size_wh=self._converter.size_wh,
@@ -234,15 +268,18 @@ class VideoSource:
                             # A damaged file may declare a pixel format that cannot be converted to RGB.
                             self._count_loss(time_s)
                             continue
-                        pts -= cut
-                        yield Frame(image, index, float(pts * self._time_base), self._name, pts, self._shown_s(frame))
+                        shown_s, pts = self._shown_s(frame, pts), pts - cut
+                        yield Frame(image, index, float(pts * self._time_base), self._name, pts, shown_s)
                     wanted += 1
         self._log_conversions(deinterlacer)
 
-    def _shown_s(self, frame: av.video.frame.VideoFrame) -> float | None:
+    def _shown_s(self, frame: av.video.frame.VideoFrame, pts: int) -> float | None:
         """Return how long a frame is shown according to the source, or None."""
-        time_base = as_fraction(frame.time_base)
-        return float(frame.duration * time_base) if frame.duration and time_base else None
+        time_base = as_fraction(frame.time_base) or self._time_base
+        shown_s = float(frame.duration * time_base) if frame.duration else None
+        if self._extent.end is not None and pts == self._extent.latest and self._extent.end > pts:
+            return float((self._extent.end - pts) * self._time_base)
+        return shown_s
 
     def _log_conversions(self, deinterlacer: Deinterlacer) -> None:
         """Log what was done to the pixels."""
@@ -322,13 +359,17 @@ class VideoSource:
     def _packets(self, demuxer: Demuxer, run: _Pass) -> Iterator[VideoPacket | None]:
         """Yield the packets of the stream, then None to flush the decoder; a demuxer error ends the file."""
         end_s, step_s, reason = 0.0, 0.0, "cut off"
+        extent = self._extent = _Extent()
         claimed_s = claimed_end_s(demuxer.container, demuxer.stream)
         try:
             for packet in demuxer.packets():
                 begin_s, length_s = self._seconds(packet.pts), float((packet.duration or 0) * self._time_base)
                 step_s = max(step_s, begin_s - end_s, length_s)
                 end_s = max(end_s, begin_s)
+                extent.add(packet)
                 yield packet
+            if not resets_clock(demuxer.container):
+                extent.finish()
         except av.FFmpegError as error:
             reason, claimed_s = str(error.strerror), math.inf
         if claimed_s < math.inf and not is_read_once(self.path) and is_whole_matroska(local_path(self.path)):

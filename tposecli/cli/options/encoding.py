@@ -23,7 +23,12 @@ reading_options = together(
     click.option(
         "--stream", type=click.IntRange(0), help="Index of the video stream to use, from 0, if there are several."
     ),
-    click.option("--input-fps", type=frame_rate, metavar="RATE", help="Frame rate of an image sequence.  [25]"),
+    click.option(
+        "--input-fps",
+        type=frame_rate,
+        metavar="RATE",
+        help="Frame rate of an image sequence, or of a raw stream without timestamps.  [25; that of its header]",
+    ),
 )
 
 encoding_options = together(
