@@ -526,7 +526,7 @@ def test_captions_are_cut_with_the_video(
     last = 3.0 if end is None else end
     expected = {text: max(a, start) - start for text, (a, b) in spans.items() if b > start and a < last}
     found = {re.sub("<[^>]*>", "", text): time for time, text in captions(tmp_path / out)}
-    assert found == pytest.approx(expected, abs=0.01)
+    assert found == pytest.approx(expected, abs=0.03)  # AAC priming delays the whole of a Matroska by 21 ms.
     with av.open(str(tmp_path / out)) as container:
         assert container.duration / 1e6 == pytest.approx(last - start, abs=0.05)
 
