@@ -138,6 +138,7 @@ class JsonWatcher:
             frames=summary.frames,
             people=summary.people,
             skipped=summary.skipped,
+            unsupported=summary.unsupported,
             corrupt=summary.corrupt,
             failed=[{"input": name, "reason": reason} for name, reason in summary.failed],
             wall_s=round(summary.wall_s, 3),
@@ -171,7 +172,12 @@ def _lines(summary: Summary) -> list[str]:
     lines = [f"{summary.name}: {summary.frames} frames, {summary.people} people in {wall:.1f} s ({rates})"]
     if summary.seconds:
         lines.append("  time: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in summary.seconds.items()))
-    lost = {"skipped, no pictures": summary.skipped, "corrupt": summary.corrupt, "failed": len(summary.failed)}
+    lost = {
+        "skipped, no pictures": summary.skipped,
+        "skipped, unsupported image formats": summary.unsupported,
+        "corrupt": summary.corrupt,
+        "failed": len(summary.failed),
+    }
     if any(lost.values()):
         lines.append("  " + ", ".join(f"{count} {what}" for what, count in lost.items() if count))
     return lines + [f"  {path}" for path in summary.outputs]

@@ -180,6 +180,7 @@ class Summary:
         frames: Frames or images processed.
         people: Poses in all of them.
         skipped: Files that are no images.
+        unsupported: Images of formats that cannot be read.
         corrupt: Frames lost to damage.
         failed: Inputs that could not be read, and why.
         wall_s: Seconds from the first frame to the last.
@@ -191,6 +192,7 @@ class Summary:
     frames: int = 0
     people: int = 0
     skipped: int = 0
+    unsupported: int = 0
     corrupt: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     wall_s: float = 0.0

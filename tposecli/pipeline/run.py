@@ -175,7 +175,7 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     refuse_inputs(outputs, images)
     check_outputs(outputs, True, settings.flags)
     context = RunContext(settings, Nets(settings, needs_attention(outputs, settings.files)))
-    summary = Summary(f"{len(images)} pictures", skipped=images.skipped)
+    summary = Summary(f"{len(images)} pictures", skipped=images.skipped, unsupported=len(images.unsupported))
     ids = image_ids(images.names)
     header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
     sinks = SinkFactory(outputs, settings.drawing, settings.files, context.nets.painter, ids=ids)

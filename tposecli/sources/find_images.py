@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tposecli.sources.heif import REMEDY, can_read_heif
+from tposecli.sources.heif import SUFFIXES as HEIF_SUFFIXES
 from tposecli.sources.image_store import archive_of, is_archive, members
 from tposecli.sources.locations import read_errors
 from tposecli.utils.errors import InputError
 
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .dib .tif .tiff .gif .ppm .pgm .jp2 .avif".split()  # noqa: SIM905
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .bmp .dib .tif .tiff .gif .ppm .pgm .pbm .pnm .jp2 .avif".split()  # noqa: SIM905
 )
+_UNSUPPORTED = (
+    "3fr ai arw cr2 cr3 dcm dng emf eps exr fits hdr icns ico j2k jxl jxr kra nef nrw orf pcx pef psd raf raw rw2 "
+    "sgi srw svg svgz tga wmf xcf"
+)
+UNSUPPORTED_SUFFIXES = HEIF_SUFFIXES | {f".{suffix}" for suffix in _UNSUPPORTED.split()}
+"""Suffixes of images that cannot be read, or only with an extra."""
 LIST_SUFFIX = ".txt"
+MAX_NAMED = 5
+"""How many unsupported images are named."""
+
+log = logging.getLogger("tposecli")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +41,13 @@ class ImageList:
         names: N unique names with forward slashes: relative to the folder that the user named or, if two would be
             equal, to the folder common to all.
         skipped: Number of files that were skipped because they are not images.
+        unsupported: Images that were skipped because their formats cannot be read.
     """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     skipped: int = 0
+    unsupported: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.paths) != len(self.names) or len(set(self.names)) != len(self.names):
@@ -60,19 +75,29 @@ def find_images(inputs: Sequence[Path | str], recursive: bool = False) -> ImageL
     """
     found: dict[str, tuple[Path, Path]] = {}
     skipped: set[str] = set()
+    unsupported: dict[str, Path] = {}
+    with_heif = can_read_heif()
     for start in expand(inputs):
         with read_errors(start):
             files = _files(start, recursive)
         for path in files:
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-                found.setdefault(os.path.realpath(path), (path, start if path != start else path.parent))
+            # A link is an image of its own, by its own name; only the same name twice is one image.
+            place, suffix, hidden = os.path.abspath(path), path.suffix.lower(), path.name.startswith(".")
+            # HEIC that the user names fails by name if it cannot be read; in folders it is counted.
+            is_readable = suffix in IMAGE_SUFFIXES or (suffix in HEIF_SUFFIXES and (with_heif or path == start))
+            if is_readable and not hidden:
+                found.setdefault(place, (path, start if path != start else path.parent))
+            elif suffix in UNSUPPORTED_SUFFIXES and not hidden:
+                unsupported[place] = path
             else:
-                skipped.add(os.path.realpath(path))
+                skipped.add(place)
+    if unsupported:
+        log.warning("%s", _unsupported(list(unsupported.values())))
     if not found:
-        raise InputError(_none_found(inputs, recursive))
+        raise InputError(_none_found(inputs, recursive, list(unsupported.values())))
     ordered = sorted(found.values(), key=lambda item: natural_key(item[0].as_posix()))
     paths = tuple(path for path, _ in ordered)
-    return ImageList(paths, _names(ordered), len(skipped))
+    return ImageList(paths, _names(ordered), len(skipped), tuple(unsupported.values()))
 
 
 def expand(inputs: Iterable[Path | str]) -> list[Path]:
@@ -152,8 +177,19 @@ def _names(found: Sequence[tuple[Path, Path]]) -> tuple[str, ...]:
     return tuple(path.relative_to(common).as_posix() for path in absolute)
 
 
-def _none_found(inputs: Sequence[Path | str], recursive: bool) -> str:
-    """Return the error message for inputs without a single image."""
+def _unsupported(paths: Sequence[Path]) -> str:
+    """Return the message about images in formats that cannot be read."""
+    named = ", ".join(str(path) for path in paths[:MAX_NAMED])
+    more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+    heif = any(path.suffix.lower() in HEIF_SUFFIXES for path in paths)
+    remedy = f"for HEIC {REMEDY}" if heif else "convert them to JPEG or PNG"
+    return f"{named}{more}: images of formats that are not supported; {remedy}"
+
+
+def _none_found(inputs: Sequence[Path | str], recursive: bool, unsupported: Sequence[Path]) -> str:
+    """Return the error message for inputs without a single image that can be read."""
+    if unsupported:
+        return _unsupported(unsupported)
     named = ", ".join(str(item) for item in inputs) or "no input"
     deeper = "" if recursive else ", or add --recursive to search subfolders"
     return f"{named}: no images found; expected JPEG, PNG, WebP, BMP, TIFF or GIF files, or a zip file of them{deeper}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import lzma
 import struct
 import zipfile
 import zlib
+from copy import copy
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol, Self
 
@@ -75,7 +77,33 @@ def _read_member(opened: zipfile.ZipFile, name: str, title: Path) -> Bytes:
         raise InputError(f"{title}: no such file in the zip file; check the name") from error
     if entry.file_size > MAX_BYTES:
         raise InputError(f"{title}: {entry.file_size} bytes are too many for an image")
-    return np.frombuffer(opened.read(entry), np.uint8)
+    data = _unpack(opened, entry)
+    if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
+        raise InputError(f"{title}: is not what the zip file says (another size or checksum); it may be damaged")
+    return np.frombuffer(data, np.uint8)
+
+
+def _unpack(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Return the content of a member, at most one byte more than its declared size, which may be a lie.
+
+    The standard library keeps to that for deflate; bzip2 and LZMA it unpacks by the piece, whatever comes out.
+    """
+    limit = entry.file_size + 1
+    if entry.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with opened.open(entry) as member:
+            return member.read(limit)
+    stored = copy(entry)
+    stored.compress_type, stored.file_size = zipfile.ZIP_STORED, entry.compress_size
+    del stored.CRC
+    with opened.open(stored) as member:
+        packed = member.read()
+    if entry.compress_type == zipfile.ZIP_BZIP2:
+        return bz2.BZ2Decompressor().decompress(packed, limit)
+    # APPNOTE 5.8.8: version, size of the properties, then lc, lp and pb in one byte, and the size of the dictionary.
+    size, packing, dictionary = struct.unpack_from("<xxHBI", packed)
+    filters = {"id": lzma.FILTER_LZMA1, "lc": packing % 9, "lp": packing // 9 % 5, "pb": packing // 45}
+    filters["dict_size"] = max(4096, min(dictionary, limit))
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[filters]).decompress(packed[4 + size :], limit)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

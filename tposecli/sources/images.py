@@ -1,4 +1,4 @@
-"""Still images as frames, whatever their bit depth and EXIF orientation."""
+"""Still images as frames, whatever their bit depth and orientation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.sources.find_images import ImageList
+from tposecli.sources.heif import decode_heif, is_heif
 from tposecli.sources.image_store import ZipReader
 from tposecli.sources.limits import MAX_PIXELS, check_pixels, declared_wh
+from tposecli.sources.orientation import UPRIGHT, apply_orientation, orientation_of
 from tposecli.types import Frame, Image, SourceInfo
 from tposecli.utils.errors import InputError
 
@@ -39,7 +41,7 @@ class ImageSource:
 
         Args:
             images: A result of :func:`find_images`, or plain paths, which are then named by their file names.
-            honour_exif: Apply the EXIF orientation; off for evaluation.
+            honour_exif: Apply the orientation that the file declares; off for evaluation.
             max_pixels: Larger images are not decoded.
         """
         if isinstance(images, ImageList):
@@ -93,8 +95,11 @@ def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True, 
     Raises:
         InputError: The data is empty, not an image, or an image of more than ``max_pixels`` pixels.
     """
+    if is_heif(data):
+        return decode_heif(data, title, max_pixels)
     check_encoded(data, title, max_pixels)
-    flags = cv2.IMREAD_COLOR if honour_exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    orientation = orientation_of(data) if honour_exif else UPRIGHT
+    flags = cv2.IMREAD_COLOR if orientation is None else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     reason = "OpenCV cannot decode it"
     try:
         decoded = cv2.imdecode(data, flags)
@@ -104,7 +109,7 @@ def decode_image(data: NDArray[np.uint8], title: str, honour_exif: bool = True, 
         raise InputError(f"{title}: cannot be decoded ({reason}); it may be damaged or in another format")
     image: Image = np.ascontiguousarray(decoded)
     cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-    return image
+    return image if orientation in (None, UPRIGHT) else apply_orientation(image, orientation)
 
 
 def check_encoded(data: NDArray[np.uint8], title: str, max_pixels: int) -> tuple[int, int]:

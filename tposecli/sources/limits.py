@@ -21,7 +21,7 @@ PILLOW_FORMATS: Final = ("BMP", "DIB", "PPM", "JPEG2000", "AVIF")
 about what they find, or apply limits of their own."""
 
 _HEAD_BYTES = 32
-_DAMAGE = (
+DAMAGE = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, struct.error, Pillow.DecompressionBombError),
 )
@@ -51,7 +51,7 @@ def declared_wh(data: NDArray[np.uint8]) -> Wh | None:
             if head.startswith(start):
                 return read(data.data)
         return _pillow_wh(head, data)
-    except _DAMAGE:
+    except DAMAGE:
         return None
 
 
