@@ -466,7 +466,7 @@ def test_video_and_images_write_every_format(tmp_path: Path, media: Path) -> Non
 def test_several_videos_share_folders(tmp_path: Path, media: Path) -> None:
     from tposecli.cli.commands.video import _jobs
 
-    options: dict[str, Any] = defaultdict(lambda: None, start=0.0, stride=1)
+    options: dict[str, Any] = defaultdict(lambda: None, start=0.0, stride=1, clock="zero")
     options |= {"json": tmp_path, "csv": tmp_path, "openpose": tmp_path / "op", "mmpose": tmp_path}
     jobs = _jobs((media / "walk.mp4", media / "portrait.mp4"), options)
     assert [job.outputs.poses["csv"] for job in jobs] == [tmp_path / "walk.csv", tmp_path / "portrait.csv"]

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.coco import image_ids
+from tposecli.formats.frame_numbers import frame_indices, refuse_several_recordings
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import describe_source
 from tposecli.formats.journal.records import JournalFrame
@@ -165,7 +166,7 @@ def poses_by_index(found: PoseFile, image_names: Sequence[str] | None = None) ->
     Raises:
         InputError: No frame with people belongs to any of the images.
     """
-    ids: Mapping[int, int | None] = {frame.index: frame.id for frame in found.frames}
+    ids: Mapping[int, int | None] = {index: frame.id for index, frame in video_frames(found)}
     if image_names is not None:
         ids = dict(enumerate(_frame_ids(found, image_names)))
     table = {index: found.poses[key] for index, key in ids.items() if key is not None and key in found.poses}
@@ -174,8 +175,39 @@ def poses_by_index(found: PoseFile, image_names: Sequence[str] | None = None) ->
     return table
 
 
+def video_frames(found: PoseFile) -> list[tuple[int, FrameRef]]:
+    """Return the frames of a file with their indices in a video; names with numbers say which frames they are.
+
+    Raises:
+        InputError: The names are those of several recordings.
+    """
+    names = [frame.name for frame in found.frames]
+    indices = frame_indices(names) if found.ordered else None
+    if indices is None:
+        if found.ordered:
+            refuse_several_recordings(found.path, names)
+        return [(frame.index, frame) for frame in found.frames]
+    return sorted(zip(indices, found.frames, strict=True), key=lambda pair: pair[0])
+
+
+def _warn_of_order(found: PoseFile, frames: int, name: str) -> None:
+    """Warn if images were taken as the frames of a video by their order alone, and their number differs."""
+    if not found.ordered or len(found.frames) == frames:
+        return
+    indices = frame_indices([frame.name for frame in found.frames])
+    if indices is None:
+        log.warning(
+            "%s: %d images without frame numbers were taken as the first frames of %s, which has %d; number them "
+            "(frame_000012.png) or give each a frame_index",
+            *(found.path, len(found.frames), name, frames),
+        )
+    elif min(indices) > 0:
+        log.info("%s: the numbers in its names were taken as frames of %s, counted from 0", found.path, name)
+
+
 def warn_of_late_people(found: PoseFile, table: Mapping[int, Poses], frames: int, name: str) -> None:
-    """Warn if the file has people after the end of the video."""
+    """Warn if the file has people after the end of the video, or if its frames were matched by their order alone."""
+    _warn_of_order(found, frames, name)
     late = sum(index >= frames for index in table)
     if late:
         log.warning("%s: ignored people in %d frames after the end of %s", found.path, late, name)
@@ -239,8 +271,8 @@ def _with_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> AlignedPoses
     base = 1 / fps
     info = SourceInfo(found.path.name, size_wh, fps, base)
     frames = [
-        JournalFrame(frame.index, frame.name, frame.index, float(frame.index * base), size_wh, _people(found, frame))
-        for frame in found.frames
+        JournalFrame(index, frame.name, index, float(index * base), size_wh, _people(found, frame))
+        for index, frame in video_frames(found)
     ]
     return AlignedPoses(found.path, found.format, make_header(info), frames, False, found.tracked)
 

@@ -140,6 +140,7 @@ class PoseFile:
         info: Provenance from the file.
         stills: The frames are images with names of their own.
         tracked: Every person has a track id.
+        ordered: The index of a frame is only its place in the file's list, or among the files of a folder.
     """
 
     path: Path
@@ -151,6 +152,7 @@ class PoseFile:
     info: Mapping[str, Any] = field(default_factory=dict)
     stills: bool = False
     tracked: bool = False
+    ordered: bool = False
 
     @property
     def has_times(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from tposecli.formats.base import (
     optional_number,
 )
 from tposecli.formats.frame_names import FrameNames, default_name
+from tposecli.formats.frame_numbers import MAX_FRAMES
 from tposecli.formats.json_stream import Member
 from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.geometry.keypoints import KeypointLayout
@@ -44,9 +45,6 @@ Entry = Mapping[str, Any]
 
 PERSON: Final = 1
 """COCO's category of people."""
-
-MAX_FRAMES: Final = 10_000_000
-"""Largest frame number for which a list of results counts as a video; 46 hours at 60 frames per second."""
 
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -145,8 +143,8 @@ def _read_dataset(source: PoseSource) -> PoseFile:
                 _add_annotation(dataset, f"annotation {member.number}", _object(member.value))
         except ValueError as error:
             raise bad_entry(source.path, place, str(error)) from error
-    frames, stills = _frames(dataset)
-    return _pose_file(dataset, frames, stills)
+    frames, stills, ordered = _frames(dataset)
+    return replace(_pose_file(dataset, frames, stills), ordered=ordered)
 
 
 def _pose_file(dataset: _Dataset, frames: tuple[FrameRef, ...], stills: bool) -> PoseFile:
@@ -257,8 +255,8 @@ def _object(value: Any) -> Entry:
     return value
 
 
-def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
-    """Return the images as frames, and whether they are stills."""
+def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool, bool]:
+    """Return the images as frames, whether they are stills, and whether only their order numbers them."""
     images = dataset.images
     index_key = next((key for key in ("frame_index", "frame_id") if all(key in image for image in images)), None)
     names = [str(image.get("file_name", "")) for image in images]
@@ -275,7 +273,7 @@ def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool]:
         values = [getattr(frame, what) for frame in frames]
         if len(set(values)) < len(values):
             raise InputError(f"{dataset.path}: two of its images have the same {what}; give each its own")
-    return by_frame_index(frames), stills
+    return by_frame_index(frames), stills, index_key is None
 
 
 def _frame_name(image: Entry, index: int, name: str, distinct: bool) -> str:

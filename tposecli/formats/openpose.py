@@ -24,8 +24,10 @@ from tposecli.formats.base import (
     by_frame_index,
     lenient_integer,
 )
+from tposecli.formats.frame_numbers import MIN_SHARED, refuse_several_recordings
 from tposecli.formats.json_stream import JsonFile, Member
 from tposecli.geometry.keypoints import KEYPOINTS
+from tposecli.sources.find_images import natural_key
 from tposecli.types import UNTRACKED, Poses, Result
 from tposecli.utils.errors import InputError, OutputError
 from tposecli.utils.files import part_path, unwritable, write_text
@@ -50,6 +52,9 @@ PLACES: Final = {
 }
 """By the number of keypoints in the file: the place of each COCO keypoint."""
 
+OWN_DIGITS: Final = 12
+"""Digits of the frame numbers that OpenPose itself writes for videos."""
+
 _FRAME_NUMBER: Final = re.compile(r"(.*?)_?(\d{6,})")
 
 _UNUSED: Final[dict[str, list[float]]] = {
@@ -69,14 +74,14 @@ def is_openpose(member: Member) -> bool:
 def read_openpose(source: PoseSource) -> PoseFile:
     """Read a folder of ``NAME_000000000000_keypoints.json``, or one such file.
 
-    The number at the end of the name is the frame's, from 0; files without one are images, in the order of their
-    names. Keypoints are in pixels; 0, 0, 0 is a joint that was not found.
+    The number of six or more digits at the end of the name is the frame's, from 0; files without one are images, in the
+    natural order of their names (2 before 10). Keypoints are in pixels; 0, 0, 0 is a joint that was not found.
 
     Raises:
         InputError: There are no such files, one is invalid, or the coordinates were scaled to 0..1.
     """
     path = source.path
-    files = sorted(_files_in(path)) if path.is_dir() else [path]
+    files = sorted(_files_in(path), key=lambda file: natural_key(file.name)) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path}: no *{SUFFIX} files in it; name the folder that OpenPose wrote (--write_json)")
     frames, people = _frames(path, files), None
@@ -95,7 +100,7 @@ def read_openpose(source: PoseSource) -> PoseFile:
         raise InputError(f"{path}: its keypoints lie within 0..1; run OpenPose with --keypoint_scale 0, for pixels")
     stills = len({frame.name for frame in frames}) == len(frames) > 1
     tracked = people is not None and people.tracked and not stills
-    return PoseFile(path, "OpenPose", by_frame_index(frames), poses, stills=stills, tracked=tracked)
+    return PoseFile(path, "OpenPose", by_frame_index(frames), poses, stills=stills, tracked=tracked, ordered=stills)
 
 
 def _frames(path: Path, files: list[Path]) -> list[FrameRef]:
@@ -108,6 +113,8 @@ def _frames(path: Path, files: list[Path]) -> list[FrameRef]:
     if len({frame.id for frame in frames}) < len(frames):
         if len({frame.name for frame in frames}) == 1:
             raise InputError(f"{path}: two files have the same number; keep one video's files in a folder")
+        digits = min(len(match[2]) for match in found if match)
+        refuse_several_recordings(path, stems, 1 if digits >= OWN_DIGITS else MIN_SHARED)
         frames = [replace(frame, id=place, index=place) for place, frame in enumerate(frames)]
     return frames
 

@@ -18,6 +18,7 @@ from tposecli.formats.align import (
     make_header,
     open_source,
     poses_by_index,
+    video_frames,
     warn_of_late_people,
 )
 from tposecli.formats.base import PoseFile
@@ -105,7 +106,7 @@ def _all_frames(found: PoseFile, table: Mapping[int, Poses], source: VideoInput 
     Raises:
         InputError: A frame has another size or time than the file says.
     """
-    listed = {} if isinstance(source, ImageSource) else {frame.index: frame for frame in found.frames}
+    listed = {} if isinstance(source, ImageSource) else dict(video_frames(found))
     read = prefetch(source, depth=AHEAD, name="read")
     last = -1
     with closing(read):
