@@ -129,7 +129,7 @@ def test_custom_set_with_detector_boxes(data: tuple[Path, dict[str, Any]], tmp_p
     only = [{"image_id": 1000, "category_id": 1, "bbox": [5, 5, 40, 50], "score": 0.5}]
     (tmp_path / "one.json").write_text(json.dumps(only))
     alone = tpose_eval(*given, "--boxes", "detector", "--detector", f"boxes:{tmp_path / 'one.json'}")
-    assert alone.exit_code == 0 and "6 images, 1 people" in alone.stdout
+    assert alone.exit_code == 0 and "6 images, 1 boxes" in alone.stdout
     assert isinstance(tpose_eval(*given).exception, UsageError)
 
 
@@ -284,7 +284,7 @@ def test_limit_takes_the_first_images_or_a_random_sample(data: tuple[Path, dict[
     assert len({tuple(some) for some in drawn}) > 1
     assert all(some == [image for image in ids if image in some] for some in drawn)
     result = tpose_eval("--data-dir", folder, "--boxes", "gt", "--no-flip-test", "--limit", 2)
-    assert "2 of 6 images" in result.stdout and "2 images, 2 people" in result.stdout
+    assert "2 of 6 images" in result.stdout and "2 images, 2 boxes" in result.stdout
 
 
 # --- outputs ---

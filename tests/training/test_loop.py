@@ -485,6 +485,8 @@ class TestOtherKeypoints:
         assert made["categories"][0]["skeleton"] == [[1, 2], [1, 3]]
         assert {len(person["keypoints"]) for person in made["annotations"]} == {9}
         assert {person["track_id"] for person in made["annotations"]} == {1}
+        figure = ["attention", str(media / "walk.jpg"), "-o", str(tmp_path / "a.png"), "--weights", weights]
+        assert "other" in str(CliRunner().invoke(cli, [*figure, "--detector", "full-frame"]).exception)
         journal = str(journal_path(Path(names["-o"])))
         again = CliRunner().invoke(cli, ["convert", journal, "--csv", str(tmp_path / "again.csv")])
         assert again.exit_code == 0 and (tmp_path / "again.csv").read_bytes() == Path(names["--csv"]).read_bytes()

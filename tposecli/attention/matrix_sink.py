@@ -68,7 +68,7 @@ def _plot(path: Path, mean: np.ndarray[Any, Any], people: int) -> None:
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("attends to")
-    axes.set_title(f"share of attention, mean of {people} people")
+    axes.set_title(f"share of attention, mean of {people} poses")
     figure.colorbar(drawing)
     try:
         figure.savefig(part_path(path), format="png", dpi=150)

@@ -43,12 +43,16 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
 
     Raises:
         InputError: The file is no image, or shows nobody.
-        UsageError: No such person, or the output exists.
+        UsageError: No such person, the output exists, or the model has other keypoints than COCO's.
     """
     check_output(job.output, settings.flags.overwrite)
     frame = Frame(read_image(job.image, max_pixels=settings.inference.max_pixels), 0, name=job.image.name)
     nets = Nets(settings, attention=True)
     estimator, style = nets.estimator, nets.painter.style
+    if not estimator.layout.is_coco:
+        raise UsageError(
+            "tpose attention: for COCO's 17 keypoints only, and this model finds others; choose another model"
+        )
     boxes = nets.detector.detect([frame])
     poses = estimator.estimate([frame], boxes)[0].poses
     person = _choose(poses, job)

@@ -147,8 +147,8 @@ def _sentences(report: EvalReport) -> list[str]:
     if summary.wall_s:
         images, people = report.rates
         lines.append(
-            f"{summary.frames} images, {summary.people} people in {summary.wall_s:.1f} s: "
-            f"{images:.1f} images/s, {people:.1f} people/s"
+            f"{summary.frames} images, {summary.people} boxes in {summary.wall_s:.1f} s: "
+            f"{images:.1f} images/s, {people:.1f} boxes/s"
         )
     if earlier := report.provenance.get("images_done_before"):
         lines.append(f"{earlier} more images were processed by the interrupted run")
