@@ -254,3 +254,14 @@ def test_a_log_line_that_cannot_be_shown_ends_no_run(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(logging, "raiseExceptions", False)
     LineHandler(Console(file=Full())).emit(logging.makeLogRecord({"msg": "nobody listens"}))
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_outputs_with_a_slash_are_folders_for_one_input_too(tmp_path: Path, media: Path, exists: bool) -> None:
+    folder = tmp_path / "d"
+    if exists:
+        folder.mkdir()
+    command = ["video", str(media / "walk.mp4"), "-o", f"{folder}/", "--json", f"{folder}/", "--end", "0.1"]
+    ran = CliRunner().invoke(cli, [*command, "--model", "transpose-r18-a3", "--detector", "full-frame", "-q"])
+    assert ran.exit_code == 0, ran.output + str(ran.exception)
+    assert {"walk.mp4", "walk.json"} <= {path.name for path in folder.iterdir()}

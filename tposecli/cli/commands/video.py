@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path),
+    type=shared.OUTPUT,
     help="Video to write (.mp4 .mov .mkv .webm .gif .avi), images (%06d.png), or - for MP4 on standard output; a "
     "folder for several inputs.",
 )
@@ -79,7 +79,7 @@ def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[Video
         given: Path | None = options[option]
         if several and given == Path("-"):
             raise click.UsageError(f"--{option} -: standard output takes one input only; run the inputs one at a time")
-        shared_folder = several or (extension and given is not None and given.is_dir())
+        shared_folder = several or (extension and given is not None and shared.is_folder(given))
         return given / f"{output_stem(path)}{extension}" if given is not None and shared_folder else given
 
     def outputs(path: Path | str) -> Outputs:

@@ -34,8 +34,29 @@ NTSC_TOLERANCE = Fraction(1, 200)
 DEFAULT_DETECTOR = DetectorOptions()
 DEFAULT_MODEL = ModelChoice()
 
+FOLDERS = "tposecli.folders"
+"""Key of the outputs in the context's ``meta`` that were written with a slash at the end, which paths do not keep."""
+
+
+class OutputPath(click.Path):
+    """An output; one that ends in a slash is a folder, whether it exists or not, see :func:`is_folder`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if ctx is not None and str(value).endswith("/"):
+            ctx.meta.setdefault(FOLDERS, set()).add(path)
+        return path
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether an output of this command is a folder: it is one already, or was written with a slash."""
+    context = click.get_current_context(silent=True)
+    return path.is_dir() or (context is not None and path in context.meta.get(FOLDERS, ()))
+
+
 FILE = click.Path(path_type=Path, dir_okay=False)
-OUTPUT = click.Path(path_type=Path)
+OUTPUT = OutputPath(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
