@@ -13,7 +13,7 @@ from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.geometry import crop
 from tposecli.types import Float32, Image, Poses
 from tposecli.utils.errors import OutputError, UsageError
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,11 +76,8 @@ def save_figure(path: Path, data: FigureData) -> None:
         axes = figure.subplots(rows, columns + 1, squeeze=False)
         figure.suptitle(data.title, fontsize=TEXT_POINTS + 1)
         _fill(figure, axes, data)
-        try:
-            figure.savefig(part_path(path), format=path.suffix[1:].lower(), dpi=300)
-            publish(path)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        with new_file(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=300)
 
 
 def _fill(figure: Any, axes: Any, data: FigureData) -> None:

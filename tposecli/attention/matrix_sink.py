@@ -12,7 +12,7 @@ import numpy as np
 from tposecli.attention.stats import summarise
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Result
-from tposecli.utils.files import discard, part_path, publish, write_text
+from tposecli.utils.files import new_file, write_text
 
 
 class AttentionMatrix:
@@ -70,8 +70,5 @@ def _plot(path: Path, mean: np.ndarray[Any, Any], people: int) -> None:
     axes.set_xlabel("attends to")
     axes.set_title(f"share of attention, mean of {people} poses")
     figure.colorbar(drawing)
-    try:
-        figure.savefig(part_path(path), format="png", dpi=150)
-        publish(path)
-    finally:
-        discard(path)
+    with new_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)

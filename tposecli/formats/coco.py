@@ -38,7 +38,7 @@ from tposecli.sinks.destination import STDOUT
 from tposecli.sources import IMAGE_SUFFIXES
 from tposecli.types import UNTRACKED, Float32, Frame, Result
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import NamedFile, PartFile
+from tposecli.utils.files import PartFile
 from tposecli.utils.strict_json import JsonArrayWriter, as_json, pixels, scores
 
 Entry = Mapping[str, Any]
@@ -403,9 +403,8 @@ class CocoDatasetSink:
         self._part = PartFile(path)
         self._images = JsonArrayWriter(self._part.file, head)
         # JSON has one list after the other, but frames bring both at once: annotations wait in a file of their own.
-        self._annotations_path = path.with_name(path.name + ".annotations.part")
-        self._annotations_file = NamedFile(self._annotations_path)
-        self._annotations = JsonArrayWriter(self._annotations_file)
+        self._annotations_part = PartFile(path)
+        self._annotations = JsonArrayWriter(self._annotations_part.file)
 
     def write(self, result: Result) -> None:
         """Add a frame, with or without people."""
@@ -420,14 +419,13 @@ class CocoDatasetSink:
         try:
             self._part.close(complete, self._ending())
         finally:
-            self._annotations_file.raw.close()
-            self._annotations_path.unlink(missing_ok=True)
+            self._annotations_part.close(False)
 
     def _ending(self) -> Iterator[bytes]:
         """Yield what follows the images: the annotations."""
         yield b'\n],\n"annotations":['
-        self._annotations_file.seek(0)
-        while piece := self._annotations_file.read(1 << 20):
+        self._annotations_part.file.seek(0)
+        while piece := self._annotations_part.file.read(1 << 20):
             yield piece
         yield b"\n]}\n"
 

@@ -30,7 +30,7 @@ from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.sources.find_images import natural_key
 from tposecli.types import UNTRACKED, Poses, Result
 from tposecli.utils.errors import InputError, OutputError
-from tposecli.utils.files import part_path, unwritable, write_text
+from tposecli.utils.files import NewFile, TemporaryFolder, move, unwritable, write_text
 from tposecli.utils.strict_json import as_json, pixels, scores
 
 SUFFIX: Final = "_keypoints.json"
@@ -172,13 +172,11 @@ class OpenposeSink:
 
     def __init__(self, folder: Path, min_score: float = 0.2, variant: str = "coco18") -> None:
         self._folder = folder
-        self._part = part_path(folder)
         self._min_score = min_score
         self._order = ORDERS[variant]
         self._closed = False
         try:
-            shutil.rmtree(self._part, ignore_errors=True)
-            self._part.mkdir(parents=True)
+            self._part = TemporaryFolder(folder)
         except OSError as error:
             raise OutputError(f"{folder}: cannot be created ({error.strerror}); choose another folder") from error
 
@@ -194,7 +192,7 @@ class OpenposeSink:
             raw = [*self._numbers(result.poses), *[[]] * (len(people) - len(result.poses))]
             for person, numbers, flags in zip(people, raw, result.final.flags.tolist(), strict=True):
                 person |= {"raw_pose_keypoints_2d": numbers, "coco_keypoint_flags": flags}
-        write_text(self._part / name, as_json({"version": VERSION, "people": people}), durable=False)
+        write_text(self._part.path / name, as_json({"version": VERSION, "people": people}), durable=False)
 
     def close(self, complete: bool) -> None:
         """Move the files into the folder, or remove them; closing twice is harmless."""
@@ -205,7 +203,7 @@ class OpenposeSink:
             if complete:
                 self._publish()
         finally:
-            shutil.rmtree(self._part, ignore_errors=True)
+            self._part.remove()
 
     def _publish(self) -> None:
         try:

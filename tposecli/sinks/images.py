@@ -10,7 +10,7 @@ from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.sinks.annotated import draw_result
 from tposecli.types import Image, Result
 from tposecli.utils.errors import OutputError
-from tposecli.utils.files import discard, part_path, publish, unwritable
+from tposecli.utils.files import new_file, unwritable
 
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
 PARAMETERS = {".jpg": JPEG, ".jpeg": JPEG, ".webp": (cv2.IMWRITE_WEBP_QUALITY, 95)}
@@ -31,11 +31,11 @@ def write_image(path: Path, image: Image) -> None:
         raise OutputError(f"{path}: the image cannot be encoded as {path.suffix!r}; use .jpg or .png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part_path(path).write_bytes(data.tobytes())
-        publish(path, durable=False)  # One of many, and a sync to disk takes longer than drawing it.
     except OSError as error:
-        discard(path)
         raise unwritable(path, error) from error
+    # One of many, and a sync to disk takes longer than drawing it. A link may point to the original: it is replaced.
+    with new_file(path, durable=False, follow=False) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 class AnnotatedImages:

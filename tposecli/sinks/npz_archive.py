@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tposecli.utils.files import discard, part_path, publish, unwritable
+from tposecli.utils.files import NewFile, TemporaryFolder, unwritable
 
 
 class NpzArchive:
@@ -31,13 +31,12 @@ class NpzArchive:
             OutputError: The folder cannot be written.
         """
         self._path = path
-        self._folder = path.with_name(path.name + ".rows.part")
         self._rows: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]] = {}
         self._complete_arrays: dict[str, NDArray[Any]] = {}
         self._closed = False
         try:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
+            self._rows_folder = TemporaryFolder(path)
+            self._file = NewFile(path)
         except OSError as error:
             raise unwritable(path, error) from error
 
@@ -57,7 +56,7 @@ class NpzArchive:
             if rows.dtype != dtype or rows.shape[1:] != shape:
                 raise ValueError(f"{name}: expected rows of {shape} {dtype}, got {rows.shape[1:]} {rows.dtype}")
             try:
-                with (self._folder / name).open("ab") as file:
+                with (self._rows_folder.path / name).open("ab") as file:
                     file.write(np.ascontiguousarray(rows).tobytes())
             except OSError as error:
                 raise unwritable(self._path, error) from error
@@ -71,15 +70,15 @@ class NpzArchive:
         try:
             if complete:
                 self._assemble()
-                publish(self._path)
+                self._file.publish()
         except OSError as error:
             raise unwritable(self._path, error) from error
         finally:
-            discard(self._path)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._file.discard()
+            self._rows_folder.remove()
 
     def _assemble(self) -> None:
-        with zipfile.ZipFile(part_path(self._path), "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with zipfile.ZipFile(self._file.temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, array in self._complete_arrays.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
                     npy.write_array(target, array, allow_pickle=False)
@@ -87,5 +86,5 @@ class NpzArchive:
                 header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": (count, *shape)}
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
                     npy.write_array_header_2_0(target, header)
-                    with (self._folder / name).open("rb") as source:
+                    with (self._rows_folder.path / name).open("rb") as source:
                         shutil.copyfileobj(source, target, 1 << 20)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tposecli.training.validation import ValidationMetrics
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.files import new_file
 
 COLUMNS: Final = ("step", "minutes", "rate", "loss", "norm", "samples_per_s", "check", "ap", "ap50", "pck")
 SIZE_INCHES: Final = (8.0, 6.0)
@@ -60,8 +60,8 @@ class MetricsLog:
         for axes in (upper, lower):
             axes.grid(alpha=0.3)
         path = self._folder / "curves.png"
-        figure.savefig(part_path(path), format="png")
-        publish(path)
+        with new_file(path) as temporary:
+            figure.savefig(temporary, format="png")
         return path
 
     def _add(self, values: tuple[Any, ...]) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.files import new_file
 
 LogCallback = Callable[[str], None]
 """Receives the progress lines of a run."""
@@ -57,8 +57,8 @@ def update_average(averaged: Sequence[Tensor], current: Sequence[Tensor], step: 
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the checkpoint of a run, replacing the old one only once it is complete."""
     path = folder / CHECKPOINT
-    torch.save(dict(content), part_path(path))
-    publish(path)
+    with new_file(path) as temporary:
+        torch.save(dict(content), temporary)
 
 
 def read_checkpoint(folder: Path, parts: Mapping[str, Any], device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -92,5 +92,5 @@ def save_weights(net: nn.Module, path: Path, metadata: dict[str, str] | None = N
     for name, value in net.state_dict().items():
         value = value.detach().cpu()
         state[name] = (value.half() if half and value.is_floating_point() else value).contiguous()
-    save_file(state, part_path(path), metadata)
-    publish(path)
+    with new_file(path) as temporary:
+        save_file(state, temporary, metadata)

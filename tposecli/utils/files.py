@@ -1,20 +1,32 @@
-"""Atomic output files: a file appears complete under its own name, or not at all."""
+"""Output files: written under a temporary name that nobody else has, and given their own name once they are complete.
+
+Nothing that this program did not make is replaced or removed: temporary names are random and created exclusively,
+without following links, and a file that must be new never replaces one that appeared in the meantime.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Any, Final
 
 from tposecli.utils.errors import OutputError, UsageError
+from tposecli.utils.locks import record_temporary, temporary_name
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Disk full, quota exceeded, or file larger than the file system allows."""
+
+NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+_must_be_new: set[str] = set()
+"""Absolute paths of files, and of folders with all that is in them, where nothing may be replaced."""
 
 
 def unwritable(path: Path, error: Exception) -> OutputError:
@@ -25,99 +37,279 @@ def unwritable(path: Path, error: Exception) -> OutputError:
     return OutputError(f"{path}: cannot be written ({reason}); {remedy}")
 
 
-def part_path(path: Path) -> Path:
-    """Return the temporary name under which ``path`` is written until it is complete."""
-    return path.with_name(path.name + ".part")
-
-
-def publish(path: Path, durable: bool = True) -> None:
-    """Rename the finished part file of ``path`` to its final name, replacing an existing file.
-
-    Args:
-        path: Final name of the file.
-        durable: Call ``fsync`` first: without it, a power cut soon after may leave an empty file of that name.
+def create_exclusively(path: Path, mode: int = 0o666) -> int:
+    """Create a file that does not exist and return its descriptor, open for reading and writing; links count as files.
 
     Raises:
-        OSError: The file cannot be flushed or renamed.
+        FileExistsError: There is something of that name.
+        OSError: It cannot be created.
     """
-    part = part_path(path)
-    if durable:
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def discard(path: Path) -> None:
-    """Remove the unfinished part file of ``path``, if it exists and can be removed."""
-    with suppress(OSError):
-        part_path(path).unlink()
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW, mode)
 
 
 def check_output(path: Path, overwrite: bool) -> None:
     """Check, before any work is done, that an output can be written; create missing parent folders.
 
+    If ``overwrite`` is off, the output must still be new when it is published.
+
     Raises:
         UsageError: The file exists and ``overwrite`` is off, or it is a folder.
         OutputError: The folder cannot be created or is not writable.
     """
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise UsageError(f"{path} already exists; add --overwrite to replace it, or choose another name")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
+    check_folder(path.parent)
+    forbid_replacing(path, not overwrite)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written into a folder; create it if it is missing.
+
+    Raises:
+        OutputError: It cannot be created or is not writable.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path.parent}: the output folder cannot be created ({error.strerror})") from error
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent}: the output folder is not writable; choose another or change its permissions")
+        raise OutputError(f"{folder}: the output folder cannot be created ({error.strerror})") from error
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder}: the output folder is not writable; choose another or change its permissions")
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool, remedy: str = "") -> None:
+    """Check, before any work is done, that none of the files that will be written exists.
+
+    Args:
+        paths: The files.
+        overwrite: Whether they may be replaced.
+        remedy: What to do, in place of the usual advice.
+
+    Raises:
+        UsageError: One exists and ``overwrite`` is off.
+    """
+    for path in paths:
+        if not overwrite and os.path.lexists(path):
+            remedy = remedy or "add --overwrite to replace it, or choose another name"
+            raise UsageError(f"{path} already exists; {remedy}")
+        forbid_replacing(path, not overwrite)
+
+
+def forbid_replacing(path: Path, forbidden: bool = True) -> None:
+    """Remember whether a file, or what is in a folder, must be new when it is published."""
+    (_must_be_new.add if forbidden else _must_be_new.discard)(os.path.abspath(path))
+
+
+def may_replace(path: Path) -> bool:
+    """Return whether a file may be replaced, by what was checked of it and of the folders that it is in."""
+    absolute = Path(os.path.abspath(path))
+    return not any(str(place) in _must_be_new for place in (absolute, *absolute.parents))
+
+
+class NewFile:
+    """A file that is written under a temporary name, and then published under its own.
+
+    Attributes:
+        path: Its own name, as given.
+        temporary: The temporary name, beside it; the file exists and is empty.
+    """
+
+    def __init__(self, path: Path, replace: bool | None = None, follow: bool = True) -> None:
+        """Create the temporary file.
+
+        Args:
+            path: Its own name.
+            replace: Whether a file of that name may be replaced; None if there is one now and no check forbade it.
+            follow: If ``path`` is a symbolic link, write the file that it points to instead of replacing the link.
+
+        Raises:
+            OSError: It cannot be created.
+        """
+        self.path = path
+        self._target = Path(os.path.realpath(path)) if follow and path.is_symlink() else path
+        exists = os.path.lexists(self._target)
+        self._replace = (exists and may_replace(path)) if replace is None else replace
+        descriptor, self.temporary = _create_temporary(self._target)
+        self._mode = os.fstat(descriptor).st_mode & 0o777
+        os.close(descriptor)
+
+    def publish(self, durable: bool = True) -> None:
+        """Give the finished file its own name.
+
+        Args:
+            durable: Call ``fsync`` first: without it, a power cut soon after may leave an empty file of that name.
+
+        Raises:
+            OSError: The file cannot be flushed or renamed; FileExistsError if it must be new and is not.
+        """
+        move(self.temporary, self._target, self._replace, durable, self._mode)
+        forbid_replacing(self.path, False)  # From now on the file is ours.
+
+    def keep_as(self, path: Path) -> None:
+        """Give the file another name, which must be free.
+
+        Raises:
+            OSError: It cannot be renamed; FileExistsError if there is something of that name.
+        """
+        move(self.temporary, path, False, False, self._mode)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it still exists and can be removed."""
+        with suppress(OSError):
+            self.temporary.unlink()
+
+
+def move(temporary: Path, path: Path, replace: bool, durable: bool = True, mode: int | None = None) -> None:
+    """Rename a finished file.
+
+    Args:
+        temporary: Its present name.
+        path: Its final name.
+        replace: Whether a file of that name is replaced.
+        durable: Call ``fsync`` first.
+        mode: Permissions to set, since a library may have created the file anew with others.
+
+    Raises:
+        OSError: It cannot be flushed or renamed; FileExistsError if there is a file of that name and ``replace`` is off.
+    """
+    if mode is not None and os.name != "nt" and temporary.stat().st_mode & 0o777 != mode:
+        temporary.chmod(mode)
+    if durable:
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+    if not replace and os.name == "nt":
+        os.rename(temporary, path)  # Never replaces a file on Windows.
+        return
+    if not replace:
+        try:
+            os.link(temporary, path, follow_symlinks=False)
+        except FileExistsError as error:
+            reason = "another file of that name has appeared meanwhile and is kept"
+            raise FileExistsError(errno.EEXIST, reason, str(path)) from error
+        except OSError:  # The file system has no hard links: take the name first.
+            os.close(create_exclusively(path))
+        else:
+            temporary.unlink()
+            return
+    os.replace(temporary, path)
+
+
+def _create_temporary(path: Path) -> tuple[int, Path]:
+    """Create a hidden file beside ``path``, under a name that nobody has."""
+    while True:
+        temporary = path.with_name(temporary_name(path.name, secrets.token_hex(4)))
+        try:
+            descriptor = create_exclusively(temporary)
+        except FileExistsError:
+            continue
+        record_temporary(temporary)
+        return descriptor, temporary
+
+
+@contextmanager
+def new_file(path: Path, replace: bool | None = None, durable: bool = True, follow: bool = True) -> Iterator[Path]:
+    """Publish a file at the end of the block, or remove it if the block raises; yields the name to write to.
+
+    For the arguments see :class:`NewFile`.
+
+    Raises:
+        OutputError: The file cannot be created or published.
+    """
+    try:
+        file = NewFile(path, replace, follow)
+        try:
+            yield file.temporary
+            file.publish(durable)
+        finally:
+            file.discard()
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+class TemporaryFolder:
+    """A folder beside an output, under a name that nobody has; it is removed with all that is in it.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, output: Path) -> None:
+        """Create the folder.
+
+        Raises:
+            OSError: It cannot be created.
+        """
+        output.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            self.path = output.with_name(temporary_name(output.name, secrets.token_hex(4)))
+            try:
+                self.path.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            break
+        record_temporary(self.path)
+
+    def remove(self) -> None:
+        """Remove the folder and its files."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 class NamedFile(BufferedRandom):
-    """A new file, opened for writing and reading back, whose error messages name it.
+    """An open file to write and to read back, whose error messages name the output that it is for.
 
     Raises:
-        OutputError: The file cannot be created or, from ``write``, ``flush`` and ``close``, cannot be written.
+        OutputError: The file cannot be opened or, from ``write``, ``flush`` and ``close``, cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, output: Path | None = None) -> None:
         try:
-            super().__init__(_NamedRaw(path))
+            super().__init__(_NamedRaw(path, output or path))
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise unwritable(output or path, error) from error
 
 
 class _NamedRaw(FileIO):
     """The unbuffered layer of a :class:`NamedFile`."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "w+")
-        self.path = path
+    def __init__(self, path: Path, output: Path) -> None:
+        super().__init__(path, "r+")
+        self.output = output
 
     def write(self, data: Any) -> int:
         """Write bytes and return how many were written."""
         try:
             return super().write(data)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise unwritable(self.output, error) from error
 
 
 class PartFile:
-    """A file that gets its final name once it is complete.
+    """An open file that gets its final name once it is complete.
 
     Attributes:
         path: Final name.
         file: The open file to write to.
     """
 
-    def __init__(self, path: Path, durable: bool = True) -> None:
-        """Create the part file; for ``durable`` see :func:`publish`.
+    def __init__(self, path: Path, durable: bool = True, replace: bool | None = None) -> None:
+        """Create the temporary file; for the arguments see :class:`NewFile` and its ``publish``.
 
         Raises:
             OutputError: It cannot be created.
         """
         self.path = path
-        self.file = NamedFile(part_path(path))
+        try:
+            self._new = NewFile(path, replace)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        self.file = NamedFile(self._new.temporary, path)
         self._durable = durable
+
+    @property
+    def temporary(self) -> Path:
+        """The name under which the file is written."""
+        return self._new.temporary
 
     def close(self, complete: bool, ending: Iterable[bytes] = ()) -> None:
         """Write the ending and publish the file, or remove it if it is not complete; a second call has no effect.
@@ -131,21 +323,21 @@ class PartFile:
             if complete:
                 self.file.writelines(ending)
                 self.file.close()
-                publish(self.path, self._durable)
+                self._new.publish(self._durable)
         except OSError as error:
             raise unwritable(self.path, error) from error
         finally:
             self.file.raw.close()  # Closes without flushing the buffer, which is of no use any more.
-            discard(self.path)
+            self._new.discard()
 
 
-def write_text(path: Path, text: str, durable: bool = True) -> None:
-    """Write a complete text file in UTF-8; for ``durable`` see :func:`publish`.
+def write_text(path: Path, text: str, durable: bool = True, replace: bool | None = None) -> None:
+    """Write a complete text file in UTF-8; for the arguments see :class:`NewFile` and its ``publish``.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    PartFile(path, durable).close(True, [text.encode()])
+    PartFile(path, durable, replace).close(True, [text.encode()])
 
 
 def safe_relative_name(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from tposecli.evaluation.coco.average_precision import Scores
 from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.utils.errors import OutputError
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,6 +59,6 @@ def _histogram(title: str, details: Details) -> Figure:
 
 
 def _saved(figure: Figure, path: Path) -> Path:
-    figure.savefig(part_path(path), format="png")
-    publish(path)
+    with new_file(path) as temporary:
+        figure.savefig(temporary, format="png")
     return path

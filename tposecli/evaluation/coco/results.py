@@ -17,7 +17,7 @@ from tposecli.geometry.similarity import oks_nms
 from tposecli.types import Poses
 from tposecli.utils.coco_records import record_id
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import part_path, publish, unwritable, write_text
+from tposecli.utils.files import new_file, write_text
 
 NMS: Final = 0.9
 SERVER_FIELDS: Final = ("image_id", "category_id", "keypoints", "score")
@@ -125,12 +125,8 @@ def write_server_zip(path: Path, rows: Sequence[Mapping[str, Any]], title: str, 
         OutputError: It cannot be written.
     """
     bare = [{field: row[field] for field in SERVER_FIELDS} for row in rows]
-    try:
-        with zipfile.ZipFile(part_path(path), "w", zipfile.ZIP_DEFLATED) as packed:
-            packed.writestr(f"person_keypoints_{title}_{algorithm}_results.json", _json_lines(bare))
-        publish(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    with new_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(f"person_keypoints_{title}_{algorithm}_results.json", _json_lines(bare))
 
 
 def _json_lines(rows: Sequence[Mapping[str, Any]]) -> str:

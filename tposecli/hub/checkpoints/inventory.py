@@ -13,8 +13,8 @@ from tposecli.hub.checkpoints.resolve import bundled_file, cache_dir, fetch, loc
 from tposecli.hub.download.download import RemoteFile, find_damage
 from tposecli.hub.download.options import Downloads
 from tposecli.models.catalog import CATALOG
-from tposecli.utils.errors import UsageError, WeightsError
-from tposecli.utils.files import part_path, publish, sha256_of
+from tposecli.utils.errors import OutputError, UsageError, WeightsError
+from tposecli.utils.files import new_file, sha256_of
 from tposecli.utils.locks import file_lock
 
 SUFFIXES: Final = (".pth", ".pt", ".safetensors")
@@ -141,10 +141,10 @@ def add_file(file: Path, remote: RemoteFile, replace: bool = False) -> Path:
             if path.is_file() and path.samefile(file):
                 record_digest(path, digest)
                 return path
-            shutil.copyfile(file, part_path(path))
-            publish(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror}); make room, or set TPOSE_HOME") from error
+            with new_file(path, replace=replace) as temporary:
+                shutil.copyfile(file, temporary)
+    except (OSError, OutputError) as error:
+        raise WeightsError(f"{path}: cannot be written ({error}); make room, or set TPOSE_HOME") from error
     record_digest(path, digest)
     return path
 

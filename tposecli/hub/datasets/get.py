@@ -14,7 +14,7 @@ from tposecli.hub.datasets.unpack import unpack
 from tposecli.hub.download.download import check_space, download, manual_download_hint
 from tposecli.hub.download.options import Downloads, ProgressBar, RetryPolicy, no_progress
 from tposecli.utils.errors import DownloadError, InputError, OutputError
-from tposecli.utils.files import part_path
+from tposecli.hub.download.part import part_path
 from tposecli.utils.locks import file_lock
 
 log = logging.getLogger("tposecli")

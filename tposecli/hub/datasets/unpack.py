@@ -13,7 +13,7 @@ from tposecli.hub.datasets.coco import DatasetPart
 from tposecli.hub.download.download import check_space
 from tposecli.hub.download.options import ProgressBar
 from tposecli.utils.errors import InputError, OutputError
-from tposecli.utils.files import discard, part_path, publish
+from tposecli.utils.files import new_file
 
 DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 """What reading a damaged zip file raises."""
@@ -70,13 +70,10 @@ def _todo(archive: Path, packed: zipfile.ZipFile, part: DatasetPart, folder: Pat
 def _write(packed: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with packed.open(info) as source, part_path(path).open("wb") as file:
+        with new_file(path) as temporary, packed.open(info) as source, temporary.open("wb") as file:
             shutil.copyfileobj(source, file, CHUNK)
-        publish(path)
-    except OSError as error:
+    except (OSError, OutputError) as error:
         raise OutputError(
-            f"{path}: cannot be unpacked ({error.strerror or error}); free some space or fix the "
+            f"{path}: cannot be unpacked ({reason_of(error)}); free some space or fix the "
             "permissions, and the same command continues from there"
         ) from error
-    finally:
-        discard(path)

@@ -18,7 +18,7 @@ from tposecli.hub.download.options import Downloads
 from tposecli.hub.download.part import PartialFile
 from tposecli.hub.download.request import RequestError, TransientError, open_url, read_chunk, redacted_url
 from tposecli.utils.errors import DownloadError, UsageError
-from tposecli.utils.files import publish, sha256_of
+from tposecli.utils.files import move, sha256_of
 
 log = logging.getLogger("tposecli")
 
@@ -131,7 +131,7 @@ def _transfer(url: str, remote: RemoteFile, part: PartialFile, downloads: Downlo
         if total is not None:
             check_space(part.path.parent, total - start, remote.elsewhere)
         done = start
-        with part.path.open("r+b" if start else "wb") as file, downloads.bar(remote.label, total) as report:
+        with part.open(resume=bool(start)) as file, downloads.bar(remote.label, total) as report:
             file.seek(start)
             file.truncate()
             report(done)
@@ -166,7 +166,7 @@ def _accept(remote: RemoteFile, path: Path, part: PartialFile, resumed: bool) ->
     if reason:
         part.discard()
         raise TransientError(reason) if resumed else RequestError(reason)
-    publish(path)
+    move(part.path, path, replace=True)
     part.discard()
     return digest
 

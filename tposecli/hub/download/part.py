@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from typing import IO
 
 from tposecli.hub.download.request import RequestError, TransientError, redacted_url
-from tposecli.utils.files import discard, part_path
+from tposecli.utils.files import NO_FOLLOW, create_exclusively
+
+
+def part_path(path: Path) -> Path:
+    """Return the name of the received part of a file: unlike other temporary names it is fixed, to be resumed."""
+    return path.with_name(path.name + ".part")
 
 
 class PartialFile:
@@ -26,7 +34,6 @@ class PartialFile:
             url: Where it comes from.
             checkable: Whether a digest will be compared at the end.
         """
-        self._target = path
         self.path = part_path(path)
         self._note = self.path.with_name(self.path.name + ".json")
         self._source = redacted_url(url)
@@ -67,9 +74,22 @@ class PartialFile:
             raise TransientError(reason, restart=True)
         return self._start, size if total is None else total
 
+    def open(self, resume: bool) -> IO[bytes]:
+        """Open the received part for writing; a link of its name is not followed.
+
+        Args:
+            resume: Keep what was received; otherwise begin a new file.
+        """
+        if not resume:
+            with suppress(FileNotFoundError):
+                self.path.unlink()
+            return os.fdopen(create_exclusively(self.path), "r+b")
+        return os.fdopen(os.open(self.path, os.O_RDWR | NO_FOLLOW), "r+b")
+
     def discard(self) -> None:
         """Delete the received part and its note."""
-        discard(self._target)
+        with suppress(OSError):
+            self.path.unlink()
         self._note.unlink(missing_ok=True)
 
     def _read_note(self) -> tuple[str, int | None]:

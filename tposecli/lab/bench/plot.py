@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tposecli.lab.bench.clock import Spread
 from tposecli.lab.bench.report import BenchReport, Table
 from tposecli.utils.errors import OutputError, UsageError
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +38,8 @@ def plot(path: Path, report: BenchReport) -> None:
     for axis, (table, draw) in zip(axes, panels, strict=True):
         draw(axis, table)
     try:
-        figure.savefig(part_path(path), dpi=140, format=path.suffix.lstrip(".").lower() or "png")
-        publish(path)
+        with new_file(path) as temporary:
+            figure.savefig(temporary, dpi=140, format=path.suffix.lstrip(".").lower() or "png")
     except (OSError, ValueError) as error:
         raise OutputError(f"{path}: the plot cannot be written ({error})") from error
 

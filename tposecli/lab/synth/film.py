@@ -16,7 +16,7 @@ import numpy as np
 from tposecli.lab.synth.arrays import Floats
 from tposecli.lab.synth.sound import RATE
 from tposecli.types import Image
-from tposecli.utils.files import part_path, publish
+from tposecli.utils.files import new_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def write_clip(path: Path, reel: Reel, frames: Iterable[tuple[int, Image]], soun
         sound: (2, S) samples in -1..1 at ``sound.RATE``; None for no audio stream.
     """
     options = {"movflags": "+faststart", "video_track_timescale": str(reel.time_base.denominator)}
-    with av.open(str(part_path(path)), "w", format="mp4", options=options) as container:
+    with new_file(path) as temporary, av.open(str(temporary), "w", format="mp4", options=options) as container:
         audio: Any = None
         video: Any = None
         for pts, image in frames:
@@ -62,7 +62,6 @@ def write_clip(path: Path, reel: Reel, frames: Iterable[tuple[int, Image]], soun
         container.mux(video.encode(None))
         if sound is not None:
             _mux_sound(container, audio, sound)
-    publish(path)
 
 
 def _video(container: Any, reel: Reel, image: Image) -> Any:
@@ -107,5 +106,5 @@ def write_jpeg(path: Path, image: Image, orientation: int = 1, quality: int = 88
         tiff = b"MM\x00*\x00\x00\x00\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 0)
         body = b"Exif\x00\x00" + tiff
         data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
-    part_path(path).write_bytes(data)
-    publish(path)
+    with new_file(path) as temporary:
+        temporary.write_bytes(data)
