@@ -54,7 +54,7 @@ def test_frames_are_read_back_exactly(tmp_path: Path) -> None:
     assert path.name == "out.mp4.poses.jsonl"
     write(path, 7)
     journal = read_journal(path)
-    assert journal.header == {"schema_version": 1, "complete": False, "outputs": [], **HEADER}
+    assert journal.header == {"schema_version": 1, "complete": False, "outputs": [], "checksum": "crc32", **HEADER}
     assert journal.provenance == HEADER
     for _ in range(2):
         frames = list(journal)
@@ -74,7 +74,7 @@ def test_a_line_looks_as_documented(tmp_path: Path) -> None:
     writer.close()
     assert path.read_text().splitlines()[1] == (
         '{"frame":4,"name":"a.jpg","pts":null,"time_s":0.5,"width":6,"height":4,"people":[{"box":[0.1,2.0,3.25,0.001],'
-        '"score":0.7,"keypoints":[[0.33333334,2.0,0.5],[3.0,4.0,0.6],[5.0,6.0,1e-09]]}]}'
+        '"score":0.7,"keypoints":[[0.33333334,2.0,0.5],[3.0,4.0,0.6],[5.0,6.0,1e-09]]}],"crc32":1018933139}'
     )
 
 

@@ -75,7 +75,7 @@ def test_is_resumed(folder: Path) -> None:
     words = now["command"].split()[1:]
     tpose(*words, "--resume", "-q")
     resumed = journal.read_text().splitlines()
-    assert len(resumed) == 1 + WHOLE_CLIP_FRAMES
+    assert len(resumed) == 1 + WHOLE_CLIP_FRAMES + 1, "an ending follows the frames"
     assert resumed[1 : 1 + GROUP] == lines[:GROUP]
     assert json.loads(resumed[0])["complete"] is True
     assert len(json.loads((folder / "o.json").read_text())["images"]) == WHOLE_CLIP_FRAMES

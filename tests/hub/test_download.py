@@ -29,11 +29,11 @@ from tposecli.cli.main import cli
 from tposecli.hub.checkpoints.resolve import AUTO_STAMP, Checkpoint, fetch, resolve, verify_file
 from tposecli.hub.download.download import RemoteFile, candidate_urls, find_damage
 from tposecli.hub.download.options import Downloads, RetryPolicy
+from tposecli.hub.download.part import part_path
 from tposecli.hub.download.request import RequestError, redacted_url
 from tposecli.models import find_spec
 from tposecli.models.catalog import AUTO_BUNDLED
 from tposecli.utils.errors import TposeError, UsageError, WeightsError
-from tposecli.utils.files import part_path
 
 QUICK = RetryPolicy(connect_s=2, stall_s=0.3, tries=3, pause_s=0.01)
 NAME = "small.pth"

@@ -12,7 +12,7 @@ import numpy as np
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.geometry import crop
 from tposecli.types import Float32, Image, Poses
-from tposecli.utils.errors import OutputError, UsageError
+from tposecli.utils.errors import UsageError
 from tposecli.utils.files import new_file
 
 if TYPE_CHECKING:

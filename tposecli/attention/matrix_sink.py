@@ -15,6 +15,11 @@ from tposecli.types import Result
 from tposecli.utils.files import new_file, write_text
 
 
+def plot_path(path: Path) -> Path:
+    """Return the path of the plot that is written beside a table."""
+    return path.with_suffix(".png")
+
+
 class AttentionMatrix:
     """Writes ``NAME.csv``, a matrix of keypoints by the joints they attend to, and ``NAME.png``, a plot of it.
 
@@ -43,7 +48,7 @@ class AttentionMatrix:
         if complete:
             mean = self.total / max(self.people, 1)
             write_text(self.path, _table(mean))
-            _plot(self.path.with_suffix(".png"), mean, self.people)
+            _plot(plot_path(self.path), mean, self.people)
 
 
 def _table(mean: np.ndarray[Any, Any]) -> str:

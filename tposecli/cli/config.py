@@ -1,7 +1,9 @@
 """Options from a file and from the environment.
 
 The command line comes first, then the environment (``TPOSE_VIDEO_SMOOTH``), then the file, then the option's default.
-The file is ``--config FILE``, or ``tpose.toml`` in the current folder: TOML with keys named like the options. Keys at
+The file is ``--config FILE``, or ``tpose.toml`` in the current folder, or the one in the user's configuration folder:
+TOML with keys named like the options. The file of the current folder may be somebody else's, as one unpacked from an
+archive is: it may neither grant trust, nor replace files, nor name any, and is announced when it is read. Keys at
 the top apply to every command that has the option, those of a table to the command of that name::
 
     device = "cpu"
@@ -14,6 +16,8 @@ the top apply to every command that has the option, those of a table to the comm
 from __future__ import annotations
 
 import difflib
+import json
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +30,8 @@ PREFIX: Final = "TPOSE"
 """Prefix of environment variables: TPOSE_COMMAND_OPTION."""
 
 DEFAULT_FILE: Final = Path("tpose.toml")
+UNTRUSTED: Final = frozenset({"trust", "overwrite", "replace", "force", "resume", "input", "mirrors"})
+"""Options that the file of the current folder may not set, besides those that name files."""
 UNCONFIGURED: Final = frozenset({"doctor"})
 """Commands that ignore the file, because they must work whatever is in it."""
 
@@ -126,14 +132,73 @@ def variables(command: click.Command, prefix: str = PREFIX) -> Iterator[str]:
         yield from variables(below, f"{prefix}_{name}".upper().replace("-", "_"))
 
 
+def _find(ctx: click.Context, value: Path | None) -> tuple[Path | None, bool]:
+    """Return the file to read, and whether the user chose it: not so the one that lies in the current folder."""
+    chosen: Path | None = value or ctx.meta.get(_CONFIG_GIVEN)
+    if chosen is not None:
+        return chosen, True
+    if DEFAULT_FILE.is_file():
+        return DEFAULT_FILE, False
+    own = user_file()
+    return (own if own.is_file() else None), True
+
+
+def user_file() -> Path:
+    """Return the user's own configuration file, which may set everything."""
+    from platformdirs import user_config_path
+
+    return user_config_path("tpose", appauthor=False) / DEFAULT_FILE.name
+
+
+def _refuse_untrusted(table: Mapping[str, Any], command: click.Command, where: str) -> None:
+    """Refuse keys that the file of a folder, perhaps unpacked from somebody's archive, may not set.
+
+    These grant trust, replace files, or name files to read or to write.
+
+    Raises:
+        click.UsageError: There is such a key.
+    """
+    below = command.commands if isinstance(command, click.Group) else {}
+    leaves = [command, *_leaves(command)]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            _refuse_untrusted(value, below[key], f"{where}, [{key}]")
+            continue
+        options = [found for leaf in leaves if (found := _options(leaf).get(_plain(key))) is not None]
+        names_file = any(isinstance(option.type, click.Path | click.File) for option in options)
+        names_file |= _plain(key) in ("detector", "det_model", "boxes", "model") and _looks_like_file(value)
+        if _plain(key) in UNTRUSTED or names_file:
+            raise click.UsageError(
+                f"{where}: {key!r} may not be set in the {DEFAULT_FILE} of a folder, which may be somebody else's; "
+                f"give it on the command line, in a file named with --config, or in {user_file()}"
+            )
+
+
+def _announce(message: str) -> None:
+    """Say that a file is obeyed that the user did not name."""
+    event = {"event": "log", "level": "info", "message": message}
+    click.echo(json.dumps(event) if "--log-json" in sys.argv else message, err=True)
+
+
+def _looks_like_file(value: Any) -> bool:
+    return any(sign in str(value) for sign in (":", "/", "\\", "."))
+
+
 def _read(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Take the defaults of the command from the file."""
-    path = value or ctx.meta.get(_CONFIG_GIVEN) or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
-    if path is None or ctx.resilient_parsing:
+    path, chosen = (None, False) if ctx.resilient_parsing else _find(ctx, value)
+    if path is None:
         return
     ctx.meta[_CONFIG_READ] = path
     names = [context.info_name or "" for context in _chain(ctx)][1:]
-    ctx.default_map = defaults(read_config(path, ctx.find_root().command), names, ctx.command)
+    root = ctx.find_root().command
+    content = read_config(path, root)
+    if not chosen:
+        _refuse_untrusted(content, root, str(path))
+        found = defaults(content, names, ctx.command)
+        if found and not {"-q", "--quiet"} & set(sys.argv):
+            _announce(f"{path.absolute()}: sets {', '.join(sorted(found)).replace('_', '-')}")
+    ctx.default_map = defaults(content, names, ctx.command)
 
 
 def _check(table: Mapping[str, Any], command: click.Command, where: str) -> None:

@@ -34,6 +34,7 @@ from tposecli.utils.version import __version__
 
 INTERRUPTED = 130
 TERMINATED = 143
+HUNG_UP = 129
 PASSIVE_WAIT = ("OMP_WAIT_POLICY", "PASSIVE")
 """Makes torch's threads sleep while they wait; OpenMP reads it when it is loaded. By default they spin and keep the
 processor from the other stages: with two threads on two busy cores, the detector then takes more than twice as long."""
@@ -79,6 +80,7 @@ cli.add_command(weights)
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 an input failed, 2 usage, 130 interrupted, 143 terminated."""
+    open_closed_streams()
     stop_on_signals()
     os.environ.setdefault(*PASSIVE_WAIT)
     gc.set_threshold(GC_THRESHOLD)
@@ -86,8 +88,25 @@ def main() -> NoReturn:
         status = _status()
     except BrokenPipeError:  # Standard error is closed, too: the reason cannot be reported.
         status = 1
-    _flush(stopped=status in (INTERRUPTED, TERMINATED), status=status)
+    _flush(stopped=status in (INTERRUPTED, TERMINATED, HUNG_UP), status=status)
     sys.exit(status)
+
+
+def open_closed_streams() -> None:
+    """Make standard streams that are closed, as those of some daemons and cron jobs, read and write nothing.
+
+    Otherwise the next file that is opened would get the number of standard output, and its data.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
 
 
 def _status() -> int:

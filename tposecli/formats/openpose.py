@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -30,7 +29,7 @@ from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.sources.find_images import natural_key
 from tposecli.types import UNTRACKED, Poses, Result
 from tposecli.utils.errors import InputError, OutputError
-from tposecli.utils.files import NewFile, TemporaryFolder, move, unwritable, write_text
+from tposecli.utils.files import TemporaryFolder, may_replace, move, unwritable, write_text
 from tposecli.utils.strict_json import as_json, pixels, scores
 
 SUFFIX: Final = "_keypoints.json"
@@ -208,10 +207,11 @@ class OpenposeSink:
     def _publish(self) -> None:
         try:
             self._folder.mkdir(exist_ok=True)
-            for old in list(_files_in(self._folder)):
+            replace = may_replace(self._folder)
+            for old in list(_files_in(self._folder)) if replace else ():
                 old.unlink()
-            for new in os.listdir(self._part):
-                os.replace(self._part / new, self._folder / new)
+            for new in os.listdir(self._part.path):
+                move(self._part.path / new, self._folder / new, replace, durable=False)
         except OSError as error:
             raise unwritable(self._folder, error) from error
 

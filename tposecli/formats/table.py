@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tposecli.utils.errors import UsageError
-from tposecli.utils.files import check_output
+from tposecli.utils.files import check_folder, check_output, forbid_replacing
 
 if TYPE_CHECKING:
     from tposecli.formats.base import PoseFile, PoseSource, WriteOptions
@@ -114,8 +114,10 @@ class PoseFormat:
             raise UsageError(f"{path} is a file; name a folder for {self.option}")
         if not overwrite and path.is_dir() and next(path.glob(self.folder_pattern), None) is not None:
             raise UsageError(f"{path} holds {self.folder_pattern} files already; add --overwrite to replace them all")
-        # A file beside the folder stands for the folder, which is created under its own name only when it is complete.
-        check_output(path.with_name(f"{path.name}.writable"), overwrite=True)
+        check_folder(path.parent)
+        if path.is_dir():
+            check_folder(path)
+        forbid_replacing(path, not overwrite)
 
 
 def _load(reference: str) -> Any:

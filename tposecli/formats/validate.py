@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tposecli.formats.journal.records import CHECKSUM, is_end, parse
 from tposecli.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -119,9 +120,10 @@ def _schema_problems(validator: Validator, value: Any, where: str) -> Iterator[s
 def _journal(path: Path, header: Json) -> Verdict:
     verdict = Verdict(path, "journal")
     rules = schema("journal")
-    header_rules, frame_rules = (
-        _validator({**rules["$defs"][name], "$defs": rules["$defs"]}) for name in ("header", "frame")
+    header_rules, frame_rules, end_rules = (
+        _validator({**rules["$defs"][name], "$defs": rules["$defs"]}) for name in ("header", "frame", "end")
     )
+    checked = header.get("checksum") == CHECKSUM
     verdict.add(_schema_problems(header_rules, header, "line 1: "))
     if verdict.problem_count:
         return verdict
@@ -131,16 +133,37 @@ def _journal(path: Path, header: Json) -> Verdict:
             frame, where = _parsed(line), f"line {number}: "
             if number == 1:
                 continue
-            if isinstance(frame, _Invalid) or not line.endswith(b"\n"):
-                problem = "truncated; resuming the run repairs it" if line[-1:] != b"\n" else "not JSON"
+            problem = _line_problem(line, frame)
+            if problem:
                 verdict.add([where + problem])
                 continue
+            if is_end(frame):
+                verdict.add(_schema_problems(end_rules, frame, where))
+                continue
             violations = list(_schema_problems(frame_rules, frame, where))
-            verdict.add(violations or (where + problem for problem in _frame_problems(frame, header, last)))
+            problems = violations or [where + problem for problem in _frame_problems(frame, header, last)]
+            if checked and not problems:
+                problems = [where + problem for problem in _checksum_problem(line)]
+            verdict.add(problems)
             if not violations:
                 last = frame["frame"]
                 verdict.counts.update(frames=1, people=len(frame["people"]))
     return verdict
+
+
+def _line_problem(line: bytes, content: Any) -> str:
+    """Return what is wrong with a line of a journal as such; empty if nothing is."""
+    if not line.endswith(b"\n"):
+        return "truncated; resuming the run repairs it"
+    return "not JSON" if isinstance(content, _Invalid) else ""
+
+
+def _checksum_problem(line: bytes) -> Iterator[str]:
+    """Yield the problem if the checksum of a line is wrong."""
+    try:
+        parse(line, checksum=True)
+    except ValueError as error:
+        yield str(error)
 
 
 def _frame_problems(frame: Json, header: Json, last: int) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tposecli.formats.align import (
 )
 from tposecli.formats.base import PoseFile
 from tposecli.formats.journal.journal import Journal
-from tposecli.formats.journal.provenance import fingerprint
+from tposecli.formats.journal.provenance import is_same_source
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.read import read_poses
 from tposecli.sources import ImageList, ImageSource, VideoInput, Window, find_images, open_video_input
@@ -141,7 +141,7 @@ def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInp
     rate = None if header.get("rate") is None else Fraction(header["rate"])
     source = open_video_input(path, window, header.get("stream"), rate)
     recorded_sha256 = header.get("source_sha256")
-    if not another and recorded_sha256 is not None and fingerprint(source.files) != recorded_sha256:
+    if not another and recorded_sha256 is not None and not is_same_source(header, source.files):
         raise InputError(
             f"{path} is not the file that {given.path} was made from ({header.get('source')}): its bytes are "
             "others; name that one, or add --another-video if the frames are the same, as after another encoding"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tposecli.attention.matrix_sink import AttentionMatrix
+from tposecli.attention.matrix_sink import AttentionMatrix, plot_path
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.attention.sinks import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.attention.stats import describe
@@ -19,20 +20,20 @@ from tposecli.formats.journal.journal import journal_path
 from tposecli.formats.table import written_formats
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, RunFlags, Summary, Watcher
-from tposecli.pipeline.resume import may_start_afresh, replaceable_outputs
+from tposecli.pipeline.resume import check_journal, may_start_afresh, replaceable_outputs
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink
-from tposecli.sinks.crops import CropsSink
-from tposecli.sinks.destination import STDOUT, partial_path
+from tposecli.sinks.crops import CropsSink, crops_in
+from tposecli.sinks.destination import PARTIAL_VIDEOS, STDOUT
 from tposecli.sinks.encoding import MUXERS, VideoOptions
-from tposecli.sinks.images import AnnotatedImages
+from tposecli.sinks.images import AnnotatedImages, ImageOutputError, image_name
 from tposecli.sinks.live_window import LiveWindow
 from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageList
 from tposecli.sources.image_sequence import is_numbered
 from tposecli.types import Result
 from tposecli.utils.errors import UsageError
-from tposecli.utils.files import check_output
+from tposecli.utils.files import check_folder, check_output, forbid_replacing, refuse_existing
 from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
 from tposecli.utils.timings import Timings
@@ -147,22 +148,28 @@ def written_names(picture: Path | None, encoding: VideoOptions, side_by_side: bo
 def deliver(
     results: Iterable[Result], sinks: Sequence[Sink], timings: Timings, watcher: Watcher, summary: Summary
 ) -> None:
-    """Hand every result to all sinks, in order, and count it; signals wait until a frame is in all of them."""
+    """Hand every result to all sinks, in order, and count it; signals wait until a frame is in all of them.
+
+    An image that cannot be written is reported in the summary.
+    """
     for result in results:
         with deferred(), timings.measure("write"):
             for sink in sinks:
-                sink.write(result)
+                try:
+                    sink.write(result)
+                except ImageOutputError as error:
+                    summary.failed.append((result.frame.name, str(error)))
         summary.frames += 1
         summary.people += len(result.poses)
         watcher.seen(result)
 
 
-def check_outputs(outputs: Outputs, stills: bool, flags: RunFlags, journal: bool = True) -> None:
+def check_outputs(outputs: Outputs, names: Sequence[str] | None, flags: RunFlags, journal: bool = True) -> None:
     """Check, before any work is done, that every output can be written.
 
     Args:
         outputs: What to make.
-        stills: Whether the inputs are images and not a video.
+        names: Names of the images; None for a video.
         flags: Whether existing outputs may be replaced.
         journal: Whether a journal is written beside them.
 
@@ -181,21 +188,42 @@ def check_outputs(outputs: Outputs, stills: bool, flags: RunFlags, journal: bool
     with output_locks(outputs.files):
         replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
         for path in outputs.files:
-            _check_output(path, outputs, stills, flags.overwrite or path.resolve() in replaceable)
+            _check_output(path, outputs, names, flags.overwrite or path.resolve() in replaceable)
         if journal and outputs.files:
             path = journal_path(outputs.files[0])
+            check_journal(path, outputs.files)
             check_output(path, flags.overwrite or flags.resume or may_start_afresh(path))
 
 
-def _check_output(path: Path, outputs: Outputs, stills: bool, overwrite: bool) -> None:
+def _check_output(path: Path, outputs: Outputs, names: Sequence[str] | None, overwrite: bool) -> None:
     """Refuse an output that would overwrite something."""
     pose_format = next((row for row, other in outputs.pose_files if other == path), None)
     if pose_format is not None:
         pose_format.check_output(path, overwrite)
-    elif not _is_folder(path, outputs, stills):
+    elif not _is_folder(path, outputs, names is not None):
         check_output(path, overwrite)
-    elif path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file; name a folder for the pictures")
+        if path == outputs.attention_matrix:
+            refuse_existing([plot_path(path)], overwrite)
+    elif os.path.lexists(path) and not path.is_dir():
+        raise UsageError(f"{path} is a file; name a folder for the images")
+    else:
+        check_folder(path.parent)
+        _check_images(path, outputs, names, overwrite)
+        forbid_replacing(path, not overwrite)
+
+
+def _check_images(folder: Path, outputs: Outputs, names: Sequence[str] | None, overwrite: bool) -> None:
+    """Refuse a folder that holds images of the names that this run will write."""
+    if overwrite or not folder.is_dir():
+        return
+    files: Iterable[Path] = ()
+    if folder == outputs.crops:
+        files = crops_in(folder, names)
+    elif names is not None:
+        files = (folder / (image_name(name) if folder == outputs.picture else f"{name}.jpg") for name in names)
+    else:
+        files = (path for path in folder.glob("*.jpg") if path.stem.isdecimal())
+    refuse_existing(files, overwrite, "add --overwrite to replace it, or choose another folder")
 
 
 def refuse_inputs(outputs: Outputs, images: ImageList) -> None:
@@ -215,7 +243,7 @@ def discard_partial(outputs: Outputs) -> None:
     """Remove the partial videos of an interrupted run that is complete now."""
     for path in outputs.files:
         if is_video(path):
-            partial_path(path).unlink(missing_ok=True)
+            PARTIAL_VIDEOS.remove(path)
 
 
 def needs_attention(outputs: Outputs, files: FileSettings) -> bool:

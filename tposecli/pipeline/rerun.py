@@ -30,6 +30,7 @@ from tposecli.sinks.video import VideoOptions, VideoOut
 from tposecli.sources import ImageSource
 from tposecli.types import Image, Result, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
+from tposecli.utils.locks import output_locks
 from tposecli.utils.timings import Timings
 from tposecli.utils.version import __version__
 
@@ -159,7 +160,7 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score)
     if recording.tracked and not rerun.job.given.track_again:
         post = replace(post, tracker=None)
-    with ExitStack() as stack:
+    with output_locks(rerun.job.outputs.files), ExitStack() as stack:
         sinks = [stack.enter_context(opened(sink)) for sink in rerun.sinks()]
         results = stack.enter_context(closing(post.process(rerun.results, timings)))
         watcher.begin(SourceInfo(summary.name), None)
@@ -182,7 +183,8 @@ def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Setti
     if clash is not None:
         raise UsageError(f"{clash} is an input; choose another output")
     if outputs.wanted or not settings.drawing.show:
-        check_outputs(outputs, recording.stills, settings.flags, journal=False)
+        names = [entry.name for entry in recording.frames] if recording.stills else None
+        check_outputs(outputs, names, settings.flags, journal=False)
 
 
 def _image_ids(recording: AlignedPoses) -> Sequence[int]:

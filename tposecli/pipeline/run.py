@@ -14,7 +14,8 @@ from tposecli.attention.overlay import AttentionPainter
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.coco import image_ids
-from tposecli.formats.journal.provenance import fingerprint, header
+from tposecli.formats.journal.journal import Journal
+from tposecli.formats.journal.provenance import fingerprint, header, header_differences, is_same_source
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import runtime_for
@@ -30,20 +31,24 @@ from tposecli.pipeline.outputs import (
 )
 from tposecli.pipeline.postprocess import STILLS, PostProcessor
 from tposecli.pipeline.resume import (
-    ResumableJournal,
+    JournalPlan,
     check_same_run,
     earlier_run,
     is_finished,
+    know_partial_videos,
+    open_journal,
+    output_options,
     replaceable_outputs,
 )
 from tposecli.pipeline.stream import Stages, group_frames, run
 from tposecli.sinks.base import opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
-from tposecli.sinks.video import VideoOut
-from tposecli.sources import ImageSource, Source, find_images, open_video_input
+from tposecli.sinks.video import VideoOptions, VideoOut
+from tposecli.sources import ImageList, ImageSource, Source, find_images, open_video_input
 from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted, short_name
 from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
+from tposecli.utils.files import published_files
 from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
 
@@ -107,6 +112,13 @@ class OpenedInput:
     tracked: bool
     header: Mapping[str, Any]
     live: bool = False
+    encoding: VideoOptions | None = None
+    images: ImageList | None = None
+
+    def plan(self, settings: Settings) -> JournalPlan:
+        """Return what the journal must know of the run."""
+        options = output_options(settings.drawing, settings.files, self.encoding)
+        return JournalPlan(self.sinks.outputs, options, self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +185,7 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     outputs = job.outputs
     images = find_images(job.inputs, job.recursive)
     refuse_inputs(outputs, images)
-    check_outputs(outputs, True, settings.flags)
+    check_outputs(outputs, images.names, settings.flags)
     context = RunContext(settings, Nets(settings, needs_attention(outputs, settings.files)))
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped, unsupported=len(images.unsupported))
     ids = image_ids(images.names)
@@ -181,8 +193,13 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     sinks = SinkFactory(outputs, settings.drawing, settings.files, context.nets.painter, ids=ids)
     try:
         with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
-            _run(OpenedInput(source, images.files, sinks, False, header_entries), context, watcher, summary)
-        summary.failed = list(source.failed)
+            _run(
+                OpenedInput(source, images.files, sinks, False, header_entries, images=images),
+                context,
+                watcher,
+                summary,
+            )
+        summary.failed[:0] = source.failed
     finally:
         watcher.end(summary)
     return summary
@@ -199,7 +216,7 @@ def _check(job: VideoJob, settings: Settings) -> None:
             f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"
         )
     if outputs.wanted or not settings.drawing.show:
-        check_outputs(outputs, False, settings.flags)
+        check_outputs(outputs, None, settings.flags)
     if outputs.picture is not None:
         again = flags.overwrite or outputs.picture.resolve() in replaceable_outputs(outputs, flags)
         check_video_output(outputs.picture, job.encoding, again)
@@ -210,7 +227,8 @@ def _check_earlier(job: VideoJob, context: RunContext) -> None:
     before = earlier_run(job.outputs)
     if before is not None:
         with suppress(InputError, OSError), _opened(job, context) as opened_input:
-            check_same_run(before, context.header(opened_input))
+            head = _accepting_old(before, context.header(opened_input), opened_input)
+            check_same_run(before, head)
 
 
 @contextmanager
@@ -228,7 +246,7 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
         sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, video, written_names=names)
         rate = None if job.rate is None else str(job.rate)
         header_entries = {"window": job.window.to_dict(), "stream": job.stream, "rate": rate}
-        yield OpenedInput(source, source.files, sinks, True, header_entries, source.live)
+        yield OpenedInput(source, source.files, sinks, True, header_entries, source.live, job.encoding)
 
 
 def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
@@ -253,6 +271,12 @@ def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
     return summary
 
 
+def _accepting_old(before: Journal, head: dict[str, Any], opened_input: OpenedInput) -> dict[str, Any]:
+    """Return the header with the fingerprint of the journal, if that is an older one of the same files."""
+    same = head["source_sha256"] and not before.checked and is_same_source(before.header, opened_input.files)
+    return head | {"source_sha256": before.header["source_sha256"]} if same else head
+
+
 def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
     """Raise InputError if no frame of a video was decoded."""
     if opened_input.tracked and not summary.frames:
@@ -267,14 +291,21 @@ def _run(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summa
     outputs, head = opened_input.sinks.outputs, context.header(opened_input)
     before = earlier_run(outputs) if context.settings.flags.resume else None
     expected = None if opened_input.tracked else opened_input.source.expected
-    if before is not None and is_finished(before, outputs, expected):
-        check_same_run(before, head)
+    plan = opened_input.plan(context.settings)
+    if before is not None:
+        head = _accepting_old(before, head, opened_input)
+    if (
+        before is not None
+        and is_finished(before, outputs, expected, plan.options)
+        and not header_differences(before.provenance, head)
+    ):
         log.info("%s: finished already", summary.name)
         return
-    with output_locks(outputs.files), ExitStack() as stack:
+    with output_locks(outputs.files), published_files() as made, ExitStack() as stack:
+        know_partial_videos(outputs)
         stages, journal = context.stages(opened_input), None
         if outputs.files:
-            journal = stack.enter_context(ResumableJournal(outputs, head, head["group_frames"], before))
+            journal = stack.enter_context(open_journal(plan, head, before, made))
             head, stages = journal.head, replace(stages, record=journal.record, known=journal.known)
         sinks = [stack.enter_context(opened(sink)) for sink in opened_input.sinks.open(head, stages.timings)]
         results = stack.enter_context(closing(run(opened_input.source, stages)))
@@ -293,7 +324,6 @@ def _run(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summa
             stack.close()
     summary.outputs, summary.seconds = outputs.files, stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
-    if before is not None:
-        discard_partial(outputs)
+    discard_partial(outputs)
     if stop is not None:
         raise stop

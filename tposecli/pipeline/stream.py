@@ -44,8 +44,8 @@ class Stages:
         post: Tracks and smooths them.
         every: Detect in every N-th frame; boxes between are interpolated.
         record: Called with every raw result, in order, before tracking.
-        known: Returns the poses of a group of frames if an earlier run has measured them, else None; known frames
-            are not measured again. Called in another thread.
+        known: Returns the poses of a group of frames, None for frames that no earlier run has measured, or None if it
+            has measured none of them; known frames are not measured again. Called in another thread.
         timings: Receives the time that each stage takes.
     """
 
@@ -54,7 +54,7 @@ class Stages:
     post: PostProcessor = field(default_factory=PostProcessor)
     every: int = 1
     record: Callable[[Result], None] | None = None
-    known: Callable[[Sequence[Frame]], Sequence[Poses] | None] | None = None
+    known: Callable[[Sequence[Frame]], Sequence[Poses | None] | None] | None = None
     timings: Timings = field(default_factory=Timings)
 
 
@@ -120,24 +120,26 @@ class _Detected(NamedTuple):
 
     Attributes:
         boxes: The people of each frame.
-        known: The poses, if an earlier run has measured them.
+        known: The poses of each frame, None for those that no earlier run has measured.
     """
 
     frames: Sequence[Frame]
     boxes: Sequence[Boxes]
-    known: Sequence[Poses] | None
+    known: Sequence[Poses | None]
 
 
 def _detect(frames: Generator[Frame], stages: Stages, size: int) -> Generator[_Detected]:
     """Find the people, a group of ``size`` frames at a time."""
     with closing(frames):
         while group := list(islice(frames, size)):
-            known = None if stages.known is None else stages.known(group)
-            if known is not None:
-                boxes = [poses.boxes for poses in known]
-            else:
+            known = stages.known(group) if stages.known is not None else None
+            known = known or [None] * len(group)
+            unknown = [frame for frame, poses in zip(group, known, strict=True) if poses is None]
+            found: Iterator[Boxes] = iter(())
+            if unknown:
                 with stages.timings.measure("detect"):
-                    boxes = detect_group(stages.detector, group, stages.every)
+                    found = iter(detect_group(stages.detector, unknown, stages.every))
+            boxes = [next(found) if poses is None else poses.boxes for poses in known]
             yield _Detected(group, boxes, known)
 
 
@@ -148,12 +150,14 @@ def _estimate(groups: Generator[_Detected], stages: Stages) -> Iterator[list[Res
     """
     with closing(groups):
         for frames, boxes, known in groups:
-            if known is not None and stages.estimator.attention is None:
-                yield [Result(frame, poses) for frame, poses in zip(frames, known, strict=True)]
-                continue
-            results = stages.estimator.estimate(frames, boxes, stages.timings)
-            if known is not None:
-                results = [replace(result, poses=poses) for result, poses in zip(results, known, strict=True)]
+            attention = stages.estimator.attention is not None
+            asked = [number for number, poses in enumerate(known) if attention or poses is None]
+            group, boxes = [frames[number] for number in asked], [boxes[number] for number in asked]
+            measured = iter(stages.estimator.estimate(group, boxes, stages.timings) if asked else ())
+            results = []
+            for frame, poses in zip(frames, known, strict=True):
+                result = next(measured) if attention or poses is None else Result(frame, poses)
+                results.append(result if poses is None else replace(result, poses=poses))
             yield results
 
 

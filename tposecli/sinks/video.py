@@ -81,6 +81,14 @@ class VideoSink:
         self._size_wh = (0, 0)
         self._closed = False
         self._destination = Destination(path)
+        try:
+            self._open()
+        except BaseException:
+            self._destination.discard()
+            raise
+
+    def _open(self) -> None:
+        """Open the container and its encoders."""
         layout = container_options(self._muxer, self._time_base, self._destination.streamed)
         self._container = av.open(self._destination.address, "w", format=self._muxer, container_options=layout)
         self._stream = add_video(self._container, self._muxer, self._options, self._rate)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,10 +33,9 @@ from tposecli.training.distributed import StopRequest, Team, join_team
 from tposecli.training.init_weights import load_initial_weights
 from tposecli.training.job import PoseJob
 from tposecli.training.log import MetricsLog
-from tposecli.training.shared import CHECKPOINT, LogCallback, save_weights
+from tposecli.training.shared import LogCallback, check_new_run, save_weights
 from tposecli.training.state import TrainingState
 from tposecli.training.validation import ValidationMetrics, measure
-from tposecli.utils.errors import UsageError
 from tposecli.utils.version import __version__
 
 WEIGHTS = "last.safetensors"
@@ -58,8 +58,9 @@ def train(job: PoseJob, log: LogCallback) -> Path:
     with join_team(job.device) as team:
         if not team.is_main:
             log = _discard
-        if not job.resume and (job.out / CHECKPOINT).exists():
-            raise UsageError(f"{job.out}: already holds a run; resume it with --resume, or choose another --out")
+        resumed = check_new_run(job.out, (WEIGHTS, BEST, "metrics.csv", "curves.png"), job.resume)
+        team.barrier()  # No process may write before all have looked.
+        job = replace(job, resume=resumed)
         job.out.mkdir(parents=True, exist_ok=True)
         run = _Run(job, team, _read_data(job, team, log), log)
         with StopRequest() as stop, exact_float32_matmul(team.device):

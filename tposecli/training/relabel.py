@@ -20,7 +20,7 @@ from tposecli.evaluation.coco.keypoint_set import read_json
 from tposecli.geometry.keypoints import KEYPOINTS, MIRROR
 from tposecli.utils.coco_records import find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import write_text
+from tposecli.utils.files import check_output, write_text
 
 Json = dict[str, Any]
 Float64 = NDArray[np.float64]
@@ -44,18 +44,20 @@ MIN_HEAD_HEIGHT: Final = 0.15
 """A person is upright if the head is above the hips by more than this share of the box's longer side."""
 
 
-def relabel_file(annotations: Path, predictions: Path, output: Path) -> Counter[str]:
+def relabel_file(annotations: Path, predictions: Path, output: Path, overwrite: bool = False) -> Counter[str]:
     """Write an improved copy of an annotation file, and return counts of the changes by kind.
 
     Args:
         annotations: The annotation file.
         predictions: COCO results of the other model on the same images.
         output: The file to write.
+        overwrite: Whether it may be replaced.
 
     Raises:
-        UsageError: A file does not exist.
+        UsageError: An input does not exist, or the output does.
         InputError: A file does not have the expected format.
     """
+    check_output(output, overwrite)
     data, results = read_json(annotations), read_json(predictions)
     if not isinstance(results, list):
         raise InputError(f"{predictions}: expected COCO results, a list of people with 'image_id' and 'keypoints'")

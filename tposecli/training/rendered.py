@@ -12,7 +12,7 @@ import numpy as np
 from tposecli.lab.synth.training import random_crop
 from tposecli.training.augment import Rng
 from tposecli.training.dataset import AnnotatedPerson
-from tposecli.training.shared import LogCallback
+from tposecli.training.shared import LogCallback, check_render_folder
 from tposecli.types import Image
 from tposecli.utils.files import write_text
 
@@ -45,8 +45,8 @@ def render_people(folder: Path, count: int, size_wh: tuple[int, int], log: LogCa
     wanted = {"count": count, "size_wh": list(size_wh)}
     if annotations.is_file() and json.loads(annotations.read_text(encoding="utf-8")).get("info") == wanted:
         return annotations
-    folder.mkdir(parents=True, exist_ok=True)
     record = folder / f"{size_wh[0]}x{size_wh[1]}-{DRAWN}"
+    check_render_folder(folder, (ANNOTATIONS, *(_name(number, size_wh) for number in range(count))), record.name)
     people = _drawn(record)[:count]
     with record.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(person) + "\n" for person in people)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +12,50 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import new_file
+from tposecli.utils.files import new_file, refuse_existing, write_text
 
 LogCallback = Callable[[str], None]
 """Receives the progress lines of a run."""
 
 CHECKPOINT: Final = "checkpoint.pt"
+WEIGHTS_SUFFIX: Final = ".safetensors"
+
+
+def check_new_run(folder: Path, files: Iterable[str], resume: bool) -> bool:
+    """Check that a run replaces no files that it has not written; return whether it has a checkpoint to resume from.
+
+    Args:
+        folder: The folder of the run.
+        files: What it writes besides the checkpoint, weights first.
+        resume: Whether to continue the run in the folder; one that was stopped before its first checkpoint starts over.
+
+    Raises:
+        UsageError: A file exists.
+    """
+    if resume and (folder / CHECKPOINT).is_file():
+        return True
+    weights = [name for name in files if name.endswith(WEIGHTS_SUFFIX)]
+    begun = not resume and (folder / CHECKPOINT).exists()
+    remedy = "resume that run with --resume, or choose another --out" if begun else "choose another --out"
+    refuse_existing((folder / name for name in (CHECKPOINT, *(weights if resume else files))), False, remedy)
+    return False
+
+
+def check_render_folder(folder: Path, names: Iterable[str], record: str = "rendered.txt") -> None:
+    """Create a folder for rendered images, or check that the images in it are of an earlier call.
+
+    Args:
+        folder: The folder.
+        names: Files that will be written.
+        record: Name of a file that is in the folder from the first image on.
+
+    Raises:
+        UsageError: A file exists, and no earlier call has written it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / record).is_file():
+        refuse_existing((folder / name for name in names), False, "choose another folder for what is rendered")
+        write_text(folder / record, "")
 
 
 def half_slice(half: str) -> slice:

@@ -171,7 +171,7 @@ def move(temporary: Path, path: Path, replace: bool, durable: bool = True, mode:
         mode: Permissions to set, since a library may have created the file anew with others.
 
     Raises:
-        OSError: It cannot be flushed or renamed; FileExistsError if there is a file of that name and ``replace`` is off.
+        OSError: It cannot be flushed or renamed; FileExistsError if ``replace`` is off and the name is taken.
     """
     if mode is not None and os.name != "nt" and temporary.stat().st_mode & 0o777 != mode:
         temporary.chmod(mode)
@@ -180,6 +180,7 @@ def move(temporary: Path, path: Path, replace: bool, durable: bool = True, mode:
             os.fsync(file.fileno())
     if not replace and os.name == "nt":
         os.rename(temporary, path)  # Never replaces a file on Windows.
+        _note_published(path)
         return
     if not replace:
         try:
@@ -191,8 +192,30 @@ def move(temporary: Path, path: Path, replace: bool, durable: bool = True, mode:
             os.close(create_exclusively(path))
         else:
             temporary.unlink()
+            _note_published(path)
             return
     os.replace(temporary, path)
+    _note_published(path)
+
+
+@contextmanager
+def published_files() -> Iterator[dict[Path, int]]:
+    """Yield a dictionary that receives the real path and the size of every file published within the block."""
+    noted: dict[Path, int] = {}
+    _listeners.append(noted)
+    try:
+        yield noted
+    finally:
+        _listeners[:] = [other for other in _listeners if other is not noted]
+
+
+_listeners: list[dict[Path, int]] = []
+
+
+def _note_published(path: Path) -> None:
+    for noted in _listeners:
+        with suppress(OSError):
+            noted[Path(os.path.realpath(path))] = path.stat().st_size
 
 
 def _create_temporary(path: Path) -> tuple[int, Path]:

@@ -35,7 +35,7 @@ FOLDER: Final = "locks"
 
 MAX_NAME_BYTES: Final = 200
 """Bytes of a name that its temporary name keeps, so that the whole stays below 255."""
-MAX_LOCK_BYTES: Final = 1 << 24
+MAX_LOCK_BYTES: Final = 1 << 17
 TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -116,10 +116,21 @@ def record_temporary(path: Path) -> None:
     above = (file for output, file in _held.items() if output in absolute.parents)
     beside = (file for output, file in _held.items() if output.parent == absolute.parent)
     held = next(chain(above, beside), None)
-    if held is not None:
-        with suppress(OSError):
-            entry = {"temporary": str(absolute), "inode": path.lstat().st_ino}
-            held.write(json.dumps(entry).encode() + b"\n")
+    if held is None or TEMPORARY.fullmatch(absolute.parent.name):
+        return
+    with suppress(OSError):
+        if os.fstat(held.fileno()).st_size > MAX_LOCK_BYTES // 2:
+            _compact(held)
+        held.write(_line({"temporary": str(absolute), "inode": path.lstat().st_ino}))
+
+
+def _compact(file: BinaryIO) -> None:
+    """Drop the entries of a lock file whose temporary files are gone."""
+    head, *entries = _entries(file)
+    file.truncate(len(_line(head)))
+    for entry in entries:
+        if os.path.lexists(str(entry.get("temporary"))):
+            file.write(_line(entry))
 
 
 _held: dict[Path, BinaryIO] = {}
@@ -174,15 +185,21 @@ def _open_locked(output: Path, lock: Path) -> BinaryIO:
         if not _is_linked(file, lock):
             file.close()  # Its holder ended and removed it after we opened it and before we locked it.
             continue
-        entries = _entries(file)
-        if not entries:
+        if not _take_over(file, output):
             file.close()
             raise foreign
-        for entry in entries[1:]:
-            _remove_temporary(output, entry)
+        return file
+
+
+def _take_over(file: BinaryIO, output: Path) -> bool:
+    """Make the lock file of a dead run ours and remove its temporary files; return False if no run has written it."""
+    entries = _entries(file)
+    for entry in entries[1:]:
+        _remove_temporary(output, entry)
+    if entries:
         file.truncate(0)
         file.write(_head())
-        return file
+    return bool(entries)
 
 
 def _create_locked(lock: Path) -> BinaryIO | None:
@@ -214,7 +231,11 @@ def _create_locked(lock: Path) -> BinaryIO | None:
 
 
 def _head() -> bytes:
-    return json.dumps({"tposecli": "lock", "process": os.getpid()}).encode() + b"\n"
+    return _line({"tposecli": "lock", "process": os.getpid()})
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return json.dumps(entry).encode() + b"\n"
 
 
 def _entries(file: BinaryIO) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first signal shuts down in order, a second one exits immediately."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal shuts down in order, a second one exits immediately."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 Handler = Callable[[int, FrameType | None], object]
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 SHOW_CURSOR: Final = b"\x1b[?25h"
 """ANSI sequence; progress bars hide the cursor."""
@@ -31,7 +31,7 @@ class Stopped(BaseException):
 
 
 def stop_on_signals() -> None:
-    """Turn SIGINT and SIGTERM into :class:`Stopped`; a signal that the parent process ignores stays ignored."""
+    """Turn SIGINT, SIGTERM and SIGHUP into :class:`Stopped`; a signal that the parent process ignores stays ignored."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_stopped)

@@ -92,7 +92,8 @@ def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
 @click.argument("annotations", type=shared.FILE)
 @click.argument("opinions", type=shared.FILE)
 @click.option("-o", "--output", type=shared.FILE, required=True, help="The new annotation file.")
-def relabel(annotations: Path, opinions: Path, output: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace it if it exists.")
+def relabel(annotations: Path, opinions: Path, output: Path, overwrite: bool) -> None:
     """Improve annotations with another model's keypoints.
 
     OPINIONS are COCO results for the images of ANNOTATIONS, one person per image (as in Leeds Sports Poses). Faces and
@@ -100,7 +101,7 @@ def relabel(annotations: Path, opinions: Path, output: Path) -> None:
     """
     from tposecli.training.relabel import relabel_file
 
-    for what, count in relabel_file(annotations, opinions, output).most_common():
+    for what, count in relabel_file(annotations, opinions, output, overwrite).most_common():
         click.echo(f"{count:7d}  {what}")
 
 

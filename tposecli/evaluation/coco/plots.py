@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 SIZE_INCHES: Final = (6.4, 4.4)
 
 
+def paths(folder: Path) -> tuple[Path, Path]:
+    """Return the paths of both plots."""
+    return folder / "precision_recall.png", folder / "oks.png"
+
+
 def plot(folder: Path, title: str, scores: Scores, details: Details) -> list[Path]:
     """Draw both plots into a folder, creating it if needed; return their paths.
 
@@ -26,8 +31,8 @@ def plot(folder: Path, title: str, scores: Scores, details: Details) -> list[Pat
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        curves = _saved(_curves(title, scores), folder / "precision_recall.png")
-        return [curves, _saved(_histogram(title, details), folder / "oks.png")]
+        figures = _curves(title, scores), _histogram(title, details)
+        return [_saved(figure, path) for figure, path in zip(figures, paths(folder), strict=True)]
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 

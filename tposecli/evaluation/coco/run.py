@@ -24,7 +24,7 @@ from tposecli.evaluation.coco.results import NMS, read_results, write_results, w
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import resolve_device
 from tposecli.pipeline.job import Summary, Watcher
-from tposecli.utils.files import check_output
+from tposecli.utils.files import check_folder, check_output, refuse_existing
 from tposecli.utils.report_tables import check_report
 
 RESCORING = "box score × mean keypoint score above 0.2"
@@ -82,6 +82,9 @@ def _check_outputs(job: EvalJob) -> None:
     for path in (outputs.results, outputs.report):
         if path is not None:
             check_output(path, outputs.overwrite)
+    if outputs.plots is not None:
+        check_folder(outputs.plots.parent)
+        refuse_existing(plots.paths(outputs.plots), outputs.overwrite)
 
 
 def _finish(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: EvalReport) -> EvalReport:
@@ -108,6 +111,7 @@ def _write_rows(job: EvalJob, truth: KeypointSet, measured: MeasuredPoses) -> li
     if path is None:
         path = Path(f"person_keypoints_{truth.title}_{algorithm}_results{ZIP}")
     rows, written = truth.in_file_ids(measured.rows), []
+    refuse_existing({path, path.with_suffix(ZIP)} if not truth.has_truth else (), job.outputs.overwrite)
     if path.suffix != ZIP:
         write_results(path, rows)
         written.append(path)

@@ -6,6 +6,10 @@ run, and whether it is ``complete``. Every further line is a frame, empty ones i
     {"frame": 0, "name": "in.mp4", "pts": 0, "time_s": 0.0, "width": 1920, "height": 1080,
      "people": [{"box": [x1, y1, x2, y2], "score": s, "keypoints": [[x, y, score], ...]}]}
 
+Each line ends with its ``crc32``: that of the bytes before ``,"crc32"``. Journals without checksums, whose header has
+no ``checksum``, are read as well. When a run ends, a last line ``{"end": ...}`` says what it has written: the ``files``
+with their sizes, the ``options`` of the outputs, and the ``partial`` videos of a run that was stopped.
+
 Numbers read back as exactly the float32 values that were written. A run that is killed leaves complete lines and at
 most one truncated line at the end, which readers ignore.
 """
@@ -23,17 +27,17 @@ from typing import Any, BinaryIO, Final, Self
 
 from tposecli.formats.base import PoseSource
 from tposecli.formats.journal.header import invalid_fields
-from tposecli.formats.journal.records import JournalFrame, as_line, frame_line, parse, read_frame
+from tposecli.formats.journal.records import CHECKSUM, JournalFrame, as_line, frame_line, is_end, parse, read_frame
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Frame, Poses
-from tposecli.utils.errors import InputError
-from tposecli.utils.files import unwritable
+from tposecli.utils.errors import InputError, OutputError
+from tposecli.utils.files import NO_FOLLOW, unwritable
 
 SCHEMA_VERSION: Final = 1
 
 SUFFIX: Final = ".poses.jsonl"
 
-OWN: Final = ("schema_version", "complete", "outputs")
+OWN: Final = ("schema_version", "complete", "outputs", "checksum")
 """Header fields that describe the journal itself and not the poses."""
 
 _START: Final = f'{{"schema_version":{SCHEMA_VERSION},"complete":'.encode()
@@ -71,7 +75,9 @@ class JournalWriter:
             OutputError: The file cannot be written.
         """
         self._open(path, "w+b")
-        rest = as_line({"outputs": [str(output) for output in outputs], **header})
+        own = {"outputs": [str(output) for output in outputs], "checksum": CHECKSUM}
+        rest = as_line({**own, **header})
+        self._checked = True
         self._put(_START + _UNFINISHED + b"," + rest[1:])
 
     @classmethod
@@ -84,25 +90,30 @@ class JournalWriter:
         """
         _, end = _valid_part(path, frames)
         writer = cls.__new__(cls)
+        writer._checked = read_journal(path).checked
         writer._open(path, "r+b")
-        writer._end = end
+        writer._end = writer._last = end
         writer._mark(_UNFINISHED)
         writer._cut_off()
         return writer
 
-    def write(self, frame: Frame, poses: Poses) -> None:
-        """Add a frame.
+    def write(self, frame: Frame | JournalFrame, poses: Poses, source_sha256: str | None = None) -> None:
+        """Add a frame, a still with the digest of its file.
 
         Raises:
             ValueError: A number is not finite.
             OutputError: The file cannot be written.
         """
-        self._put(as_line(frame_line(frame, poses)))
+        self._put(as_line(frame_line(frame, poses, source_sha256), self._checked))
         if time.monotonic() - self._synced > SYNC_S:
             self._sync()
 
-    def close(self, complete: bool = False) -> None:
+    def close(self, complete: bool = False, end: Mapping[str, Any] | None = None) -> None:
         """Sync the file to disk and mark it as complete if it is; closing twice is harmless.
+
+        Args:
+            complete: Whether the run is complete.
+            end: What the run has written, for the last line; None for no such line.
 
         Raises:
             OutputError: The file cannot be written.
@@ -110,6 +121,8 @@ class JournalWriter:
         if self._file.closed:
             return
         try:
+            if end is not None:
+                self._put_end(as_line({"end": end}, self._checked))
             self._sync()
             if complete:
                 self._mark(_COMPLETE)
@@ -119,10 +132,13 @@ class JournalWriter:
 
     def _open(self, path: Path, mode: str) -> None:
         self._path = path
-        self._end = 0
+        self._end = self._last = 0
         self._synced = time.monotonic()
         try:
-            self._file: FileIO = path.open(mode, buffering=0)  # type: ignore[assignment]
+            flags = NO_FOLLOW if os.path.lexists(path) else NO_FOLLOW | os.O_CREAT | os.O_EXCL
+            self._file = FileIO(os.open(path, os.O_RDWR | flags, 0o666), "r+b")
+            if mode == "w+b":
+                self._file.truncate()
         except OSError as error:
             raise unwritable(path, error) from error
 
@@ -135,7 +151,19 @@ class JournalWriter:
         except OSError as error:
             self._cut_off()
             raise unwritable(self._path, error) from error
+        self._last = self._end
         self._end += len(line)
+
+    def _put_end(self, line: bytes) -> None:
+        """Append the last line; on a full disk it takes the place of the last frame, which is measured again then."""
+        try:
+            self._put(line)
+        except OutputError:
+            if self._last == self._end:
+                raise
+            self._end = self._last
+            self._cut_off()
+            self._put(line)
 
     def _cut_off(self) -> None:
         """Remove everything after the last valid line."""
@@ -184,6 +212,26 @@ class Journal:
         """The files that the run writes."""
         return [Path(name) for name in self.header.get("outputs", ())]
 
+    @property
+    def checked(self) -> bool:
+        """Whether its lines have checksums."""
+        return self.header.get("checksum") == CHECKSUM
+
+    def end(self) -> dict[str, Any]:
+        """Return what the run has written, from the last line; nothing if the run was killed or is an old one."""
+        with _open_input(self.path) as file:
+            size, tail = file.seek(0, os.SEEK_END), b""
+            while b"\n" not in tail[:-1] and len(tail) < min(size, MAX_LINE_BYTES):
+                file.seek(max(0, size - 16 * max(len(tail), 1 << 10)))
+                tail = file.read()
+        line = tail.removesuffix(b"\n").rpartition(b"\n")[2] + b"\n"
+        try:
+            found = parse(line, self.checked)
+            end = found["end"] if isinstance(found, dict) else None
+        except (ValueError, KeyError):
+            end = None
+        return end if isinstance(end, dict) else {}
+
     def whole_frames(self) -> int:
         """Return the number of frames before the end or the first damaged line."""
         return _valid_part(self.path)[0]
@@ -203,7 +251,10 @@ class Journal:
                 if number == 1 or not line.endswith(b"\n"):
                     continue
                 try:
-                    yield read_frame(parse(line), keypoints)
+                    content = parse(line, self.checked)
+                    if is_end(content):
+                        continue
+                    yield read_frame(content, keypoints)
                 except (ValueError, KeyError, TypeError) as error:
                     damage = number, error
 
@@ -255,7 +306,8 @@ def read_journal(path: Path) -> Journal:
 
 def _valid_part(path: Path, max_frames: int | None = None) -> tuple[int, int]:
     """Return the number of frames before the first truncated or damaged line, and the offset of their end."""
-    keypoints = len(read_journal(path).header.get("keypoint_names", KEYPOINTS))
+    journal = read_journal(path)
+    keypoints = len(journal.header.get("keypoint_names", KEYPOINTS))
     frames, end = -1, 0
     with _open_input(path) as file:
         for line in _lines(file):
@@ -263,7 +315,7 @@ def _valid_part(path: Path, max_frames: int | None = None) -> tuple[int, int]:
                 break
             try:
                 if frames >= 0:
-                    read_frame(parse(line), keypoints)
+                    read_frame(parse(line, journal.checked), keypoints)
             except (ValueError, KeyError, TypeError):
                 break
             frames, end = frames + 1, end + len(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,10 @@ MAX_INTEGER: Final = 1 << 53
 """Larger integers are not exact in programs that read JSON numbers as float64."""
 MAX_SIDE: Final = 1 << 24
 """Pixels; a larger width or height means that the line is damaged."""
+
+CHECKSUM: Final = "crc32"
+"""Value of the header's ``checksum`` if every line after it has one."""
+_CHECKSUM: Final = b',"crc32":'
 
 DIGITS: Final = (6, 7, 8, 9)
 """Numbers of significant digits to try: 6 always survive float32, 9 always identify a float32."""
@@ -48,7 +53,7 @@ def shortest(values: Float32) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class JournalFrame:
-    """A frame of a journal: everything of a :class:`Frame` but its pixels, and its unsmoothed poses."""
+    """A frame of a journal: a :class:`Frame` without its pixels, its unsmoothed poses, and a still's digest."""
 
     index: int
     name: str
@@ -56,11 +61,13 @@ class JournalFrame:
     time_s: float
     size_wh: tuple[int, int]
     poses: Poses
+    source_sha256: str | None = None
 
 
-def frame_line(frame: Frame, poses: Poses) -> dict[str, Any]:
-    """Return the line of a frame, ready for JSON."""
+def frame_line(frame: Frame | JournalFrame, poses: Poses, source_sha256: str | None = None) -> dict[str, Any]:
+    """Return the line of a frame, ready for JSON; stills have the digest of their file."""
     width, height = frame.size_wh
+    source = {} if source_sha256 is None else {"source_sha256": source_sha256}
     return {
         "frame": frame.index,
         "name": frame.name,
@@ -68,6 +75,7 @@ def frame_line(frame: Frame, poses: Poses) -> dict[str, Any]:
         "time_s": frame.time_s,
         "width": width,
         "height": height,
+        **source,
         "people": _people(poses),
     }
 
@@ -91,7 +99,10 @@ def read_frame(line: Any, keypoints: int) -> JournalFrame:
     boxes = _numbers([person["box"] for person in people]).reshape(len(people), 4)
     scores = _numbers([person["score"] for person in people])
     poses = Poses(Boxes(boxes, scores), numbers[:, :, :2], numbers[:, :, 2])
-    return JournalFrame(index, str(line["name"]), pts, time_s, (width, height), poses)
+    source_sha256 = line.get("source_sha256")
+    if not isinstance(source_sha256, str | None):
+        raise ValueError("source_sha256 is no text")
+    return JournalFrame(index, str(line["name"]), pts, time_s, (width, height), poses, source_sha256)
 
 
 def _numbers(values: Sequence[Any]) -> Float32:
@@ -113,13 +124,35 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
 """Created once: lines are short, and creating a decoder takes about as long as parsing one."""
 
 
-def as_line(value: Mapping[str, Any]) -> bytes:
-    """Encode a line of strict JSON, newline included."""
-    return as_json(value).encode() + b"\n"
+def as_line(value: Mapping[str, Any], checksum: bool = False) -> bytes:
+    """Encode a line of strict JSON, newline included.
+
+    Args:
+        value: Its content, not empty.
+        checksum: Add the CRC-32 of the line up to there as the last member.
+    """
+    line = as_json(value).encode()
+    if checksum:
+        line = line[:-1] + b"%s%d}" % (_CHECKSUM, zlib.crc32(line[:-1]))
+    return line + b"\n"
 
 
-def parse(line: bytes) -> Any:
-    """Parse a line of strict JSON; raise ValueError if it is something else."""
+def is_end(content: Any) -> bool:
+    """Return whether a parsed line is the last one of a run, and no frame."""
+    return isinstance(content, dict) and "end" in content and "frame" not in content
+
+
+def _check_sum(line: bytes) -> None:
+    """Raise ValueError unless a line ends with its right checksum."""
+    body, _, number = line.rpartition(_CHECKSUM)
+    if number.strip() != b"%d}" % zlib.crc32(body):
+        raise ValueError("its checksum is wrong")
+
+
+def parse(line: bytes, checksum: bool = False) -> Any:
+    """Parse a line of strict JSON; raise ValueError if it is something else, or has a wrong ``checksum``."""
+    if checksum:
+        _check_sum(line)
     try:
         return _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
     except RecursionError as error:

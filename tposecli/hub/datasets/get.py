@@ -13,8 +13,8 @@ from tposecli.hub.datasets.coco import ARCHIVES, Archive, DatasetPart, parts_of
 from tposecli.hub.datasets.unpack import unpack
 from tposecli.hub.download.download import check_space, download, manual_download_hint
 from tposecli.hub.download.options import Downloads, ProgressBar, RetryPolicy, no_progress
-from tposecli.utils.errors import DownloadError, InputError, OutputError
 from tposecli.hub.download.part import part_path
+from tposecli.utils.errors import DownloadError, InputError, OutputError
 from tposecli.utils.locks import file_lock
 
 log = logging.getLogger("tposecli")

@@ -74,6 +74,6 @@ def _write(packed: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
             shutil.copyfileobj(source, file, CHUNK)
     except (OSError, OutputError) as error:
         raise OutputError(
-            f"{path}: cannot be unpacked ({reason_of(error)}); free some space or fix the "
+            f"{path}: cannot be unpacked ({getattr(error, 'strerror', None) or error}); free some space or fix the "
             "permissions, and the same command continues from there"
         ) from error

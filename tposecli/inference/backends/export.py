@@ -29,7 +29,7 @@ from tposecli.inference.backends.openvino import OpenVinoModel, save_openvino
 from tposecli.inference.options import ExportFormat
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import OutputError, UsageError
-from tposecli.utils.files import check_output
+from tposecli.utils.files import check_output, may_replace, move, refuse_existing
 
 SUFFIXES: Final[dict[ExportFormat, str]] = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 NEEDED: Final[dict[ExportFormat, tuple[str, ...]]] = {
@@ -138,9 +138,7 @@ def write_checked(path: Path, form: ExportFormat, write: Callable[[Path], float]
                     "choose another format or --backend torch"
                 )
             for file in sorted(part.parent.iterdir(), key=lambda file: file.name == path.name):
-                with file.open("rb+") as content:
-                    os.fsync(content.fileno())
-                file.replace(path.parent / file.name)
+                move(file, path.parent / file.name, replace=may_replace(path))
     except OSError as failure:
         raise OutputError(f"{path}: cannot be written ({failure.strerror or failure})") from failure
     return error
@@ -253,5 +251,7 @@ def run_export(job: ExportJob, downloads: Downloads) -> tuple[Path, float]:
     checkpoint = resolve(job.model, job.weights, downloads)
     path = job.output or Path(checkpoint.spec.name + suffix)
     check_output(path, job.overwrite)
+    if job.form == "openvino":
+        refuse_existing([path.with_suffix(".bin")], job.overwrite)
     checkpoint.verify()
     return path, export(for_prediction(load(checkpoint)), job.form, path, job.options)

@@ -128,6 +128,16 @@ def make_stills(folder: Path) -> None:
 MAKERS: Final = {"walk": make_walk, "crossing": make_crossing, "portrait": make_portrait, "stills": make_stills}
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield all files that are made."""
+    for name in MAKERS:
+        yield folder / f"{name}.json"
+        if name != "stills":
+            yield folder / f"{name}.mp4"
+    for name, *_ in STILLS:
+        yield folder / "stills" / f"{name}.jpg"
+
+
 def make_all(folder: Path, overwrite: bool = False, log: LogCallback = lambda line: None) -> None:
     """Create all sample media.
 
@@ -139,8 +149,8 @@ def make_all(folder: Path, overwrite: bool = False, log: LogCallback = lambda li
     Raises:
         UsageError: A file exists and ``overwrite`` is off.
     """
-    for name in MAKERS:
-        check_output(folder / f"{name}.json", overwrite)
+    for path in _files(folder):
+        check_output(path, overwrite)
     for name, make in MAKERS.items():
         log(name)
         make(folder)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tposecli.training.detector.rendered import ANNOTATIONS
-from tposecli.training.shared import LogCallback
+from tposecli.training.shared import LogCallback, check_render_folder
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import write_text
@@ -43,7 +43,7 @@ def paste_clutter(things: Path, folder: Path, count: int, log: LogCallback, seed
         return annotations
     cut_outs, backgrounds = read_things(things)
     log(f"{things}: {len(cut_outs)} cut-outs, {len(backgrounds)} backgrounds")
-    folder.mkdir(parents=True, exist_ok=True)
+    check_render_folder(folder, (ANNOTATIONS, *(f"{number:05d}.jpg" for number in range(count))))
     images = []
     for number in range(count):
         rng = np.random.default_rng([seed, number])

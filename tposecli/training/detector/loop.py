@@ -23,7 +23,14 @@ from tposecli.training.detector.scenes import Composer, stack
 from tposecli.training.detector.validation import evaluate
 from tposecli.training.movenet import detector_from_movenet
 from tposecli.training.schedule import cosine_decay, warm_up
-from tposecli.training.shared import LogCallback, moving_average, read_checkpoint, save_weights, write_checkpoint
+from tposecli.training.shared import (
+    LogCallback,
+    check_new_run,
+    moving_average,
+    read_checkpoint,
+    save_weights,
+    write_checkpoint,
+)
 from tposecli.training.state import autocast_dtype
 from tposecli.utils.errors import InputError
 from tposecli.utils.threads import prefetch
@@ -109,9 +116,10 @@ def train(job: DetectorJob, log: LogCallback) -> Path:
         InputError: There is nothing to resume from.
         WeightsError: The graph to start from is not MoveNet MultiPose's.
     """
+    resumed = check_new_run(job.out, (WEIGHTS_NAME, "log.jsonl"), job.resume)
     job.out.mkdir(parents=True, exist_ok=True)
     run = _Run(job)
-    if job.resume:
+    if resumed:
         run.load()
     elif job.init is not None:
         detector_from_movenet(run.net, job.init)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tposecli.lab.synth.scene import Scene, Stage
 from tposecli.lab.synth.training import random_scene
-from tposecli.training.shared import LogCallback
+from tposecli.training.shared import LogCallback, check_render_folder
 from tposecli.types import Image
 from tposecli.utils.files import write_text
 
@@ -28,7 +28,7 @@ def render_crowds(folder: Path, count: int, log: LogCallback, seed: int = 0) -> 
     annotations = folder / ANNOTATIONS
     if annotations.is_file() and len(json.loads(annotations.read_text(encoding="utf-8"))["images"]) == count:
         return annotations
-    folder.mkdir(parents=True, exist_ok=True)
+    check_render_folder(folder, (ANNOTATIONS, *(f"{number:05d}.png" for number in range(count))))
     images: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     for number in range(count):
