@@ -31,6 +31,7 @@ def test_refused_keys_say_where_they_may_stand(tmp_path: Path, monkeypatch: pyte
 
 def test_what_it_sets_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["tpose"])
     (tmp_path / "tpose.toml").write_text('[video]\nsmooth = "none"\n')
     ran = CliRunner().invoke(cli, ["video", "in.mp4", "--json", "out.json"])
     assert "tpose.toml: sets smooth" in ran.output

@@ -28,6 +28,7 @@ from tposecli.cli.commands.validate import validate
 from tposecli.cli.commands.video import video
 from tposecli.cli.commands.weights import weights
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
+from tposecli.cli.terminal import printable
 from tposecli.utils.errors import TposeError, with_notes
 from tposecli.utils.signals import Stopped, stop_on_signals
 from tposecli.utils.version import __version__
@@ -115,6 +116,7 @@ def _status() -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
+        error.message = printable(error.message)
         error.show()
         return error.exit_code
     except TposeError as error:
@@ -130,7 +132,7 @@ def _status() -> int:
 
 def _report(what: str, error: BaseException) -> None:
     """Report why the program ends."""
-    click.echo(with_notes(f"tpose: {what}", error), err=True)
+    click.echo(printable(with_notes(f"tpose: {what}", error)), err=True)
 
 
 def _flush(stopped: bool, status: int) -> None:

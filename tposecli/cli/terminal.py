@@ -21,6 +21,14 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else PIPE_WIDTH)
 
 
+_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """Return text for a terminal: control characters, as names of files may have them, are shown as ``\\x1b``."""
+    return text.translate(_CONTROL)
+
+
 class LineHandler(logging.Handler):
     """Writes log lines above a progress bar, unwrapped: a URL in them stays whole."""
 
@@ -31,6 +39,6 @@ class LineHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            self._console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+            self._console.print(printable(self.format(record)), soft_wrap=True, markup=False, highlight=False)
         except Exception:  # noqa: BLE001 - a line that cannot be shown must not end the run
             self.handleError(record)

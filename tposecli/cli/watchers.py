@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tposecli.cli.terminal import LineHandler, console
+from tposecli.cli.terminal import LineHandler, console, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,7 +82,7 @@ class TerminalWatcher:
             console=self.console,
             transient=True,
         )
-        self.progress.add_task(source.name, total=expected, rate="")
+        self.progress.add_task(printable(source.name), total=expected, rate="")
         self.progress.start()
 
     def seen(self, result: Result) -> None:
@@ -162,7 +162,7 @@ def _emit(event: str, **fields: Any) -> None:
 
 def _failure(name: str, reason: str) -> str:
     """Return the reason, prefixed with the input's name unless it contains it."""
-    return reason if name in reason else f"{name}: {reason}"
+    return printable(reason if name in reason else f"{name}: {reason}")
 
 
 def _lines(summary: Summary) -> list[str]:
@@ -180,4 +180,4 @@ def _lines(summary: Summary) -> list[str]:
     }
     if any(lost.values()):
         lines.append("  " + ", ".join(f"{count} {what}" for what, count in lost.items() if count))
-    return lines + [f"  {path}" for path in summary.outputs]
+    return [printable(line) for line in lines + [f"  {path}" for path in summary.outputs]]
