@@ -25,7 +25,7 @@ _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 1
 
 
 def printable(text: str) -> str:
-    """Return text for a terminal: control characters, as names of files may have them, are shown as ``\\x1b``."""
+    """Return text for a terminal: control characters, as names of files may have them, are shown as escapes."""
     return text.translate(_CONTROL)
 
 

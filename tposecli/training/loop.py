@@ -36,6 +36,7 @@ from tposecli.training.log import MetricsLog
 from tposecli.training.shared import LogCallback, check_new_run, save_weights
 from tposecli.training.state import TrainingState
 from tposecli.training.validation import ValidationMetrics, measure
+from tposecli.utils.errors import UsageError
 from tposecli.utils.version import __version__
 
 WEIGHTS = "last.safetensors"

@@ -7,7 +7,6 @@ attention it also returns the input of each encoder layer, ``layer0`` and so on,
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
