@@ -394,3 +394,18 @@ def test_temporary_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not {name for name in used if name.endswith((".mktemp", ".tempnam"))}
     for module in MODULES:
         assert "/tmp" not in MODULES[module].read_text(), module
+
+
+def test_zip_members_over_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SECURITY.md promises a limit; here it is one byte under the image's size."""
+    from tposecli.sources import image_store
+
+    picture = write_image(tmp_path / "good.jpg", numbered(1)).read_bytes()
+    with zipfile.ZipFile(tmp_path / "shots.zip", "w") as writer:
+        writer.writestr("good.jpg", picture)
+    assert image_store.MAX_BYTES == 1 << 30
+    with image_store.ZipReader() as reader:
+        assert reader.read(tmp_path / "shots.zip" / "good.jpg").tobytes() == picture
+        monkeypatch.setattr(image_store, "MAX_BYTES", len(picture) - 1)
+        with pytest.raises(InputError, match=r"good\.jpg.*too many"):
+            reader.read(tmp_path / "shots.zip" / "good.jpg")

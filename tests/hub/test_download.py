@@ -72,8 +72,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def web() -> Iterator[Server]:
-    with server.running() as running:
+def web(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with server.running(certificate) as running:
         running.files[NAME] = CONTENT
         yield running
 
@@ -304,18 +305,58 @@ def test_redirect_from_https_to_http_is_refused(
     certificate: Path, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with server.running(certificate) as secure:
-        secure.plan = [server.redirect(f"{web.url}/{NAME}?key=secret")]
+    with server.running(certificate) as secure, server.running() as plain:
+        secure.plan = [server.redirect(f"{plain.url}/{NAME}?key=secret")]
         with pytest.raises(WeightsError, match="refused: redirect from https to http") as caught:
             get(secure)
-    assert not web.requests and "secret" not in str(caught.value)
+    assert not plain.requests and "secret" not in str(caught.value)
 
 
-def test_proxy_from_the_environment_is_used(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", web.url.replace("//", "//me:pass@"))
-    assert fetch(RemoteFile("small", NAME, f"http://weights.invalid/{NAME}")).read_bytes() == CONTENT
-    assert web.requests[0][0] == f"http://weights.invalid/{NAME}"
-    assert web.header_values("Proxy-Authorization") == ["Basic bWU6cGFzcw=="]
+def test_proxy_from_the_environment_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.running() as web:
+        web.files[NAME] = CONTENT
+        monkeypatch.setenv("http_proxy", web.url.replace("//", "//me:pass@"))
+        assert fetch(RemoteFile("small", NAME, f"http://weights.invalid/{NAME}", DIGEST)).read_bytes() == CONTENT
+        assert web.requests[0][0] == f"http://weights.invalid/{NAME}"
+        assert web.header_values("Proxy-Authorization") == ["Basic bWU6cGFzcw=="]
+
+
+def test_nothing_is_taken_on_trust_over_plain_http(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody on the way could exchange it; a file with a known digest is another matter."""
+    with server.running() as plain:
+        plain.files[NAME] = CONTENT
+        monkeypatch.setenv("TPOSE_MIRRORS", plain.url)
+        with pytest.raises(WeightsError, match="refused: plain http"):
+            fetch(RemoteFile("small", NAME, f"{plain.url}/{NAME}"))
+        assert not plain.requests and not (cache / NAME).exists()
+        assert fetch(RemoteFile("small", NAME, "https://weights.invalid/", DIGEST)).read_bytes() == CONTENT
+
+
+def test_first_use_without_a_digest_is_said_in_words(web: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "tposecli"):
+        get(web)
+    assert "taken on trust at first use" in caplog.text and DIGEST in caplog.text
+
+
+def test_a_password_in_a_redirect_is_not_shown(web: Server, caplog: pytest.LogCaptureFixture) -> None:
+    web.plan = [server.redirect("https://user:hidden@127.0.0.1:1/x")]
+    with caplog.at_level("DEBUG"), pytest.raises(WeightsError) as caught:
+        get(web)
+    assert "hidden" not in str(caught.value) + caplog.text and "cannot be reached" in str(caught.value)
+
+
+@pytest.mark.parametrize("mirror", ["http://[::1", "https://h:port", "https://", "https://[x]/"])
+def test_a_mirror_that_is_no_url_is_a_usage_error(mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TPOSE_MIRRORS", mirror)
+    with pytest.raises(UsageError, match="entry 1 is not a valid URL"):
+        candidate_urls(RemoteFile("x", NAME, "https://c/small.pth"))
+
+
+def test_a_token_of_a_mirror_stays_behind_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TPOSE_MIRRORS", "https://h/deep/?token=1")
+    assert candidate_urls(RemoteFile("x", NAME, "https://c/y"))[0] == f"https://h/deep/{NAME}?token=1"
 
 
 def test_unreachable_host_error_is_one_sentence(cache: Path) -> None:
@@ -335,7 +376,7 @@ def test_refused_connection_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> N
         port = closed.getsockname()[1]
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited"))
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1 cannot be reached \(Connection refused\)"):
-        fetch(RemoteFile("model", NAME, f"http://127.0.0.1:{port}/{NAME}"))
+        fetch(RemoteFile("model", NAME, f"https://127.0.0.1:{port}/{NAME}"))
 
 
 def test_redacted_url_has_no_secrets() -> None:

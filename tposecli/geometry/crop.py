@@ -74,6 +74,8 @@ def cut(image: Image, matrices: Matrices, size_wh: tuple[int, int], out: Image |
     """
     if out is None:
         out = np.empty((len(matrices), size_wh[1], size_wh[0], 3), np.uint8)
+    if cv2.getNumThreads() != 1:  # With OpenCV 5, the last digits depend on how many threads share a crop.
+        cv2.setNumThreads(1)
     for crop, matrix in zip(out, matrices, strict=True):
         cv2.warpAffine(image, matrix, size_wh, dst=crop, flags=cv2.INTER_LINEAR)
     return out

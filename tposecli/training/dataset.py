@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -231,7 +232,7 @@ def with_readable_images(
         log: Receives progress lines.
     """
     people = tuple(people)
-    known: dict[str, list[int]] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    known = _read_record(record)
     before, good = dict(known), set()
     paths = {person.path: person.size_wh for person in people}
     for number, (path, listed) in enumerate(paths.items(), start=1):
@@ -249,6 +250,20 @@ def with_readable_images(
     if known != before:
         write_text(record, json.dumps(known))
     return tuple(person for person in people if person.path in good)
+
+
+def _read_record(record: Path) -> dict[str, list[int]]:
+    """Return the images known to be readable; none, and a warning, if the file is damaged: all are tried again."""
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError):
+        known = None
+    if isinstance(known, dict):
+        return known
+    logging.getLogger("tposecli").warning("%s: damaged; all images are checked again", record)
+    return {}
 
 
 def _fault(path: Path, known: dict[str, list[int]]) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tposecli.cli.options import common as shared
+from tposecli.cli.options.fields import FiniteRange
 
 if TYPE_CHECKING:
     from tposecli.evaluation.coco.job import DataChoice, EvalJob
@@ -27,9 +28,7 @@ data_options = shared.together(
 run_options = shared.together(
     click.option("--boxes", metavar="WHICH", help="detections (default), gt, detector, or a file of detections."),
     click.option("--detector", default="auto", show_default=True, help="Detector of --boxes detector."),
-    click.option(
-        "--det-score", type=click.FloatRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"
-    ),
+    click.option("--det-score", type=FiniteRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"),
     shared.trust_option,
     click.option("--results", "scored", type=shared.FILE, help="Score this results file instead of running a net."),
     shared.net_options,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tposecli.cli.options.fields import option_of
+from tposecli.cli.options.fields import FiniteRange, option_of
 from tposecli.detection.factory import CHOICES, DetectorOptions
 from tposecli.inference.options import ModelChoice
 from tposecli.models.catalog import CATALOG
@@ -27,6 +27,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Options = dict[str, Any]
 
 MAX_FRAME_RATE = 1000
+MAX_DETECTOR_SIZE = 4096
 NTSC_NOMINAL_RATES = (15, 24, 30, 48, 60, 120, 240)
 NTSC_TOLERANCE = Fraction(1, 200)
 """Frames per second; covers NTSC rates rounded to two decimals."""
@@ -142,16 +143,16 @@ detector_options = together(
         show_default=True,
         help=f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}.",
     ),
-    click.option(
-        "--det-score", type=click.FloatRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"
-    ),
+    click.option("--det-score", type=FiniteRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"),
     click.option(
         "--det-nms",
-        type=click.FloatRange(0, 1),
+        type=FiniteRange(0, 1),
         help="IoU above which the lower-scoring box is discarded.  [detector's own]",
     ),
     click.option(
-        "--det-size", type=click.IntRange(64), help="Longer side of the detector's input (pixels).  [detector's own]"
+        "--det-size",
+        type=click.IntRange(64, MAX_DETECTOR_SIZE),
+        help="Longer side of the detector's input (pixels).  [detector's own]",
     ),
     click.option(
         "--det-every",
@@ -164,7 +165,7 @@ detector_options = together(
     trust_option,
     click.option(
         "--min-box",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         default=DEFAULT_DETECTOR.min_size,
         help="Minimum longer side of a box (pixels).",
     ),

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.utils.errors import WeightsError
+from tposecli.utils.strict_json import json_integer
+
+MAX_CROP_SIDE: Final = 1024
+"""Maximum height and width of a crop, in pixels: a few bytes of metadata must not ask for gigabytes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,13 @@ def read_metadata(path: Path) -> Metadata:
         if "model" not in texts:
             return Metadata()
         fields: dict[str, Any] = {key: json.loads(text) for key, text in texts.items()}
-        height, width = fields["input_hw"]
-        return Metadata(str(fields["model"]), (int(height), int(width)), KeypointLayout.from_dict(fields))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        return Metadata(str(fields["model"]), _input_hw(fields["input_hw"]), KeypointLayout.from_dict(fields))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise WeightsError(f"{path}: not a readable checkpoint ({error}); download the file again") from error
+
+
+def _input_hw(value: Any) -> tuple[int, int]:
+    height, width = (json_integer(side, "input_hw", integral_floats=True) for side in value)
+    if not (0 < height <= MAX_CROP_SIDE and 0 < width <= MAX_CROP_SIDE):
+        raise ValueError(f"input_hw: expected sides of 1 to {MAX_CROP_SIDE} pixels, got {height} x {width}")
+    return height, width

@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import urlsplit, urlunsplit
 
 from tposecli.hub.download.options import Downloads
 from tposecli.hub.download.part import PartialFile
@@ -58,7 +59,29 @@ def candidate_urls(remote: RemoteFile) -> list[str]:
     for number, base in enumerate(bases, 1):
         if not base.startswith(("http://", "https://")):
             raise UsageError(f"TPOSE_MIRRORS: entry {number} does not start with http:// or https://; correct it")
-    return [f"{base.rstrip('/')}/{remote.file}" for base in bases] + [remote.url]
+        try:
+            valid = bool(urlsplit(base).hostname) and (urlsplit(base).port or 1)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise UsageError(f"TPOSE_MIRRORS: entry {number} is not a valid URL; correct it")
+    return [_in_folder(base, remote.file) for base in bases] + [remote.url]
+
+
+def _in_folder(base: str, file: str) -> str:
+    """Return the URL of a file in a folder; a query, such as a token, stays at the end."""
+    parts = urlsplit(base)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{file}", fragment=""))
+
+
+def _check_trust(url: str, remote: RemoteFile) -> None:
+    """Refuse to take a file on trust from a connection that anybody on the way can change.
+
+    Raises:
+        RequestError: The URL is plain http, and there is no digest to check the whole file with.
+    """
+    if len(remote.sha256) < DIGEST_DIGITS and not url.startswith("https://"):
+        raise RequestError("refused: plain http, and no SHA-256 is known to check the file with; use an https address")
 
 
 def manual_download_hint(remote: RemoteFile, path: Path) -> str:
@@ -80,8 +103,9 @@ def download(remote: RemoteFile, path: Path, downloads: Downloads) -> str:
     failures = []
     urls = candidate_urls(remote)
     for url in urls:
-        log.info("downloading %s", redacted_url(url))
         try:
+            _check_trust(url, remote)
+            log.info("downloading %s", redacted_url(url))
             digest = _from_source(url, remote, path, downloads)
         except RequestError as error:
             failures.append(f"{redacted_url(url)}: {error}" if len(urls) > 1 else str(error))
@@ -92,6 +116,8 @@ def download(remote: RemoteFile, path: Path, downloads: Downloads) -> str:
                 f"free some space, or {remote.elsewhere}"
             ) from error
         log.info("%s: saved as %s", remote.label, path)
+        if len(remote.sha256) < DIGEST_DIGITS:
+            log.info("%s: taken on trust at first use: its publisher gives no SHA-256; recorded %s", path.name, digest)
         return digest
     raise DownloadError(
         f"{remote.label}: the download failed ({'; '.join(failures)}); {manual_download_hint(remote, path)}"

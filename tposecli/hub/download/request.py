@@ -152,6 +152,10 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
         if scheme not in ("http", "https") or (req.type == "https" and scheme != "https"):
             fp.close()
             raise RequestError(f"refused: redirect from {req.type} to {scheme} ({redacted_url(newurl)})")
+        parts = urlsplit(newurl)
+        newurl = urlunsplit(
+            parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        )  # Its password is nobody's business.
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tposecli.hub.checkpoints.resolve import cache_dir
+from tposecli.utils.errors import OutputError
 from tposecli.utils.files import write_text
 from tposecli.utils.locks import file_lock
 from tposecli.utils.system import cpu_quota, processor
@@ -60,9 +61,14 @@ class Tuning:
     def from_dict(cls, values: Any) -> Self | None:
         """Return stored settings; None if they are invalid."""
         match values:
-            case {"threads": int(threads), "onednn": bool(onednn)} if threads > 0:
-                return cls(threads, onednn)
+            case {"threads": int(threads), "onednn": bool(onednn)} if 0 < threads <= max_threads():
+                return None if isinstance(threads, bool) else cls(threads, onednn)
         return None
+
+
+def max_threads() -> int:
+    """Return the number of CPUs of this machine: more threads are of no use, and thousands crash the process."""
+    return os.cpu_count() or 1
 
 
 @cache
@@ -80,7 +86,7 @@ def tuning() -> Tuning:
                 found = Tuning.measure()
                 write_text(file, json.dumps(notes | {key: asdict(found)}, indent=1) + "\n")
             return found
-    except OSError as error:
+    except (OSError, OutputError) as error:
         log.debug("%s: not written (%s)", file, error)
         return Tuning.measure()
 
@@ -89,7 +95,7 @@ def _notes(file: Path) -> dict[str, Any]:
     """Return the stored settings by machine; none if the file is damaged."""
     try:
         notes = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return {}
     return notes if isinstance(notes, dict) else {}
 

@@ -6,12 +6,15 @@ Only programs call this, at startup; it is not for libraries.
 from __future__ import annotations
 
 import ctypes
+import logging
 import sys
 from typing import Final
 
 import torch
 
-from tposecli.inference.backends.autotune import tuning
+from tposecli.inference.backends.autotune import max_threads, tuning
+
+log = logging.getLogger("tposecli")
 
 TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
 KEPT_FREE: Final = 1 << 30
@@ -22,13 +25,15 @@ def tune(threads: int | None = None) -> int:
     """Keep freed memory for reuse, and set the number of threads.
 
     Args:
-        threads: Their number; None for the fastest on this machine.
+        threads: Their number, at most that of the CPUs; None for the fastest on this machine.
 
     Returns:
         The number of threads.
     """
     keep_memory()
-    chosen = threads or tuning().threads
+    chosen = min(threads or tuning().threads, max_threads())
+    if threads and chosen < threads:
+        log.warning("--threads %d: this machine has %d CPUs; %d threads are used", threads, chosen, chosen)
     torch.set_num_threads(chosen)
     return chosen
 

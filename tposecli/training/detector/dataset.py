@@ -136,7 +136,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
     photos = []
     for row in rows[half_slice(half)]:
         path = images / row["file_name"]
-        if path.is_file():
+        if _is_file(path):
             photos.append(_photo(path, _size_wh(row), by_image[record_id(row["id"])], bad))
         else:
             bad["image missing"] += 1
@@ -146,6 +146,14 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
 def _order(key: Id) -> tuple[bool, Id]:
     """Return the sort key of an id: numbers before text."""
     return isinstance(key, str), key
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file; names that no file system allows are of none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _photo(path: Path, size_wh: tuple[float, float], annotations: Iterable[Json], bad: Counter[str]) -> Photo:
