@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests import REPOSITORY
 from tposecli import __version__
 from tposecli.cli import diagnostics
 from tposecli.cli.main import cli
@@ -85,7 +87,35 @@ def test_packages_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = {finding.name: finding for finding in diagnostics._versions()}
     assert findings["ultralytics"].good
     assert not findings["torch"].good
-    assert findings["opencv-python"].good
+    assert not findings["opencv-python"].good
+
+
+def test_packages_that_are_there_but_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("cv2", "torchvision"):
+        monkeypatch.setitem(sys.modules, module, None)
+    findings = {finding.name: finding for finding in diagnostics._versions()}
+    assert "cannot be imported" in findings["opencv-python"].value and not findings["opencv-python"].good
+    assert "cannot be imported" in findings["torchvision"].value and findings["torchvision"].good
+
+
+def test_two_builds_of_opencv_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "_opencv_builds", lambda: ["opencv-python", "opencv-python-headless"])
+    findings = {finding.name: finding for finding in diagnostics._versions()}
+    assert findings["OpenCV"].value == "2 builds" and not findings["OpenCV"].good
+    assert "pip uninstall" in findings["OpenCV"].note
+
+
+@pytest.mark.parametrize("content", [None, "raise ImportError('libGL.so.1: cannot open shared object file')"])
+def test_an_opencv_that_cannot_load_is_a_sentence(content: str | None, tmp_path: Path) -> None:
+    block = "import sys; sys.modules['cv2'] = None"
+    if content is not None:
+        (tmp_path / "cv2").mkdir()
+        (tmp_path / "cv2" / "__init__.py").write_text(content)
+        block = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    program = f"{block}; from tposecli.cli.main import main; sys.argv = ['tpose', 'images', '.', '--json', 'x']; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "OpenCV cannot be loaded" in done.stderr and "opencv-python-headless" in done.stderr
 
 
 def test_a_cache_that_cannot_be_made(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,14 @@ import os
 import platform
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, Final, Literal
 
 from tposecli.utils.errors import TposeError
 from tposecli.utils.system import cores, processor
+from tposecli.utils.telemetry import block_telemetry
 from tposecli.utils.version import __version__
 
 PACKAGES: Final = {
@@ -36,6 +38,10 @@ PACKAGES: Final = {
     "matplotlib": "only for figures",
 }
 """Packages to report, and what each is for."""
+OPENCV_PARTS: Final = ("python", "python-headless", "contrib-python", "contrib-python-headless")
+MODULES: Final = {"opencv-python": "cv2", "faster-coco-eval": "faster_coco_eval"}
+"""Modules of packages that are not called like them."""
+OPENCV_BUILDS: Final = tuple(f"opencv-{part}" for part in OPENCV_PARTS)
 
 ENCODERS: Final = ("libx264", "libx265", "libvpx-vp9", "libsvtav1", "aac", "libopus")
 DECODERS: Final = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "prores")
@@ -81,24 +87,51 @@ def _versions() -> list[Diagnosis]:
         Diagnosis("versions", "python", sys.version.split()[0], system),
     ]
     for name, purpose in PACKAGES.items():
-        optional = purpose.startswith("only")
-        try:
-            found.append(Diagnosis("versions", name, metadata.version(name), purpose))
-        except metadata.PackageNotFoundError:
-            if name == "opencv-python" and _opencv() is not None:
-                found.append(Diagnosis("versions", name, str(_opencv()), "another build of OpenCV"))
-                continue
-            found.append(Diagnosis("versions", name, "not installed", purpose, good=optional))
+        found.append(_package(name, purpose))
+    builds = _opencv_builds()
+    if len(builds) > 1:
+        note = f"they overwrite each other: pip uninstall {' '.join(builds)}, then install one of them"
+        found.append(Diagnosis("versions", "OpenCV", f"{len(builds)} builds", note, good=False))
     return found
 
 
-def _opencv() -> str | None:
-    """Return the version of OpenCV, whichever package it comes from."""
+def _package(name: str, purpose: str) -> Diagnosis:
+    """Return the version of a package if it can be imported, and why it cannot otherwise."""
+    optional = purpose.startswith("only")
     try:
-        import cv2
-    except (ImportError, OSError):
-        return None
-    return str(cv2.__version__)
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        builds = _opencv_builds() if name == "opencv-python" else []
+        if not builds:
+            return Diagnosis("versions", name, "not installed", purpose, good=optional)
+        version, purpose = builds[0], "another build of OpenCV"
+    try:
+        _import(MODULES.get(name, name.replace("-", "_")))
+    except Exception as error:  # noqa: BLE001 - whatever a broken package raises is what is to be reported
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Diagnosis("versions", name, f"{version}, cannot be imported", reason, good=optional)
+    return Diagnosis("versions", name, version, purpose)
+
+
+def _import(module: str) -> None:
+    """Import a package in the way that the program does."""
+    block_telemetry()
+    if module == "ultralytics":
+        from tposecli.detection.yolo import load_ultralytics
+
+        load_ultralytics()
+    else:
+        import_module(module)
+
+
+def _opencv_builds() -> list[str]:
+    """Return the installed packages that provide OpenCV, all of which write to the same folder."""
+    found = []
+    for name in OPENCV_BUILDS:
+        with suppress(metadata.PackageNotFoundError):
+            metadata.version(name)
+            found.append(name)
+    return found
 
 
 def _devices() -> list[Diagnosis]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -33,6 +35,10 @@ from tposecli.utils.errors import TposeError, with_notes
 from tposecli.utils.signals import Stopped, stop_on_signals
 from tposecli.utils.version import __version__
 
+OPENCV_REMEDY = (
+    "install what is missing (`apt-get install libgl1 libglib2.0-0`), or the build without windows: "
+    "`pip uninstall opencv-python`, then `pip install --force-reinstall opencv-python-headless`"
+)
 INTERRUPTED = 130
 TERMINATED = 143
 HUNG_UP = 129
@@ -122,12 +128,26 @@ def _status() -> int:
     except TposeError as error:
         _report(str(error), error)
         return error.exit_status
+    except ImportError as error:
+        if not _is_from_opencv(error):
+            raise
+        _report(f"OpenCV cannot be loaded ({error}); {OPENCV_REMEDY}", error)
+        return 1
     except Stopped as stop:
         _report("interrupted" if stop.status == INTERRUPTED else "terminated", stop)
         return stop.status
     except (KeyboardInterrupt, click.Abort) as stop:
         _report("interrupted", stop)
         return INTERRUPTED
+
+
+def _is_from_opencv(error: ImportError) -> bool:
+    """Return whether the import of ``cv2`` failed, or of something that it needs."""
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1] if frames else None
+    return error.name == "cv2" or (
+        last is not None and (Path(last.filename).parent.name == "cv2" or last.line == "import cv2")
+    )
 
 
 def _report(what: str, error: BaseException) -> None:
