@@ -18,7 +18,7 @@ from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
 from tposecli.detection.factory import DetectorOptions
 from tposecli.evaluation.coco.job import EvalJob
-from tposecli.formats.table import written_formats
+from tposecli.formats.catalog import written_formats
 from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions
 from tposecli.inference.options import BACKENDS, ModelChoice, Precision

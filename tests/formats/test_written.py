@@ -21,11 +21,11 @@ from click.testing import Result as Ran
 from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.formats.base import WriteOptions
+from tposecli.formats.catalog import written_formats
 from tposecli.formats.journal.journal import JournalWriter
 from tposecli.formats.mmpose import MmposeSink
 from tposecli.formats.npz import NpzSink
 from tposecli.formats.openpose import OpenposeSink
-from tposecli.formats.table import written_formats
 from tposecli.formats.tables import CsvSink, ParquetSink
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.pipeline.job import FileSettings, Outputs, RunFlags

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tposecli.cli.main import cli
 from tposecli.formats.base import WriteOptions
-from tposecli.formats.table import written_formats
+from tposecli.formats.catalog import written_formats
 from tposecli.sinks.images import write_image
 from tposecli.sinks.npz_archive import NpzArchive
 from tposecli.sinks.video import VideoSink

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tposecli.formats.base import PoseFile, PoseSource
+from tposecli.formats.catalog import PoseFormat, readable_formats
 from tposecli.formats.journal.journal import Journal
-from tposecli.formats.table import PoseFormat, readable_formats
 from tposecli.utils.errors import InputError
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
 from tposecli.drawing.style import DrawStyle
-from tposecli.formats.table import PoseFormat, written_formats
+from tposecli.formats.catalog import PoseFormat, written_formats
 from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.postprocess import PostOptions
 from tposecli.sinks.destination import STDOUT
@@ -103,7 +103,7 @@ class Outputs:
 
     Attributes:
         picture: The annotated video, or the folder for annotated images.
-        poses: Pose files by the name of their format, see :data:`tposecli.formats.table.POSE_FORMATS`.
+        poses: Pose files by the name of their format, see :data:`tposecli.formats.catalog.POSE_FORMATS`.
         attention: Attention maps: an ``.npz``, a video, or a folder for images.
         attention_matrix: Which joint depends on which, averaged, as CSV; a plot is written beside it.
         crops: Folder for an image of each person in each frame.

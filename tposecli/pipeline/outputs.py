@@ -15,9 +15,9 @@ from tposecli.attention.stats import describe
 from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.base import WriteOptions
+from tposecli.formats.catalog import written_formats
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.journal.journal import journal_path
-from tposecli.formats.table import written_formats
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, RunFlags, Summary, Watcher
 from tposecli.pipeline.resume import check_journal, may_start_afresh, replaceable_outputs

@@ -15,7 +15,7 @@ from tposecli.cli.options.pose_files import frame_names_option, pose_output_opti
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
-from tposecli.formats.table import written_formats
+from tposecli.formats.catalog import written_formats
 
 if TYPE_CHECKING:
     from tposecli.pipeline.job import VideoJob

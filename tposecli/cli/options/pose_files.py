@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options, together
-from tposecli.formats.table import PoseFormat, readable_formats, written_formats
+from tposecli.formats.catalog import PoseFormat, readable_formats, written_formats
 
 if TYPE_CHECKING:
     from tposecli.formats.align import PoseInput

@@ -13,7 +13,7 @@ import pytest
 from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.formats.base import WriteOptions
-from tposecli.formats.table import POSE_FORMATS, PoseFormat, written_formats
+from tposecli.formats.catalog import POSE_FORMATS, PoseFormat, written_formats
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs
@@ -81,14 +81,14 @@ def test_unknown_formats_are_refused(tmp_path: Path) -> None:
 
 ROW = """
 import sys
-from tposecli.formats import table
+from tposecli.formats import catalog
 
 row = table.PoseFormat(
     "counts", "--counts", "People per frame.", ".counts", variants=("plain", "fancy"),
     writer="tests.formats.made_up:open_counts", reader="tests.formats.made_up:read_counts",
     head_sniffer="tests.formats.made_up:is_counts",
 )
-table.POSE_FORMATS = (*table.POSE_FORMATS, row)
+catalog.POSE_FORMATS = (*catalog.POSE_FORMATS, row)
 from tposecli.cli.main import main
 main()
 """
