@@ -83,7 +83,7 @@ ROW = """
 import sys
 from tposecli.formats import catalog
 
-row = table.PoseFormat(
+row = catalog.PoseFormat(
     "counts", "--counts", "People per frame.", ".counts", variants=("plain", "fancy"),
     writer="tests.formats.made_up:open_counts", reader="tests.formats.made_up:read_counts",
     head_sniffer="tests.formats.made_up:is_counts",
