@@ -19,6 +19,7 @@ from tposecli.drawing.privacy import blur_heads, head_circles
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.drawing.style import DrawStyle
 from tposecli.drawing.trails import Trails
+from tposecli.formats.journal.records import as_line
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs
 from tposecli.pipeline.outputs import SinkFactory
@@ -313,7 +314,9 @@ class TestRender:
         self, run: Path, media: Path, tmp_path: Path, field: str, value: float, reason: str
     ) -> None:
         lines = (run / "o.mp4.poses.jsonl").read_text().splitlines()
-        lines[-1] = json.dumps(json.loads(lines[-1]) | {field: value})
+        entry = json.loads(lines[-2]) | {field: value}  # The last frame; the run's ending follows.
+        del entry["crc32"]
+        lines[-2] = as_line(entry, checksum=True).decode().strip()
         (tmp_path / "o.poses.jsonl").write_text("\n".join([*lines, ""]))
         ran = tpose("render", tmp_path / "o.poses.jsonl", "-i", media / "walk.mp4", "-o", tmp_path / "o.mp4")
         assert isinstance(ran.exception, InputError)
