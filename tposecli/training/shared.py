@@ -32,8 +32,9 @@ def check_new_run(folder: Path, files: Iterable[str], resume: bool) -> bool:
     Raises:
         UsageError: A file exists.
     """
-    if resume and (folder / CHECKPOINT).is_file():
-        return True
+    begun_without = not (folder / CHECKPOINT).is_file() and any((folder / name).is_file() for name in files)
+    if resume and not begun_without:
+        return True  # Reading the checkpoint fails if there is no run at all.
     weights = [name for name in files if name.endswith(WEIGHTS_SUFFIX)]
     begun = not resume and (folder / CHECKPOINT).exists()
     remedy = "resume that run with --resume, or choose another --out" if begun else "choose another --out"
