@@ -206,7 +206,6 @@ def test_unpacking_continues_after_a_kill(site: Server, job: DataJob, tmp_path: 
     first, second, third, _ = PICTURES
     (folder / first).write_bytes(PICTURES[first])
     (folder / second).write_bytes(PICTURES[second][:7])
-    (folder / f"{third}.part").write_bytes(b"half")
     written = (folder / first).stat().st_mtime_ns
 
     unpack(archive, [SETS["val2017"][1]], job.folder, no_progress)
