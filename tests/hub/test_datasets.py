@@ -203,7 +203,7 @@ def test_unpacking_continues_after_a_kill(site: Server, job: DataJob, tmp_path: 
     archive.write_bytes(pictures())
     folder = job.folder / "images" / "val2017"
     folder.mkdir(parents=True)
-    first, second, third, _ = PICTURES
+    first, second, *_ = PICTURES
     (folder / first).write_bytes(PICTURES[first])
     (folder / second).write_bytes(PICTURES[second][:7])
     written = (folder / first).stat().st_mtime_ns

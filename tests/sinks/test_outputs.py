@@ -29,6 +29,7 @@ from tests.support.media import Film, colours_of, number_of, numbered, write_ima
 from tposecli.cli.options.encoding import medium
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import JournalWriter, read_journal
+from tposecli.formats.journal.records import as_line
 from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs
@@ -382,8 +383,8 @@ def test_json_lines_extend_those_of_the_journal(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path / "j", {})
     writer.write(one.frame, one.poses)
     writer.close()
-    with (tmp_path / "j").open("a") as journal:
-        journal.write(stream.getvalue())
+    with (tmp_path / "j").open("ab") as journal:
+        journal.write(as_line(line, checksum=True))
     first, second = read_journal(tmp_path / "j")
     assert np.array_equal(first.poses.xy, second.poses.xy) and first.index == second.index
 
