@@ -73,7 +73,7 @@ def test_ground_truth_boxes_give_the_reference_rows(data: tuple[Path, dict[str, 
     assert pixels.max() < PIXELS and scores.max() < SCORE and people < SCORE
     for words in ("boxes ground truth", "flip test on", "box score × mean", "OKS-NMS 0.9", "OpenCV ", "fp32"):
         assert words in result.stdout
-    assert "images/s" in result.stdout and "people/s" in result.stdout
+    assert "images/s" in result.stdout and "boxes/s" in result.stdout
     assert all(name in result.stdout for name in FIGURES)
 
 
