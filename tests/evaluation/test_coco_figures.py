@@ -160,7 +160,7 @@ def test_reports_and_plots(data: tuple[Path, dict[str, Any]], tmp_path: Path) ->
     (tmp_path / "rows.json").write_text(json.dumps(near_truth(content, 1, 1.0)))
     given = ("--data-dir", folder, "--results", tmp_path / "rows.json", "--plots", tmp_path / "plots")
     assert tpose_eval(*given, "--report", tmp_path / "r.md").exit_code == 0
-    assert tpose_eval(*given, "--report", tmp_path / "r.json").exit_code == 0
+    assert tpose_eval(*given, "--report", tmp_path / "r.json", "--overwrite").exit_code == 0
     assert isinstance(tpose_eval(*given, "--report", tmp_path / "r.json").exception, UsageError)
     document = (tmp_path / "r.md").read_text()
     assert "left_shoulder" in document and "](plots/precision_recall.png)" in document and "0.9 to 1.0" in document

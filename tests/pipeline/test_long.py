@@ -112,6 +112,7 @@ class FakeNets(run.Nets):
         estimator.spec, estimator.sha256, estimator.flip_test, estimator.attention = CATALOG[0], "0" * 64, False, None
         estimator.groups = Forgetful()
         self.estimator, self.detector, self.weak_score = estimator, WalkInCircles(), 0.0
+        self.detector_options = settings.inference.detector
         self.painter = AttentionPainter(settings.drawing.attention, CATALOG[0].stride)
 
 

@@ -211,7 +211,7 @@ def test_whatever_a_power_cut_left(
     [
         (["--batch-size", "4"], "batch_size was 8, now 4"),
         (["--precision", "bf16"], "precision was fp32, now bf16"),
-        (["--threads", "3"], "threads was 2, now 3"),
+        (["--threads", "1"], "threads was 2, now 1"),
         (["--flip-test"], "flip_test was False, now True"),
         (["--det-every", "3"], "options.detector.every was 1, now 3"),
         (["--smooth", "none"], "options.smooth was"),

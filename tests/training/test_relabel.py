@@ -80,12 +80,12 @@ def test_relabel_command_writes_the_improved_file_and_refuses_other_files(tmp_pa
     prediction = {"image_id": 7, "keypoints": np.column_stack([STANDING, np.ones(17)]).ravel().tolist()}
     for name, content in (("a.json", data), ("b.json", [prediction]), ("c.json", {"no": 1})):
         (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
-    paths = {name: str(tmp_path / f"{name}.json") for name in "abco"}
+    paths = {name: str(tmp_path / f"{name}.json") for name in "abcop"}
     done = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["b"], "-o", paths["o"]])
     assert done.exit_code == 0 and "nose added" in done.output
     made = json.loads(Path(paths["o"]).read_text(encoding="utf-8"))
     assert made["categories"] == data["categories"] and made["annotations"][0]["num_keypoints"] == 17
-    bad = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["c"], "-o", paths["o"]])
+    bad = CliRunner().invoke(cli, ["data", "relabel", paths["a"], paths["c"], "-o", paths["p"]])
     assert bad.exit_code != 0 and "c.json" in str(bad.exception)
 
 

@@ -45,17 +45,17 @@ def test_a_lock_whose_holder_ended_meanwhile_is_taken_anew(tmp_path: Path, monke
     """The holder removes its lock file between our opening and our locking it: that file locks nobody out."""
     from tposecli.utils import locks
 
-    output, removed = tmp_path / "out.mp4", []
+    output, lock, calls = tmp_path / "out.mp4", tmp_path / "out.mp4.lock", []
+    lock.write_bytes(locks._head())
     real = locks.try_lock
 
     def lock_after_removal(descriptor: int) -> bool:
-        if not removed:
-            for file in tmp_path.iterdir():
-                file.unlink()
-                removed.append(file.name)
+        calls.append(descriptor)
+        if len(calls) == 2:  # the first call locks the file that is to become the lock, in vain: the name is taken
+            lock.unlink()
         return real(descriptor)
 
     monkeypatch.setattr(locks, "try_lock", lock_after_removal)
     with output_locks([output]):
-        assert removed
-        assert [file.name for file in tmp_path.iterdir()] == removed
+        assert len(calls) > 2
+        assert [file.name for file in tmp_path.iterdir()] == [lock.name]
