@@ -24,6 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, and a machine that measures something else every time."""
     folder, found = tmp_path / "home", iter(CHOICES)
     monkeypatch.setenv("TPOSE_HOME", str(folder))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # ultralytics sets it on import
     monkeypatch.setattr(module.Tuning, "measure", classmethod(lambda cls: next(found)))
     tuning.cache_clear()
     yield folder
