@@ -15,7 +15,6 @@ the top apply to every command that has the option, those of a table to the comm
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 import tomllib
@@ -25,6 +24,8 @@ from typing import Any, Final
 
 import click
 from click.core import ParameterSource
+
+from tposecli.utils.errors import nearest_name
 
 PREFIX: Final = "TPOSE"
 """Prefix of environment variables: TPOSE_COMMAND_OPTION."""
@@ -276,9 +277,9 @@ def _origin(error: click.BadParameter) -> str | None:
 def _suggestion(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest name, or list the known ones."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = nearest_name(name, names)
     if near:
-        return f"Did you mean {near[0]!r}?"
+        return f"Did you mean {near!r}?"
     if Path(name).exists():
         return f"For a video write 'tpose video {name}', for pictures 'tpose images {name}'."
     return f"Known: {', '.join(names)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from importlib.util import find_spec as find_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tposecli.utils.errors import TposeError, UsageError, WeightsError
+from tposecli.utils.errors import TposeError, UsageError, WeightsError, nearest_name
 from tposecli.utils.files import sha256_of
 
 if TYPE_CHECKING:
@@ -239,8 +238,8 @@ def find_detector(name: str) -> tuple[DetectorKind, str]:
     kinds = {kind.name: kind for kind in DETECTORS}
     kinds[AUTO] = replace(kinds[AUTO_BUNDLED], name=AUTO)
     if prefix not in kinds:
-        nearest = difflib.get_close_matches(prefix, kinds, n=1)
-        hint = f"did you mean {kinds[nearest[0]].form}? " if nearest else ""
+        nearest = nearest_name(prefix, kinds)
+        hint = f"did you mean {kinds[nearest].form}? " if nearest else ""
         raise UsageError(f"no detector is called {name!r}; {hint}known: {', '.join(CHOICES)}")
     kind = kinds[prefix]
     if bool(argument) != bool(kind.argument) or (colon and not argument):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from tposecli.hub.checkpoints.resolve import cache_dir, fetch, verify_file
 from tposecli.hub.download.download import RemoteFile
 from tposecli.hub.download.options import Downloads
 from tposecli.types import Boxes, Frame
-from tposecli.utils.errors import UsageError, WeightsError
+from tposecli.utils.errors import UsageError, WeightsError, unknown_name_hint
 
 OFFICIAL_URL: Final = "https://download.pytorch.org/models/"
 PERSON: Final = 1
@@ -134,9 +133,7 @@ def find_model(name: str) -> TorchvisionModel:
     names = [model.name for model in MODELS]
     if name in names:
         return MODELS[names.index(name)]
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {nearest[0]}? " if nearest else ""
-    raise UsageError(f"torchvision:{name}: no such detector; {hint}known: {', '.join(names)}")
+    raise UsageError(f"torchvision:{name}: no such detector; {unknown_name_hint(name, names)}known: {', '.join(names)}")
 
 
 def published_file(name: str) -> RemoteFile | None:

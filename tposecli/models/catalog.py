@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tposecli.utils.errors import UsageError
+from tposecli.utils.errors import UsageError, unknown_name_hint
 
 if TYPE_CHECKING:
     from tposecli.models.pose_net import EncoderShape, PoseNet
@@ -288,6 +287,4 @@ def find_spec(name: str) -> ModelSpec:
     names = [spec.name for spec in CATALOG]
     if name in names:
         return CATALOG[names.index(name)]
-    nearest = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {nearest[0]}? " if nearest else ""
-    raise UsageError(f"no model is called {name!r}; {hint}known: auto, {', '.join(names)}")
+    raise UsageError(f"no model is called {name!r}; {unknown_name_hint(name, names)}known: auto, {', '.join(names)}")

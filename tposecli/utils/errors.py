@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class TposeError(Exception):
     """Base class of all errors that a user can act on.
@@ -37,3 +40,14 @@ class DownloadError(TposeError):
 def with_notes(what: str, error: BaseException) -> str:
     """Return ``what`` followed by the notes attached to ``error``, for example how to resume."""
     return "; ".join([what, *getattr(error, "__notes__", ())])
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that ``name`` is probably a misspelling of, if there is one."""
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
+
+
+def unknown_name_hint(name: str, known: Iterable[str]) -> str:
+    """Return ``did you mean NAME? `` for a misspelt name, to stand before the list of known ones; else nothing."""
+    nearest = nearest_name(name, known)
+    return f"did you mean {nearest}? " if nearest else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tposecli.cli.config import DEFAULT_FILE, PREFIX, read_config, variables
+from tposecli.utils.errors import nearest_name
 
 if TYPE_CHECKING:
     from tposecli.cli.diagnostics import Diagnosis
@@ -55,8 +55,8 @@ def _settings(root: click.Command) -> list[Diagnosis]:
         found.append(Diagnosis("settings", str(DEFAULT_FILE), "none", "in this folder"))
     known = {*variables(root), *NOT_OPTIONS}
     for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_")):
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest_name(name, known)
+        hint = f"; did you mean {near}?" if near else ""
         note = "" if name in known else f"unknown{hint}"
         value = CREDENTIALS.sub("//", os.environ[name])
         found.append(Diagnosis("settings", name, value, note, good=name in known))

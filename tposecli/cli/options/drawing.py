@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import click
@@ -10,6 +9,7 @@ import click
 from tposecli.cli.options.common import Options, together
 from tposecli.cli.options.fields import option_of
 from tposecli.drawing.style import DrawStyle
+from tposecli.utils.errors import unknown_name_hint
 
 LABELS = ("id", "score", "joints")
 
@@ -23,8 +23,7 @@ def parse_names(value: str, known: Sequence[str]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip().lower().replace("-", "_") for part in value.split(",") if part.strip()))
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            hint = unknown_name_hint(name, known)
             raise click.BadParameter(f"{name!r} is not known; {hint}known: {', '.join(known)}")
     return names
 
