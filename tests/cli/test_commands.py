@@ -49,6 +49,12 @@ def packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "tposecli", "models", "--help"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "Usage: python -m tposecli models" in done.stdout
+
+
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Result]]:
     """The README's main command."""
