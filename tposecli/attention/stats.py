@@ -1,11 +1,10 @@
-"""Statistics of attention maps: how sharp they are, where they lie, and which joints they attend to.
+"""Statistics of attention maps: how sharp and how distinct they are, where they lie, and which joints they attend to.
 
-All functions take one frame's :class:`Result` with attention maps of all keypoints, in the order of the raw poses.
+Functions of a :class:`Result` take one frame's, with attention maps of all keypoints in the order of the raw poses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,11 @@ from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Float32, Result
 
 Cells = NDArray[np.intp]
+Float64 = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+TINY = 1e-300
+"""Smallest share whose logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,30 @@ class AttentionSummary:
         return np.argsort(-others, axis=2, kind="stable")[:, :, :count]
 
 
+def shares(maps: NDArray[np.floating]) -> Float64:
+    """Return (..., h, w) maps in double precision, each divided by its sum."""
+    double = maps.astype(np.float64)
+    return np.asarray(double / np.maximum(double.sum(axis=(-2, -1), keepdims=True), 1e-12))
+
+
+def entropies(share: Float64) -> Float64:
+    """Return the (...) entropies in bits of (..., h, w) shares: 0 for a single cell, log2(h w) for a uniform map."""
+    return np.asarray(-(share * np.log2(np.maximum(share, TINY))).sum(axis=(-2, -1)))
+
+
+def distinctness(share: Float64) -> Float64:
+    """Return the (N,) mean Jensen-Shannon divergences in bits of all pairs of each person's (N, K, h, w) shares.
+
+    0 if all maps of a person are equal, or there is only one; 1 if no two of them overlap.
+    """
+    first, second = np.triu_indices(share.shape[1], 1)
+    if not len(first):
+        return np.zeros(len(share))
+    alone = entropies(share)
+    middle = np.stack([entropies((person[first] + person[second]) / 2) for person in share])
+    return np.asarray((middle - (alone[:, first] + alone[:, second]) / 2).mean(axis=1))
+
+
 def summarise(result: Result, stride: int, layer: int = -1) -> AttentionSummary:
     """Return the statistics of one layer.
 
@@ -50,11 +78,9 @@ def summarise(result: Result, stride: int, layer: int = -1) -> AttentionSummary:
         layer: Index among the layers that were read.
     """
     assert result.attention is not None
-    maps = result.attention[:, layer].astype(np.float64)
-    total = np.maximum(maps.sum(axis=(2, 3), keepdims=True), 1e-12)
-    share = maps / total
-    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=(2, 3))
-    inside = (share * _box_masks(result, stride, maps.shape[2:])[:, None]).sum(axis=(2, 3))
+    share = shares(result.attention[:, layer])
+    entropy = entropies(share) * np.log(2)
+    inside = (share * box_masks(result, stride)[:, None]).sum(axis=(2, 3))
     return AttentionSummary(
         entropy.astype(np.float32), inside.astype(np.float32), _around_joints(result, share, stride).astype(np.float32)
     )
@@ -80,7 +106,7 @@ def describe(result: Result, stride: int) -> list[dict[str, Any]]:
     ]
 
 
-def _around_joints(result: Result, share: NDArray[np.float64], stride: int) -> NDArray[np.float64]:
+def _around_joints(result: Result, share: Float64, stride: int) -> Float64:
     """Return the (N, K, K) sums over the 3 x 3 cells around each joint."""
     assert result.matrices is not None
     height, width = share.shape[2:]
@@ -89,20 +115,41 @@ def _around_joints(result: Result, share: NDArray[np.float64], stride: int) -> N
     nearby = sum(padded[:, :, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3))
     people = np.arange(len(share))[:, None, None]
     keypoints = np.arange(share.shape[1])[None, :, None]
-    picked: NDArray[np.float64] = np.asarray(nearby)[people, keypoints, cells[:, None, :, 0], cells[:, None, :, 1]]
+    picked: Float64 = np.asarray(nearby)[people, keypoints, cells[:, None, :, 0], cells[:, None, :, 1]]
     return picked
 
 
-def _box_masks(result: Result, stride: int, grid_hw: Sequence[int]) -> NDArray[np.bool_]:
+def joint_distances(result: Result, stride: int) -> Float64:
+    """Return the (N, K, h, w) distances of the cells' centres from each joint, in longer sides of the person's box."""
+    assert result.matrices is not None
+    matrices = result.matrices
+    joints = np.einsum("nij,nkj->nki", matrices[:, :, :2], result.poses.xy) + matrices[:, None, :, 2]
+    apart = _cell_centres(result, stride) - joints[:, :, None, None]
+    return np.asarray(np.hypot(apart[..., 0], apart[..., 1]) / box_sides(result)[:, None, None, None])
+
+
+def box_sides(result: Result) -> Float64:
+    """Return the (N,) longer sides of the boxes, in crop pixels."""
+    assert result.matrices is not None
+    corners = result.poses.boxes.xyxy
+    longer = (corners[:, 2:] - corners[:, :2]).max(axis=1, initial=0)
+    return np.asarray(longer * result.matrices[:, 0, 0], np.float64)
+
+
+def box_masks(result: Result, stride: int) -> Mask:
     """Return the (N, h, w) mask of cells whose centre lies in the person's box."""
     assert result.matrices is not None
-    rows, columns = np.mgrid[: grid_hw[0], : grid_hw[1]]
     corners = result.poses.boxes.xyxy.reshape(-1, 2, 2)
     matrices = result.matrices
     placed = np.einsum("nij,nkj->nki", matrices[:, :, :2], corners) + matrices[:, None, :, 2]
-    left_top, right_bottom = placed[:, 0, :, None, None], placed[:, 1, :, None, None]
-    x, y = (columns + 0.5) * stride - 0.5, (rows + 0.5) * stride - 0.5
-    mask: NDArray[np.bool_] = (
-        (x >= left_top[:, 0]) & (x <= right_bottom[:, 0]) & (y >= left_top[:, 1]) & (y <= right_bottom[:, 1])
-    )
+    left_top, right_bottom = placed[:, 0, None, None], placed[:, 1, None, None]
+    centres = _cell_centres(result, stride)
+    mask: Mask = ((centres >= left_top) & (centres <= right_bottom)).all(axis=3)
     return mask
+
+
+def _cell_centres(result: Result, stride: int) -> Float64:
+    """Return the (h, w, 2) centres x, y of the cells, in crop pixels."""
+    assert result.attention is not None
+    rows, columns = np.mgrid[: result.attention.shape[-2], : result.attention.shape[-1]]
+    return np.asarray((np.stack((columns, rows), axis=2) + 0.5) * stride - 0.5)

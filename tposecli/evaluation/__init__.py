@@ -1,1 +1,1 @@
-"""Evaluation: on COCO keypoint sets (``coco``), and of whole clips against a known ground truth (``clips``)."""
+"""Evaluation: on COCO keypoint sets (``coco``), of explanations (``explain``), and of whole clips (``clips``)."""

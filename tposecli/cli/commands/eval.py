@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tposecli.attention.style import AttentionStyle
 from tposecli.cli.options import common as shared
-from tposecli.cli.options.fields import FiniteRange
+from tposecli.cli.options.attention import parse_layer, refuse_rollout_influence
+from tposecli.cli.options.fields import FiniteRange, option_of
+from tposecli.evaluation.explain.options import ExplainOptions
 
 if TYPE_CHECKING:
     from tposecli.evaluation.coco.job import DataChoice, EvalJob
@@ -37,6 +40,26 @@ run_options = shared.together(
     click.option("--strict", is_flag=True, help="Treat every problem with the inputs as an error."),
 )
 
+explain_options = shared.together(
+    click.option("--explain", is_flag=True, help="Measure what the attention is worth as an explanation, see README."),
+    option_of(ExplainOptions, "people", "--explain-limit", help="People whose deletion curves are measured."),
+    click.option(
+        "--explain-layer",
+        type=parse_layer,
+        metavar="LAYER",
+        default="last",
+        show_default=True,
+        help="last, a number from 0, all, mean or rollout.",
+    ),
+    click.option(
+        "--explain-mode",
+        type=click.Choice(["dependency", "influence"]),
+        default=AttentionStyle().mode,
+        show_default=True,
+        help="What keypoints depend on, or what they influence.",
+    ),
+)
+
 file_options = shared.together(
     click.option("--out", type=shared.FILE, help="Results in the authors' schema, or .zip for the test server."),
     click.option("--report", type=shared.FILE, help="Report to write, .json or .md."),
@@ -51,6 +74,7 @@ file_options = shared.together(
 @click.command("eval")
 @data_options
 @run_options
+@explain_options
 @file_options
 @shared.reporting_options
 @click.pass_context
@@ -63,6 +87,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     tpose eval --coco val2017 --data-dir data/coco --model transpose-r-a4
     tpose eval --coco val2017 --boxes gt --out results.json --report report.md
     tpose eval --annotations val.json --images photos/ --boxes detector
+    tpose eval --annotations val.json --images photos/ --boxes gt --explain --report report.md --plots plots/
     tpose eval --results results.json
     """
     from tposecli.cli.watchers import exit_status, watcher
@@ -87,7 +112,16 @@ def _job(options: shared.Options) -> EvalJob:
         EvalOutputs(options["out"], options["report"], options["plots"], options["overwrite"], options["resume"]),
         options["strict"],
         shared.command_line(),
+        _explain(options),
     )
+
+
+def _explain(options: shared.Options) -> ExplainOptions | None:
+    if not options["explain"]:
+        return None
+    layers, mode = options["explain_layer"], options["explain_mode"]
+    refuse_rollout_influence(layers, mode, "--explain-layer")
+    return ExplainOptions(options["explain_limit"], AttentionStyle(layers=layers, mode=mode))
 
 
 def _data(options: shared.Options) -> DataChoice:

@@ -41,6 +41,12 @@ def parse_threshold(value: str) -> tuple[float, float | None]:
     return (0.0, number) if value.startswith("p") else (number, None)
 
 
+def refuse_rollout_influence(layers: tuple[int, ...] | str, mode: str, option: str) -> None:
+    """Raise UsageError if rollout is to show influence, which it does not have."""
+    if layers == "rollout" and mode == "influence":
+        raise click.UsageError(f"rollout has no influence, only dependency; choose another {option}")
+
+
 attention_options = together(
     click.option(
         "--attention-keypoints",
@@ -108,8 +114,7 @@ def attention_style_of(options: Options) -> AttentionStyle:
     """Return which attention is shown, and how."""
     threshold, percentile = options["attention_threshold"]
     view, layers = options["attention_view"], options["attention_layer"]
-    if layers == "rollout" and options["attention_mode"] == "influence":
-        raise click.UsageError("rollout has no influence, only dependency; choose another --attention-layer")
+    refuse_rollout_influence(layers, options["attention_mode"], "--attention-layer")
     return AttentionStyle(
         options["attention_keypoints"],
         "all" if view == "layers" and layers == (-1,) else layers,

@@ -82,17 +82,22 @@ def choose_boxes(job: EvalJob, truth: KeypointSet, problems: Problems) -> BoxCho
 
 def truth_boxes(truth: KeypointSet) -> dict[int, Boxes]:
     """Return the annotated boxes, clipped to the image, without crowds and people who have no keypoints."""
-    found: dict[int, Boxes] = {}
-    for image in truth.images:
-        people = [
-            person
+    return {
+        image: boxes_of([(box, 1.0) for _, box in people]) for image, people in boxed_people(truth).items() if people
+    }
+
+
+def boxed_people(truth: KeypointSet) -> dict[int, list[tuple[Record, list[float]]]]:
+    """Return the people whose boxes :func:`truth_boxes` gives, each with its box (left, top, width, height)."""
+    return {
+        image.id: [
+            (person, box)
             for person in truth.people.get(image.id, ())
             if not person["iscrowd"] and person["area"] > 0 and max(person["keypoints"], default=0) != 0
+            if (box := _clipped(person["bbox"], image.size_wh)) is not None
         ]
-        boxes = [box for person in people if (box := _clipped(person["bbox"], image.size_wh)) is not None]
-        if boxes:
-            found[image.id] = boxes_of([(box, 1.0) for box in boxes])
-    return found
+        for image in truth.images
+    }
 
 
 def boxes_of(rows: Sequence[Row]) -> Boxes:

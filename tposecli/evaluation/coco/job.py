@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tposecli.detection.factory import DetectorOptions
+from tposecli.evaluation.explain.options import ExplainOptions
 from tposecli.inference.options import ModelChoice
 
 DETECTIONS = "detections"
@@ -68,6 +69,7 @@ class EvalJob:
         outputs: The files to write.
         strict: Treat problems in the inputs as errors.
         command: The command line, for provenance.
+        explain: How explanations are measured; None to leave them out.
     """
 
     data: DataChoice = field(default_factory=DataChoice)
@@ -78,3 +80,4 @@ class EvalJob:
     outputs: EvalOutputs = field(default_factory=EvalOutputs)
     strict: bool = False
     command: str = ""
+    explain: ExplainOptions | None = None

@@ -12,6 +12,7 @@ from tposecli.evaluation.coco.average_precision import FIGURES, Scores
 from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Figures, Published
+from tposecli.evaluation.explain.figures import Explanations
 from tposecli.pipeline.job import Summary
 from tposecli.utils import report_tables
 from tposecli.utils.report_tables import format_number, markdown_table
@@ -35,6 +36,7 @@ class EvalReport:
         published: The published row, for official weights.
         box_ap: AP of the boxes, 0..1; None for ground truth boxes, or without ground truth.
         provenance: Digests and settings.
+        explanations: What the attention is worth as an explanation; None if it was not asked for.
     """
 
     label: str
@@ -46,6 +48,7 @@ class EvalReport:
     published: Published | None = None
     box_ap: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    explanations: Explanations | None = None
 
     @property
     def protocol_line(self) -> str:
@@ -65,7 +68,11 @@ def text(report: EvalReport) -> str:
     widths = [max(len(label) for label, _ in rows)] + [9] * len(FIGURES)
     cells = ([label, *values] for label, values in rows)
     lines = [] if report.scores is None and report.published is None else [_aligned(row, widths) for row in cells]
-    return "\n".join([*lines, *_sentences(report)])
+    lines += _sentences(report)
+    if report.explanations is not None:
+        found = report.explanations
+        lines += ["", found.title, *_in_columns(found.rows), found.nearest_sentence]
+    return "\n".join(lines)
 
 
 def markdown(report: EvalReport, plots: Sequence[Path] = ()) -> str:
@@ -76,6 +83,9 @@ def markdown(report: EvalReport, plots: Sequence[Path] = ()) -> str:
         lines += ["", "## People by OKS of their pose", "", *_table_lines(_histogram_rows(report.details))]
     if report.scores is not None and report.scores.precision:
         lines += ["", "## Precision at recall", "", *_table_lines(_curve_rows(report.scores))]
+    if report.explanations is not None:
+        found = report.explanations
+        lines += ["", "## Explanations", "", found.title, "", *_table_lines(found.rows), "", found.nearest_sentence]
     lines += [line for path in plots for line in ("", f"![{path.stem}]({path.as_posix()})")]
     return "\n".join(lines) + "\n"
 
@@ -103,6 +113,7 @@ def to_dict(report: EvalReport) -> dict[str, Any]:
         "problems": report.problems.to_dict(),
         "keypoints": None if report.details is None else [asdict(figures) for figures in report.details.keypoints],
         "oks_histogram": None if report.details is None else report.details.histogram,
+        "explanations": None if report.explanations is None else report.explanations.to_dict(),
         "precision": None if scores is None else {name: curve.tolist() for name, curve in scores.precision.items()},
     }
 
@@ -158,6 +169,13 @@ def _sentences(report: EvalReport) -> list[str]:
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     first = row[0].ljust(widths[0])
     return first + "".join(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+
+
+def _in_columns(rows: Table) -> list[str]:
+    """Return the lines of a table whose columns are as wide as their widest cell."""
+    widths = [max(len(label) for label, _ in rows)]
+    widths += [max(map(len, column)) + 3 for column in zip(*(cells for _, cells in rows), strict=True)]
+    return [_aligned([label, *cells], widths) for label, cells in rows]
 
 
 def _table_lines(rows: Table) -> list[str]:

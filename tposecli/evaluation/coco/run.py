@@ -21,9 +21,12 @@ from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Published, published
 from tposecli.evaluation.coco.report import EvalReport, write_report
 from tposecli.evaluation.coco.results import NMS, read_results, write_results, write_server_zip
+from tposecli.evaluation.explain import plot as explain_plot
+from tposecli.evaluation.explain.measure import measure_explanations
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import resolve_device
 from tposecli.pipeline.job import Summary, Watcher
+from tposecli.utils.errors import UsageError
 from tposecli.utils.files import check_folder, check_output, refuse_existing
 from tposecli.utils.report_tables import check_report
 
@@ -40,6 +43,8 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
         WeightsError: The model cannot be loaded.
     """
     _check_outputs(job)
+    if job.explain is not None and job.scored is not None:
+        raise UsageError("--explain measures a model's attention, which a results file lacks; give one of the two")
     problems = Problems(job.strict)
     truth = load_set(job.data, problems)
     if job.scored is not None:
@@ -69,6 +74,8 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
         box_ap=box_ap,
         provenance={**measured.facts, "images_done_before": len(measured.journal.poses)},
     )
+    if job.explain is not None:
+        found = replace(found, explanations=measure_explanations(job.explain, job.data, truth, estimator, watcher))
     report = _finish(job, truth, measured.rows, found)
     measured.journal.remove()
     watcher.end(report.summary)
@@ -84,7 +91,7 @@ def _check_outputs(job: EvalJob) -> None:
             check_output(path, outputs.overwrite)
     if outputs.plots is not None:
         check_folder(outputs.plots.parent)
-        refuse_existing(plots.paths(outputs.plots), outputs.overwrite)
+        refuse_existing((*plots.paths(outputs.plots), outputs.plots / explain_plot.NAME), outputs.overwrite)
 
 
 def _finish(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: EvalReport) -> EvalReport:
@@ -95,6 +102,9 @@ def _finish(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: Ev
         report = replace(report, scores=score_poses(truth, rows), details=details(truth, rows))
     if outputs.plots is not None and report.scores is not None and report.details is not None:
         plot_paths = plots.plot(outputs.plots, report.label, report.scores, report.details)
+    if outputs.plots is not None and report.explanations is not None:
+        plot_paths.append(outputs.plots / explain_plot.NAME)
+        explain_plot.plot_curves(plot_paths[-1], report.label, report.explanations)
     written = [*report.summary.outputs, *plot_paths]
     if outputs.report is not None:
         write_report(outputs.report, report, plot_paths)
