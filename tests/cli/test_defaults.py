@@ -95,7 +95,7 @@ def test_eval() -> None:
 
 
 def test_train() -> None:
-    job = train._job(options_of("train", "--data", "rendered", "--out", "run"))
+    job = train._job(options_of("train", "--data", "rendered", "-o", "run"))
     assert job == PoseJob(data=("rendered",), out=Path("run"))
 
 
@@ -112,7 +112,7 @@ def test_bench() -> None:
 def test_export() -> None:
     options, job = options_of("export", "--format", "onnx"), ExportJob("onnx", None)
     assert (options["model"], options["weights"], options["overwrite"]) == (job.model, job.weights, job.overwrite)
-    assert ExportOptions(options["attention"], options["batch_size"]) == job.options
+    assert ExportOptions(options["with_attention"], options["batch_size"]) == job.options
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told() -> dict[str, Any]:
-    result = CliRunner().invoke(cli, ["doctor", "--json"])
+    result = CliRunner().invoke(cli, ["doctor", "--json", "-"])
     assert result.exit_code == 0, result.output
     return dict(json.loads(result.stdout))
 

@@ -20,7 +20,7 @@ RATE_OPTIONS = [
 
 def test_every_command_that_takes_a_rate_is_tested() -> None:
     found = {(command.name, option.opts[0]) for command, option in RATE_OPTIONS}
-    assert found == {("video", "--fps"), ("video", "--input-fps"), ("render", "--fps"), ("convert", "--fps")}
+    assert found == {("video", "--fps"), ("video", "--input-fps"), ("render", "--fps"), ("convert", "--input-fps")}
 
 
 @pytest.mark.parametrize(("command", "option"), RATE_OPTIONS)

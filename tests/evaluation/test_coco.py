@@ -65,7 +65,7 @@ def data(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
 
 def test_ground_truth_boxes_give_the_reference_rows(data: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, content = data
-    result = tpose_eval("--data-dir", folder, "--boxes", "gt", "--out", tmp_path / "rows.json")
+    result = tpose_eval("--data-dir", folder, "--boxes", "gt", "--output", tmp_path / "rows.json")
     assert result.exit_code == 0, result.output
     plain = plain_rows(load(resolve(MODEL)), folder / "images" / "val2017", true_people(content))
     pixels, scores, people = apart(rows_of(tmp_path / "rows.json"), plain)
@@ -81,7 +81,7 @@ def test_detections_give_the_reference_rows(data: tuple[Path, dict[str, Any]], t
     folder, content = data
     found = detections(content)
     put_detections(folder, found)
-    result = tpose_eval("--data-dir", folder, "--out", tmp_path / "rows.json")
+    result = tpose_eval("--data-dir", folder, "--output", tmp_path / "rows.json")
     assert result.exit_code == 0, result.output
     people = [
         {
@@ -102,13 +102,13 @@ def test_zipped_and_exif_rotated_images_change_nothing(data: tuple[Path, dict[st
     folder, content = data
     pictures = folder / "images" / "val2017"
     arguments = ("--data-dir", folder, "--boxes", "gt", "--no-flip-test")
-    assert tpose_eval(*arguments, "--out", tmp_path / "plain.json").exit_code == 0
+    assert tpose_eval(*arguments, "--output", tmp_path / "plain.json").exit_code == 0
     orient(pictures / content["images"][0]["file_name"], 6)
     with zipfile.ZipFile(folder / "images" / "val2017.zip", "w") as packed:
         for path in pictures.iterdir():
             packed.write(path, f"val2017/{path.name}")
     shutil.rmtree(pictures)
-    result = tpose_eval(*arguments, "--out", tmp_path / "zipped.json")
+    result = tpose_eval(*arguments, "--output", tmp_path / "zipped.json")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "plain.json").read_text() == (tmp_path / "zipped.json").read_text()
     assert "flip test off" in result.stdout
@@ -150,7 +150,7 @@ def test_rows_equal_the_authors_whole_run(model: str, share: float, tmp_path: Pa
     annotations = photos / "annotations" / "person_keypoints_train.json"
     given = ("--annotations", annotations, "--images", photos / "images", "--boxes", "gt")
     result = tpose_eval(
-        *given, "--model", model, *weights, "--out", tmp_path / "rows.json", "--report", tmp_path / "r.json"
+        *given, "--model", model, *weights, "--output", tmp_path / "rows.json", "--report", tmp_path / "r.json"
     )
     assert result.exit_code == 0, result.output
     pixels, _, people = apart(rows_of(tmp_path / "rows.json"), expected)
@@ -184,7 +184,7 @@ def test_invalid_detections_are_counted_named_and_skipped(data: tuple[Path, dict
     given = ("--data-dir", folder, "--no-flip-test", "--boxes")
     for name, found in (("good.json", good), ("bad.json", [*good, *bad])):
         (tmp_path / name).write_text(json.dumps(found))
-        result = tpose_eval(*given, tmp_path / name, "--out", tmp_path / f"rows_{name}")
+        result = tpose_eval(*given, tmp_path / name, "--output", tmp_path / f"rows_{name}")
         assert result.exit_code == 0, result.output
     assert (tmp_path / "rows_good.json").read_text() == (tmp_path / "rows_bad.json").read_text()
     assert "1 detections of images that are not in the set: skipped (image 77)" in result.stdout
@@ -198,7 +198,7 @@ def test_missing_or_damaged_images_are_reported(data: tuple[Path, dict[str, Any]
     victim = folder / "images" / "val2017" / content["images"][1]["file_name"]
     victim.unlink() if damage == "missing" else victim.write_bytes(b"\xff\xd8 no picture")
     given = ("--data-dir", folder, "--boxes", "gt", "--no-flip-test")
-    result = tpose_eval(*given, "--out", tmp_path / "rows.json")
+    result = tpose_eval(*given, "--output", tmp_path / "rows.json")
     assert result.exit_code == 1 and victim.name in result.stdout and "1 images" in result.stdout
     rest = {row["image_id"] for row in rows_of(tmp_path / "rows.json")}
     assert rest == {image["id"] for image in content["images"][:-1]} - {content["images"][1]["id"]}
@@ -239,7 +239,7 @@ def test_interrupted_run_is_resumed(tmp_path: Path, cache: Path, monkeypatch: py
     folder, out = tmp_path / "coco", tmp_path / "parts.json"
     write_set(folder, images=20)
     given = ["--data-dir", folder, "--boxes", "gt", "--no-flip-test"]
-    assert tpose_eval(*given, "--out", tmp_path / "whole.json").exit_code == 0
+    assert tpose_eval(*given, "--output", tmp_path / "whole.json").exit_code == 0
     estimate, groups = PoseEstimator.estimate, []
 
     def counted(self: PoseEstimator, frames: Any, boxes: Any, timings: Any) -> Any:
@@ -249,7 +249,7 @@ def test_interrupted_run_is_resumed(tmp_path: Path, cache: Path, monkeypatch: py
         return estimate(self, frames, boxes, timings)
 
     monkeypatch.setattr(PoseEstimator, "estimate", counted)
-    part = [*given, "--out", out] if named else given
+    part = [*given, "--output", out] if named else given
     assert tpose_eval(*part).exit_code != 0
     assert [path.parent for path in tmp_path.rglob("*.poses.jsonl")] == [tmp_path if named else cache / "eval"]
     if named:
@@ -268,7 +268,7 @@ def test_interrupted_run_is_resumed(tmp_path: Path, cache: Path, monkeypatch: py
 def test_unfinished_run_with_other_settings_is_discarded_on_request(
     data: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    given = ("--data-dir", data[0], "--boxes", "gt", "--no-flip-test", "--out", tmp_path / "rows.json")
+    given = ("--data-dir", data[0], "--boxes", "gt", "--no-flip-test", "--output", tmp_path / "rows.json")
     (tmp_path / "rows.json.poses.jsonl").write_text("no journal")
     assert isinstance(tpose_eval(*given).exception, UsageError)
     assert tpose_eval(*given, "--overwrite").exit_code == 0
@@ -300,7 +300,7 @@ def test_zip_for_the_test_server(data: tuple[Path, dict[str, Any]], tmp_path: Pa
     assert isinstance(tpose_eval(*given, "--boxes", "gt").exception, UsageError)
     path = put_detections(folder, detections(content))
     path.rename(path.with_name("COCO_test-dev2017_detections_AP_H_609_person.json"))
-    result = tpose_eval(*given, "--out", tmp_path / "send.zip")
+    result = tpose_eval(*given, "--output", tmp_path / "send.zip")
     assert result.exit_code == 0, result.output
     with zipfile.ZipFile(tmp_path / "send.zip") as packed:
         assert packed.namelist() == [f"person_keypoints_test-dev2017_{MODEL}_results.json"]

@@ -91,7 +91,7 @@ def test_no_detections_and_no_ground_truth(data: tuple[Path, dict[str, Any]], tm
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "r.json").read_text())["figures"]["AP"] == 0
     put_detections(folder, [])
-    result = tpose_eval("--data-dir", folder, "--out", tmp_path / "rows.json")
+    result = tpose_eval("--data-dir", folder, "--output", tmp_path / "rows.json")
     assert result.exit_code == 0 and rows_of(tmp_path / "rows.json") == []
     content["annotations"] = []
     (folder / "annotations" / "person_keypoints_val2017.json").write_text(json.dumps(content))

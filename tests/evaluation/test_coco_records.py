@@ -115,7 +115,7 @@ def test_images_of_another_size_than_annotated_are_named(tmp_path: Path) -> None
     content["annotations"] = [{**one, "image_id": f"cam_{one['image_id']}"} for one in content["annotations"]]
     (tmp_path / "gt.json").write_text(json.dumps(content))
     given = ("--annotations", tmp_path / "gt.json", "--images", tmp_path / "images" / "val2017", "--boxes", "gt")
-    result = tpose_eval(*given, "--no-flip-test", "--out", tmp_path / "out.json")
+    result = tpose_eval(*given, "--no-flip-test", "--output", tmp_path / "out.json")
     assert result.exit_code == 0, result.output
     assert "160x120, annotated as 320x240" in result.stdout
     assert {row["image_id"] for row in json.loads((tmp_path / "out.json").read_text())} <= {
@@ -131,7 +131,7 @@ def test_detections_are_those_of_the_category_of_the_set(tmp_path: Path) -> None
     box = {"image_id": str(content["images"][0]["id"]), "bbox": [5, 5, 60, 80], "score": 0.5}
     (tmp_path / "boxes.json").write_text(json.dumps([{**box, "category_id": key} for key in (1, 2)]))
     given = ("--annotations", tmp_path / "gt.json", "--images", tmp_path / "images" / "val2017", "--no-flip-test")
-    result = tpose_eval(*given, "--boxes", tmp_path / "boxes.json", "--out", tmp_path / "out.json")
+    result = tpose_eval(*given, "--boxes", tmp_path / "boxes.json", "--output", tmp_path / "out.json")
     assert result.exit_code == 0, result.output
     assert [row["category_id"] for row in json.loads((tmp_path / "out.json").read_text())] == [2]
     (tmp_path / "cats.json").write_text(json.dumps([{**box, "category_id": 1}]))

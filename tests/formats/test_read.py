@@ -124,7 +124,7 @@ class TestRoundTrips:
             "dataset": (),
             "mmpose": (),
         }.get(name, ("--openpose-format", name, "--min-score", "0"))
-        frame_facts = () if name == "dataset" else ("--fps", 25, "--size", "640x480")
+        frame_facts = () if name == "dataset" else ("--input-fps", 25, "--size", "640x480")
         option = kinds.get(name, "--openpose")
         ran = tpose("convert", tmp_path / "a", option, tmp_path / "b", "--smooth", "none", *extra, *frame_facts)
         assert ran.exit_code == 0, ran.output + str(ran.exception)
@@ -175,7 +175,7 @@ class TestOpenpose:
         assert not found.xy[0, 1:16].any()
         margin = MARGIN * 300
         np.testing.assert_allclose(found.boxes.xyxy[0], [200 - margin, 100 - margin, 260 + margin, 400 + margin])
-        ran = tpose("convert", tmp_path, "--fps", 25, "--size", "640x480", "--json", tmp_path / "o.json")
+        ran = tpose("convert", tmp_path, "--input-fps", 25, "--size", "640x480", "--json", tmp_path / "o.json")
         assert ran.exit_code == 0
         annotation = json.loads((tmp_path / "o.json").read_text())["annotations"][0]
         assert annotation["num_keypoints"] == 2
@@ -348,7 +348,7 @@ class TestTimes:
         assert "--size" in caplog.text
 
     def test_unknown_times_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=r"-i, or give .* --fps"):
+        with pytest.raises(UsageError, match=r"-i, or give .* --input-fps"):
             read_aligned(PoseInput(saved(tmp_path / "r.json", [person()])))
 
     def test_people_after_the_end_are_reported(
@@ -426,7 +426,7 @@ class TestCommands:
         write(WRITERS["mmpose"](tmp_path / "m.json"), film(4))
         for option, expected in (((), [4, 5]), (("--track-again",), [1, 2])):
             out = tmp_path / f"out{len(option)}.json"
-            ran = tpose("convert", tmp_path / "m.json", "--fps", 25, "--mmpose", out, *option)
+            ran = tpose("convert", tmp_path / "m.json", "--input-fps", 25, "--mmpose", out, *option)
             assert ran.exit_code == 0, ran.output + str(ran.exception)
             assert [one["track_id"] for one in json.loads(out.read_text())[0]["instances"]] == expected
 

@@ -454,11 +454,23 @@ class TestRuns:
 
     def test_train_command_writes_weights_and_checks_its_options(self, pets: Path, tmp_path: Path) -> None:
         run = CliRunner().invoke
-        small = ["train", "--model", MODEL, "--input-size", "64x48", "--batch", "2", "--steps", "1", "--threads", "1"]
-        where = ["--data", f"{pets / 'people.json'}:{pets}", "--out", str(tmp_path / "run"), "--device", "cpu"]
+        small = [
+            "train",
+            "--model",
+            MODEL,
+            "--input-size",
+            "64x48",
+            "--batch-size",
+            "2",
+            "--steps",
+            "1",
+            "--threads",
+            "1",
+        ]
+        where = ["--data", f"{pets / 'people.json'}:{pets}", "--output", str(tmp_path / "run"), "--device", "cpu"]
         done = run(cli, [*small, *where], catch_exceptions=False)
         assert done.exit_code == 0 and "12 people" in done.output and (tmp_path / "run" / WEIGHTS).is_file()
-        assert run(cli, ["train", "--out", "x"]).exit_code == 2
+        assert run(cli, ["train", "--output", "x"]).exit_code == 2
         assert run(cli, [*small, *where, "--minutes", "1"]).exit_code == 2
         assert run(cli, [*small, *where, "--input-size", "large"]).exit_code == 2
 
@@ -493,7 +505,7 @@ class TestOtherKeypoints:
         measured = ["eval", "--annotations", str(pets / "people.json"), "--images", str(pets), "--boxes", "gt"]
         scored = CliRunner().invoke(
             cli,
-            [*measured, "--sigmas", "0.05,0.05,0.05", "--weights", weights, "--out", str(tmp_path / "results.json")],
+            [*measured, "--sigmas", "0.05,0.05,0.05", "--weights", weights, "--output", str(tmp_path / "results.json")],
         )
         assert scored.exit_code == 0, scored.output + str(scored.exception)
         assert len(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))) == 12

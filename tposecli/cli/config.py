@@ -25,6 +25,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from tposecli.cli.command import Group
 from tposecli.utils.errors import nearest_name
 
 PREFIX: Final = "TPOSE"
@@ -40,15 +41,15 @@ _CONFIG_GIVEN = "tposecli.cli.config.given"
 _CONFIG_READ = "tposecli.cli.config.read"
 
 
-class ConfiguredGroup(click.Group):
+class ConfiguredGroup(Group):
     """Commands whose options also come from a file and from the environment; errors say where a value came from."""
 
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+    def add_command(self, cmd: click.Command, *args: Any, **keywords: Any) -> None:
         """Add a command, and ``--config`` to it and to those below it."""
-        if (name or cmd.name) not in UNCONFIGURED:
+        if cmd.name not in UNCONFIGURED:
             for leaf in _leaves(cmd):
                 leaf.params.append(config_option(_read))
-        super().add_command(cmd, name)
+        super().add_command(cmd, *args, **keywords)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -234,7 +235,7 @@ def _options(command: click.Command) -> dict[str, click.Option]:
     return {
         _plain(name): option
         for option in options
-        if option.name not in ("config", "version", "help")
+        if option.name not in ("config", "version", "help", "help_all")
         for name in option.opts
         if name.startswith("--")
     }

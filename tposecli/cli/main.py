@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+import cloup
 
 from tposecli.cli.commands.attention import attention
 from tposecli.cli.commands.bench import bench
@@ -54,7 +55,7 @@ GC_THRESHOLD = 20_000
     params=[config_option(remember)],
     context_settings={
         "help_option_names": ["-h", "--help"],
-        "max_content_width": 110,
+        "formatter_settings": cloup.HelpFormatter.settings(max_width=110, col1_max_width=26),
         "auto_envvar_prefix": PREFIX,
     },
 )
@@ -66,23 +67,12 @@ def cli() -> None:
     """
 
 
-cli.add_command(video)
-cli.add_command(images)
-cli.add_command(convert)
-cli.add_command(render)
-cli.add_command(validate)
-cli.add_command(attention)
-cli.add_command(evaluate)
-cli.add_command(models)
-cli.add_command(export)
-cli.add_command(doctor)
-cli.add_command(bench)
-cli.add_command(data)
-cli.add_command(train)
-cli.add_command(train_detector)
-cli.add_command(sample_media)
-cli.add_command(score)
-cli.add_command(weights)
+cli.section("Run", video, images, convert, render)
+cli.section("Look", attention, validate)
+cli.section("Measure", evaluate, score, bench)
+cli.section("Models and data", models, weights, data, export)
+cli.section("Make", train, train_detector, sample_media)
+cli.section("This program", doctor)
 
 
 def main() -> NoReturn:

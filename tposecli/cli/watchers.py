@@ -22,7 +22,7 @@ PROGRESS_S = 1.0
 """Seconds between two progress events."""
 
 
-def watcher(quiet: bool, log_json: bool) -> Watcher:
+def watcher(quiet: bool, log_json: bool, verbose: bool = False) -> Watcher:
     """Return the watcher for the options, and send log lines the same way."""
     chosen: JsonWatcher | QuietWatcher | TerminalWatcher
     handler: logging.Handler
@@ -33,7 +33,7 @@ def watcher(quiet: bool, log_json: bool) -> Watcher:
         handler.setLevel(logging.ERROR)
     else:
         screen = console(stderr=True)
-        chosen, handler = TerminalWatcher(screen), LineHandler(screen)
+        chosen, handler = TerminalWatcher(screen, verbose), LineHandler(screen)
     logger = logging.getLogger("tposecli")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
@@ -63,8 +63,9 @@ class QuietWatcher:
 class TerminalWatcher:
     """Shows a progress bar, then a summary."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, verbose: bool = False) -> None:
         self.console = console
+        self.verbose = verbose
         self.people = 0
         self.progress: Progress | None = None
 
@@ -103,7 +104,7 @@ class TerminalWatcher:
         for name, reason in summary.failed:
             self.console.print(_failure(name, reason), style="red", markup=False, soft_wrap=True)
         if summary.outputs:
-            for line in _lines(summary):
+            for line in _lines(summary, self.verbose):
                 self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -165,13 +166,16 @@ def _failure(name: str, reason: str) -> str:
     return printable(reason if name in reason else f"{name}: {reason}")
 
 
-def _lines(summary: Summary) -> list[str]:
+def _lines(summary: Summary, verbose: bool) -> list[str]:
     """Return the lines of the summary."""
     wall = max(summary.wall_s, 1e-9)
     rates = f"{summary.frames / wall:.1f} frames/s, {summary.people / wall:.1f} people/s"
     lines = [f"{summary.name}: {summary.frames} frames, {summary.people} people in {wall:.1f} s ({rates})"]
-    if summary.seconds:
-        lines.append("  time: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in summary.seconds.items()))
+    if verbose and summary.seconds:
+        lines.append(
+            "  time of each stage, which overlap: "
+            + ", ".join(f"{name} {spent:.1f} s" for name, spent in summary.seconds.items())
+        )
     lost = {
         "skipped, no pictures": summary.skipped,
         "skipped, unsupported image formats": summary.unsupported,

@@ -121,7 +121,7 @@ def align(found: PoseFile, given: PoseInput) -> AlignedPoses:
     if not found.has_times and not found.stills:
         raise UsageError(
             f"{found.path}: {found.format} does not contain the times of its frames; name the video with -i, "
-            "or give its frame rate with --fps"
+            "or give its frame rate with --input-fps"
         )
     size_wh = _size(found, given)
     frames = [_own_frame(found, frame, frame.size_wh or size_wh) for frame in found.frames]

@@ -135,7 +135,7 @@ POSE_FORMATS: Final = (
     PoseFormat(
         "coco",
         "--json",
-        "Poses as COCO JSON, or - for JSON lines on standard output.",
+        "Write poses as COCO JSON, or as JSON lines to standard output (-).",
         ".json",
         to_stdout=True,
         variants=("dataset", "results"),
@@ -146,7 +146,7 @@ POSE_FORMATS: Final = (
     PoseFormat(
         "csv",
         "--csv",
-        "Poses as a long table, one row per keypoint, or - for standard output.",
+        "Write poses as CSV, one row per keypoint, or to standard output (-).",
         ".csv",
         to_stdout=True,
         writer="tposecli.formats.tables:open_csv",
@@ -154,7 +154,7 @@ POSE_FORMATS: Final = (
     PoseFormat(
         "parquet",
         "--parquet",
-        "The same table as Parquet (needs pyarrow).",
+        "Write the table of --csv as Parquet (needs pyarrow).",
         ".parquet",
         package="pyarrow",
         extra="parquet",
@@ -163,7 +163,7 @@ POSE_FORMATS: Final = (
     PoseFormat(
         "openpose",
         "--openpose",
-        "Folder for OpenPose JSON, one file per frame.",
+        "Write OpenPose JSON into this folder, one file per frame.",
         folder_pattern="*_keypoints.json",
         coco_only=True,
         variants=("coco18", "coco17"),
@@ -174,7 +174,7 @@ POSE_FORMATS: Final = (
     PoseFormat(
         "mmpose",
         "--mmpose",
-        "Poses as MMPose JSON.",
+        "Write poses as MMPose JSON.",
         ".mmpose.json",
         writer="tposecli.formats.mmpose:open_mmpose",
         reader="tposecli.formats.mmpose:read_mmpose",
@@ -183,7 +183,7 @@ POSE_FORMATS: Final = (
     PoseFormat(
         "npz",
         "--npz",
-        "Poses as NumPy arrays.",
+        "Write poses as NumPy arrays.",
         ".npz",
         writer="tposecli.formats.npz:open_npz",
     ),

@@ -168,7 +168,7 @@ class _Run:
         if old.pop("data_digest", self._data_digest) != self._data_digest:
             raise UsageError(
                 f"{self.job.out}: --resume continues on the data that the run began with, and --data names other "
-                "people now; name the same data, or start a new run with another --out and --init"
+                "people now; name the same data, or start a new run with another --output and --init"
             )
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         self.log(f"resuming at step {self.state.step}")

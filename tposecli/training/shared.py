@@ -37,7 +37,7 @@ def check_new_run(folder: Path, files: Iterable[str], resume: bool) -> bool:
         return True  # Reading the checkpoint fails if there is no run at all.
     weights = [name for name in files if name.endswith(WEIGHTS_SUFFIX)]
     begun = not resume and (folder / CHECKPOINT).exists()
-    remedy = "resume that run with --resume, or choose another --out" if begun else "choose another --out"
+    remedy = "resume that run with --resume, or choose another --output" if begun else "choose another --output"
     refuse_existing((folder / name for name in (CHECKPOINT, *(weights if resume else files))), False, remedy)
     return False
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import ATTENTION, FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import parse_keypoints, parse_layer, parse_threshold
 from tposecli.cli.options.settings import figure_settings_of
@@ -21,34 +23,77 @@ def point(value: str) -> tuple[float, float]:
     return x, y
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    first=(
+        "output",
+        "person",
+        "attention_keypoints",
+        "points",
+        "attention_layer",
+        "attention_threshold",
+        "model",
+        "overwrite",
+    ),
+    short_help="Plot what the keypoints of one person attend to.",
+)
 @click.argument("image", type=click.Path(path_type=Path))
-@click.option("--output", "-o", type=shared.FILE, required=True, help="Figure to write: .pdf, .png or .svg.")
-@click.option(
-    "--person",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Number of the person, from 0, the largest first.",
+@option_group(
+    FILES,
+    click.option("--output", "-o", type=shared.FILE, required=True, help="Write this figure: .pdf, .png or .svg."),
 )
-@click.option(
-    "--keypoints",
-    "attention_keypoints",
-    type=parse_keypoints,
-    metavar="NAMES",
-    default="nose,left_shoulder,right_elbow,left_wrist,left_knee,right_ankle",
-    show_default=True,
-    help="Keypoints to show, one column each, or all.",
+@option_group(
+    INPUT,
+    click.option(
+        "--person",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Show this person; 0 is the largest.",
+    ),
 )
-@click.option(
-    "--point", "points", type=point, metavar="X,Y", multiple=True, help="Add a column for a position (pixels)."
+@option_group(
+    ATTENTION,
+    click.option(
+        "--keypoints",
+        "attention_keypoints",
+        type=parse_keypoints,
+        metavar="NAMES",
+        default="nose,left_shoulder,right_elbow,left_wrist,left_knee,right_ankle",
+        show_default="nose, left_shoulder, right_elbow, left_wrist, left_knee, right_ankle",
+        help="Show these keypoints, a column each, or all.",
+    ),
+    click.option(
+        "--point", "points", type=point, metavar="X,Y", multiple=True, help="Add a column for a position (pixels)."
+    ),
+    click.option(
+        "--layer",
+        "attention_layer",
+        type=parse_layer,
+        metavar="LAYER",
+        default="all",
+        show_default=True,
+        help="Show this encoder layer: last, a number from 0, all, mean or rollout.",
+    ),
+    click.option(
+        "--mode",
+        "attention_mode",
+        type=click.Choice(["dependency", "influence"]),
+        default="dependency",
+        show_default=True,
+        help="Show what the keypoint depends on, or what it influences.",
+    ),
+    click.option(
+        "--threshold",
+        "attention_threshold",
+        type=parse_threshold,
+        metavar="T",
+        default="0",
+        show_default=True,
+        help="Hide attention below this score (0.01) or percentile (p95).",
+    ),
 )
-@click.option("--layer", "attention_layer", type=parse_layer, metavar="LAYER", default="all", show_default=True)
-@click.option(
-    "--mode", "attention_mode", type=click.Choice(["dependency", "influence"]), default="dependency", show_default=True
-)
-@click.option("--threshold", "attention_threshold", type=parse_threshold, metavar="T", default="0")
-@click.option("--overwrite", is_flag=True, help="Replace the figure if it exists.")
+@shared.overwrite_option
 @shared.size_option
 @shared.model_options
 @shared.detector_options

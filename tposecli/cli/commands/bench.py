@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, INPUT, MACHINE, MODEL, RUN, Command
 from tposecli.cli.options import common as shared
 from tposecli.lab.bench.job import PARTS, BenchJob
 from tposecli.models.catalog import CATALOG
@@ -47,33 +49,62 @@ def count(word: str) -> int:
     return number
 
 
-@click.command()
+@click.command(cls=Command, short_help="Measure speed on this machine.")
 @click.argument("video", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--synthetic", is_flag=True, help="Use a rendered 720p clip; also the default without VIDEO.")
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure only this part; repeatable.  [all]")
-@click.option("--models", type=ChoiceList(), default="auto", show_default=True, help="Names, comma-separated, or all.")
-@click.option(
-    "--batches", type=ChoiceList(count), default="1,8", show_default=True, help="Batch sizes, comma-separated."
+@option_group(
+    INPUT,
+    click.option("--synthetic", is_flag=True, help="Use a rendered 720p clip, as without VIDEO."),
+    click.option(
+        "--people", type=click.IntRange(1), default=3, show_default=True, help="Number of people in the rendered clip."
+    ),
+    click.option(
+        "--frames", type=click.IntRange(1), default=48, show_default=True, help="Use this many frames of the video."
+    ),
 )
-@click.option(
-    "--precisions", type=ChoiceList(), default="auto", show_default=True, help="fp32, bf16, fp16; comma-separated."
+@option_group(
+    RUN,
+    click.option(
+        "--only", type=click.Choice(PARTS), multiple=True, help="Measure this part only. May be repeated.  [all]"
+    ),
+    click.option(
+        "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Repeat each measurement this often."
+    ),
+    click.option(
+        "--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' original code."
+    ),
 )
-@click.option(
-    "--backends",
-    type=ChoiceList(),
-    default="auto",
-    show_default=True,
-    help="torch, compile, onnx, openvino; comma-separated.",
+@option_group(
+    MODEL,
+    click.option(
+        "--models", type=ChoiceList(), default="auto", show_default=True, help="Models, comma-separated, or all."
+    ),
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Repetitions of each measurement.")
-@click.option("--people", type=click.IntRange(1), default=3, show_default=True, help="People in the rendered clip.")
-@click.option("--frames", type=click.IntRange(1), default=48, show_default=True, help="Frames of the video to use.")
-@click.option(
-    "--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' original code path."
+@option_group(
+    MACHINE,
+    click.option(
+        "--batches", type=ChoiceList(count), default="1,8", show_default=True, help="Batch sizes, comma-separated."
+    ),
+    click.option(
+        "--precisions",
+        type=ChoiceList(),
+        default="auto",
+        show_default=True,
+        help="Number formats, comma-separated: fp32, bf16, fp16.",
+    ),
+    click.option(
+        "--backends",
+        type=ChoiceList(),
+        default="auto",
+        show_default=True,
+        help="Runtimes, comma-separated: torch, compile, onnx, openvino.",
+    ),
+    click.option("--device", default="auto", show_default=True, help="Run on auto, cpu, cuda, cuda:N or mps."),
 )
-@click.option("--json", type=shared.OUTPUT, help="Write the tables as JSON.")
-@click.option("--plot", type=shared.OUTPUT, help="Plot the tables: .png, .svg or .pdf.")
+@option_group(
+    FILES,
+    click.option("--json", type=shared.OUTPUT, help="Write the tables as JSON."),
+    click.option("--plot", type=shared.OUTPUT, help="Plot the tables: .png, .svg or .pdf."),
+)
 @shared.overwrite_option
 def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
     """Measure speed on this machine: nets, stages, whole runs, and the hardware's limits.

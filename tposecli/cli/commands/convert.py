@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import INPUT, Command, RenamedOption
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
 from tposecli.cli.options.pose_files import (
@@ -23,16 +25,38 @@ from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    first=("json", "csv", "openpose", "inputs", "smooth", "track", "overwrite"),
+    short_help="Write poses in other formats, tracked and smoothed anew.",
+)
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
-@click.option(
-    "--input", "-i", "inputs", multiple=True, help="Video or images that the poses of another tool belong to."
+@option_group(
+    INPUT,
+    click.option(
+        "--input",
+        "-i",
+        "inputs",
+        metavar="PATH",
+        multiple=True,
+        help="Video or images that the poses of another tool belong to.",
+    ),
+    click.option(
+        "--input-fps",
+        cls=RenamedOption,
+        formerly=("--fps",),
+        type=shared.frame_rate,
+        metavar="RATE",
+        help="Frame rate (Hz) of another tool's poses, if there is no video.",
+    ),
+    click.option(
+        "--size",
+        type=size,
+        metavar="WxH",
+        help="Frame size (pixels) of another tool's poses, if there is no video.",
+    ),
 )
-@click.option(
-    "--fps", type=shared.frame_rate, metavar="RATE", help="Frame rate of another tool's poses, if there is no video."
-)
-@click.option("--size", type=size, metavar="WxH", help="Frame size of another tool's poses, if there is no video.")
 @pose_output_options
 @frame_names_option
 @shared.overwrite_option
@@ -41,7 +65,7 @@ from tposecli.cli.options.tracking import tracking_options
 @min_score_option
 @shared.reporting_options
 def convert(poses: Path, **options: Any) -> None:
-    """Convert poses to other pose file formats, tracked and smoothed, without running the model.
+    """Write poses in other formats, tracked and smoothed anew, without running the model.
 
     FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from.
 
@@ -49,7 +73,7 @@ def convert(poses: Path, **options: Any) -> None:
     tpose convert out.mp4.poses.jsonl --csv out.csv
     tpose convert out.mp4.poses.jsonl --openpose out/ --smooth none
     tpose convert openpose_out/ -i in.mp4 --json tracked.json
-    tpose convert results.json --fps 29.97 --size 1920x1080 --mmpose out.mmpose.json
+    tpose convert results.json --input-fps 29.97 --size 1920x1080 --mmpose out.mmpose.json
     """
     from tposecli.cli.watchers import watcher
     from tposecli.pipeline.job import Outputs
@@ -57,4 +81,4 @@ def convert(poses: Path, **options: Any) -> None:
     from tposecli.pipeline.rerun import convert as run
 
     job = ConvertJob(pose_input_of(poses, options), Outputs(poses=pose_outputs_of(options)))
-    run(job, settings_of(options), watcher(options["quiet"], options["log_json"]))
+    run(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, RUN, Group
 from tposecli.cli.options import common as shared
 
 if TYPE_CHECKING:
@@ -16,11 +18,11 @@ if TYPE_CHECKING:
 NAMES = ("val2017", "train2017", "test2017", "test-dev2017")
 
 folder_option = click.option(
-    "--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Folder of COCO's layout."
+    "--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Folder with COCO's files."
 )
 
 
-@click.group()
+@click.group(cls=Group, short_help="Download and check public data sets.")
 def data() -> None:
     """Download and check the data that `tpose eval` and `tpose train` read.
 
@@ -33,10 +35,16 @@ def data() -> None:
 
 @data.command()
 @click.argument("sets", nargs=-1, required=True, type=click.Choice(NAMES), metavar="SET...")
-@folder_option
-@click.option("--keep-archives", is_flag=True, help="Keep the zip files in DATA_DIR/archives after unpacking.")
-@click.option("--dry-run", is_flag=True, help="Report what would be downloaded, and stop.")
-@click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
+@option_group(
+    FILES,
+    folder_option,
+    click.option("--keep-archives", is_flag=True, help="Keep the zip files in DATA_DIR/archives after unpacking."),
+)
+@option_group(
+    RUN,
+    click.option("--dry-run", is_flag=True, help="Report what would be downloaded, and stop."),
+    shared.offline_option,
+)
 @shared.reporting_options
 def coco(
     sets: tuple[str, ...],
@@ -45,6 +53,7 @@ def coco(
     dry_run: bool,
     offline: bool,
     quiet: bool,
+    verbose: bool,
     log_json: bool,
 ) -> None:
     """Download COCO's official archives and unpack what pose estimation needs.
@@ -91,8 +100,8 @@ def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
 @data.command()
 @click.argument("annotations", type=shared.FILE)
 @click.argument("opinions", type=shared.FILE)
-@click.option("-o", "--output", type=shared.FILE, required=True, help="The new annotation file.")
-@click.option("--overwrite", is_flag=True, help="Replace it if it exists.")
+@click.option("--output", "-o", type=shared.FILE, required=True, help="Write the improved annotations here.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 def relabel(annotations: Path, opinions: Path, output: Path, overwrite: bool) -> None:
     """Improve annotations with another model's keypoints.
 

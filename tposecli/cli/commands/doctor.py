@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tposecli.cli.command import Command
 from tposecli.cli.config import DEFAULT_FILE, PREFIX, read_config, variables
+from tposecli.cli.options import common as shared
 from tposecli.utils.errors import nearest_name
 
 if TYPE_CHECKING:
@@ -22,10 +25,18 @@ CREDENTIALS = re.compile(r"//[^/@\s]*@")
 """User and password in a URL: the output is meant to be shared."""
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.command(cls=Command, short_help="Report what this machine has, and what would be chosen.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=False,
+    flag_value="-",
+    type=shared.OUTPUT,
+    metavar="FILE",
+    help="Write the report as JSON, or to standard output (-).",
+)
 @click.pass_context
-def doctor(ctx: click.Context, /, as_json: bool) -> None:
+def doctor(ctx: click.Context, /, as_json: Path | None) -> None:
     """Report versions, devices, codecs, cache and weights, and what would be chosen and why.
 
     Lines starting with ! name what most runs need and lack. The exit status is always 0.
@@ -33,11 +44,22 @@ def doctor(ctx: click.Context, /, as_json: bool) -> None:
     from tposecli.cli import diagnostics as examination
 
     findings = [*examination.examine(), *_settings(ctx.find_root().command)]
-    if as_json:
-        click.echo(json.dumps(examination.as_json(findings), indent=1))
+    if as_json is not None:
+        _write(json.dumps(examination.as_json(findings), indent=1), as_json)
         return
     for line in _lines(findings):
         click.echo(line)
+
+
+def _write(text: str, path: Path) -> None:
+    """Write the report to a file or to standard output."""
+    from tposecli.utils.files import check_output, write_text
+
+    if path == Path("-"):
+        click.echo(text)
+    else:
+        check_output(path, overwrite=False)
+        write_text(path, text + "\n")
 
 
 def _settings(root: click.Command) -> list[Diagnosis]:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from cloup import option_group
 
 from tposecli.attention.style import AttentionStyle
+from tposecli.cli.command import ATTENTION, FILES, INPUT, MODEL, PEOPLE, RUN, Command, RenamedOption
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import parse_layer, refuse_rollout_influence
 from tposecli.cli.options.fields import FiniteRange, option_of
@@ -16,62 +18,100 @@ from tposecli.evaluation.explain.options import ExplainOptions
 if TYPE_CHECKING:
     from tposecli.evaluation.coco.job import DataChoice, EvalJob
 
-data_options = shared.together(
-    click.option("--coco", metavar="SET", help="Set in the authors' layout: val2017, test-dev2017 ...  [val2017]"),
+data_options = option_group(
+    INPUT,
+    click.option("--coco", metavar="SET", help="Evaluate on this set of COCO: val2017, test-dev2017, ...  [val2017]"),
     click.option(
-        "--data-dir", type=shared.FOLDER, default="data/coco", show_default=True, help="Folder of that layout."
+        "--data-dir",
+        type=shared.FOLDER,
+        default="data/coco",
+        show_default=True,
+        help="Folder with COCO's files, see 'tpose data'.",
     ),
-    click.option("--annotations", type=shared.FILE, help="COCO keypoint file of another set."),
-    click.option("--images", type=shared.OUTPUT, help="Folder or zip file with that set's images."),
-    click.option("--sigmas", metavar="S,S,...", help="OKS constants, one per keypoint.  [the file's own, else COCO's]"),
+    click.option("--annotations", type=shared.FILE, help="Evaluate on another set, with this COCO keypoint file."),
+    click.option("--images", type=shared.OUTPUT, help="Folder or zip file with the images of --annotations."),
+    click.option("--sigmas", metavar="S,S,...", help="OKS constants, one per keypoint.  [the file's, else COCO's]"),
     click.option("--limit", type=click.IntRange(1), help="Evaluate only the first N images."),
-    click.option("--seed", type=click.IntRange(0), help="With --limit: choose the images at random, with this seed."),
+    click.option("--seed", type=click.IntRange(0), help="Choose the images of --limit at random, with this seed."),
 )
 
 run_options = shared.together(
-    click.option("--boxes", metavar="WHICH", help="detections (default), gt, detector, or a file of detections."),
-    click.option("--detector", default="auto", show_default=True, help="Detector of --boxes detector."),
-    click.option("--det-score", type=FiniteRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"),
-    shared.trust_option,
-    click.option("--results", "scored", type=shared.FILE, help="Score this results file instead of running a net."),
+    option_group(
+        PEOPLE,
+        click.option(
+            "--boxes",
+            metavar="WHICH",
+            help="Use these boxes: detections (published with COCO's sets), gt, detector, or a file of detections.  "
+            "[detections]",
+        ),
+        click.option("--detector", default="auto", show_default=True, help="Detector of --boxes detector."),
+        click.option("--det-score", type=FiniteRange(0, 1), help="Drop boxes below this score.  [the detector's own]"),
+        shared.trust_option,
+    ),
     shared.net_options,
-    click.option("--flip-test/--no-flip-test", default=True, show_default=True, help="Average with the mirrored crop."),
-    click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
-    click.option("--strict", is_flag=True, help="Treat every problem with the inputs as an error."),
+    option_group(
+        MODEL,
+        click.option(
+            "--flip-test/--no-flip-test", default=True, show_default=True, help="Average with the mirrored crop."
+        ),
+        click.option("--results", "scored", type=shared.FILE, help="Score this results file; run no model."),
+    ),
+    option_group(RUN, click.option("--strict", is_flag=True, help="Treat every problem with the inputs as an error.")),
 )
 
-explain_options = shared.together(
-    click.option("--explain", is_flag=True, help="Measure what the attention is worth as an explanation, see README."),
-    option_of(ExplainOptions, "people", "--explain-limit", help="People whose deletion curves are measured."),
+explain_options = option_group(
+    ATTENTION,
+    click.option("--explain", is_flag=True, help="Measure what attention is worth as an explanation of the keypoints."),
+    option_of(ExplainOptions, "people", "--explain-limit", help="Measure the deletion curves of this many people."),
     click.option(
         "--explain-layer",
         type=parse_layer,
         metavar="LAYER",
         default="last",
         show_default=True,
-        help="last, a number from 0, all, mean or rollout.",
+        help="Measure this encoder layer: last, a number from 0, all, mean or rollout.",
     ),
     click.option(
         "--explain-mode",
         type=click.Choice(["dependency", "influence"]),
         default=AttentionStyle().mode,
         show_default=True,
-        help="What keypoints depend on, or what they influence.",
+        help="Measure what keypoints depend on, or what they influence.",
     ),
 )
 
 file_options = shared.together(
-    click.option("--out", type=shared.FILE, help="Results in the authors' schema, or .zip for the test server."),
-    click.option("--report", type=shared.FILE, help="Report to write, .json or .md."),
-    click.option("--plots", type=shared.FOLDER, help="Folder for precision-recall and OKS plots."),
-    click.option(
-        "--overwrite", is_flag=True, help="Replace outputs, and discard an unfinished run with other options."
+    option_group(
+        FILES,
+        click.option(
+            "--output",
+            "-o",
+            cls=RenamedOption,
+            formerly=("--out",),
+            type=shared.FILE,
+            help="Write the results in the authors' schema, or as a .zip for the test server.",
+        ),
+        click.option("--report", type=shared.FILE, help="Write a report, .json or .md."),
+        click.option("--plots", type=shared.FOLDER, help="Write precision-recall and OKS plots into this folder."),
     ),
-    click.option("--resume/--no-resume", default=True, show_default=True, help="Continue an unfinished run."),
+    option_group(
+        RUN,
+        click.option(
+            "--overwrite",
+            is_flag=True,
+            help="Replace outputs that exist; drop an unfinished run with other options.",
+        ),
+        click.option("--resume/--no-resume", default=True, show_default=True, help="Continue an unfinished run."),
+    ),
 )
 
 
-@click.command("eval")
+@click.command(
+    "eval",
+    cls=Command,
+    first=("coco", "data_dir", "annotations", "images", "boxes", "model", "limit", "output", "report", "plots"),
+    short_help="Evaluate a model on COCO keypoints, as its authors do.",
+)
 @data_options
 @run_options
 @explain_options
@@ -85,7 +125,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
 
     \b
     tpose eval --coco val2017 --data-dir data/coco --model transpose-r-a4
-    tpose eval --coco val2017 --boxes gt --out results.json --report report.md
+    tpose eval --coco val2017 --boxes gt -o results.json --report report.md
     tpose eval --annotations val.json --images photos/ --boxes detector
     tpose eval --annotations val.json --images photos/ --boxes gt --explain --report report.md --plots plots/
     tpose eval --results results.json
@@ -94,7 +134,7 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     from tposecli.evaluation.coco.report import text
     from tposecli.evaluation.coco.run import run_eval
 
-    report = run_eval(_job(options), watcher(options["quiet"], options["log_json"]))
+    report = run_eval(_job(options), watcher(options["quiet"], options["log_json"], options["verbose"]))
     click.echo(text(report))
     ctx.exit(exit_status([report.summary]))
 
@@ -109,7 +149,7 @@ def _job(options: shared.Options) -> EvalJob:
         options["scored"],
         shared.model_choice_of(options),
         DetectorOptions(options["detector"], options["det_score"], trust=options["trust"]),
-        EvalOutputs(options["out"], options["report"], options["plots"], options["overwrite"], options["resume"]),
+        EvalOutputs(options["output"], options["report"], options["plots"], options["overwrite"], options["resume"]),
         options["strict"],
         shared.command_line(),
         _explain(options),

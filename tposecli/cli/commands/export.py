@@ -6,32 +6,50 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, MACHINE, MODEL, RUN, Command, RenamedOption
 from tposecli.cli.options import common as shared
 
 
-@click.command("export")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["onnx", "openvino", "torch-export"]),
-    required=True,
-    help="Format of the file.",
+@click.command("export", cls=Command, short_help="Export a model as ONNX, OpenVINO or torch.export.")
+@option_group(
+    MODEL,
+    click.option(
+        "--model",
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        help="Pose model: auto or a name from 'tpose models'.",
+    ),
+    click.option("--weights", type=shared.FILE, help="Use this checkpoint (.pth, .safetensors) of the model."),
 )
-@click.option(
-    "--output", "-o", type=shared.FILE, help="File to write: .onnx, .xml (its .bin beside it) or .pt2.  [MODEL.SUFFIX]"
+@option_group(
+    FILES,
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["onnx", "openvino", "torch-export"]),
+        required=True,
+        help="Write this format.",
+    ),
+    click.option(
+        "--output", "-o", type=shared.FILE, help="Write this file: .onnx, .xml (and its .bin) or .pt2.  [MODEL.SUFFIX]"
+    ),
+    click.option("--batch-size", type=click.IntRange(1), help="Fix the batch size.  [any]"),
+    click.option(
+        "--with-attention",
+        cls=RenamedOption,
+        formerly=("--attention",),
+        is_flag=True,
+        help="Also output the inputs of the encoder layers, from which attention is computed.",
+    ),
 )
-@click.option("--model", default="auto", show_default=True, help="A name of `tpose models`, or auto.")
-@click.option("--weights", type=shared.FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead.")
-@click.option("--batch-size", type=click.IntRange(1), help="Fixed batch size.  [any]")
-@click.option(
-    "--attention", is_flag=True, help="Also output the inputs of the encoder layers, which attention is computed from."
-)
-@click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
+@option_group(MACHINE, shared.offline_option)
 @shared.overwrite_option
-@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@option_group(RUN, shared.quiet_option)
 def export(**options: Any) -> None:
-    """Export a net for another runtime, and check that its outputs equal torch's.
+    """Export a model for another runtime, and check that its outputs equal torch's.
 
     The file takes crops as bytes, (batch, height, width, 3) RGB, and returns heatmaps (batch, 17, height / 4,
     width / 4); normalisation is included. --backend onnx and --backend openvino need no such file: they make their own.
@@ -49,7 +67,7 @@ def export(**options: Any) -> None:
         output,
         options["model"],
         options["weights"],
-        ExportOptions(options["attention"], options["batch_size"]),
+        ExportOptions(options["with_attention"], options["batch_size"]),
         options["overwrite"],
     )
     path, error = run_export(job, shared.downloads_of(options))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options
@@ -14,10 +16,17 @@ from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
 from tposecli.cli.options.settings import settings_of
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    first=("output", "json", "csv", "recursive", "model", "max_people", "attention", "device", "resume", "overwrite"),
+    short_help="Find people in images and estimate their keypoints.",
+)
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--output", "-o", type=shared.FOLDER, help="Folder for the annotated images.")
-@click.option("--recursive", "-r", is_flag=True, help="Recurse into subfolders.")
+@option_group(
+    FILES,
+    click.option("--output", "-o", type=shared.FOLDER, help="Write the annotated images into this folder."),
+)
+@option_group(INPUT, click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."))
 @pose_output_options
 @view_options
 @shared.output_options
@@ -42,5 +51,5 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
 
     others = {name: options[name] for name in ("attention", "attention_matrix", "crops")}
     job = ImagesJob(inputs, Outputs(options["output"], pose_outputs_of(options), **others), recursive)
-    summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"]))
+    summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))
     ctx.exit(exit_status([summary]))

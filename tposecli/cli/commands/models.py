@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from tposecli.cli.command import Command
 from tposecli.cli.terminal import console
 
 
-@click.command()
+@click.command(cls=Command, short_help="List the models, with accuracy and cost.")
 def models() -> None:
     """List the models: size, cost, published accuracy, and where their weights are."""
     from rich.table import Table

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
@@ -23,13 +25,35 @@ from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    first=(
+        *("inputs", "output", "style", "background", "colour_by", "labels", "trails", "blur_heads", "smooth"),
+        "overwrite",
+    ),
+    short_help="Draw poses on their video or images anew.",
+)
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
-@click.option("--input", "-i", "inputs", multiple=True, required=True, help="Video or images that the poses belong to.")
-@click.option("--output", "-o", type=shared.OUTPUT, help="Video to write; for images, a folder.")
-@click.option("--another-video", is_flag=True, help="Accept another file with the same frames as the original video.")
-@click.option("--recursive", "-r", is_flag=True, help="Recurse into subfolders.")
+@option_group(
+    INPUT,
+    click.option(
+        "--input",
+        "-i",
+        "inputs",
+        metavar="PATH",
+        multiple=True,
+        required=True,
+        help="Video or images that the poses belong to.",
+    ),
+    click.option(
+        "--another-video", is_flag=True, help="Accept a file other than the original that has the same frames."
+    ),
+    click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."),
+)
+@option_group(
+    FILES, click.option("--output", "-o", type=shared.OUTPUT, help="Write this video or, for images, into this folder.")
+)
 @pose_output_options
 @frame_names_option
 @shared.overwrite_option
@@ -41,7 +65,7 @@ from tposecli.cli.options.tracking import tracking_options
 @trail_options
 @shared.reporting_options
 def render(poses: Path, output: Path, **options: Any) -> None:
-    """Draw poses on their video or images, tracked and smoothed, without running the model.
+    """Draw poses on their video or images, tracked and smoothed anew, without running the model.
 
     FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from.
 
@@ -56,4 +80,4 @@ def render(poses: Path, output: Path, **options: Any) -> None:
 
     outputs = Outputs(output, pose_outputs_of(options), crops=options["crops"])
     job = RenderJob(pose_input_of(poses, options), outputs, options["another_video"], encoding_of(options))
-    run(job, settings_of(options), watcher(options["quiet"], options["log_json"]))
+    run(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from tposecli.cli.command import Command
 from tposecli.cli.options import common as shared
 
 
-@click.command("sample-media")
+@click.command("sample-media", cls=Command, short_help="Render sample clips and images with ground truth.")
 @click.argument("folder", type=shared.FOLDER)
 @click.option("--overwrite", is_flag=True, help="Replace existing clips and images.")
 def sample_media(folder: Path, overwrite: bool) -> None:

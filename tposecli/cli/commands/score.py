@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, RUN, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options
 from tposecli.cli.options.smoothing import smooth_of, smoothing_options
@@ -14,15 +16,15 @@ from tposecli.cli.options.tracking import track_of, tracking_options
 from tposecli.cli.terminal import console
 
 
-@click.command()
+@click.command(cls=Command, short_help="Score poses and tracks against ground truth.")
 @click.argument("poses", type=POSES, metavar="FILE")
 @click.argument("truth", type=shared.FILE, metavar="TRUTH.json")
 @pose_options
 @tracking_options
 @smoothing_options
-@click.option("--report", type=shared.FILE, help="Report to write, .json or .md.")
+@option_group(FILES, click.option("--report", type=shared.FILE, help="Write a report, .json or .md."))
 @shared.overwrite_option
-@click.option("--quiet", "-q", is_flag=True, help="Print no tables.")
+@option_group(RUN, click.option("--quiet", "-q", is_flag=True, help="Print no tables."))
 def score(poses: Path, truth: Path, **options: Any) -> None:
     """Score poses, tracks and smoothing against ground truth: PCK, OKS-AP, errors, jitter, lag, HOTA, IDF1, swaps.
 

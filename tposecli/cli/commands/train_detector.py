@@ -5,34 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from cloup import option_group
+
+from tposecli.cli.command import FILES, INPUT, LENGTH, MACHINE, RUN, Command, RenamedOption
 
 
-@click.command("train-detector")
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="ANN.json:IMAGES[:WEIGHT[:HALF]]",
-    help="Photos to learn from; or rendered[:WEIGHT[:COUNT]], crowds of rendered people; or "
-    "clutter:FOLDER[:WEIGHT[:COUNT]], cut-outs of things in that folder, pasted where no people are. HALF is 'even' or "
-    "'odd': only images at those positions among the sorted image ids.",
+@click.command("train-detector", cls=Command, short_help="Train or measure the bundled person detector.")
+@option_group(
+    INPUT,
+    click.option(
+        "--data",
+        multiple=True,
+        metavar="WHAT",
+        help="Train on this: ANN.json:IMAGES[:WEIGHT[:HALF]]; rendered[:WEIGHT[:COUNT]], crowds of rendered people; or "
+        "clutter:FOLDER[:WEIGHT[:COUNT]], cut-outs of things in that folder, pasted where no people are. HALF is even "
+        "or odd: every other image. May be repeated.",
+    ),
+    click.option("--check", multiple=True, metavar="WHAT", help="Validate on this: ANN.json:IMAGES[:HALF]."),
+    click.option("--init", type=click.Path(path_type=Path), help="Begin with MoveNet MultiPose: its JSON."),
+    click.option("--measure", "weights", type=click.Path(path_type=Path), help="Measure these weights, do not train."),
 )
-@click.option("--check", multiple=True, metavar="ANN.json:IMAGES[:HALF]", help="Photos to validate on.")
-@click.option("--init", type=click.Path(path_type=Path), help="Start from MoveNet MultiPose: its JSON.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for checkpoint, log and weights.")
-@click.option(
-    "--minutes", default=100.0, show_default=True, help="Length of the run (minutes); 0 uses --init unchanged."
+@option_group(
+    FILES,
+    click.option(
+        "--output",
+        "-o",
+        cls=RenamedOption,
+        formerly=("--out",),
+        type=click.Path(path_type=Path),
+        help="Write checkpoint, weights and log into this folder.",
+    ),
 )
-@click.option("--threads", default=2, show_default=True, help="CPU threads.")
-@click.option("--seed", default=0, show_default=True, help="Random seed.")
-@click.option("--resume", is_flag=True, help="Continue from the checkpoint in --out.")
-@click.option(
-    "--measure", "weights", type=click.Path(path_type=Path), help="Measure these weights instead of training."
+@option_group(
+    LENGTH,
+    click.option(
+        "--minutes", default=100.0, show_default=True, help="Train for this many minutes; 0 takes --init as it is."
+    ),
+    click.option("--seed", default=0, show_default=True, help="Random seed."),
 )
+@option_group(MACHINE, click.option("--threads", default=2, show_default=True, help="Use N CPU threads."))
+@option_group(RUN, click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder of -o."))
 def train_detector(
     data: tuple[str, ...],
     check: tuple[str, ...],
     init: Path | None,
-    out: Path | None,
+    output: Path | None,
     minutes: float,
     threads: int,
     seed: int,
@@ -53,8 +70,8 @@ def train_detector(
     if weights is not None:
         click.echo(loop.measure(weights, checks))
         return
-    if out is None or not (data or (init and minutes == 0)):
-        raise UsageError("name the photos with --data and the folder of the run with --out")
-    sources = data_sources.sources(data, out / "rendered", click.echo)
-    job = loop.DetectorJob(sources, checks, out, init=init, minutes=minutes, seed=seed, resume=resume)
+    if output is None or not (data or (init and minutes == 0)):
+        raise UsageError("name the photos with --data and the folder of the run with -o")
+    sources = data_sources.sources(data, output / "rendered", click.echo)
+    job = loop.DetectorJob(sources, checks, output, init=init, minutes=minutes, seed=seed, resume=resume)
     click.echo(loop.train(job, click.echo))

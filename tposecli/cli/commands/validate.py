@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from tposecli.cli.command import Command
 from tposecli.cli.options.common import FILE
 
 
-@click.command()
+@click.command(cls=Command, short_help="Check journals and COCO files.")
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.pass_context
 def validate(ctx: click.Context, /, files: tuple[Path, ...]) -> None:

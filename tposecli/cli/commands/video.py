@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import FILES, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
@@ -21,14 +23,21 @@ if TYPE_CHECKING:
     from tposecli.pipeline.job import VideoJob
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    first=(*("output", "json", "csv", "start", "end", "model", "max_people", "smooth", "resume", "overwrite"),),
+    short_help="Find people in videos and estimate their keypoints.",
+)
 @click.argument("inputs", nargs=-1, required=True, type=medium)
-@click.option(
-    "--output",
-    "-o",
-    type=shared.OUTPUT,
-    help="Video to write (.mp4 .mov .mkv .webm .gif .avi), images (%06d.png), or - for MP4 on standard output; a "
-    "folder for several inputs.",
+@option_group(
+    FILES,
+    click.option(
+        "--output",
+        "-o",
+        type=shared.OUTPUT,
+        help="Write the annotated video here (.mp4 .mov .mkv .webm .gif .avi), as images (%06d.png), or as MP4 to "
+        "standard output (-); for several inputs, name a folder.",
+    ),
 )
 @pose_output_options
 @frame_names_option
@@ -63,7 +72,9 @@ def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any)
     from tposecli.pipeline.run import run_videos
 
     jobs = _jobs(inputs, options)
-    summaries = run_videos(jobs, settings_of(options), watcher(options["quiet"], options["log_json"]))
+    summaries = run_videos(
+        jobs, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"])
+    )
     ctx.exit(exit_status(summaries))
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from tposecli.cli.command import Group
 from tposecli.cli.download_bar import bar
+from tposecli.cli.options.common import offline_option, quiet_option
 from tposecli.cli.terminal import console
 
 
-@click.group()
+@click.group(cls=Group, short_help="List, download and check weights.")
 def weights() -> None:
     """List, download and check weights.
 
@@ -46,8 +48,8 @@ def list_() -> None:
 @weights.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help="Download again and forget the recorded digest.")
-@click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection.")
-@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@offline_option
+@quiet_option
 def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> None:
     """Download weights into the cache. NAME is a model of `tpose models`, yolo:NAME or torchvision:NAME.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from cloup import option_group
 
 from tposecli.attention.style import AttentionStyle
-from tposecli.cli.options.common import Options, together
+from tposecli.cli.command import ATTENTION
+from tposecli.cli.options.common import Options
 from tposecli.cli.options.drawing import parse_joints
 from tposecli.cli.options.fields import option_of
 
@@ -47,14 +49,16 @@ def refuse_rollout_influence(layers: tuple[int, ...] | str, mode: str, option: s
         raise click.UsageError(f"rollout has no influence, only dependency; choose another {option}")
 
 
-attention_options = together(
+attention_options = option_group(
+    ATTENTION,
     click.option(
         "--attention-keypoints",
         type=parse_keypoints,
         metavar="NAMES",
         default=AttentionStyle().keypoints,
         show_default=True,
-        help="strongest (the highest-scoring keypoint of each person), all, or names: left_wrist,nose.",
+        help="Show the attention of these keypoints: strongest (the highest-scoring one of each person), all, or "
+        "names: left_wrist,nose.",
     ),
     click.option(
         "--attention-layer",
@@ -62,7 +66,7 @@ attention_options = together(
         metavar="LAYER",
         default="last",
         show_default=True,
-        help="last, a number from 0, all, mean or rollout.",
+        help="Encoder layer: last, a number from 0, all, mean or rollout.",
     ),
     click.option(
         "--attention-mode",
@@ -77,23 +81,23 @@ attention_options = together(
         metavar="T",
         default="0",
         show_default=True,
-        help="Hide lower scores: absolute (the authors use 0.01 for R, 0.00075 for H), or p95 for a percentile.",
+        help="Hide attention below this score (the authors use 0.01 for R, 0.00075 for H) or percentile (p95).",
     ),
     option_of(
-        AttentionStyle, "style", "--attention-style", help="A heat map, or lines to the joints attended to most."
+        AttentionStyle, "style", "--attention-style", help="Draw a heat map, or lines to the joints attended to most."
     ),
     option_of(
         AttentionStyle,
         "view",
         "--attention-view",
-        help="One image, or a grid with a panel for each layer or each keypoint.",
+        help="Draw one image, or a grid with a panel for each layer or each keypoint.",
     ),
     click.option(
         "--attention-every",
         type=click.IntRange(1),
         default=1,
         show_default=True,
-        help="Write attention images and arrays of every Nth frame only.",
+        help="Write attention images and arrays for every Nth frame only.",
     ),
     click.option(
         "--attention-stats",
@@ -104,9 +108,9 @@ attention_options = together(
         "--attention-matrix",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE.csv",
-        help="Write which joint depends on which, averaged over the run, and a plot of it.",
+        help="Write how much each joint attends to each other one, averaged over the run, and plot it.",
     ),
-    option_of(AttentionStyle, "alpha", "--alpha", help="Opacity of the attention."),
+    option_of(AttentionStyle, "alpha", "--alpha", help="Opacity of the attention, 0 to 1."),
 )
 
 

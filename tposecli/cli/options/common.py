@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import ATTENTION, INPUT, MACHINE, MODEL, PEOPLE, RUN
 from tposecli.cli.options.fields import FiniteRange, option_of
 from tposecli.detection.factory import CHOICES, DetectorOptions
 from tposecli.inference.options import ModelChoice
-from tposecli.models.catalog import CATALOG
 
 if TYPE_CHECKING:
     from tposecli.hub.download.options import Downloads
@@ -68,7 +69,7 @@ def seconds(value: str) -> float:
     except ValueError:
         parts = []
     if not 1 <= len(parts) <= 3 or any(not 0 <= part < float("inf") for part in parts):
-        raise click.BadParameter(f"{value!r} is not a time; expected seconds (12.5) or HH:MM:SS (00:01:12.5)")
+        raise click.BadParameter(f"{value!r} is not a time; write seconds (72.5) or HH:MM:SS (00:01:12.5)")
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
@@ -102,98 +103,142 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return decorate
 
 
+offline_option = click.option(
+    "--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Never use the network; fail if a file is missing."
+)
+trust_option = click.option(
+    "--trust", is_flag=True, help="Allow the file of --detector yolo:FILE to execute code. Only for files you trust."
+)
+
 net_options = together(
-    click.option(
-        "--model", default=DEFAULT_MODEL.model, show_default=True, help=f"auto, {', '.join(s.name for s in CATALOG)}."
+    option_group(
+        MODEL,
+        click.option(
+            "--model",
+            metavar="NAME",
+            default=DEFAULT_MODEL.model,
+            show_default=True,
+            help="Pose model: auto or a name from 'tpose models'.",
+        ),
+        click.option("--weights", type=FILE, help="Use this checkpoint (.pth, .safetensors) of the model."),
     ),
-    click.option(
-        "--weights", type=FILE, help="Checkpoint of that model (.pth or .safetensors) to use instead of its own."
+    option_group(
+        MACHINE,
+        click.option(
+            "--device",
+            default=DEFAULT_MODEL.device,
+            show_default=True,
+            help="Run on auto, cpu, cuda, cuda:N, mps, or several GPUs: cuda:0,cuda:1.",
+        ),
+        option_of(ModelChoice, "precision", "--precision", help="Number format of the model."),
+        option_of(
+            ModelChoice,
+            "backend",
+            "--backend",
+            help="Runtime of the model. auto: OpenVINO if it was used for this model before, else torch.",
+        ),
+        option_of(
+            ModelChoice, "threads", "--threads", help="Use N CPU threads for the model.  [as many as make it faster]"
+        ),
+        click.option(
+            "--batch-size", metavar="N", default="auto", show_default=True, help="Crops per forward pass, or auto."
+        ),
+        offline_option,
     ),
-    click.option(
-        "--device",
-        default=DEFAULT_MODEL.device,
-        show_default=True,
-        help="auto, cpu, cuda, cuda:N or mps; several: cuda:0,cuda:1.",
-    ),
-    option_of(ModelChoice, "precision", "--precision"),
-    option_of(
-        ModelChoice,
-        "backend",
-        "--backend",
-        help="Runtime of the net. auto: OpenVINO if it was used for this model before, else torch.",
-    ),
-    option_of(ModelChoice, "threads", "--threads", help="CPU threads of the net.  [as many as make it faster]"),
-    click.option("--batch-size", default="auto", show_default=True, help="Crops per forward pass, or auto."),
 )
 
 model_options = together(
     net_options,
-    click.option("--flip-test", is_flag=True, help="Average with the mirrored crop, at twice the cost."),
-    click.option("--offline", is_flag=True, envvar="TPOSE_OFFLINE", help="Open no network connection."),
+    option_group(
+        MODEL,
+        click.option("--flip-test", is_flag=True, help="Average with the mirrored crop: more accurate, half as fast."),
+    ),
 )
 
-trust_option = click.option(
-    "--trust", is_flag=True, help="Allow the yolo:PATH file to execute code. Only for files you trust."
-)
-
-detector_options = together(
+detector_options = option_group(
+    PEOPLE,
     click.option(
         "--detector",
+        metavar="NAME",
         default=DEFAULT_DETECTOR.name,
         show_default=True,
-        help=f"{', '.join(CHOICES[:-1])} or {CHOICES[-1]}.",
+        help=f"Person detector: {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.",
     ),
-    click.option("--det-score", type=FiniteRange(0, 1), help="Discard boxes scoring below this.  [detector's own]"),
+    click.option("--max-people", type=click.IntRange(1), help="Keep at most N people per frame, the surest ones."),
+    click.option("--det-score", type=FiniteRange(0, 1), help="Drop boxes below this score.  [the detector's own]"),
     click.option(
         "--det-nms",
         type=FiniteRange(0, 1),
-        help="IoU above which the lower-scoring box is discarded.  [detector's own]",
+        help="Of two boxes that overlap more than this (IoU), drop the lower-scoring one.  [the detector's own]",
     ),
     click.option(
         "--det-size",
         type=click.IntRange(64, MAX_DETECTOR_SIZE),
-        help="Longer side of the detector's input (pixels).  [detector's own]",
+        help="Scale frames to this longer side (pixels) for the detector.  [the detector's own]",
     ),
     click.option(
         "--det-every",
         type=click.IntRange(1),
         default=DEFAULT_DETECTOR.every,
         show_default=True,
-        help="Detect in every Nth frame only and interpolate boxes between.",
+        help="Detect people in every Nth frame only, and interpolate their boxes in between.",
     ),
-    click.option("--max-people", type=click.IntRange(1), help="Keep only the N highest-scoring people of a frame."),
-    trust_option,
     click.option(
         "--min-box",
         type=FiniteRange(0),
         default=DEFAULT_DETECTOR.min_size,
-        help="Minimum longer side of a box (pixels).",
+        show_default=True,
+        help="Drop boxes whose longer side is shorter than this (pixels).",
     ),
+    trust_option,
 )
 
-resume_option = click.option(
-    "--resume", is_flag=True, help="Continue an interrupted run; finished outputs are left alone."
+resume_option = option_group(
+    RUN,
+    click.option("--resume", is_flag=True, help="Continue an interrupted run; finished outputs are left alone."),
 )
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+overwrite_option = option_group(RUN, click.option("--overwrite", is_flag=True, help="Replace outputs that exist."))
 
 output_options = together(
-    click.option("--attention", type=OUTPUT, help="Write attention maps: a video, an image folder, or an .npz file."),
+    option_group(
+        ATTENTION,
+        click.option(
+            "--attention",
+            type=OUTPUT,
+            metavar="PATH",
+            help="Write attention maps as a video, a folder of images, or an .npz file.",
+        ),
+    ),
     overwrite_option,
 )
 
-size_option = click.option(
-    "--max-pixels",
-    type=click.IntRange(1),
-    help="Refuse images and frames of more pixels before decoding them.  [16384x16384]",
+size_option = option_group(
+    INPUT,
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1),
+        help="Refuse images and frames with more pixels, before decoding them.  [16384x16384]",
+    ),
 )
 
-reporting_options = together(
-    click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+
+reporting_options = option_group(
+    RUN,
+    quiet_option,
+    click.option("--verbose", "-v", is_flag=True, help="Also print how long each stage took."),
     click.option("--log-json", is_flag=True, help="Report progress as JSON lines on standard error."),
 )
 
-window_options = together(
-    click.option("--start", type=seconds, metavar="TIME", default="0", help="Skip frames shown before this time."),
+window_options = option_group(
+    INPUT,
+    click.option(
+        "--start",
+        type=seconds,
+        metavar="TIME",
+        default="0",
+        help="Start at this time: seconds (12.5) or HH:MM:SS. Times in all outputs count from here, see --clock.",
+    ),
     click.option("--end", type=seconds, metavar="TIME", help="Stop before this time."),
     click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Use every Nth frame only."),
     click.option(
@@ -201,8 +246,8 @@ window_options = together(
         type=click.Choice(["zero", "source"]),
         default="zero",
         show_default=True,
-        help="zero: --start and --end count from the beginning of the video, times in all outputs from --start; "
-        "source: all are times on the source's own clock. Written videos always begin with a cut.",
+        help="zero: --start and --end count from the beginning of the video, times in all outputs from --start. "
+        "source: all are times on the source's own clock. Written videos always begin at the cut.",
     ),
 )
 

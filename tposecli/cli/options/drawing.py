@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import DRAWING
 from tposecli.cli.options.common import Options, together
 from tposecli.cli.options.fields import option_of
 from tposecli.drawing.style import DrawStyle
@@ -40,15 +42,18 @@ def parse_joints(value: str) -> tuple[int, ...]:
     return tuple(KEYPOINTS.index(name) for name in parse_names(value, KEYPOINTS))
 
 
-min_score_option = option_of(
-    DrawStyle,
-    "min_score",
-    "--min-score",
-    help="Minimum keypoint score; joints below are not drawn and are marked as not visible in JSON.",
+min_score_option = option_group(
+    DRAWING,
+    option_of(
+        DrawStyle,
+        "min_score",
+        "--min-score",
+        help="Do not draw joints below this score; JSON marks them as not visible.",
+    ),
 )
 
-drawing_options = together(
-    min_score_option,
+style_options = option_group(
+    DRAWING,
     click.option(
         "--style",
         type=click.Choice(["skeleton", "joints"]),
@@ -61,7 +66,7 @@ drawing_options = together(
         "colour_by",
         "--colour-by",
         "--color-by",
-        help="Colour by side of the body, or one colour per track.",
+        help="Colour people by side of the body, or each track in a colour of its own.",
     ),
     option_of(
         DrawStyle,
@@ -69,28 +74,31 @@ drawing_options = together(
         "--background",
         help="Keep the image behind the skeletons, blur it beyond recognition, or make it black.",
     ),
-    option_of(DrawStyle, "width", "--line-width", help="Line thickness, relative to the automatic one."),
+    option_of(DrawStyle, "width", "--line-width", help="Multiply the automatic line thickness by this."),
     click.option(
         "--labels",
         type=parse_labels,
         metavar="NAMES",
         default="",
-        help=f"Labels to write beside people, comma-separated: {', '.join(LABELS)}.",
+        help=f"Write these beside people, comma-separated: {', '.join(LABELS)}.",
     ),
     option_of(DrawStyle, "boxes", "--draw-boxes", is_flag=True, help="Draw the box of each person."),
     option_of(DrawStyle, "ids", "--draw-ids", is_flag=True, help="Write the id of each person (same as --labels id)."),
     click.option("--blur-heads", is_flag=True, help="Blur the head of every detected person in all images and videos."),
 )
 
-trail_options = together(
+drawing_options = together(min_score_option, style_options)
+
+trail_options = option_group(
+    DRAWING,
     click.option(
         "--trails",
         type=parse_joints,
         metavar="NAMES",
         default="",
-        help="Joints that leave a trail, comma-separated: left_wrist,right_wrist.",
+        help="Draw the paths of these joints, comma-separated: left_wrist,right_wrist.",
     ),
-    option_of(DrawStyle, "trail_s", "--trail-seconds", help="Length of the trails (seconds)."),
+    option_of(DrawStyle, "trail_s", "--trail-seconds", help="Length of the paths of --trails (seconds)."),
 )
 
 

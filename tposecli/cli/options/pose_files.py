@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from cloup import option_group
 
-from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options, together
+from tposecli.cli.command import FILES, INPUT
+from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options
 from tposecli.formats.catalog import PoseFormat, readable_formats, written_formats
 
 if TYPE_CHECKING:
@@ -16,14 +18,15 @@ if TYPE_CHECKING:
 
 POSES = click.Path(path_type=Path, exists=False)
 
-pose_options = together(
+pose_options = option_group(
+    INPUT,
     click.option(
         "--from",
         "kind",
         type=click.Choice([row.name for row in readable_formats()]),
-        help="Format of FILE.  [detected from the file]",
+        help="Format of FILE.  [recognised from the file]",
     ),
-    click.option("--track-again", is_flag=True, help="Assign new track ids even if the file has some."),
+    click.option("--track-again", is_flag=True, help="Track people anew, even if the file has ids."),
 )
 
 
@@ -32,11 +35,15 @@ def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
     yield click.option(row.option, type=FOLDER if row.folder_pattern else OUTPUT, help=row.help)
     if row.variants:
         yield click.option(
-            f"{row.option}-format", type=click.Choice(row.variants), default=row.variants[0], show_default=True
+            f"{row.option}-format",
+            type=click.Choice(row.variants),
+            default=row.variants[0],
+            show_default=True,
+            help=f"Variant of {row.option}.",
         )
 
 
-pose_output_options = together(*(option for row in written_formats() for option in _output_options(row)))
+pose_output_options = option_group(FILES, *(option for row in written_formats() for option in _output_options(row)))
 
 
 def _frame_names(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -46,12 +53,15 @@ def _frame_names(_: click.Context, __: click.Parameter, value: str | None) -> st
     return value if value is None else check_pattern(value)
 
 
-frame_names_option = click.option(
-    "--frame-names",
-    metavar="PATTERN",
-    callback=_frame_names,
-    help="Image names of a video's frames in COCO JSON; 'frame_{index:06d}.png' for CVAT's video tasks.  "
-    "[{stem}_{index:06d}.jpg, or those of the images that are read or written]",
+frame_names_option = option_group(
+    FILES,
+    click.option(
+        "--frame-names",
+        metavar="PATTERN",
+        callback=_frame_names,
+        help="Name the frames of a video so in COCO JSON; 'frame_{index:06d}.png' for CVAT's video tasks.  "
+        "[{stem}_{index:06d}.jpg, or the names of the images that are read or written]",
+    ),
 )
 
 
@@ -82,7 +92,7 @@ def pose_input_of(path: Path, options: Options) -> PoseInput:
         path,
         options.get("kind"),
         options.get("inputs", ()),
-        options.get("fps"),
+        options.get("input_fps"),
         options.get("size"),
         options.get("recursive", False),
         options.get("track_again", False),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import click
+from cloup import option_group
 
-from tposecli.cli.options.common import Options, together
+from tposecli.cli.command import SMOOTHING
+from tposecli.cli.options.common import Options
 from tposecli.cli.options.fields import option_of, strength_options, strengths_of
 from tposecli.smoothing.options import AS_MEASURED, FILTERS, METHODS, SmoothOptions
 
-smoothing_options = together(
+smoothing_options = option_group(
+    SMOOTHING,
     option_of(
         SmoothOptions,
         "method",
         "--smooth",
         type=click.Choice(METHODS),
-        help="Filter for the keypoints. auto: rts, which looks ahead, or one-euro for live sources.",
+        help="Filter for the keypoints. auto: rts, which looks ahead; one-euro for live sources.",
     ),
     *(option for name, spec in FILTERS.items() for option in strength_options(name, spec.options)),
     option_of(
@@ -22,12 +25,13 @@ smoothing_options = together(
         "fill_gaps_s",
         "--fill-gaps",
         metavar="SECONDS",
-        help="Interpolate joints and people missing for up to this long.  [0.3; with --smooth none and live: 0]",
+        help="Fill in joints and people that are missing for up to this long.  "
+        "[0.3, or 0 for live sources and --smooth none]",
     ),
     click.option(
         "--repair/--no-repair",
         default=None,
-        help="Undo left-right swaps of a few frames.  [repair; with --smooth none and live: no-repair]",
+        help="Undo swaps of left and right that last a few frames.  [yes, except for live sources and --smooth none]",
     ),
 )
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import click
+from cloup import option_group
 
-from tposecli.cli.options.common import Options, together
+from tposecli.cli.command import TRACKING
+from tposecli.cli.options.common import Options
 from tposecli.cli.options.fields import option_of
 from tposecli.tracking.options import TrackOptions
 
-tracking_options = together(
+tracking_options = option_group(
+    TRACKING,
     click.option(
         "--track/--no-track",
         default=True,
         show_default=True,
-        help="Give people ids that last from frame to frame; smoothing needs them.",
+        help="Give each person an id that stays the same from frame to frame; smoothing needs it.",
     ),
     option_of(
         TrackOptions,
@@ -27,15 +30,15 @@ tracking_options = together(
         "lost_s",
         "--track-lost",
         metavar="SECONDS",
-        help="How long a person may be out of sight and keep the id.",
+        help="Keep the id of a person who is out of sight for up to this long.",
     ),
     option_of(
         TrackOptions,
         "gate",
         "--track-gate",
         metavar="AFFINITY",
-        help="Minimum similarity between a detection and a predicted track. Higher: more, shorter tracks, fewer id "
-        "switches.",
+        help="Minimum similarity between a detection and a predicted track. Higher values give more and shorter "
+        "tracks, and mix up fewer people.",
     ),
 )
 

@@ -33,9 +33,7 @@ def eval_journal_path(results: Path | None, header: Mapping[str, Any]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be created ({error.strerror}); name the results file with --out"
-        ) from error
+        raise OutputError(f"{folder}: cannot be created ({error.strerror}); name the results file with -o") from error
     bound = {key: value for key, value in header.items() if key not in UNCOMPARED}
     digest = hashlib.sha256(json.dumps(bound, sort_keys=True).encode()).hexdigest()
     return journal_path(folder / digest[:16])
@@ -102,6 +100,6 @@ def _earlier_run(path: Path, header: Mapping[str, Any], overwrite: bool) -> Jour
             return before
         reason = f"{path}: an unfinished run with other settings, {'; '.join(changed)}"
     if not overwrite:
-        raise UsageError(f"{reason}; add --overwrite to start over, or choose another --out")
+        raise UsageError(f"{reason}; add --overwrite to start over, or choose another output with -o")
     log.warning("%s; starting over", reason)
     return None
