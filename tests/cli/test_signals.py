@@ -50,7 +50,7 @@ def stopped(run: Run, *numbers: int) -> int:
     return status
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_ends_in_order_and_says_how_to_go_on(
     launcher: Launcher, words: list[str], tmp_path: Path, number: int, status: int
 ) -> None:

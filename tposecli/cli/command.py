@@ -13,6 +13,8 @@ import click
 import cloup
 from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
+from tposecli.cli.terminal import say
+
 INPUT: Final = "Input"
 PEOPLE: Final = "People"
 MODEL: Final = "Model"
@@ -54,16 +56,16 @@ class Command(cloup.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, and note former names of options among them."""
         renamed = [param for param in self.params if isinstance(param, RenamedOption)]
-        ctx.meta[_NOTES] = [note for option in renamed if (note := option.note(args))]
+        ctx.meta[_NOTES] = [text for option in renamed if (text := option.note(args))]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Say which names have changed, then run the command."""
-        for note in ctx.meta.get(_NOTES, ()):
+        """Say what was noted, unless quiet, then run the command."""
+        for text in ctx.meta.get(_NOTES, ()):
             if ctx.params.get("log_json"):
-                click.echo(json.dumps({"event": "log", "level": "info", "message": note}), err=True)
+                click.echo(json.dumps({"event": "log", "level": "info", "message": text}), err=True)
             elif not ctx.params.get("quiet"):
-                click.echo(note, err=True)
+                say(text, err=True)
         return super().invoke(ctx)
 
     def format_params(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -83,6 +85,11 @@ class Command(cloup.Command):
         help_option = self.get_help_option(ctx)
         if help_option is not None:
             yield help_option
+
+
+def note(ctx: click.Context, message: str) -> None:
+    """Remember something to say before the command runs, when it is known whether it shall be quiet."""
+    ctx.meta.setdefault(_NOTES, []).append(message)
 
 
 class Group(cloup.Group):

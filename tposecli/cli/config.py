@@ -15,8 +15,6 @@ the top apply to every command that has the option, those of a table to the comm
 
 from __future__ import annotations
 
-import json
-import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,7 +23,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from tposecli.cli.command import Group
+from tposecli.cli.command import Group, note
 from tposecli.utils.errors import nearest_name
 
 PREFIX: Final = "TPOSE"
@@ -176,12 +174,6 @@ def _refuse_untrusted(table: Mapping[str, Any], command: click.Command, where: s
             )
 
 
-def _announce(message: str) -> None:
-    """Say that a file is obeyed that the user did not name."""
-    event = {"event": "log", "level": "info", "message": message}
-    click.echo(json.dumps(event) if "--log-json" in sys.argv else message, err=True)
-
-
 def _looks_like_file(value: Any) -> bool:
     return any(sign in str(value) for sign in (":", "/", "\\", "."))
 
@@ -198,8 +190,8 @@ def _read(ctx: click.Context, param: click.Parameter, value: Path | None) -> Non
     if not chosen:
         _refuse_untrusted(content, root, str(path))
         found = defaults(content, names, ctx.command)
-        if found and not {"-q", "--quiet"} & set(sys.argv):
-            _announce(f"{path.absolute()}: sets {', '.join(sorted(found)).replace('_', '-')}")
+        if found:
+            note(ctx, f"{path.absolute()}: sets {', '.join(sorted(found)).replace('_', '-')}")
     ctx.default_map = defaults(content, names, ctx.command)
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from tposecli.cli.terminal import console, printable
+
 if TYPE_CHECKING:
     from tposecli.hub.download.options import ProgressBar
 
@@ -29,15 +31,14 @@ def bar(quiet: bool, log_json: bool, verb: str = "download") -> ProgressBar:
 @contextmanager
 def _terminal(verb: str, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a bar until the transfer ends."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     progress = Progress(
-        *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console(stderr=True), transient=True
     )
     with progress:
-        task = progress.add_task(f"{verb}ing {label}", total=total)
+        task = progress.add_task(printable(f"{verb}ing {label}"), total=total)
         yield lambda done: progress.update(task, completed=done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 import traceback
@@ -31,7 +32,7 @@ from tposecli.cli.commands.validate import validate
 from tposecli.cli.commands.video import video
 from tposecli.cli.commands.weights import weights
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
-from tposecli.cli.terminal import printable
+from tposecli.cli.terminal import printable, say
 from tposecli.utils.errors import TposeError, with_notes
 from tposecli.utils.signals import Stopped, stop_on_signals
 from tposecli.utils.version import __version__
@@ -104,6 +105,8 @@ def open_closed_streams() -> None:
                 os.close(null)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # As standard error: a terminal may lack a letter of a name.
 
 
 def _status() -> int:
@@ -142,7 +145,7 @@ def _is_from_opencv(error: ImportError) -> bool:
 
 def _report(what: str, error: BaseException) -> None:
     """Report why the program ends."""
-    click.echo(printable(with_notes(f"tpose: {what}", error)), err=True)
+    say(with_notes(f"tpose: {what}", error), err=True)
 
 
 def _flush(stopped: bool, status: int) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tposecli.cli.terminal import LineHandler, console, printable
+from tposecli.cli.terminal import LineHandler, console, printable, say, silence_libraries
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,10 +26,12 @@ def watcher(quiet: bool, log_json: bool, verbose: bool = False) -> Watcher:
     """Return the watcher for the options, and send log lines the same way."""
     chosen: JsonWatcher | QuietWatcher | TerminalWatcher
     handler: logging.Handler
+    if log_json or quiet:
+        silence_libraries()
     if log_json:
         chosen, handler = JsonWatcher(), _JsonHandler()
     elif quiet:
-        chosen, handler = QuietWatcher(), logging.StreamHandler()
+        chosen, handler = QuietWatcher(), LineHandler(console(stderr=True))
         handler.setLevel(logging.ERROR)
     else:
         screen = console(stderr=True)
@@ -57,7 +59,7 @@ class QuietWatcher:
     def end(self, summary: Summary) -> None:
         """Name the inputs that failed."""
         for name, reason in summary.failed:
-            print(_failure(name, reason), file=sys.stderr)  # noqa: T201 - this is the user's terminal
+            say(_failure(name, reason), err=True)
 
 
 class TerminalWatcher:
@@ -75,7 +77,7 @@ class TerminalWatcher:
 
         self.people = 0
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -102,10 +104,10 @@ class TerminalWatcher:
             self.progress.stop()
             self.progress = None
         for name, reason in summary.failed:
-            self.console.print(_failure(name, reason), style="red", markup=False, soft_wrap=True)
+            self.console.print(_failure(name, reason), style="red", soft_wrap=True)
         if summary.outputs:
             for line in _lines(summary, self.verbose):
-                self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self.console.print(line, soft_wrap=True)
 
 
 class JsonWatcher:
@@ -163,7 +165,7 @@ def _emit(event: str, **fields: Any) -> None:
 
 def _failure(name: str, reason: str) -> str:
     """Return the reason, prefixed with the input's name unless it contains it."""
-    return printable(reason if name in reason else f"{name}: {reason}")
+    return reason if name in reason else f"{name}: {reason}"
 
 
 def _lines(summary: Summary, verbose: bool) -> list[str]:
@@ -184,4 +186,4 @@ def _lines(summary: Summary, verbose: bool) -> list[str]:
     }
     if any(lost.values()):
         lines.append("  " + ", ".join(f"{count} {what}" for what, count in lost.items() if count))
-    return [printable(line) for line in lines + [f"  {path}" for path in summary.outputs]]
+    return lines + [f"  {path}" for path in summary.outputs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -141,6 +142,8 @@ def add_video(
         UsageError: The encoder does not exist, or the container cannot hold its codec.
     """
     name = encoder_of(muxer, options)
+    if name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # Errors only; it has no option for that.
     try:
         codec = av.Codec(name, "w")
         added = container.add_stream(name, rate=rate, options=_encoder_options(name, muxer, options))
@@ -177,6 +180,8 @@ def _encoder_options(name: str, muxer: str, options: VideoOptions) -> dict[str, 
         chosen |= {"b": "0", "deadline": "realtime", "cpu-used": str(preset), "row-mt": "1"}
     elif preset is not None:
         chosen["preset"] = preset
+    if name == "libx265":
+        chosen["x265-params"] = "log-level=error"
     if muxer == "avi":
         chosen["bf"] = "0"  # AVI cannot store frames out of order.
     if name == "mjpeg" or name.startswith("mpeg"):

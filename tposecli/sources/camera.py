@@ -61,8 +61,13 @@ class CameraSource(BaseSequence):
             InputError: There is no such camera, or it delivers no image.
         """
         super().__init__(window)
-        self._capture, self._clock = connect(number), clock
-        success, self._first = self._capture.read()
+        log = cv2.utils.logging  # Each of its backends complains of a camera that another one can open.
+        level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+        try:
+            self._capture, self._clock = connect(number), clock
+            success, self._first = self._capture.read()
+        finally:
+            log.setLogLevel(level)
         if not success:
             self._capture.release()
             raise InputError(

@@ -12,6 +12,7 @@ from tposecli.cli.command import ATTENTION, FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import parse_keypoints, parse_layer, parse_threshold
 from tposecli.cli.options.settings import figure_settings_of
+from tposecli.cli.terminal import say
 
 
 def point(value: str) -> tuple[float, float]:
@@ -111,4 +112,4 @@ def attention(image: Path, output: Path, person: int, points: tuple[tuple[float,
     if keypoints == "strongest":
         raise click.BadParameter("expected names of keypoints, or all", param_hint="--keypoints")
     people = make_figure(FigureJob(image, output, person, keypoints, points), figure_settings_of(options))
-    click.echo(f"{output}: person {person} of {people}", err=True)
+    say(f"{output}: person {person} of {people}", err=True)

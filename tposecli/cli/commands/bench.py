@@ -10,6 +10,7 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT, MACHINE, MODEL, RUN, Command
 from tposecli.cli.options import common as shared
+from tposecli.cli.terminal import say
 from tposecli.lab.bench.job import PARTS, BenchJob
 from tposecli.models.catalog import CATALOG
 
@@ -123,7 +124,9 @@ def bench(video: Path | None, synthetic: bool, **options: Any) -> None:
     if synthetic and video is not None:
         raise click.UsageError("--synthetic takes no VIDEO; name one of them")
     _check(options)
-    report = run(_job(video, options), lambda what: click.echo(f"measuring {what}", err=True), click.echo)
+    report = run(
+        _job(video, options), lambda what: say(f"measuring {what}", err=True), lambda text: say(*text.split("\n"))
+    )
     if options["json"] is not None:
         save(options["json"], report)
     if options["plot"] is not None:

@@ -11,6 +11,7 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, RUN, Group
 from tposecli.cli.options import common as shared
+from tposecli.cli.terminal import say
 
 if TYPE_CHECKING:
     from tposecli.hub.datasets.get import ArchiveTask, DataJob
@@ -72,12 +73,11 @@ def coco(
     job = DataJob(sets, data_dir, keep_archives, downloads, bar(quiet, log_json, "unpack"))
     steps = plan_downloads(job)
     if not quiet:
-        click.echo("\n".join(_takes(job, steps)))
+        say(*_takes(job, steps))
     if steps and not dry_run:
         get_datasets(job, steps)
     if not quiet:
-        for line in _lines(data_dir, sets, everything=not dry_run):
-            click.echo(line)
+        say(*_lines(data_dir, sets, everything=not dry_run))
 
 
 @data.command()
@@ -92,8 +92,7 @@ def check(ctx: click.Context, sets: tuple[str, ...], data_dir: Path) -> None:
     from tposecli.hub.datasets.check import check_set, present_sets
 
     found = {f: None for name in sets or present_sets(data_dir) or NAMES[:1] for f in check_set(data_dir, name)}
-    for finding in found:
-        click.echo(finding.line)
+    say(*(finding.line for finding in found))
     ctx.exit(int(any(finding.remedy for finding in found)))
 
 
@@ -111,7 +110,7 @@ def relabel(annotations: Path, opinions: Path, output: Path, overwrite: bool) ->
     from tposecli.training.relabel import relabel_file
 
     for what, count in relabel_file(annotations, opinions, output, overwrite).most_common():
-        click.echo(f"{count:7d}  {what}")
+        say(f"{count:7d}  {what}")
 
 
 def _takes(job: DataJob, steps: Sequence[ArchiveTask]) -> list[str]:

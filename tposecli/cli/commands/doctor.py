@@ -13,6 +13,7 @@ import click
 from tposecli.cli.command import Command
 from tposecli.cli.config import DEFAULT_FILE, PREFIX, read_config, variables
 from tposecli.cli.options import common as shared
+from tposecli.cli.terminal import say
 from tposecli.utils.errors import nearest_name
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ def doctor(ctx: click.Context, /, as_json: Path | None) -> None:
     if as_json is not None:
         _write(json.dumps(examination.as_json(findings), indent=1), as_json)
         return
-    for line in _lines(findings):
-        click.echo(line)
+    say(*_lines(findings))
 
 
 def _write(text: str, path: Path) -> None:
@@ -56,7 +56,7 @@ def _write(text: str, path: Path) -> None:
     from tposecli.utils.files import check_output, write_text
 
     if path == Path("-"):
-        click.echo(text)
+        say(*text.split("\n"))
     else:
         check_output(path, overwrite=False)
         write_text(path, text + "\n")

@@ -13,6 +13,7 @@ from tposecli.cli.command import ATTENTION, FILES, INPUT, MODEL, PEOPLE, RUN, Co
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import parse_layer, refuse_rollout_influence
 from tposecli.cli.options.fields import FiniteRange, option_of
+from tposecli.cli.terminal import say
 from tposecli.evaluation.explain.options import ExplainOptions
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     from tposecli.evaluation.coco.run import run_eval
 
     report = run_eval(_job(options), watcher(options["quiet"], options["log_json"], options["verbose"]))
-    click.echo(text(report))
+    if not options["quiet"]:
+        say(*text(report).split("\n"))
     ctx.exit(exit_status([report.summary]))
 
 

@@ -10,6 +10,7 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, MACHINE, MODEL, RUN, Command, RenamedOption
 from tposecli.cli.options import common as shared
+from tposecli.cli.terminal import say
 
 
 @click.command("export", cls=Command, short_help="Export a model as ONNX, OpenVINO or torch.export.")
@@ -72,4 +73,4 @@ def export(**options: Any) -> None:
     )
     path, error = run_export(job, shared.downloads_of(options))
     if not options["quiet"]:
-        click.echo(f"{path}: differs from torch by {error:.0e} of the largest value", err=True)
+        say(f"{path}: differs from torch by {error:.0e} of the largest value", err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tposecli.cli.command import Command
-from tposecli.cli.terminal import console
+from tposecli.cli.terminal import console, say
 
 
 @click.command(cls=Command, short_help="List the models, with accuracy and cost.")
@@ -36,4 +36,4 @@ def models() -> None:
             str(where) if where else f"not downloaded; {spec.url}",
         )
     console().print(table)
-    click.echo("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")
+    say("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")

@@ -8,6 +8,7 @@ import click
 
 from tposecli.cli.command import Command
 from tposecli.cli.options import common as shared
+from tposecli.cli.terminal import say
 
 
 @click.command("sample-media", cls=Command, short_help="Render sample clips and images with ground truth.")
@@ -23,4 +24,4 @@ def sample_media(folder: Path, overwrite: bool) -> None:
     """
     from tposecli.lab.synth.sample_media import make_all
 
-    make_all(folder, overwrite, click.echo)
+    make_all(folder, overwrite, say)

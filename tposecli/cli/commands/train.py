@@ -21,6 +21,7 @@ from tposecli.cli.command import (
 )
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.fields import option_of
+from tposecli.cli.terminal import say
 from tposecli.training.job import Augmentation, Intervals, Length, PoseJob, Recipe
 
 data_options = option_group(
@@ -189,7 +190,7 @@ def train(**options: Any) -> None:
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    run(_job(options), click.echo)
+    run(_job(options), say)
 
 
 def _job(options: shared.Options) -> PoseJob:

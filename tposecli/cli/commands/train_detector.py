@@ -8,6 +8,7 @@ import click
 from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT, LENGTH, MACHINE, RUN, Command, RenamedOption
+from tposecli.cli.terminal import say
 
 
 @click.command("train-detector", cls=Command, short_help="Train or measure the bundled person detector.")
@@ -66,12 +67,12 @@ def train_detector(
     from tposecli.utils.errors import UsageError
 
     torch.set_num_threads(threads)
-    checks = data_sources.checks(check, click.echo)
+    checks = data_sources.checks(check, say)
     if weights is not None:
-        click.echo(loop.measure(weights, checks))
+        say(loop.measure(weights, checks))
         return
     if output is None or not (data or (init and minutes == 0)):
         raise UsageError("name the photos with --data and the folder of the run with -o")
-    sources = data_sources.sources(data, output / "rendered", click.echo)
+    sources = data_sources.sources(data, output / "rendered", say)
     job = loop.DetectorJob(sources, checks, output, init=init, minutes=minutes, seed=seed, resume=resume)
-    click.echo(loop.train(job, click.echo))
+    say(loop.train(job, say))

@@ -8,6 +8,7 @@ import click
 
 from tposecli.cli.command import Command
 from tposecli.cli.options.common import FILE
+from tposecli.cli.terminal import say
 
 
 @click.command(cls=Command, short_help="Check journals and COCO files.")
@@ -29,13 +30,13 @@ def validate(ctx: click.Context, /, files: tuple[Path, ...]) -> None:
         try:
             verdict = check(file)
         except InputError as error:
-            click.echo(str(error), err=True)
+            say(error, err=True)
             wrong += 1
             continue
         for problem in verdict.problems:
-            click.echo(f"{file}: {problem}", err=True)
+            say(f"{file}: {problem}", err=True)
         counts = ", ".join(f"{count} {what}" for what, count in verdict.counts.items())
         state = f"{verdict.problem_count} problems" if verdict.problem_count else "valid"
-        click.echo(f"{file}: {verdict.kind}, {state}{f'; {counts}' if counts else ''}")
+        say(f"{file}: {verdict.kind}, {state}{f'; {counts}' if counts else ''}")
         wrong += verdict.problem_count
     ctx.exit(1 if wrong else 0)

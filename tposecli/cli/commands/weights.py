@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -9,7 +11,7 @@ import click
 from tposecli.cli.command import Group
 from tposecli.cli.download_bar import bar
 from tposecli.cli.options.common import offline_option, quiet_option
-from tposecli.cli.terminal import console
+from tposecli.cli.terminal import console, say
 
 
 @click.group(cls=Group, short_help="List, download and check weights.")
@@ -65,7 +67,7 @@ def pull(names: tuple[str, ...], force: bool, offline: bool, quiet: bool) -> Non
     for name in names:
         found = inventory.pull(find_published(name), downloads, force=force)
         if not quiet:
-            click.echo(found)
+            say(found)
 
 
 @weights.command()
@@ -81,7 +83,7 @@ def verify(ctx: click.Context, names: tuple[str, ...]) -> None:
 
     reports = verify_all([find_local(find_published(name)) for name in names] or None)
     for report in reports:
-        click.echo(report.line, err=not report.ok)
+        say(report.line, err=not report.ok)
     ctx.exit(int(not all(report.ok for report in reports)))
 
 
@@ -92,7 +94,11 @@ def path(name: str) -> None:
     from tposecli.detection.remote_models import find_published
     from tposecli.hub.checkpoints.inventory import find_local
 
-    click.echo(find_local(find_published(name)))
+    found = find_local(find_published(name))
+    if sys.stdout.isatty():
+        say(found)
+    else:  # For a program: the very bytes of the name.
+        click.echo(os.fsencode(found))
 
 
 @weights.command()
@@ -105,4 +111,4 @@ def add(file: Path, model: str | None, replace: bool) -> None:
     from tposecli.hub.checkpoints.inventory import add_file
 
     remote = find_published(model) if model else published_as(file)
-    click.echo(f"{remote.label}: {add_file(file, remote, replace)}")
+    say(f"{remote.label}: {add_file(file, remote, replace)}")

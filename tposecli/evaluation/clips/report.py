@@ -121,7 +121,7 @@ def show(found: Comparison, console: Console) -> None:
             table.add_row(*row)
         console.print(table)
     for line in notes(found):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
 
 
 def markdown(found: Comparison) -> str:

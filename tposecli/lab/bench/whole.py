@@ -83,7 +83,8 @@ def run_once(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path) -
     command = [sys.executable, "-m", "tposecli.lab.bench.child"]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise TposeError(f"the run under measurement failed:\n{done.stderr.strip()[-2000:]}")
+        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise TposeError(f"the run under measurement failed: {reason}")
     run = Run(**json.loads(done.stdout))
     if run.failed:
         raise TposeError(f"the run under measurement failed: {run.failed[0]}")
