@@ -271,3 +271,49 @@ def test_outputs_with_a_slash_are_folders_for_one_input_too(tmp_path: Path, medi
     ran = CliRunner().invoke(cli, [*command, "--model", "transpose-r18-a3", "--detector", "full-frame", "-q"])
     assert ran.exit_code == 0, ran.output + str(ran.exception)
     assert {"walk.mp4", "walk.json"} <= {path.name for path in folder.iterdir()}
+
+
+FAST = ["--model", "transpose-r18-a3", "--detector", "full-frame", "--offline", "-q"]
+
+
+def done(*arguments: object) -> None:
+    """Run the command line in this process, to a good end."""
+    ran = tpose(*arguments)
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+
+
+def test_slash_folders_of_images(tmp_path: Path, media: Path) -> None:
+    (tmp_path / "photos.2").mkdir()
+    (tmp_path / "photos.2/a.jpg").write_bytes(next((media / "stills").glob("*.jpg")).read_bytes())
+    out = tmp_path / "d"
+    words = [
+        "-o",
+        f"{out}/",
+        "--json",
+        f"{out}/",
+        "--csv",
+        f"{out}/",
+        "--mmpose",
+        f"{out}/",
+        "--openpose",
+        f"{out}/op/",
+    ]
+    done("images", tmp_path / "photos.2", *words, *FAST)
+    done("images", tmp_path / "photos.2/a.jpg", f"{media}/stills", "--csv", f"{out}/", *FAST)
+    done("images", tmp_path / "photos.2/a.jpg", "--csv", f"{out}/", *FAST)
+    names = {path.name for path in out.iterdir() if not path.name.endswith("poses.jsonl")}
+    made = {f"photos.2.{ending}" for ending in ("json", "csv", "mmpose.json")}
+    assert names == {"a.jpg", "op", "poses.csv", "a.csv", *made}
+
+
+def test_slash_folders_of_stored_poses(tmp_path: Path, media: Path) -> None:
+    made, out = tmp_path / "walk.pose.mp4", tmp_path / "d"
+    done("video", media / "walk.mp4", "--end", "0.1", "-o", made, "--json", f"{tmp_path}/walk.json", *FAST)
+    journal = f"{made}.poses.jsonl"
+    done("convert", journal, "--csv", f"{out}/", "--mmpose", f"{out}/")
+    done("convert", tmp_path / "walk.json", "--csv", f"{out}/")
+    done("render", journal, "-i", media / "walk.mp4", "-o", f"{out}/", "--json", f"{out}/")
+    made_names = {f"walk.pose.{ending}" for ending in ("csv", "mmpose.json", "json", "mp4")}
+    assert {path.name for path in out.iterdir()} == {"walk.csv", *made_names}
+    done("convert", f"{out}/walk.pose.mmpose.json", "--csv", f"{out}/", "--overwrite", "--input-fps", "25")
+    assert {path.name for path in out.iterdir()} == {"walk.csv", *made_names}

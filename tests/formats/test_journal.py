@@ -170,3 +170,12 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         JournalWriter(tmp_path / "missing" / "j", {})
     with pytest.raises(InputError, match="none"):
         read_journal(tmp_path / "none")
+
+
+@pytest.mark.parametrize("field", ["options", "outputs", "keypoint_names"])
+def test_fields_that_are_null_are_damage(tmp_path: Path, field: str) -> None:
+    path = journal_path(tmp_path / "out.mp4")
+    lines = write(path, 2)
+    path.write_bytes(json.dumps({**json.loads(lines[0]), field: None}).encode() + b"\n" + lines[1])
+    with pytest.raises(InputError, match=f"damaged .invalid {field} in its header"):
+        read_journal(path)

@@ -450,3 +450,9 @@ class TestCommands:
         ran = tpose("render", media / "walk.json", "-i", video, "-o", tmp_path / "out.mp4")
         assert "frame 1: got time" in str(ran.exception)
         assert not (tmp_path / "out.mp4").exists()
+
+
+def test_numbers_of_too_many_digits_are_bad_json(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"images": [], "annotations": [{"id": ' + "1" * 5000 + "}]}")
+    with pytest.raises(InputError, match=r"a\.json, line 1: .*too many digits"):
+        read_poses(tmp_path / "a.json")

@@ -29,7 +29,7 @@ from tposecli.cli.main import cli
 from tposecli.hub.checkpoints.resolve import AUTO_STAMP, Checkpoint, fetch, resolve, verify_file
 from tposecli.hub.download.download import RemoteFile, candidate_urls, find_damage
 from tposecli.hub.download.options import Downloads, RetryPolicy
-from tposecli.hub.download.part import part_path
+from tposecli.hub.download.part import note_path, part_path
 from tposecli.hub.download.request import RequestError, redacted_url
 from tposecli.models import find_spec
 from tposecli.models.catalog import AUTO_BUNDLED
@@ -170,9 +170,36 @@ def test_without_validator_a_known_file_is_resumed_and_checked(web: Server) -> N
     assert web.header_values("Range") == [None, "bytes=70000-"]
 
 
-def test_mismatched_parts_are_downloaded_again(web: Server, cache: Path) -> None:
+def leave_part(cache: Path, content: bytes, source: str = "https://elsewhere.example/file") -> None:
+    """Leave what another download has left: the received part and its note."""
+    cache.mkdir(exist_ok=True)
+    part = part_path(cache / NAME)
+    part.write_bytes(content)
+    note_path(part).write_text(json.dumps({"source": source, "validator": "", "size": None}))
+
+
+@pytest.mark.parametrize("note", [None, "mine", '{"a": 1}', "[" * 9000, "link"])
+@pytest.mark.parametrize("digest", ["", DIGEST])
+def test_a_foreign_part_is_neither_replaced_nor_removed(
+    web: Server, cache: Path, tmp_path: Path, note: str | None, digest: str
+) -> None:
     cache.mkdir()
-    part_path(cache / NAME).write_bytes(b"x" * 70_000)
+    part = part_path(cache / NAME)
+    part.write_bytes(b"half of somebody's own download")
+    if note == "link":
+        (tmp_path / "linked").write_text(json.dumps({"source": "", "validator": "", "size": None}))
+        note_path(part).symlink_to(tmp_path / "linked")
+    elif note is not None:
+        note_path(part).write_text(note)
+    before = {path.name: path.read_bytes() for path in cache.iterdir()}
+    with pytest.raises(WeightsError, match=r"\.part.*: not left by a download of this program; move it away"):
+        get(web, digest)
+    assert before.items() <= {path.name: path.read_bytes() for path in cache.iterdir() if path.is_file()}.items()
+    assert not web.requests
+
+
+def test_mismatched_parts_are_downloaded_again(web: Server, cache: Path) -> None:
+    leave_part(cache, b"x" * 70_000)
     assert get(web, DIGEST[:8]).read_bytes() == CONTENT
     assert web.header_values("Range") == ["bytes=70000-", None]
 
@@ -187,8 +214,7 @@ def test_complete_or_oversized_part_is_recovered(web: Server, cache: Path, size:
 
 
 def test_range_beyond_the_end_restarts(web: Server, cache: Path) -> None:
-    cache.mkdir()
-    part_path(cache / NAME).write_bytes(CONTENT + b"more")
+    leave_part(cache, CONTENT + b"more")
     assert get(web, DIGEST).read_bytes() == CONTENT
     assert len(web.requests) == 2
 

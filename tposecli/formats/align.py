@@ -148,10 +148,14 @@ def image_header(images: ImageList) -> dict[str, Any]:
 
 def open_source(given: PoseInput) -> VideoInput | ImageList:
     """Open the inputs: a list of images if they are images or folders, else the video."""
-    paths = [Path(name) for name in given.inputs]
-    if len(paths) == 1 and not _is_image_input(paths[0]):
-        return open_video_input(paths[0])
+    if len(given.inputs) == 1 and not are_images(given):
+        return open_video_input(Path(given.inputs[0]))
     return find_images(given.inputs, given.recursive)
+
+
+def are_images(given: PoseInput) -> bool:
+    """Return whether the inputs are images or folders of them, and no video."""
+    return len(given.inputs) > 1 or any(_is_image_input(Path(name)) for name in given.inputs)
 
 
 def _is_image_input(path: Path) -> bool:

@@ -114,6 +114,8 @@ class JsonFile:
             return _DECODER.raw_decode(self._text, at)
         except json.JSONDecodeError as error:
             raise self._bad(error.msg, error.pos) from error
+        except ValueError as error:
+            raise self._bad("a number has too many digits", at) from error
         except RecursionError as error:
             raise self._bad("lists are nested too deeply", at) from error
 

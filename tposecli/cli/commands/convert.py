@@ -18,6 +18,7 @@ from tposecli.cli.options.pose_files import (
     pose_options,
     pose_output_options,
     pose_outputs_of,
+    pose_stem,
     size,
 )
 from tposecli.cli.options.settings import settings_of
@@ -80,5 +81,5 @@ def convert(poses: Path, **options: Any) -> None:
     from tposecli.pipeline.rerun import ConvertJob
     from tposecli.pipeline.rerun import convert as run
 
-    job = ConvertJob(pose_input_of(poses, options), Outputs(poses=pose_outputs_of(options)))
+    job = ConvertJob(pose_input_of(poses, options), Outputs(poses=pose_outputs_of(options, pose_stem(poses))))
     run(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))

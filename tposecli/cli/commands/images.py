@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -49,7 +50,22 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     from tposecli.pipeline.job import ImagesJob, Outputs
     from tposecli.pipeline.run import run_images
 
-    others = {name: options[name] for name in ("attention", "attention_matrix", "crops")}
-    job = ImagesJob(inputs, Outputs(options["output"], pose_outputs_of(options), **others), recursive)
+    stem = _stem(inputs)
+    outputs = Outputs(
+        options["output"],
+        pose_outputs_of(options, stem),
+        options["attention"],
+        shared.in_folder(options["attention_matrix"], f"{stem}.csv"),
+        options["crops"],
+    )
+    job = ImagesJob(inputs, outputs, recursive)
     summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))
     ctx.exit(exit_status([summary]))
+
+
+def _stem(inputs: tuple[str, ...]) -> str:
+    """Return what pose files in a folder are named after: the only input, if it is a file or folder."""
+    only = Path(inputs[0]).resolve() if len(inputs) == 1 else Path()
+    if only.is_dir() and only.name:
+        return only.name
+    return only.stem if only.is_file() else "poses"

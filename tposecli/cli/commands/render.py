@@ -19,6 +19,7 @@ from tposecli.cli.options.pose_files import (
     pose_options,
     pose_output_options,
     pose_outputs_of,
+    pose_stem,
 )
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
@@ -74,10 +75,13 @@ def render(poses: Path, output: Path, **options: Any) -> None:
     tpose render openpose_out/ -i in.mp4 -o out.mp4
     """
     from tposecli.cli.watchers import watcher
+    from tposecli.formats.align import are_images
     from tposecli.pipeline.job import Outputs
     from tposecli.pipeline.rerun import RenderJob
     from tposecli.pipeline.rerun import render as run
 
-    outputs = Outputs(output, pose_outputs_of(options), crops=options["crops"])
-    job = RenderJob(pose_input_of(poses, options), outputs, options["another_video"], encoding_of(options))
+    given, stem = pose_input_of(poses, options), pose_stem(poses)
+    picture = output if are_images(given) else shared.in_folder(output, f"{stem}.mp4")
+    outputs = Outputs(picture, pose_outputs_of(options, stem), crops=options["crops"])
+    job = RenderJob(given, outputs, options["another_video"], encoding_of(options))
     run(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))

@@ -90,8 +90,10 @@ def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[Video
         given: Path | None = options[option]
         if several and given == Path("-"):
             raise click.UsageError(f"--{option} -: standard output takes one input only; run the inputs one at a time")
-        shared_folder = several or (extension and given is not None and shared.is_folder(given))
-        return given / f"{output_stem(path)}{extension}" if given is not None and shared_folder else given
+        name = f"{output_stem(path)}{extension}"
+        if several and given is not None:
+            return given / name
+        return shared.in_folder(given, name) if extension else given
 
     def outputs(path: Path | str) -> Outputs:
         poses = {row.name: place(row.parameter, path, row.suffix) for row in written_formats()}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from cloup import option_group
 
 from tposecli.attention.style import AttentionStyle
 from tposecli.cli.command import ATTENTION
-from tposecli.cli.options.common import Options
+from tposecli.cli.options.common import OUTPUT, Options
 from tposecli.cli.options.drawing import parse_joints
 from tposecli.cli.options.fields import option_of
 
@@ -106,7 +104,7 @@ attention_options = option_group(
     ),
     click.option(
         "--attention-matrix",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=OUTPUT,
         metavar="FILE.csv",
         help="Write how much each joint attends to each other one, averaged over the run, and plot it.",
     ),

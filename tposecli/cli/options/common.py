@@ -57,6 +57,11 @@ def is_folder(path: Path) -> bool:
     return path.is_dir() or (context is not None and path in context.meta.get(FOLDERS, ()))
 
 
+def in_folder(given: Path | None, name: str) -> Path | None:
+    """Return an output as it was given or, if it is a folder, the file ``name`` in it."""
+    return given / name if given is not None and is_folder(given) else given
+
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = OutputPath(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)

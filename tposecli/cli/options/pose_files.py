@@ -10,7 +10,7 @@ import click
 from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT
-from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options
+from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options, in_folder
 from tposecli.formats.catalog import PoseFormat, readable_formats, written_formats
 
 if TYPE_CHECKING:
@@ -65,10 +65,23 @@ frame_names_option = option_group(
 )
 
 
-def pose_outputs_of(options: Options) -> dict[str, Path]:
-    """Return the pose files to write by the name of their format."""
-    poses = {row.name: options[row.parameter] for row in written_formats()}
+def pose_outputs_of(options: Options, stem: str) -> dict[str, Path]:
+    """Return the pose files to write by the name of their format; in a folder they are named after ``stem``."""
+    given = {row: options[row.parameter] for row in written_formats()}
+    poses = {row.name: in_folder(path, stem + row.suffix) if row.suffix else path for row, path in given.items()}
     return {name: path for name, path in poses.items() if path is not None}
+
+
+def pose_stem(path: Path) -> str:
+    """Return what files made from a pose file are named after: ``out`` for out.json and for out.mp4.poses.jsonl."""
+    from tposecli.formats.journal.journal import SUFFIX
+
+    if path.name.endswith(SUFFIX):
+        return Path(path.name.removesuffix(SUFFIX)).stem.replace("%", "") or "poses"
+    if path.is_dir():
+        return path.resolve().name or "poses"
+    known = sorted((row.suffix for row in written_formats() if row.suffix), key=len, reverse=True)
+    return next((path.name.removesuffix(end) for end in known if path.name.endswith(end)), path.stem) or "poses"
 
 
 def variants_of(options: Options) -> dict[str, str]:

@@ -15,7 +15,11 @@ MAX_FRACTION_CHARS: Final = 64
 
 def invalid_fields(header: Mapping[str, Any]) -> list[str]:
     """Return the names of the header's fields that have an invalid value."""
-    return [name for name, valid in FIELDS.items() if header.get(name) is not None and not valid(header[name])]
+    return [name for name, valid in FIELDS.items() if name in header and not _is_valid(name, header[name], valid)]
+
+
+def _is_valid(name: str, value: Any, valid: Callable[[Any], bool]) -> bool:
+    return name not in NEVER_NULL if value is None else valid(value)
 
 
 def _is_fraction(value: Any) -> bool:
@@ -58,4 +62,7 @@ FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "stream": _is_count,
     "window": _is_window,
 }
-"""Checks of the fields that the program reads; None is always valid. The other fields are for people."""
+"""Checks of the fields that the program reads, where they are not None. The other fields are for people."""
+
+NEVER_NULL: Final = frozenset({"keypoint_names", "outputs", "options"})
+"""Fields that may be absent, but not None."""

@@ -134,6 +134,7 @@ def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads)
     path.parent.mkdir(parents=True, exist_ok=True)
     retry = downloads.retry
     part = PartialFile(path, url, checkable=bool(remote.sha256))
+    part.refuse_foreign(remote.elsewhere)
     for tries_left in reversed(range(retry.tries)):
         try:
             resumed = _transfer(url, remote, part, downloads)

@@ -8,15 +8,21 @@ import os
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tposecli.hub.download.request import RequestError, TransientError, redacted_url
-from tposecli.utils.files import NO_FOLLOW, create_exclusively
+from tposecli.utils.errors import DownloadError
+from tposecli.utils.files import NO_FOLLOW, create_exclusively, write_text
 
 
 def part_path(path: Path) -> Path:
     """Return the name of the received part of a file: unlike other temporary names it is fixed, to be resumed."""
     return path.with_name(path.name + ".part")
+
+
+def note_path(part: Path) -> Path:
+    """Return the name of the note that lies beside a received part: without it, the part is somebody else's."""
+    return part.with_name(part.name + ".json")
 
 
 class PartialFile:
@@ -35,10 +41,24 @@ class PartialFile:
             checkable: Whether a digest will be compared at the end.
         """
         self.path = part_path(path)
-        self._note = self.path.with_name(self.path.name + ".json")
+        self._note = note_path(self.path)
         self._source = redacted_url(url)
         self._checkable = checkable
         self._start = 0
+
+    def refuse_foreign(self, elsewhere: str) -> None:
+        """Refuse files of these two names that no download of this program has left.
+
+        Args:
+            elsewhere: How the user can choose another folder, for the message.
+
+        Raises:
+            DownloadError: There is one.
+        """
+        ours = not self._note.is_symlink() and {"source", "validator", "size"} <= self._read().keys()
+        for path in (self.path, self._note):
+            if os.path.lexists(path) and not (ours and path.is_file() and not path.is_symlink()):
+                raise DownloadError(f"{path}: not left by a download of this program; move it away, or {elsewhere}")
 
     def headers(self) -> dict[str, str]:
         """Return the request headers: a range request if there is something to resume."""
@@ -94,17 +114,25 @@ class PartialFile:
 
     def _read_note(self) -> tuple[str, int | None]:
         """Return the validator and the size of the complete file, as this source gave them."""
+        note = self._read()
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
             if note["source"] == self._source:
                 return str(note["validator"]), None if note["size"] is None else int(note["size"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             pass
         return "", None
 
+    def _read(self) -> dict[str, Any]:
+        """Return the note, empty if there is none or it is something else."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return note if isinstance(note, dict) else {}
+
     def _write_note(self, validator: str, size: int | None) -> None:
         note = {"source": self._source, "validator": validator, "size": size}
-        self._note.write_text(json.dumps(note), encoding="utf-8")
+        write_text(self._note, json.dumps(note), replace=True)
 
 
 def _validator(response: http.client.HTTPResponse) -> str:
