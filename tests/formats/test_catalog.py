@@ -101,7 +101,7 @@ def with_row(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_one_row_adds_a_format(tmp_path: Path) -> None:
-    help_text = with_row("convert", "--help").stdout
+    help_text = with_row("convert", "--help-all").stdout
     assert "--counts" in help_text and "People per frame." in help_text and "[plain|fancy]" in help_text
     path = tmp_path / "o.counts"
     ran = with_row("convert", OLD_JOURNAL, "--counts", path)

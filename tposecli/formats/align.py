@@ -219,7 +219,10 @@ def warn_of_late_people(found: PoseFile, table: Mapping[int, Poses], frames: int
 
 def _frame_ids(found: PoseFile, image_names: Sequence[str]) -> list[int | None]:
     """Return the file's frame id of each image, None if it has none."""
-    if not all(frame.name for frame in found.frames):
+    named = [(frame.name, frame.id) for frame in found.frames]
+    if found.image_names:
+        named = [(name, key) for key, name in found.image_names.items()]
+    elif not all(frame.name for frame in found.frames):
         if found.format == "COCO results":
             return list(image_ids(image_names))
         order = {frame.index: frame.id for frame in found.frames}
@@ -227,8 +230,8 @@ def _frame_ids(found: PoseFile, image_names: Sequence[str]) -> list[int | None]:
     ids: list[int | None] = [None] * len(image_names)
     # From the loosest to the strictest match, so that the strictest wins; a part that is not unique matches nothing.
     for part in (_stem, _file_name, _full_name):
-        counts = Counter(part(frame.name) for frame in found.frames)
-        table = {part(frame.name): frame.id for frame in found.frames if counts[part(frame.name)] == 1}
+        counts = Counter(part(name) for name, _ in named)
+        table = {part(name): key for name, key in named if counts[part(name)] == 1}
         ids = [table.get(part(name), before) for name, before in zip(image_names, ids, strict=True)]
     return ids
 

@@ -141,6 +141,7 @@ class PoseFile:
         stills: The frames are images with names of their own.
         tracked: Every person has a track id.
         ordered: The index of a frame is only its place in the file's list, or among the files of a folder.
+        image_names: Names of images by ``FrameRef.id``, where the file names images by text instead of listing them.
     """
 
     path: Path
@@ -153,6 +154,7 @@ class PoseFile:
     stills: bool = False
     tracked: bool = False
     ordered: bool = False
+    image_names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def has_times(self) -> bool:
@@ -221,6 +223,23 @@ class PoseCollector:
         except (TypeError, OverflowError) as error:
             raise bad_entry(self._path, entry, f"expected numbers only ({error})") from error
         self._entries.append(entry)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def frame_ids(self) -> set[int]:
+        """Ids of the frames with people."""
+        return set(self._frame_ids)
+
+    def extend(self, other: PoseCollector) -> None:
+        """Add all people of another collector with the same keypoints."""
+        if other.count != self.count:
+            got = f"got {other.count} keypoints, and {self.count} for other people"
+            raise bad_entry(self._path, other._entries[0], got)
+        self._entries += other._entries
+        for name in ("_frame_ids", "_track_ids", "_numbers", "_attributes"):
+            getattr(self, name).extend(getattr(other, name))
 
     @property
     def tracked(self) -> bool:

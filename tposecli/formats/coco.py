@@ -6,7 +6,9 @@ with the length of the video.
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -37,14 +39,17 @@ from tposecli.sinks.base import Sink
 from tposecli.sinks.destination import STDOUT
 from tposecli.sources import IMAGE_SUFFIXES
 from tposecli.types import UNTRACKED, Float32, Frame, Result
+from tposecli.utils.coco_records import COCO_PERSON, MAX_DIGITS, Id, PersonCategory, find_person_category, record_id
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import PartFile
 from tposecli.utils.strict_json import JsonArrayWriter, as_json, pixels, scores
 
 Entry = Mapping[str, Any]
 
-PERSON: Final = 1
-"""COCO's category of people."""
+TEXT_IDS: Final = -(1 << 48)
+"""Number of the first image whose id is text."""
+
+log = logging.getLogger("tposecli")
 
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -73,30 +78,75 @@ def _read_results(source: PoseSource) -> PoseFile:
     and counts from 0. Such a list does not contain empty frames: those between others are assumed to be empty.
     """
     path = source.path
-    people: PoseCollector | None = None
-    ids: set[int] = set()
-    named = False
+    by_category: dict[Id, PoseCollector] = {}
+    keys: dict[int, Id] = {}
     for member in source.json:
         if not member.number:
             continue
         place = f"result {member.number}"
         try:
             entry = _object(member.value)
-            named = named or isinstance(entry.get("image_id"), str)
-            frame_id = _image_id(entry)
+            key = _key(entry.get("image_id"), "image_id")
+            frame_id = _frame_number(key)
+            category = _key(entry.get("category_id", COCO_PERSON), "category_id")
             numbers = flat_keypoints(entry.get("keypoints"), entry.get("keypoint_scores"))
             attributes = _attributes(entry, "box" if "box" in entry and "bbox" not in entry else "bbox")
         except ValueError as error:
             raise bad_entry(path, place, str(error)) from error
-        if entry.get("category_id", PERSON) != PERSON:
-            continue
-        people = people or PoseCollector(path, len(numbers) // 3)
-        people.add(place, frame_id, numbers, attributes)
-        ids.add(frame_id)
+        if keys.setdefault(frame_id, key) != key:
+            raise InputError(
+                f"{path}: the images {keys[frame_id]!r} and {key!r} have the same number; "
+                "give the frames of each recording a file of their own"
+            )
+        by_category.setdefault(category, PoseCollector(path, len(numbers) // 3))
+        by_category[category].add(place, frame_id, numbers, attributes)
+    people = _people_of(path, (), by_category, Counter())[1]
     poses, _ = ({}, {}) if people is None else people.poses(keypoint_order(path, None, people.count))
-    first = 0 if named or 0 in ids else 1
+    names = {frame_id: key for frame_id, key in keys.items() if isinstance(key, str)}
+    ids = set() if people is None else people.frame_ids
+    first = 0 if names or 0 in ids else 1
     frames = tuple(FrameRef(index + first, index) for index in _frame_indices(path, ids, first))
-    return PoseFile(path, "COCO results", frames, poses, tracked=people is not None and people.tracked)
+    tracked = people is not None and people.tracked
+    return PoseFile(path, "COCO results", frames, poses, tracked=tracked, image_names=names)
+
+
+def _people_of(
+    path: Path, categories: Sequence[Entry], by_category: Mapping[Id, PoseCollector], bare: Counter[Id]
+) -> tuple[PersonCategory, PoseCollector | None]:
+    """Return the category of people and all people in it; what is left out is said.
+
+    Args:
+        path: The file.
+        categories: Its list of categories.
+        by_category: Its annotations with keypoints.
+        bare: The number of those without keypoints, by category.
+
+    Raises:
+        InputError: It is not clear which category is people, or there are annotations and no poses.
+    """
+    used = [key for key, people in by_category.items() if len(people)]
+    try:
+        person = find_person_category(categories, used, keypoints=True, sole=True)
+    except ValueError as error:
+        if used:
+            raise InputError(f"{path}: {error}; name one of them person") from error
+        person = PersonCategory(frozenset())
+    chosen = [by_category[key] for key in used if key in person.ids]
+    others = Counter({key: len(by_category[key]) for key in used if key not in person.ids})
+    if not chosen and (others or bare):
+        found = person.describe_all((others + bare).elements())
+        raise InputError(f"{path}: contains no keypoints of people, only annotations of other kinds: {found}")
+    if not person.is_person:
+        log.info("%s: its only poses are of %s", path, person.title)
+    others += Counter({key: count for key, count in bare.items() if key not in person.ids})
+    if others:
+        log.info("%s: left out annotations of other categories: %s", path, person.describe_all(others.elements()))
+    without = bare.total() - sum(count for key, count in bare.items() if key not in person.ids)
+    if without:
+        log.info("%s: left out people without keypoints: %d", path, without)
+    for more in chosen[1:]:
+        chosen[0].extend(more)
+    return person, chosen[0] if chosen else None
 
 
 def _frame_indices(path: Path, ids: set[int], first: int) -> Iterable[int]:
@@ -114,14 +164,27 @@ class _Dataset:
     Attributes:
         people: People by category, in the coordinates of ``keypoints``.
         raw: The same people in the coordinates of ``raw_keypoints``, if the dataset has both.
+        bare: How many annotations have no keypoints, by category.
+        numbers: A number for each image whose id is text; all are below those of files.
     """
 
     path: Path
     images: list[Entry] = field(default_factory=list)
     categories: list[Entry] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
-    people: dict[int, PoseCollector] = field(default_factory=dict)
-    raw: dict[int, PoseCollector] = field(default_factory=dict)
+    people: dict[Id, PoseCollector] = field(default_factory=dict)
+    raw: dict[Id, PoseCollector] = field(default_factory=dict)
+    bare: Counter[Id] = field(default_factory=Counter)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def image_number(self, value: Any, what: str) -> int:
+        """Return the id of an image as a number.
+
+        Raises:
+            ValueError: It is neither a number nor text.
+        """
+        key = _key(value, what)
+        return self.numbers.setdefault(key, TEXT_IDS - len(self.numbers)) if isinstance(key, str) else key
 
 
 def _read_dataset(source: PoseSource) -> PoseFile:
@@ -149,16 +212,19 @@ def _read_dataset(source: PoseSource) -> PoseFile:
 
 def _pose_file(dataset: _Dataset, frames: tuple[FrameRef, ...], stills: bool) -> PoseFile:
     """Return the content of a dataset that was read to its end."""
-    category = _person_category(dataset)
-    people = dataset.people.get(category)
+    person, people = _people_of(dataset.path, dataset.categories, dataset.people, dataset.bare)
     if people is None:
         return PoseFile(dataset.path, "COCO dataset", frames, {}, info=dataset.info, stills=stills)
-    order = keypoint_order(dataset.path, _keypoint_names(dataset, category), people.count)
+    names = person.record.get("keypoints")
+    order = keypoint_order(dataset.path, names if isinstance(names, list) else None, people.count)
     poses, area = people.poses(order)
-    raw = dataset.raw[category].poses(order)[0] if category in dataset.raw else {}
+    ours = [dataset.raw[key] for key in dataset.raw if key in person.ids]
+    raw = ours[0].poses(order)[0] if len(ours) == 1 else {}
     unknown = poses.keys() - {frame.id for frame in frames}
     if unknown:
-        raise InputError(f"{dataset.path}: people are in image {min(unknown)}, which is not among its images")
+        texts = {number: text for text, number in dataset.numbers.items()}
+        image = next((texts[number] for number in unknown if number in texts), min(unknown))
+        raise InputError(f"{dataset.path}: people are in image {image!r}, which is not among its images")
     # People whom gap filling added have no raw keypoints; then the two cannot be matched person by person.
     both = [(key, len(each)) for key, each in poses.items()] == [(key, len(each)) for key, each in raw.items()]
     return PoseFile(
@@ -176,30 +242,19 @@ def _pose_file(dataset: _Dataset, frames: tuple[FrameRef, ...], stills: bool) ->
 
 def _add_annotation(dataset: _Dataset, place: str, entry: Entry) -> None:
     """Add one annotation; crowds, people without keypoints, and people whom gap filling added are skipped."""
-    if entry.get("iscrowd") or not entry.get("keypoints") or entry.get("raw_keypoints", ()) is None:
+    if entry.get("iscrowd") or entry.get("raw_keypoints", ()) is None:
         return
-    frame_id, scores = lenient_integer(entry.get("image_id"), "image_id"), entry.get("keypoint_scores")
-    category = lenient_integer(entry.get("category_id", PERSON), "category_id")
+    category = _key(entry.get("category_id", COCO_PERSON), "category_id")
+    if not entry.get("keypoints"):
+        dataset.bare[category] += 1
+        return
+    frame_id, scores = dataset.image_number(entry.get("image_id"), "image_id"), entry.get("keypoint_scores")
     attributes = _attributes(entry, "bbox")
     for people, key in ((dataset.people, "keypoints"), (dataset.raw, "raw_keypoints")):
         if key in entry:
             numbers = _with_scores(flat_keypoints(entry[key]), scores)
             collector = people.setdefault(category, PoseCollector(dataset.path, len(numbers) // 3))
             collector.add(place, frame_id, numbers, attributes)
-
-
-def _person_category(dataset: _Dataset) -> int:
-    """Return the category named person, else the first with keypoints, else COCO's."""
-    named = [category.get("id") for category in dataset.categories if category.get("name") == "person"]
-    others = [category.get("id") for category in dataset.categories if category.get("keypoints")]
-    candidates = (*named, *others, *dataset.people)
-    return next((key for key in candidates if isinstance(key, int) and key in dataset.people), PERSON)
-
-
-def _keypoint_names(dataset: _Dataset, key: int) -> list[Any] | None:
-    """Return the names of a category's keypoints, if it has any."""
-    names = next((category.get("keypoints") for category in dataset.categories if category.get("id") == key), None)
-    return names if isinstance(names, list) else None
 
 
 def _with_scores(numbers: list[Any], scores: Any) -> list[Any]:
@@ -238,15 +293,27 @@ def _track_id(entry: Entry) -> int:
     return lenient_integer(given, "track_id")
 
 
-def _image_id(entry: Entry) -> int:
-    """Return the id of the image; of a file name, the last number in it."""
-    value = entry.get("image_id")
-    if isinstance(value, str):
-        digits = _NUMBER.findall(PurePath(value).stem)
-        if not digits:
-            raise ValueError(f"image_id {value!r} contains no number")
-        return int(digits[-1])
-    return lenient_integer(value, "image_id")
+def _key(value: Any, what: str) -> Id:
+    """Return an id, also one that is the only element of a list.
+
+    Raises:
+        ValueError: It is neither a whole number nor text.
+    """
+    return record_id(value[0] if isinstance(value, list) and len(value) == 1 else value, what)
+
+
+def _frame_number(key: Id) -> int:
+    """Return the number of an image: its id or, of a file name, the last number in it.
+
+    Raises:
+        ValueError: The name contains none.
+    """
+    if isinstance(key, int):
+        return key
+    digits = _NUMBER.findall(PurePath(key).stem)
+    if not digits:
+        raise ValueError(f"image_id {key!r} contains no number")
+    return int(digits[-1][-MAX_DIGITS:])
 
 
 def _object(value: Any) -> Entry:
@@ -266,7 +333,8 @@ def _frames(dataset: _Dataset) -> tuple[tuple[FrameRef, ...], bool, bool]:
     for place, (image, name) in enumerate(zip(images, names, strict=True)):
         try:
             index = place if index_key is None else lenient_integer(image[index_key], index_key)
-            frames.append(_frame(image, index, name if stills else _frame_name(image, index, name, distinct)))
+            number = dataset.image_number(image.get("id"), "id")
+            frames.append(_frame(image, number, index, name if stills else _frame_name(image, index, name, distinct)))
         except ValueError as error:
             raise bad_entry(dataset.path, f"image {place + 1}", str(error)) from error
     for what in ("id", "index"):
@@ -285,14 +353,14 @@ def _frame_name(image: Entry, index: int, name: str, distinct: bool) -> str:
     return name if distinct or PurePath(name).suffix.lower() not in IMAGE_SUFFIXES else ""
 
 
-def _frame(image: Entry, index: int, name: str) -> FrameRef:
+def _frame(image: Entry, number: int, index: int, name: str) -> FrameRef:
     size = image.get("width"), image.get("height")
     size_wh = None if None in size else (lenient_integer(size[0], "width"), lenient_integer(size[1], "height"))
     if size_wh is not None and min(size_wh) < 1:
         size_wh = None
     pts, time_s = image.get("pts"), optional_number(image.get("time_s"), "time_s")
     return FrameRef(
-        lenient_integer(image.get("id"), "id"),
+        number,
         index,
         name,
         None if pts is None else lenient_integer(pts, "pts"),
@@ -352,7 +420,7 @@ class CocoResultsSink:
         image_id = self._frames if self._ids is None else self._ids[result.frame.index]
         poses = result.final
         numbers = zip(_triples(poses.xy, scores(poses.score.ravel())), scores(poses.person_score), strict=True)
-        common = {"image_id": image_id, "category_id": PERSON}
+        common = {"image_id": image_id, "category_id": COCO_PERSON}
         self._lines.add(*({**common, "keypoints": keypoints, "score": score} for keypoints, score in numbers))
 
     def close(self, complete: bool) -> None:
@@ -410,7 +478,7 @@ class CocoDatasetSink:
         """Add a frame, with or without people."""
         image = self._image(result.frame)
         self._images.add(image)
-        common, people = {"image_id": image["id"], "category_id": PERSON}, self._people(result)
+        common, people = {"image_id": image["id"], "category_id": COCO_PERSON}, self._people(result)
         numbers = range(self._annotations.count + 1, self._annotations.count + 1 + len(people))
         self._annotations.add(*({"id": n, **common, **person} for n, person in zip(numbers, people, strict=True)))
 
@@ -479,7 +547,13 @@ class CocoDatasetSink:
 
 def _category(layout: KeypointLayout) -> dict[str, Any]:
     skeleton = [[first + 1, second + 1] for first, second in layout.limbs]
-    return {"id": PERSON, "name": "person", "supercategory": "person", "keypoints": layout.names, "skeleton": skeleton}
+    return {
+        "id": COCO_PERSON,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": layout.names,
+        "skeleton": skeleton,
+    }
 
 
 def _triples(xy: Float32, third: list[Any]) -> list[list[Any]]:

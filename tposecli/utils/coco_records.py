@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,6 +57,11 @@ class PersonCategory:
         return numbers[0] if numbers else COCO_PERSON
 
     @property
+    def is_person(self) -> bool:
+        """Whether nothing speaks against its being people: it is named so, or has no name."""
+        return all(key not in self.names or _rank(self.names[key]) >= 0 for key in self.ids)
+
+    @property
     def title(self) -> str:
         """Name and ids, for messages."""
         return ", ".join(self.describe(key) for key in sorted(self.ids, key=str))
@@ -71,26 +77,25 @@ class PersonCategory:
         return ", ".join(f"{count} of {self.describe(key)}" for key, count in found[:MAX_NAMED]) + more
 
 
-def find_person_category(categories: Any, used: Iterable[Id] = (), keypoints: bool = False) -> PersonCategory:
+def find_person_category(
+    categories: Any, used: Iterable[Id] = (), keypoints: bool = False, sole: bool = False
+) -> PersonCategory:
     """Return the category of people: by its name, else by having keypoints, else the only one there is.
 
     Args:
         categories: The file's list of categories.
         used: Categories of the file's annotations; without a list of categories, the only one of them is taken.
         keypoints: Only keypoints are of use: prefer a category that has some to one that is named person.
+        sole: If only one category is used, it is the one, whatever its name.
 
     Raises:
         ValueError: None of several categories is named person or has keypoints.
     """
-    entries: dict[Id, Mapping[str, Any]] = {}
-    for entry in categories if isinstance(categories, list) else ():
-        if isinstance(entry, dict):
-            try:
-                entries.setdefault(record_id(entry.get("id", COCO_PERSON)), entry)
-            except ValueError:
-                continue
+    entries = _by_id(categories)
     names = {key: str(entry["name"]) for key, entry in entries.items() if entry.get("name") is not None}
     used = set(used)
+    if sole and len(used) == 1:
+        return PersonCategory(frozenset(used), entries.get(next(iter(used)), {}), names)
     if not entries:
         only = used if len(used) == 1 else {COCO_PERSON}
         if used and not used & only:
@@ -119,6 +124,16 @@ def find_person_category(categories: Any, used: Iterable[Id] = (), keypoints: bo
         "no category is named person or has keypoints, only "
         + ", ".join(listed.describe(key) for key in list(entries)[:MAX_NAMED])
     )
+
+
+def _by_id(categories: Any) -> dict[Id, Mapping[str, Any]]:
+    """Return the entries of a list of categories by their ids; malformed ones are left out."""
+    entries: dict[Id, Mapping[str, Any]] = {}
+    for entry in categories if isinstance(categories, list) else ():
+        if isinstance(entry, dict):
+            with suppress(ValueError):
+                entries.setdefault(record_id(entry.get("id", COCO_PERSON)), entry)
+    return entries
 
 
 def _rank(name: str | None) -> int:
