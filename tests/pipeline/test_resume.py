@@ -281,6 +281,88 @@ def test_an_output_that_is_gone_is_made_again_without_the_net(
     assert (folder / "out.mp4.poses.jsonl").read_bytes() == journal
 
 
+SHORT = ["--model", "transpose-r18-a3", "--end", "0.3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        (["--blur-heads"], {"out.mp4"}),
+        (["--min-score", "0.9"], {"out.mp4", "out.json"}),
+        (["--json-format", "results"], {"out.json"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_other_options_of_outputs_make_them_again(
+    tmp_path: Path, launcher: Launcher, clip: list[str], options: list[str], changed: set[str]
+) -> None:
+    folder, fresh = tmp_path / "o", tmp_path / "fresh"
+    words = [*clip, *SHORT, *outputs(folder)]
+    launcher.run(*words)
+    journal = folder / "out.mp4.poses.jsonl"
+    before, lines = {path.name: path.read_bytes() for path in folder.iterdir()}, journal.read_bytes().splitlines()[1:]
+    launcher.run(*words, *options, "--resume")
+    launcher.run(*clip, *SHORT, *outputs(fresh), *options)
+    for name in ("out.mp4", "out.csv"):
+        assert (folder / name).read_bytes() == (fresh / name).read_bytes(), name
+        assert (before[name] != (folder / name).read_bytes()) == (name in changed), name
+    found, wanted = (json.loads((place / "out.json").read_text()) for place in (folder, fresh))
+    if isinstance(wanted, dict):
+        first = json.loads(before["out.json"])
+        found, wanted, first = ((it["images"], it["annotations"]) for it in (found, wanted, first))
+            (it["images"], it["annotations"]) for it in (found, wanted, json.loads(before["out.json"]))
+        )
+        assert (first != wanted) == ("out.json" in changed)
+    assert found == wanted
+    frames = [line for line in lines if b'"frame"' in line]
+    assert [line for line in journal.read_bytes().splitlines()[1:] if b'"frame"' in line] == frames  # No net ran.
+    stamps = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    launcher.run(*words, *options, "--resume")
+    assert stamps == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.json"])
+def test_an_output_that_was_cut_is_made_again(tmp_path: Path, launcher: Launcher, clip: list[str], name: str) -> None:
+    folder = tmp_path / "o"
+    words = [*clip, *SHORT, *outputs(folder)]
+    launcher.run(*words)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-10] if name == "out.json" else b"")
+    launcher.run(*words, "--resume")
+    assert (folder / name).stat().st_size == len(whole)
+
+
+def test_images_that_were_added_mended_or_removed(tmp_path: Path, launcher: Launcher) -> None:
+    stills = sorted((REPOSITORY / "sample_media" / "stills").glob("*.jpg"))
+    many = tmp_path / "in"
+    many.mkdir()
+    for number, name in enumerate(("a", "b", "d", "e")):
+        (many / f"{name}.jpg").write_bytes(stills[number % 3].read_bytes())
+    (many / "d.jpg").write_bytes(b"damaged")
+
+    def words(folder: str) -> list[object]:
+        made = ["--json", tmp_path / f"{folder}.json", "--csv", tmp_path / f"{folder}.csv", "-o", tmp_path / folder]
+        return ["images", many, *made, "--model", "transpose-r18-a3", "--detector", "full-frame"]
+
+    assert launcher.start(*words("o")).wait() == 1
+    (many / "a.jpg").unlink()
+    (many / "b.jpg").write_bytes(stills[2].read_bytes())  # Another image under the old name.
+    (many / "c.jpg").write_bytes(stills[0].read_bytes())
+    (many / "d.jpg").write_bytes(stills[1].read_bytes())
+    again = launcher.run(*words("o"), "--resume")
+    launcher.run(*words("fresh"))
+    found, wanted = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("o", "fresh"))
+    assert found["images"] == wanted["images"] and found["annotations"] == wanted["annotations"]
+    assert (tmp_path / "o.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "fresh").iterdir()}
+    made = {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    assert drawn.items() <= made.items() and made.keys() - drawn.keys() <= {"a.jpg"}
+    assert "Traceback" not in again.said()
+    (tmp_path / "o" / "c.jpg").unlink()
+    launcher.run(*words("o"), "--resume")
+    assert (tmp_path / "o" / "c.jpg").read_bytes() == drawn["c.jpg"]
+
+
 @pytest.mark.parametrize("source", ["-", "0", "http://127.0.0.1:9/a.mp4"])
 def test_what_is_read_once_cannot_be_resumed(tmp_path: Path, launcher: Launcher, source: str) -> None:
     run = launcher.start("video", source, "-o", tmp_path / "out.mp4", "--resume")
