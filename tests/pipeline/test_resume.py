@@ -310,8 +310,6 @@ def test_other_options_of_outputs_make_them_again(
     if isinstance(wanted, dict):
         first = json.loads(before["out.json"])
         found, wanted, first = ((it["images"], it["annotations"]) for it in (found, wanted, first))
-            (it["images"], it["annotations"]) for it in (found, wanted, json.loads(before["out.json"]))
-        )
         assert (first != wanted) == ("out.json" in changed)
     assert found == wanted
     frames = [line for line in lines if b'"frame"' in line]
