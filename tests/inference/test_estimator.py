@@ -72,7 +72,7 @@ def test_attention_that_says_little_is_said(caplog: pytest.LogCaptureFixture) ->
     PoseEstimator("transpose-m-a3")
     assert not caplog.records
     PoseEstimator("transpose-m-a3", attention=Attention((-1,)))
-    assert "--model transpose-r18-a3" in caplog.text
+    assert "--model transpose-s-a4" in caplog.text
 
 
 def test_attention_is_a_share_of_the_grid(rng: np.random.Generator) -> None:

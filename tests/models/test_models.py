@@ -19,7 +19,7 @@ from tposecli.hub.checkpoints.load import load, read_state
 from tposecli.hub.checkpoints.resolve import Checkpoint, locate, resolve
 from tposecli.models import CATALOG, ModelSpec, build, find_spec
 from tposecli.models.attention_readout import Attention
-from tposecli.models.catalog import AUTO_BUNDLED
+from tposecli.models.catalog import AUTO_BUNDLED, AUTO_EXPLAINING
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import UsageError, WeightsError
 
@@ -149,8 +149,9 @@ def test_unknown_model_names_the_nearest() -> None:
 def test_auto_takes_the_official_model_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TPOSE_HOME", str(tmp_path))
     assert resolve("auto").spec.name == AUTO_BUNDLED
+    assert resolve("auto", explaining=True).spec.name == AUTO_EXPLAINING
     (tmp_path / find_spec("transpose-r-a4").file).touch()
-    assert resolve("auto").spec.name == "transpose-r-a4"
+    assert resolve("auto").spec.name == resolve("auto", explaining=True).spec.name == "transpose-r-a4"
 
 
 def test_absent_weights_tell_where_to_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +161,12 @@ def test_absent_weights_tell_where_to_put_them(tmp_path: Path, monkeypatch: pyte
     assert str(tmp_path) in str(caught.value)
 
 
+def test_what_explains_offline_explains() -> None:
+    assert find_spec(AUTO_EXPLAINING).bundled and find_spec(AUTO_EXPLAINING).explains
+
+
 def test_bundled_weights_have_the_digest_of_the_catalogue() -> None:
-    for name in (BUNDLED, AUTO_BUNDLED):
+    for name in (BUNDLED, AUTO_BUNDLED, AUTO_EXPLAINING):
         assert resolve(name).verify() == find_spec(name).sha256
 
 

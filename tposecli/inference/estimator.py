@@ -22,7 +22,7 @@ from tposecli.inference.crop_batches import CropBatch
 from tposecli.inference.device_worker import DeviceWorker, Keypoints
 from tposecli.inference.runtime import Runtime, out_of_memory
 from tposecli.models.attention_readout import Attention
-from tposecli.models.catalog import heatmap_size
+from tposecli.models.catalog import AUTO_EXPLAINING, heatmap_size
 from tposecli.types import Boxes, Float32, Frame, Poses, Result
 from tposecli.utils.errors import TposeError
 from tposecli.utils.timings import Timings
@@ -54,7 +54,9 @@ class PoseEstimator:
         flip_test: bool = False,
         attention: Attention | None = None,
     ) -> None:
-        self.checkpoint = model if isinstance(model, Checkpoint) else resolve(model, weights)
+        self.checkpoint = (
+            model if isinstance(model, Checkpoint) else resolve(model, weights, explaining=attention is not None)
+        )
         self.spec, self.layout = self.checkpoint.spec, self.checkpoint.layout
         self.sha256 = self.checkpoint.verify()
         self.flip_test = flip_test
@@ -62,8 +64,9 @@ class PoseEstimator:
         if attention is not None and not self.spec.explains:
             log.warning(
                 "the attention of %s is diffuse and similar for all keypoints; to see what a keypoint relied on, "
-                "choose --model transpose-r18-a3 or an official one (tpose models)",
+                "choose --model %s or an official one (tpose models)",
                 self.spec.name,
+                AUTO_EXPLAINING,
             )
         runtime = runtime or Runtime.resolve()
         exports = ExportCache(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)

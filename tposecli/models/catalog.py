@@ -173,14 +173,13 @@ CATALOG: Final = (
         name="transpose-s-a4",
         backbone=SHALLOW175,
         layers=4,
-        channels=128,
-        hidden=256,
-        heads=4,
-        input_hw=(192, 144),
-        parameters_m=1.17,
-        macs_g=0.72,
+        channels=192,
+        hidden=384,
+        heads=3,
+        parameters_m=2.03,
+        macs_g=2.44,
         file="transpose-s-a4.safetensors",
-        sha256="e32f830fcfe575e343dfc8c49ec5280afa2b9f591979c07c6d892aae5c18e37e",
+        sha256="fd69e53718bb41596c383d05ddced77dfab6bfc3602f18da3cd24498f2946bed",
         threshold=0.0,
         licence="Apache-2.0",
     ),
@@ -276,6 +275,8 @@ AUTO_OFFICIAL: Final = "transpose-r-a4"
 """What ``--model auto`` takes if its weights are in the cache."""
 AUTO_BUNDLED: Final = "transpose-m-a3"
 """What ``--model auto`` takes otherwise."""
+AUTO_EXPLAINING: Final = "transpose-s-a4"
+"""What ``--model auto`` takes otherwise where attention is shown."""
 
 
 def find_spec(name: str) -> ModelSpec:

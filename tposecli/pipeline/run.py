@@ -79,7 +79,7 @@ class Nets:
         inference = settings.inference
         choice = inference.model
         runtime = runtime_for(choice, exact=attention)
-        checkpoint = resolve(choice.model, choice.weights, choice.downloads)
+        checkpoint = resolve(choice.model, choice.weights, choice.downloads, explaining=attention)
         style = settings.drawing.attention.resolved(checkpoint.spec.layers)
         self.estimator = PoseEstimator(
             checkpoint, None, runtime, choice.flip_test, style.request if attention else None

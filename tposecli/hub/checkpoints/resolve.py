@@ -16,7 +16,7 @@ from tposecli.hub.checkpoints.digests import record_digest, recorded_digest
 from tposecli.hub.checkpoints.metadata import read_metadata
 from tposecli.hub.download.download import DIGEST_DIGITS, RemoteFile, download, find_damage, manual_download_hint
 from tposecli.hub.download.options import Downloads, RetryPolicy
-from tposecli.models.catalog import AUTO_BUNDLED, AUTO_OFFICIAL, ModelSpec, find_spec
+from tposecli.models.catalog import AUTO_BUNDLED, AUTO_EXPLAINING, AUTO_OFFICIAL, ModelSpec, find_spec
 from tposecli.utils.errors import DownloadError, UsageError, WeightsError
 from tposecli.utils.files import sha256_of
 from tposecli.utils.locks import file_lock
@@ -142,11 +142,20 @@ def fetch(remote: RemoteFile, downloads: Downloads | None = None, force: bool = 
     return path
 
 
-def resolve(model: str = "auto", weights: Path | None = None, downloads: Downloads | None = None) -> Checkpoint:
+def resolve(
+    model: str = "auto", weights: Path | None = None, downloads: Downloads | None = None, explaining: bool = False
+) -> Checkpoint:
     """Return the checkpoint that ``--model`` and ``--weights`` stand for; official ones are downloaded if needed.
 
-    ``auto`` is the official R-A4 if it is cached or can be downloaded at once, otherwise the bundled model; a log line
+    ``auto`` is the official R-A4 if it is cached or can be downloaded at once, otherwise a bundled model; a log line
     says which.
+
+    Args:
+        model: A name of the catalogue, or ``auto``.
+        weights: A checkpoint to use instead of the catalogue's own.
+        downloads: Whether and how weights may be downloaded.
+        explaining: Attention will be shown: of the bundled models, ``auto`` takes the one whose attention says
+            something, which is not the most accurate one.
 
     Raises:
         UsageError: ``weights`` is given without the model that it belongs to.
@@ -156,7 +165,7 @@ def resolve(model: str = "auto", weights: Path | None = None, downloads: Downloa
     if weights is not None:
         return _user_checkpoint(model, weights)
     if model == "auto":
-        model, why = _resolve_auto(downloads)
+        model, why = _resolve_auto(downloads, AUTO_EXPLAINING if explaining else AUTO_BUNDLED)
         log.info("model: %s (%s)", model, why)
     spec = find_spec(model)
     path = locate(spec)
@@ -178,13 +187,13 @@ def _user_checkpoint(model: str, weights: Path) -> Checkpoint:
     return Checkpoint(replace(spec, input_hw=known.input_hw or spec.input_hw), weights, known.layout)
 
 
-def _resolve_auto(downloads: Downloads) -> tuple[str, str]:
-    """Return the model that ``auto`` stands for now, and why."""
+def _resolve_auto(downloads: Downloads, bundled: str) -> tuple[str, str]:
+    """Return the model that ``auto`` stands for now, and why; ``bundled`` is the one to fall back on."""
     spec = find_spec(AUTO_OFFICIAL)
     if locate(spec):
         return spec.name, "official weights from the cache"
     reason = fetch_for_auto(remote_of(spec), AUTO_STAMP, downloads)
-    return (AUTO_BUNDLED, f"bundled; {reason}") if reason else (spec.name, "official weights")
+    return (bundled, f"bundled; {reason}") if reason else (spec.name, "official weights")
 
 
 def fetch_for_auto(remote: RemoteFile, stamp_name: str, downloads: Downloads | None = None) -> str:
