@@ -172,7 +172,7 @@ def test_readme_example_maps_attention_arrays_back_onto_the_frame(
     assert result.exit_code == 0, result.output
     with np.load(out) as archive:
         data = dict(archive)
-    assert data["maps"].shape == (3, 3, 1, 32, 24)
+    assert data["maps"].shape == (3, 4, 1, 32, 24)
     assert data["frame"].tolist() == [0, 4, 8]
     assert data["keypoints"].tolist() == ["nose"]
     monkeypatch.chdir(tmp_path)
@@ -210,7 +210,7 @@ def test_svg_figure_keeps_text_as_text(tmp_path: Path, media: Path) -> None:
     result = tpose(*arguments)
     assert result.exit_code == 0, result.output
     content = figure.read_text()
-    for text in ("nose", "(50, 60)", "layer 2", "attention score", "transpose-m-a3, dependency, scores from p95"):
+    for text in ("nose", "(50, 60)", "layer 2", "attention score", "transpose-s-a4, dependency, scores from p95"):
         assert f">{text}" in content
     again = tpose(*arguments)
     assert isinstance(again.exception, TposeError)
@@ -220,7 +220,7 @@ def test_svg_figure_keeps_text_as_text(tmp_path: Path, media: Path) -> None:
     ("arguments", "message"),
     [
         (["--attention-keypoints", "left_wirst"], "did you mean left_wrist"),
-        (["--attention-layer", "9"], "this model has 3 layers"),
+        (["--attention-layer", "9"], "this model has 4 layers"),
         (["--attention-layer", "first"], "is not a layer"),
         (["--attention-threshold", "2"], "is not a threshold"),
         (["--attention-layer", "rollout", "--attention-mode", "influence"], "rollout has no influence"),
