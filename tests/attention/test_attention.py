@@ -76,8 +76,9 @@ def test_maps_outside_the_frame_leave_the_image_unchanged() -> None:
 
 
 def test_threshold_hides_low_scores() -> None:
-    maps = np.full((1, 17, *GRID), 0.002)
-    maps[:, :, 5, 5] = 0.5
+    maps = np.full((1, 17, *GRID), 0.0005)
+    maps[:, :, 8:16, 5:13] = 0.009
+    maps[:, :, 5, 5] = 0.05
     result = with_attention(WHOLE, np.full((17, 2), 120.0), maps)
     shown, hidden = (
         (AttentionPainter(AttentionStyle(threshold=threshold), STRIDE).paint(result)[:200] != 90).sum()

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
 
 from tposecli.attention.stats import summarise
-from tposecli.attention.style import AttentionStyle
+from tposecli.attention.steady import Steady
+from tposecli.attention.style import AttentionStyle, PerPerson
 from tposecli.drawing.labels import id_colour, paste, render_label
 from tposecli.geometry.crop import Matrices
 from tposecli.geometry.keypoints import KEYPOINTS
-from tposecli.types import Float32, Image, Poses, Result
+from tposecli.types import Float32, Image, Result
 
 COLOURS: Final = cv2.COLORMAP_INFERNO
+DARKEST: Final = 60
+"""Colour of the weakest attention that is shown, of 255: black would look like a shadow."""
 PANEL: Final = 480
 """Longer side of a panel in the grid views, pixels."""
+CONFIDENT: Final = (0.2, 0.4)
+"""Scores at which a keypoint begins to count as confident, and at which it is shown in full strength."""
+FLOOR, FULL = 1.5, 8.0
+"""Multiples of a map's mean up to which nothing of it is shown, and from which its peak is shown in full strength."""
+FINER: Final = 4
+"""Factor by which maps are interpolated smoothly before they are put on the frame."""
+FADED: Final = 2.0
+"""Cells over which maps fade at the border of the crop."""
+SCORE_S: Final = 0.5
+PEAK_S: Final = 0.5
+MAP_S: Final = 0.1
+"""Time constants in seconds with which scores, peaks and maps are smoothed for the eye; of maps, limbs that move."""
 MAX_MARKED: Final = 3
 """Keypoints are ringed only if at most this many are shown; more rings would hide the attention."""
 LINES: Final = 3
@@ -26,7 +42,7 @@ LINES: Final = 3
 
 
 class AttentionPainter:
-    """Turns results with attention into images.
+    """Turns the results of one input, in order, into images.
 
     Args:
         style: What to show.
@@ -36,51 +52,70 @@ class AttentionPainter:
     def __init__(self, style: AttentionStyle, stride: int) -> None:
         self.style = style
         self.stride = stride
+        self._steady_scores, self._steady_peaks, self._steady_maps = Steady(SCORE_S), Steady(PEAK_S), Steady(MAP_S)
 
     def paint(self, result: Result) -> Image:
         """Return a new image of the frame with its attention; frames of equal size give images of equal size."""
-        style = self.style
+        style, scene = self.style, self._scene(result)
         if style.view == "overlay":
-            image = self._panel(result, -1, style.keypoints)
-            return self._with_label(image, self._legend(style.layer_names[-1], style.keypoints))
+            return self._with_label(self._panel(scene, -1, style.keypoints), self._legend(scene, -1, style.keypoints))
         if style.view == "layers":
-            return _grid([self._titled(result, layer, style.keypoints) for layer in range(len(style.layer_names))])
-        chosen = tuple(range(len(KEYPOINTS))) if style.keypoints == "strongest" else style.keypoints
-        return _grid([self._titled(result, -1, (keypoint,)) for keypoint in chosen])
+            return _grid([self._titled(scene, layer, style.keypoints) for layer in range(len(style.layer_names))])
+        chosen = tuple(range(len(KEYPOINTS))) if isinstance(style.keypoints, str) else style.keypoints
+        return _grid([self._titled(scene, -1, (keypoint,)) for keypoint in chosen])
 
-    def _titled(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
+    def _scene(self, result: Result) -> _Scene:
+        """Return the result with everything that must be steady over time; to be called once per frame."""
+        poses, time_s = result.poses, result.frame.time_s
+        maps = peaks = None
+        if result.attention is not None:
+            maps = self._steady_maps(result.attention, poses.track_id, time_s)
+            peaks = self._steady_peaks(_peaks(maps), poses.track_id, time_s)
+        return _Scene(result, self._steady_scores(poses.score, poses.track_id, time_s), maps, peaks)
+
+    def _titled(self, scene: _Scene, layer: int, keypoints: tuple[int, ...] | PerPerson) -> Image:
         """Return a small panel with its label, for the grid views."""
-        image = self._panel(result, layer, keypoints)
+        image = self._panel(scene, layer, keypoints)
         scale = min(1.0, PANEL / max(image.shape[:2]))
         small: Image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-        return self._with_label(small, self._legend(self.style.layer_names[layer], keypoints))
+        return self._with_label(small, self._legend(scene, layer, keypoints))
 
-    def _panel(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
+    def _panel(self, scene: _Scene, layer: int, keypoints: tuple[int, ...] | PerPerson) -> Image:
         """Return the (H, W, 3) frame with the attention of one layer."""
         if self.style.style == "lines":
-            return self._lines(result, layer, keypoints)
-        image = blend(result.frame.image, self._strength(result, layer, keypoints), self.style.alpha)
-        if keypoints == "strongest" or len(keypoints) <= MAX_MARKED:
+            return self._lines(scene, layer, keypoints)
+        result = scene.result
+        image = blend(result.frame.image, self._strength(scene, layer, keypoints), self.style.alpha)
+        if keypoints == "strongest" or (keypoints != "confident" and len(keypoints) <= MAX_MARKED):
             for person, xy in enumerate(result.final.xy[: len(result.poses)]):
-                for keypoint in _chosen(result.poses, person, keypoints):
+                for keypoint in scene.chosen(person, keypoints):
                     _mark(image, xy[keypoint])
         return image
 
-    def _strength(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Float32:
-        """Return (H, W) float32 in 0..1: the maximum of all maps, each scaled to its own maximum."""
-        style = self.style
+    def _strength(self, scene: _Scene, layer: int, keypoints: tuple[int, ...] | PerPerson) -> Float32:
+        """Return (H, W) float32 in 0..1: the maximum of all maps, each scaled by :func:`_scaled`."""
+        result, style = scene.result, self.style
         width, height = result.frame.size_wh
         total = np.zeros((height, width), np.float32)
-        if result.attention is None or result.matrices is None:
+        if scene.maps is None or result.matrices is None or scene.peaks is None:
             return total
         for person, matrix in enumerate(result.matrices):
-            for keypoint in _chosen(result.poses, person, keypoints):
-                scores = above_threshold(style, result.attention[person, layer, keypoint])
-                _merge_max(total, scores / max(float(scores.max()), 1e-12), matrix, self.stride)
+            maps = [
+                scene.weight(person, keypoint, keypoints)
+                * _scaled(
+                    above_threshold(style, scores := scene.maps[person, layer, keypoint]),
+                    float(scores.mean()),
+                    float(scene.peaks[person, layer, keypoint]),
+                )
+                for keypoint in scene.chosen(person, keypoints)
+            ]
+            if maps:
+                _merge_max(total, _finer(np.max(maps, axis=0)), matrix, self.stride / FINER)
         return total
 
-    def _lines(self, result: Result, layer: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Image:
+    def _lines(self, scene: _Scene, layer: int, keypoints: tuple[int, ...] | PerPerson) -> Image:
         """Return the darkened frame with lines from each keypoint to the joints that it attends to most."""
+        result = scene.result
         image: Image = (result.frame.image * (1 - 0.4 * self.style.alpha)).astype(np.uint8)
         if result.attention is None or not len(result.poses):
             return image
@@ -88,22 +123,26 @@ class AttentionPainter:
         strongest = summary.strongest(LINES)
         for person, xy in enumerate(result.final.xy[: len(result.poses)]):
             colour = id_colour(int(result.poses.track_id[person]))
-            for keypoint in _chosen(result.poses, person, keypoints):
+            for keypoint in scene.chosen(person, keypoints):
                 joints = strongest[person, keypoint]
                 weights = summary.joints[person, keypoint, joints]
                 _draw_lines(image, xy[keypoint], xy[joints], weights / max(float(weights.max()), 1e-12), colour)
         return image
 
-    def _legend(self, layer: str, keypoints: tuple[int, ...] | Literal["strongest"]) -> str:
+    def _legend(self, scene: _Scene, layer: int, keypoints: tuple[int, ...] | PerPerson) -> str:
         """Return the text of the label: keypoints, layer, mode and threshold."""
         if keypoints == "strongest":
-            what = "strongest keypoint"
+            people = len(scene.result.poses)
+            names = {KEYPOINTS[scene.chosen(person, keypoints)[0]].replace("_", " ") for person in range(people)}
+            what = f"strongest: {', '.join(sorted(names))}" if 0 < len(names) <= MAX_MARKED else "strongest keypoints"
+        elif keypoints == "confident":
+            what = "all confident keypoints"
         elif len(keypoints) == len(KEYPOINTS):
             what = "all keypoints"
         else:
             what = ", ".join(KEYPOINTS[keypoint].replace("_", " ") for keypoint in keypoints)
         bound = self.style.bound if self.style.style == "heat" else ""
-        return " - ".join(part for part in (what, layer, self.style.mode, bound) if part)
+        return " - ".join(part for part in (what, self.style.layer_names[layer], self.style.mode, bound) if part)
 
     def _with_label(self, image: Image, text: str) -> Image:
         """Draw a label in the lower left corner of an image itself, and return it."""
@@ -116,12 +155,68 @@ class AttentionPainter:
         return image
 
 
-def _chosen(poses: Poses, person: int, keypoints: tuple[int, ...] | Literal["strongest"]) -> Sequence[int]:
-    """Return the keypoints to show of one person."""
-    return (int(poses.score[person].argmax()),) if keypoints == "strongest" else keypoints
+@dataclass(frozen=True, eq=False, slots=True)
+class _Scene:
+    """One frame and what is steady over time.
+
+    Attributes:
+        result: The frame.
+        score: (N, K) scores of the keypoints.
+        maps: (N, L, K, h, w) attention; None without attention.
+        peaks: (N, L, K) maxima of the maps; None likewise.
+    """
+
+    result: Result
+    score: Float32
+    maps: Float32 | None
+    peaks: Float32 | None
+
+    def chosen(self, person: int, keypoints: tuple[int, ...] | PerPerson) -> Sequence[int]:
+        """Return the keypoints to show of one person."""
+        if keypoints == "strongest":
+            return (int(self.score[person].argmax()),)
+        if keypoints == "confident":
+            return np.flatnonzero(self.score[person] > CONFIDENT[0]).tolist()
+        return keypoints
+
+    def weight(self, person: int, keypoint: int, keypoints: tuple[int, ...] | PerPerson) -> float:
+        """Return how strongly a keypoint is shown: those of middling confidence fade, they do not blink."""
+        if keypoints != "confident":
+            return 1.0
+        low, high = CONFIDENT
+        return float(np.clip((self.score[person, keypoint] - low) / (high - low), 0, 1))
 
 
-def _merge_max(total: Float32, scores: Float32, matrix: Matrices, stride: int) -> None:
+def _peaks(attention: Float32) -> Float32:
+    """Return the (N, L, K) maxima of (N, L, K, h, w) maps."""
+    return np.asarray(attention.max(axis=(3, 4), initial=0), np.float32)
+
+
+def _scaled(scores: Float32, mean: float, peak: float) -> Float32:
+    """Return an (h, w) map in 0..1: 0 up to ``FLOOR`` times its mean, 1 at its peak or ``FULL`` times its mean.
+
+    Maps that say little stay faint, and what is attended to hardly more than everything else is not shown.
+    """
+    floor = FLOOR * mean
+    return np.asarray(np.clip((scores - floor) / max(max(peak, FULL * mean) - floor, 1e-12), 0, 1), np.float32)
+
+
+def _finer(scores: Float32) -> Float32:
+    """Return an (h, w) map of 0..1 with ``FINER`` times the cells in each direction and without edges.
+
+    It fades towards the borders of its crop, which shall not be seen.
+    """
+    finer = cv2.GaussianBlur(
+        cv2.resize(scores, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_CUBIC), (0, 0), FINER / 3
+    )
+    rows, columns = (
+        np.minimum((np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5) / (FADED * FINER), 1)
+        for side in finer.shape
+    )
+    return np.asarray(np.clip(finer, 0, 1) * np.outer(rows, columns), np.float32)
+
+
+def _merge_max(total: Float32, scores: Float32, matrix: Matrices, stride: float) -> None:
     """Raise ``total`` to a map's values where the map is larger; only the crop's part of the frame is processed."""
     height, width = scores.shape
     scale, shift = matrix[0, 0], matrix[:, 2]
@@ -134,7 +229,7 @@ def _merge_max(total: Float32, scores: Float32, matrix: Matrices, stride: int) -
         np.maximum(part, onto_frame(scores, moved, stride, (part.shape[1], part.shape[0])), out=part)
 
 
-def onto_frame(grid: Float32, crop_matrix: Matrices, stride: int, size_wh: tuple[int, int]) -> Float32:
+def onto_frame(grid: Float32, crop_matrix: Matrices, stride: float, size_wh: tuple[int, int]) -> Float32:
     """Warp a map of the attention grid onto the frame: (H, W) float32, 0 outside the crop.
 
     Args:
@@ -161,7 +256,8 @@ def blend(image: Image, strength: Float32, alpha: float) -> Image:
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    colours = cv2.cvtColor(cv2.applyColorMap((strength * 255).astype(np.uint8), COLOURS), cv2.COLOR_BGR2RGB)
+    level = (DARKEST + (255 - DARKEST) * strength).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(level, COLOURS), cv2.COLOR_BGR2RGB)
     opacity = (strength**0.6)[:, :, None] * np.float32(alpha)
     mixed: Image = (image + (colours.astype(np.float32) - image) * opacity).astype(np.uint8)
     return mixed

@@ -67,7 +67,7 @@ class AttentionArchive:
     def __init__(self, path: Path, painter: AttentionPainter, every: int = 1) -> None:
         style = painter.style
         self.every = every
-        self.keypoints: Sequence[int] = range(len(KEYPOINTS)) if style.keypoints == "strongest" else style.keypoints
+        self.keypoints: Sequence[int] = range(len(KEYPOINTS)) if isinstance(style.keypoints, str) else style.keypoints
         self.archive = NpzArchive(path)
         self.archive.put(
             {

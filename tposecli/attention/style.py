@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tposecli.models.attention_readout import Attention, Combination, Mode
 
 Style = Literal["heat", "lines"]
+PerPerson = Literal["confident", "strongest"]
 View = Literal["overlay", "layers", "keypoints"]
 
 
@@ -20,7 +21,8 @@ class AttentionStyle:
     """Which attention is shown, and how.
 
     Attributes:
-        keypoints: Indices, or ``strongest`` for each person's highest-scoring keypoint.
+        keypoints: Indices; ``confident`` for all that each person has a good score for; or ``strongest`` for each
+            person's highest-scoring keypoint.
         layers: As in :class:`Attention`, or ``all``; only ``view="layers"`` shows more than one.
         mode: As in :class:`Attention`.
         threshold: Absolute attention score below which nothing is shown.
@@ -30,7 +32,7 @@ class AttentionStyle:
         view: ``overlay``: one image; ``layers`` or ``keypoints``: a grid with a panel for each of them.
     """
 
-    keypoints: tuple[int, ...] | Literal["strongest"] = "strongest"
+    keypoints: tuple[int, ...] | PerPerson = "confident"
     layers: tuple[int, ...] | Combination | Literal["all"] = (-1,)
     mode: Mode = "dependency"
     threshold: float = number(0.0, NumberRange(0, 1))

@@ -109,12 +109,13 @@ class SinkFactory:
         return AnnotatedVideo(self.video(path), draw, beside, timings)
 
     def _attention(self, path: Path) -> Sink:
-        """Open arrays, a video, or a folder of images, by the extension."""
+        """Open arrays, a video, or a folder of images, by the extension; the painter remembers one input only."""
+        painter = AttentionPainter(self.painter.style, self.painter.stride)
         if is_archive(path):
-            return AttentionArchive(path, self.painter, self.drawing.attention_every)
+            return AttentionArchive(path, painter, self.drawing.attention_every)
         if self.video is not None and is_video(path):
-            return AttentionVideo(self.video(path), self.painter)
-        return AttentionImages(path, self.painter, self.drawing.attention_every)
+            return AttentionVideo(self.video(path), painter)
+        return AttentionImages(path, painter, self.drawing.attention_every)
 
 
 def open_pose_files(outputs: Outputs, files: FileSettings, options: WriteOptions) -> Iterator[Sink]:

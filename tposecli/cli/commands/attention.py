@@ -109,7 +109,7 @@ def attention(image: Path, output: Path, person: int, points: tuple[tuple[float,
 
     watcher(quiet=False, log_json=False)
     keypoints = options["attention_keypoints"]
-    if keypoints == "strongest":
+    if isinstance(keypoints, str):
         raise click.BadParameter("expected names of keypoints, or all", param_hint="--keypoints")
     people = make_figure(FigureJob(image, output, person, keypoints, points), figure_settings_of(options))
     say(f"{output}: person {person} of {people}", err=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 from cloup import option_group
 
-from tposecli.attention.style import AttentionStyle
+from tposecli.attention.style import AttentionStyle, PerPerson
 from tposecli.cli.command import ATTENTION
 from tposecli.cli.options.common import OUTPUT, Options
 from tposecli.cli.options.drawing import parse_joints
@@ -13,11 +15,13 @@ from tposecli.cli.options.fields import option_of
 
 
 def parse_keypoints(value: str) -> tuple[int, ...] | str:
-    """Return the indices of keypoints given by name, or ``strongest``."""
+    """Return the indices of keypoints given by name, ``confident`` or ``strongest``."""
     from tposecli.geometry.keypoints import KEYPOINTS
 
-    if value in ("strongest", "all"):
-        return value if value == "strongest" else tuple(range(len(KEYPOINTS)))
+    if value == "all":
+        return tuple(range(len(KEYPOINTS)))
+    if value in get_args(PerPerson):
+        return value
     return parse_joints(value)
 
 
@@ -55,8 +59,8 @@ attention_options = option_group(
         metavar="NAMES",
         default=AttentionStyle().keypoints,
         show_default=True,
-        help="Show the attention of these keypoints: strongest (the highest-scoring one of each person), all, or "
-        "names: left_wrist,nose.",
+        help="Show the attention of these keypoints: confident (all that score well), strongest (the highest-scoring one "
+        "of each person), all, or names: left_wrist,nose.",
     ),
     click.option(
         "--attention-layer",
