@@ -59,7 +59,7 @@ attention_options = option_group(
         metavar="NAMES",
         default=AttentionStyle().keypoints,
         show_default=True,
-        help="Show the attention of these keypoints: confident (all that score well), strongest (the highest-scoring one "
+        help="Show the attention of these keypoints: confident (all that score well), strongest (the best "
         "of each person), all, or names: left_wrist,nose.",
     ),
     click.option(
