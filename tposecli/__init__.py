@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from tposecli.sources import open_video
 
 
+def __dir__() -> list[str]:
+    """Return the public names, also those that are not imported yet."""
+    return sorted({*__all__, "__doc__", "__file__", "__name__", "__path__"})
+
+
 def __getattr__(name: str) -> Any:
     """Import the public names when they are first used: torch takes seconds, ``tpose --help`` must not wait for it."""
     if name == "PoseEstimator":

@@ -442,3 +442,26 @@ def test_addresses_and_names_on_the_command_line_do_not_crash() -> None:
     for medium in ("http://[::1", "gopher://x/y", "://", "file://", "http://"):
         with pytest.raises((InputError, UsageError)):
             open_video(medium)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless device")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["images", "{media}/stills", "--detector", "boxes:/dev/zero", "--csv", "{out}", "--model", "transpose-r18-a3"],
+        ["convert", "/dev/zero", "--csv", "{out}"],
+        ["convert", "/dev/zero", "--from", "coco", "--csv", "{out}"],
+        ["validate", "/dev/zero"],
+        ["eval", "--annotations", "/dev/zero", "--results", "/dev/zero"],
+        ["images", "/dev/zero", "--csv", "{out}", "--model", "transpose-r18-a3"],
+        ["video", "{media}/walk.mp4", "--weights", "/dev/zero", "--csv", "{out}"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_endless_devices_are_not_read(tmp_path: Path, media: Path, words: list[str]) -> None:
+    """In a process of its own that may take 8 GB: a reader that does not end dies of it."""
+    command = [word.format(media=media, out=tmp_path / "o.csv") for word in words]
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)); "
+    code = f"{limit}import sys; sys.argv = ['tpose', *{command!r}]; from tposecli.cli.main import main; main()"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert ran.returncode in (1, 2) and "/dev/zero" in ran.stderr and "Traceback" not in ran.stderr, ran.stderr

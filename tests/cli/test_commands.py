@@ -193,9 +193,9 @@ def test_one_bad_picture_among_good_ones(tmp_path: Path, media: Path) -> None:
     result = tpose("images", tmp_path, "--json", tmp_path / "out.json", "--log-json")
     events = [json.loads(line) for line in result.stderr.splitlines()]
     assert result.exit_code == 1
-    assert events[-1]["event"] == "end"
-    assert [entry["input"] for entry in events[-1]["failed"]] == ["broken.jpg"]
-    assert events[-1]["frames"] == 1
+    assert [event["event"] for event in events[-2:]] == ["end", "done"]
+    assert [entry["input"] for entry in events[-2]["failed"]] == ["broken.jpg"]
+    assert events[-2]["frames"] == 1 and events[-1]["failed"] == ["broken.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -317,3 +317,36 @@ def test_slash_folders_of_stored_poses(tmp_path: Path, media: Path) -> None:
     assert {path.name for path in out.iterdir()} == {"walk.csv", *made_names}
     done("convert", f"{out}/walk.pose.mmpose.json", "--csv", f"{out}/", "--overwrite", "--input-fps", "25")
     assert {path.name for path in out.iterdir()} == {"walk.csv", *made_names}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["video", "walk.mp4", "-o", "s3://bucket/out/"],
+        ["video", "walk.mp4", "--json", "gs://bucket/a.json"],
+        ["video", "walk.mp4", "--crops", "file:///tmp/c"],
+        ["images", "https://me:secret@example.org/a.jpg?token=1", "--csv", "a.csv"],
+        ["convert", "http://example.org/a.json", "--csv", "a.csv"],
+        ["render", "a.json", "-i", "https://example.org/a.mp4", "-o", "b.mp4"],
+        ["attention", "s3://bucket/a.jpg", "-o", "b.png"],
+        ["validate", "s3://bucket/a.json"],
+        ["score", "a.json", "s3://bucket/b.json"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_addresses_are_refused_where_paths_are_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = tpose(*words)
+    assert ran.exit_code == 2 and "://" in ran.output and "is an address; " in ran.output
+    assert "secret" not in ran.output and "token" not in ran.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_dir_lists_the_public_names() -> None:
+    import tposecli
+
+    assert {"PoseEstimator", "run", "open_video", "__version__"} <= set(dir(tposecli))
+    assert not {"Any", "TYPE_CHECKING"} & set(dir(tposecli))
+    assert all(hasattr(tposecli, name) for name in dir(tposecli))

@@ -7,6 +7,7 @@ import logging
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import cv2
@@ -146,3 +147,20 @@ def test_quiet_and_log_json_from_anywhere_hold_for_the_announcement(
     said = tpose(*words, expected=1).output.splitlines()
     assert "sets smooth" in json.loads(said[0])["message"]
     logging.getLogger("tposecli").handlers.clear()
+
+
+def test_json_lines_have_time_path_and_a_closing_event(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Film().write(tmp_path / "in.mp4")
+    words = ["video", tmp_path / "in.mp4", tmp_path / "missing.mp4", "--csv", tmp_path / "d", "--log-json", *FAST]
+    events = [json.loads(line) for line in tpose(*words, expected=1).output.splitlines()]
+    events = [event for event in events if event["event"] not in ("log", "progress")]
+    assert [event["event"] for event in events] == ["begin", "end", "begin", "end", "done"]
+    assert all(datetime.fromisoformat(event["time"]).tzinfo for event in events)
+    assert [event["path"] for event in events if event["event"] == "end"] == [str(word) for word in words[1:3]]
+    assert events[-1] | {"time": ""} == {
+        "event": "done",
+        "time": "",
+        "inputs": 2,
+        "failed": [str(tmp_path / "missing.mp4")],
+        "exit_status": 1,
+    }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tposecli.geometry import crop
 
-GREY_LEVELS = 0 if int(cv2.__version__.split(".")[0]) >= 5 else 4
+GREY_LEVELS = {"5.0": 0, "5.1": 1}.get(cv2.__version__[:3], 4)
 """By how much OpenCV's own bilinear warp may differ from the one that made the arrays."""
 
 

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tposecli.cli.terminal import LineHandler, console, printable, say, silence_libraries
@@ -42,9 +43,12 @@ def watcher(quiet: bool, log_json: bool, verbose: bool = False) -> Watcher:
     return chosen
 
 
-def exit_status(summaries: Sequence[Summary]) -> int:
-    """Return 1 if an input failed, else 0."""
-    return int(any(summary.failed for summary in summaries))
+def exit_status(summaries: Sequence[Summary], watcher: Watcher) -> int:
+    """Return 1 if an input failed, else 0; JSON lines end with that."""
+    status = int(any(summary.failed for summary in summaries))
+    if isinstance(watcher, JsonWatcher):
+        watcher.done(summaries, status)
+    return status
 
 
 class QuietWatcher:
@@ -114,6 +118,7 @@ class JsonWatcher:
     """Writes one JSON object per line to standard error."""
 
     def __init__(self) -> None:
+        self.begun = False
         self.frames = self.people = 0
         self.started = self.reported = time.perf_counter()
 
@@ -121,6 +126,7 @@ class JsonWatcher:
         """Report what was opened."""
         self.frames = self.people = 0
         self.started = self.reported = time.perf_counter()
+        self.begun = True
         _emit("begin", source=source.name, frames=expected)
 
     def seen(self, result: Result) -> None:
@@ -135,9 +141,13 @@ class JsonWatcher:
 
     def end(self, summary: Summary) -> None:
         """Report the summary."""
+        if not self.begun:
+            _emit("begin", source=summary.name, frames=None)
+        self.begun = False
         _emit(
             "end",
             source=summary.name,
+            path=summary.path,
             frames=summary.frames,
             people=summary.people,
             skipped=summary.skipped,
@@ -149,6 +159,11 @@ class JsonWatcher:
             outputs=[str(path) for path in summary.outputs],
         )
 
+    def done(self, summaries: Sequence[Summary], status: int) -> None:
+        """Report the whole run."""
+        failed = [name for summary in summaries for name, _ in summary.failed]
+        _emit("done", inputs=len(summaries), failed=failed, exit_status=status)
+
 
 class _JsonHandler(logging.Handler):
     """Writes log records as events."""
@@ -159,7 +174,8 @@ class _JsonHandler(logging.Handler):
 
 
 def _emit(event: str, **fields: Any) -> None:
-    sys.stderr.write(json.dumps({"event": event, **fields}) + "\n")
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    sys.stderr.write(json.dumps({"event": event, "time": now, **fields}) + "\n")
     sys.stderr.flush()
 
 

@@ -23,6 +23,7 @@ from tposecli.utils.coco_records import (
     used_categories,
 )
 from tposecli.utils.errors import InputError
+from tposecli.utils.files import read_whole
 from tposecli.utils.strict_json import json_integer, json_number
 
 log = logging.getLogger("tposecli")
@@ -219,7 +220,7 @@ class _InvalidEntries:
 def _read(path: Path) -> Any:
     """Read the JSON value in a file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(read_whole(path).decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: the boxes cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

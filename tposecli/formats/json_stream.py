@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tposecli.utils.errors import InputError
+from tposecli.utils.files import read_whole
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
@@ -40,11 +41,14 @@ class JsonFile:
         """
         self.path = path
         try:
-            self._text = path.read_text(encoding="utf-8-sig")
+            self._text = read_whole(path).decode("utf-8-sig")
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         except UnicodeDecodeError as error:
-            raise InputError(f"{path}: neither a journal nor JSON (it is no UTF-8 text)") from error
+            raise InputError(
+                f"{path}: neither a journal nor JSON (it is no UTF-8 text); the poses of a video "
+                f"are in its journal, {path.name}.poses.jsonl"
+            ) from error
 
     def __iter__(self) -> Iterator[Member]:
         """Yield the members in the file's order, parsed on demand; lists in an object are yielded element by element.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tposecli.formats.journal.records import CHECKSUM, is_end, parse
 from tposecli.utils.errors import InputError
+from tposecli.utils.files import open_finite, read_whole
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -60,11 +61,11 @@ def validate(path: Path) -> Verdict:
         InputError: The file cannot be read, is not JSON, or none of these.
     """
     try:
-        with path.open("rb") as file:
+        with open_finite(path) as file:
             first = _parsed(file.readline())
         if isinstance(first, dict) and "schema_version" in first:
             return _journal(path, first)
-        content = _parsed(path.read_bytes())
+        content = _parsed(read_whole(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if isinstance(content, _Invalid):

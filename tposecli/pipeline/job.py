@@ -186,6 +186,7 @@ class Summary:
         wall_s: Seconds from the first frame to the last.
         seconds: Wall time of each stage.
         outputs: The files that were made.
+        path: The input as it was given, without credentials.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Summary:
     wall_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     outputs: list[Path] = field(default_factory=list)
+    path: str = ""
 
 
 class Watcher(Protocol):

@@ -179,7 +179,7 @@ def check_outputs(outputs: Outputs, names: Sequence[str] | None, flags: RunFlags
         OutputError: A folder cannot be created or written.
     """
     if not outputs.wanted:
-        raise UsageError("nothing to write; name an output with -o, --json, --csv, --attention or another of --help")
+        raise UsageError("nothing to write; name an output, such as --json or --csv; --help lists them")
     if len(outputs.wanted) > len(outputs.files) + 1:
         raise UsageError("only one output can go to standard output; give the others a file name")
     if any(path == STDOUT and not row.to_stdout for row, path in outputs.pose_files):

@@ -154,7 +154,7 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     """Run everything; outputs are closed as complete only if nothing was raised."""
     start, timings = time.perf_counter(), Timings()
     recording = rerun.recording
-    summary = Summary(recording.path.name)
+    summary = Summary(recording.path.name, path=str(recording.path))
     options = STILLS if recording.stills else settings.post
     layout = KeypointLayout.from_dict(recording.header)
     post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score)

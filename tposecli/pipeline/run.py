@@ -251,7 +251,7 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
 
 def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
     """Run one job; what is wrong with its input or its outputs goes into the summary."""
-    summary = Summary(short_name(job.input))
+    summary = Summary(short_name(job.input), path=redacted(job.input))
     try:
         with _opened(job, context) as opened_input:
             try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, Final, Protocol
 
@@ -61,13 +62,9 @@ class CameraSource(BaseSequence):
             InputError: There is no such camera, or it delivers no image.
         """
         super().__init__(window)
-        log = cv2.utils.logging  # Each of its backends complains of a camera that another one can open.
-        level = log.setLogLevel(log.LOG_LEVEL_SILENT)
-        try:
+        with _silent_opencv():
             self._capture, self._clock = connect(number), clock
             success, self._first = self._capture.read()
-        finally:
-            log.setLogLevel(level)
         if not success:
             self._capture.release()
             raise InputError(
@@ -89,6 +86,17 @@ class CameraSource(BaseSequence):
             latest = ticks
             yield LazyImage(ticks, self.info.name, lambda image=image: _rgb(image))  # type: ignore[misc]
             success, image = self._capture.read()
+
+
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Keep OpenCV's log still: each of its backends complains of a camera that another one can open."""
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.13 moved the function.
+    level = log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
 
 def _rgb(image: Any) -> Image:

@@ -15,6 +15,7 @@ from tposecli.sources.heif import SUFFIXES as HEIF_SUFFIXES
 from tposecli.sources.image_store import archive_of, is_archive, members
 from tposecli.sources.locations import read_errors
 from tposecli.utils.errors import InputError
+from tposecli.utils.files import read_whole
 
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .webp .bmp .dib .tif .tiff .gif .ppm .pgm .pbm .pnm .jp2 .avif".split()  # noqa: SIM905
@@ -143,7 +144,7 @@ def _matches(path: Path) -> list[Path]:
 def _read_list(path: Path) -> list[Path]:
     """Return the names in a list file, relative to its folder."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_whole(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the list cannot be read ({error}); save it as UTF-8, one file per line") from error
     names = [line.strip() for line in lines]

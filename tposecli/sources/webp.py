@@ -71,14 +71,16 @@ class AnimationSource(BaseSequence):
 
     def _block(self, start: int) -> tuple[Sequence[Any], list[int]]:
         """Decode the images from number ``start`` on, with their durations in milliseconds."""
+        animation: Any
         try:
             success, animation = cv2.imdecodeanimation(self._data, start=start, count=self._count)
-        except cv2.error:
-            success, animation = False, cv2.Animation()
+        except (cv2.error, AttributeError):  # The function came with OpenCV 4.11.
+            success, animation = False, None
         if not (success and animation.frames):
             if start:
                 return [], []
-            raise InputError(f"{self._path}: cannot be decoded as WebP; it may be damaged or in another format")
+            old = f", or need OpenCV 5.0 (this is {cv2.__version__})" if int(cv2.__version__.split(".")[0]) < 5 else ""
+            raise InputError(f"{self._path}: cannot be decoded as WebP; it may be damaged or in another format{old}")
         return animation.frames, [ms if ms > 10 else MIN_DURATION_MS for ms in np.ravel(animation.durations).tolist()]
 
 

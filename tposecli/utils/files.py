@@ -11,9 +11,10 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedRandom, FileIO
+from io import BufferedRandom, BufferedReader, FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -373,6 +374,29 @@ def safe_relative_name(name: str) -> str:
     if not parts[0] or not name.strip("/") or "\0" in name or ".." in parts or parts[0][1:2] == ":":
         raise ValueError(f"{name!r} is not a file name inside the folder")
     return name
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file that is read at once.
+
+    Raises:
+        OSError: It cannot be read; also if it is a device such as ``/dev/zero``, which never ends.
+    """
+    with open_finite(path) as file:
+        return file.read()
+
+
+def open_finite(path: Path) -> BufferedReader:
+    """Open a file for reading bytes.
+
+    Raises:
+        OSError: It cannot be opened, or is a device such as ``/dev/zero``, which never ends.
+    """
+    file = path.open("rb")
+    if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "a device and no file", str(path))
+    return file
 
 
 def sha256_of(path: Path) -> str:

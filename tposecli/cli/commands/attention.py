@@ -38,7 +38,7 @@ def point(value: str) -> tuple[float, float]:
     ),
     short_help="Plot what the keypoints of one person attend to.",
 )
-@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("image", type=shared.LocalPath(path_type=Path))
 @option_group(
     FILES,
     click.option("--output", "-o", type=shared.FILE, required=True, help="Write this figure: .pdf, .png or .svg."),

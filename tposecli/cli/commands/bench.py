@@ -51,7 +51,7 @@ def count(word: str) -> int:
 
 
 @click.command(cls=Command, short_help="Measure speed on this machine.")
-@click.argument("video", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("video", required=False, type=shared.LocalPath(path_type=Path, exists=True, dir_okay=False))
 @option_group(
     INPUT,
     click.option("--synthetic", is_flag=True, help="Use a rendered 720p clip, as without VIDEO."),

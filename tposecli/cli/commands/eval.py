@@ -135,10 +135,11 @@ def evaluate(ctx: click.Context, /, **options: Any) -> None:
     from tposecli.evaluation.coco.report import text
     from tposecli.evaluation.coco.run import run_eval
 
-    report = run_eval(_job(options), watcher(options["quiet"], options["log_json"], options["verbose"]))
+    watching = watcher(options["quiet"], options["log_json"], options["verbose"])
+    report = run_eval(_job(options), watching)
     if not options["quiet"]:
         say(*text(report).split("\n"))
-    ctx.exit(exit_status([report.summary]))
+    ctx.exit(exit_status([report.summary], watching))
 
 
 def _job(options: shared.Options) -> EvalJob:

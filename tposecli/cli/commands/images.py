@@ -50,6 +50,8 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     from tposecli.pipeline.job import ImagesJob, Outputs
     from tposecli.pipeline.run import run_images
 
+    for name in inputs:
+        shared.refuse_address(name, "download the images first; only tpose video reads addresses")
     stem = _stem(inputs)
     outputs = Outputs(
         options["output"],
@@ -59,8 +61,9 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
         options["crops"],
     )
     job = ImagesJob(inputs, outputs, recursive)
-    summary = run_images(job, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"]))
-    ctx.exit(exit_status([summary]))
+    watching = watcher(options["quiet"], options["log_json"], options["verbose"])
+    summary = run_images(job, settings_of(options), watching)
+    ctx.exit(exit_status([summary], watching))
 
 
 def _stem(inputs: tuple[str, ...]) -> str:

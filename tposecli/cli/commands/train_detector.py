@@ -8,6 +8,7 @@ import click
 from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT, LENGTH, MACHINE, RUN, Command, RenamedOption
+from tposecli.cli.options.common import LocalPath
 from tposecli.cli.terminal import say
 
 
@@ -23,8 +24,8 @@ from tposecli.cli.terminal import say
         "or odd: every other image. May be repeated.",
     ),
     click.option("--check", multiple=True, metavar="WHAT", help="Validate on this: ANN.json:IMAGES[:HALF]."),
-    click.option("--init", type=click.Path(path_type=Path), help="Begin with MoveNet MultiPose: its JSON."),
-    click.option("--measure", "weights", type=click.Path(path_type=Path), help="Measure these weights, do not train."),
+    click.option("--init", type=LocalPath(path_type=Path), help="Begin with MoveNet MultiPose: its JSON."),
+    click.option("--measure", "weights", type=LocalPath(path_type=Path), help="Measure these weights, do not train."),
 )
 @option_group(
     FILES,
@@ -33,7 +34,7 @@ from tposecli.cli.terminal import say
         "-o",
         cls=RenamedOption,
         formerly=("--out",),
-        type=click.Path(path_type=Path),
+        type=LocalPath(path_type=Path),
         help="Write checkpoint, weights and log into this folder.",
     ),
 )

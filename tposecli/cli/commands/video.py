@@ -72,10 +72,11 @@ def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any)
     from tposecli.pipeline.run import run_videos
 
     jobs = _jobs(inputs, options)
+    watching = watcher(options["quiet"], options["log_json"], options["verbose"])
     summaries = run_videos(
         jobs, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"])
     )
-    ctx.exit(exit_status(summaries))
+    ctx.exit(exit_status(summaries, watching))
 
 
 def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[VideoJob]:

@@ -10,7 +10,7 @@ import click
 
 from tposecli.cli.command import Group
 from tposecli.cli.download_bar import bar
-from tposecli.cli.options.common import offline_option, quiet_option
+from tposecli.cli.options.common import FILE, offline_option, quiet_option
 from tposecli.cli.terminal import console, say
 
 
@@ -102,7 +102,7 @@ def path(name: str) -> None:
 
 
 @weights.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 @click.option("--model", help="Model that the weights belong to, if the file name does not say it.")
 @click.option("--replace", is_flag=True, help="Replace the present file, and trust this one from now on.")
 def add(file: Path, model: str | None, replace: bool) -> None:

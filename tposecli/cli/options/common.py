@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tposecli.sources import Window
 
 _ADDRESS = re.compile(r"(\w+://)(?:[^/]*@)?([^?#]*)(?:[?#].*)?$", re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+"""Longer than a letter, which would be a drive of Windows."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Options = dict[str, Any]
@@ -40,7 +42,29 @@ FOLDERS = "tposecli.folders"
 """Key of the outputs in the context's ``meta`` that were written with a slash at the end, which paths do not keep."""
 
 
-class OutputPath(click.Path):
+def refuse_address(
+    value: Any, remedy: str, param: click.Parameter | None = None, ctx: click.Context | None = None
+) -> None:
+    """Refuse an address where a path is expected, which would take it for a folder named ``s3:``.
+
+    Raises:
+        click.BadParameter: It is one.
+    """
+    if _SCHEME.match(str(value)):
+        shown = _ADDRESS.sub(r"\1\2", str(value))
+        raise click.BadParameter(f"{shown} is an address; {remedy}", ctx, param)
+
+
+class LocalPath(click.Path):
+    """A file or folder of this machine; an address, which a path would mangle, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        refuse_address(value, "name a file or folder of this machine", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class OutputPath(LocalPath):
     """An output; one that ends in a slash is a folder, whether it exists or not, see :func:`is_folder`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -62,9 +86,9 @@ def in_folder(given: Path | None, name: str) -> Path | None:
     return given / name if given is not None and is_folder(given) else given
 
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = LocalPath(path_type=Path, dir_okay=False)
 OUTPUT = OutputPath(path_type=Path)
-FOLDER = click.Path(path_type=Path, file_okay=False)
+FOLDER = LocalPath(path_type=Path, file_okay=False)
 
 
 def seconds(value: str) -> float:

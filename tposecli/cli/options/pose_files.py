@@ -10,13 +10,13 @@ import click
 from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT
-from tposecli.cli.options.common import FOLDER, OUTPUT, Command, Options, in_folder
+from tposecli.cli.options.common import FOLDER, OUTPUT, Command, LocalPath, Options, in_folder, refuse_address
 from tposecli.formats.catalog import PoseFormat, readable_formats, written_formats
 
 if TYPE_CHECKING:
     from tposecli.formats.align import PoseInput
 
-POSES = click.Path(path_type=Path, exists=False)
+POSES = LocalPath(path_type=Path, exists=False)
 
 pose_options = option_group(
     INPUT,
@@ -101,6 +101,8 @@ def pose_input_of(path: Path, options: Options) -> PoseInput:
     """Return the pose file to read, with what the options say of its frames."""
     from tposecli.formats.align import PoseInput
 
+    for name in options.get("inputs", ()):
+        refuse_address(name, "name a file or folder of this machine")
     return PoseInput(
         path,
         options.get("kind"),

@@ -29,7 +29,7 @@ from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.hub.datasets.coco import annotation_file, download_hint, images_folder
 from tposecli.utils.coco_records import Id, PersonCategory, find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError, UsageError
-from tposecli.utils.files import safe_relative_name
+from tposecli.utils.files import read_whole, safe_relative_name
 from tposecli.utils.strict_json import json_numbers
 
 Float64 = NDArray[np.float64]
@@ -212,7 +212,7 @@ def read_json(path: Path) -> Any:
         InputError: It cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_whole(path))
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; {download_hint(path) or 'check its name'}") from error
     except OSError as error:

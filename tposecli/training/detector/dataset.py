@@ -25,7 +25,7 @@ from tposecli.training.shared import half_slice
 from tposecli.types import Float32, Image
 from tposecli.utils.coco_records import Id, find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import safe_relative_name
+from tposecli.utils.files import read_whole, safe_relative_name
 
 Polygon = Float32
 """(P, 2) corners, pixels."""
@@ -118,7 +118,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
         InputError: The file is missing or not such a file.
     """
     try:
-        data: Json = json.loads(annotations.read_text(encoding="utf-8"))
+        data: Json = json.loads(read_whole(annotations))
         rows = sorted(data["images"], key=lambda row: _order(record_id(row["id"])))
         by_image: dict[Id, list[Json]] = {
             record_id(row["id"]): [] for row in rows if safe_relative_name(row["file_name"])
