@@ -222,7 +222,7 @@ AUTO: Final = "auto"
 AUTO_YOLO: Final = "yolo:yolo11n"
 AUTO_BUNDLED: Final = "bundled"
 AUTO_SIZES: Final = {"bf16": 512, "fp32": 416}
-"""Image size that ``auto`` chooses on a CPU, by precision: a frame of 720p then takes less than 25 ms of one core."""
+"""Image size that ``auto`` chooses on a CPU, by precision: a 16:9 frame then takes less than 25 ms of one core."""
 AUTO_STAMP: Final = "auto-detector-failed"
 CHOICES: Final = (AUTO, *(kind.form for kind in DETECTORS))
 """What ``--detector`` takes."""
