@@ -25,7 +25,7 @@ from tposecli.utils.threads import ParallelMap
 
 SIZE = 448
 """Longer side, in pixels, to which a frame is scaled; the weights' model card says how it was chosen."""
-MIN_SCORE = 0.45
+MIN_SCORE = 0.4
 """Minimum score of a person; the weights' model card says how it was chosen."""
 WEAK_SCORE = 0.3
 """Minimum score of a box that may continue a track."""
