@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from tests.models.test_models import NAMES, draw_weights
+from tposecli.detection.bundled import load_person_detector
 from tposecli.detection.factory import BUNDLED_WEIGHTS
-from tposecli.detection.movenet import load_person_detector
 from tposecli.hub.checkpoints.resolve import bundled_file
 from tposecli.inference.backends.cpu_rewrites import for_prediction, pad_kernels, precompute_positions
 from tposecli.inference.backends.fold_batchnorm import fold_batchnorm

@@ -12,12 +12,20 @@ import torch
 
 from tests import REPOSITORY
 from tposecli.detection.base import BoxFilter
+from tposecli.detection.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.detection.factory import DetectorOptions, build_detector, weak_score
-from tposecli.detection.movenet import BundledDetector, letterbox, load_person_detector, scaled_size
-from tposecli.models.person_detector import DIVISOR, STRIDE, Dense, cells
+from tposecli.models.person_detector import BINS, DIVISOR, STRIDES, Cells, Dense, PersonDetector, cells
 from tposecli.sources import open_video
 from tposecli.training.detector.loop import BACKBONE_RATE, CLIP, parameter_groups, save_weights
-from tposecli.training.detector.loss import Targets, assign, detector_loss, giou_loss, pair_iou
+from tposecli.training.detector.loss import (
+    MAX_DOUBTFUL_SCORE,
+    Targets,
+    assign,
+    bins_loss,
+    detector_loss,
+    giou_loss,
+    pair_iou,
+)
 from tposecli.types import Frame, Image
 from tposecli.utils.errors import WeightsError
 
@@ -42,7 +50,18 @@ class FixedNet(torch.nn.Module):
         self.shapes.append(tuple(batch.shape))
         logit = torch.full((len(batch), 4), -9.0)
         logit[:, 2] = 3.0
-        return Dense(logit, self.xyxy.expand(len(batch), 4, 4))
+        return Dense(logit, self.xyxy.expand(len(batch), 4, 4), torch.zeros(len(batch), 4, 4, BINS))
+
+
+def seen(xyxy: torch.Tensor, logit: torch.Tensor | None = None) -> Dense:
+    """Return the output of a net that sees these (B, A, 4) boxes; scores are 0.5 by default."""
+    return Dense(torch.zeros(xyxy.shape[:2]) if logit is None else logit, xyxy, torch.zeros(*xyxy.shape, BINS))
+
+
+def truth_of(people: torch.Tensor, real: torch.Tensor | None = None) -> Targets:
+    """Return the targets of images of 64 x 64 pixels with these (B, M, 4) people."""
+    real = torch.ones(people.shape[:2], dtype=torch.bool) if real is None else real
+    return Targets(people, real, torch.ones(len(people), 8, 8))
 
 
 @pytest.fixture(scope="module")
@@ -155,26 +174,72 @@ class TestLoss:
         assert giou_loss(first, second).item() == pytest.approx(1 - 1 / 3)
         assert giou_loss(first, apart + 2).item() > giou_loss(first, apart).item() >= 1
 
+    def test_cells_are_those_of_all_levels(self) -> None:
+        where = cells((64, 96))
+        assert len(where.centre) == sum(64 // stride * (96 // stride) for stride in STRIDES)
+        assert where.centre[[0, 1, 96]].tolist() == [[4, 4], [12, 4], [8, 8]]
+        assert where.stride[[0, 95, 96, -1]].tolist() == [8, 8, 16, 32]
+        dense = PersonDetector().eval()(torch.zeros(1, 3, 64, 96))
+        middle = (dense.xyxy[0, :, :2] + dense.xyxy[0, :, 2:]) / 2
+        # An untrained net sees boxes of nearly equal sides round its cells.
+        assert ((middle - where.centre).abs() < where.stride[:, None] / 4).all()
+
     def test_cells_go_to_the_person_they_see(self) -> None:
-        centre = cells((16, 16)) + STRIDE / 2
+        where = cells((64, 64))
         people = torch.tensor([[[4.0, 4, 30, 60], [34, 4, 60, 60], [0, 0, 0, 0]]])
-        nearer = (centre[:, 0] > 32).long()
-        dense = Dense(torch.zeros(1, len(centre)), people[0, nearer][None])
-        targets = Targets(people, torch.tensor([[True, True, False]]), torch.ones(1, 8, 8))
-        assigned = assign(dense, targets, centre)
+        nearer = (where.centre[:, 0] > 32).long()
+        dense = seen(people[0, nearer][None])
+        assigned = assign(dense, truth_of(people, torch.tensor([[True, True, False]])), where)
         positive = assigned.score[0] > 0
         assert 2 <= positive.sum() <= 20
         assert assigned.score.max().item() == pytest.approx(1)
         assert torch.equal(assigned.xyxy[0, positive], people[0, nearer[positive]])
 
+    def test_the_nearest_cells_go_to_a_person_whom_no_box_meets(self) -> None:
+        where = cells((64, 64))
+        people = torch.tensor([[[8.0, 8, 56, 56]]])
+        assigned = assign(seen(torch.zeros(1, len(where.centre), 4)), truth_of(people), where)
+        away = (where.centre - 32).abs().amax(dim=1) / where.stride
+        assert (assigned.score[0] > 0).any()
+        assert away[assigned.score[0] > 0].max() < 2
+
     def test_nobody_means_no_box_loss(self) -> None:
-        centre = cells((16, 16))
-        dense = Dense(torch.zeros(1, len(centre)), torch.rand(1, len(centre), 4))
-        targets = Targets(torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.bool), torch.ones(1, 8, 8))
+        dense = seen(torch.rand(1, len(cells((64, 64)).centre), 4))
+        targets = truth_of(torch.zeros(1, 1, 4), torch.zeros(1, 1, dtype=torch.bool))
         score, box = detector_loss(dense, targets, (64, 64))
         assert score > 0 and box == 0
         unpunished = targets._replace(weight=torch.zeros(1, 8, 8))
         assert detector_loss(dense, unpunished, (64, 64))[0] == 0
+
+    def test_a_confident_box_may_be_an_unannotated_person_but_no_second_one_of_an_annotated_person(self) -> None:
+        people = torch.tensor([[[0.0, 0, 32, 32]]])
+        where = cells((64, 64))
+        away = (where.centre > 32).all(dim=1)
+        logit = torch.full((1, len(where.centre)), -9.0)
+        logit[:, away] = 2.0
+        assert logit.sigmoid().max() > MAX_DOUBTFUL_SCORE
+        elsewhere = torch.tensor([40.0, 40, 60, 60]).expand(1, len(where.centre), 4)
+        losses = {}
+        for name, xyxy, share in (
+            ("complete", elsewhere, 1.0),
+            ("partial", elsewhere, 0.25),
+            ("partial, repeated", torch.where(away[:, None], people[0], elsewhere), 0.25),
+        ):
+            targets = truth_of(people)._replace(weight=torch.full((1, 8, 8), share))
+            losses[name] = detector_loss(seen(xyxy, logit), targets, (64, 64))[0].item()
+        assert losses["partial"] < 0.1 * losses["complete"]
+        assert losses["partial, repeated"] > 0.5 * losses["complete"]
+
+    def test_bins_loss_is_least_at_the_true_distance(self) -> None:
+        where = Cells(torch.tensor([[40.0, 40]]), torch.tensor([8.0]))
+        wanted = torch.tensor([[20.0, 24, 60, 64]])  # 2.5, 2, 2.5 and 3 cells
+        bins = torch.full((1, 4, BINS), -20.0)
+        for side, near in enumerate(((2, 3), (2,), (2, 3), (3,))):
+            bins[0, side, list(near)] = 0.0
+        right = bins_loss(bins, wanted, where).item()
+        assert right == pytest.approx(np.log(2) / 2, abs=1e-3)
+        assert bins_loss(bins.roll(1, dims=2), wanted, where).item() > right + 1
+        assert torch.isfinite(bins_loss(bins, wanted * 1000, where)).all()
 
     def test_training_on_one_picture_finds_the_box(self) -> None:
         torch.manual_seed(0)
@@ -182,8 +247,7 @@ class TestLoss:
         shown = np.full((64, 64, 3), 60, np.uint8)
         shown[8:56, 14:40] = (250, 200, 160)
         batch = torch.from_numpy(shown).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
-        truth = torch.tensor([14.0, 8, 40, 56])[None, None].repeat(2, 1, 1)
-        targets = Targets(truth, torch.ones(2, 1, dtype=torch.bool), torch.ones(2, 8, 8))
+        targets = truth_of(torch.tensor([14.0, 8, 40, 56])[None, None].repeat(2, 1, 1))
         groups = [{**group, "lr": 4e-4 * group["share"]} for group in parameter_groups(net, BACKBONE_RATE)]
         optimizer = torch.optim.AdamW(groups)
         losses = []
@@ -197,4 +261,4 @@ class TestLoss:
             losses.append(loss.item())
         best = dense.xyxy[0, dense.logit[0].argmax()]
         assert losses[-1] < 0.5 * losses[0]
-        assert pair_iou(best, truth[0, 0]).item() > 0.7
+        assert pair_iou(best, targets.xyxy[0, 0]).item() > 0.7

@@ -12,15 +12,23 @@ import numpy as np
 import pytest
 import torch
 
-from tposecli.detection.movenet import load_person_detector
+from tposecli.detection.bundled import load_person_detector
 from tposecli.models.person_detector import PersonDetector
 from tposecli.training.detector import loop
 from tposecli.training.detector.canvas import Canvas, Placement
 from tposecli.training.detector.data_sources import checks, sources
-from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource, body_outline, capsule, read_photos
-from tposecli.training.detector.loop import DetectorJob, train
+from tposecli.training.detector.dataset import (
+    BoxedPerson,
+    Photo,
+    PhotoSource,
+    body_outline,
+    capsule,
+    read_photos,
+    turned,
+)
+from tposecli.training.detector.loop import DetectorJob, save_weights, train
 from tposecli.training.detector.scenes import Composer, stack
-from tposecli.training.detector.validation import evaluate, figures, match_boxes
+from tposecli.training.detector.validation import average_precision, evaluate, match_boxes, recall_at
 from tposecli.types import Boxes, Float32, Frame
 from tposecli.utils.errors import InputError, UsageError
 
@@ -81,6 +89,18 @@ class TestScenes:
             images, boxes, real, _ = stack([first, second])
             assert images.shape[0] == 2 and real.sum() == 2 * len(first.boxes) and boxes.shape[1] >= 1
 
+    def test_boxes_and_outlines_turn_with_the_photo(self) -> None:
+        shown = photo((100, 80), (10, 20, 40, 70))
+        for quarters in (1, 2, 3):
+            made = turned(shown, quarters)
+            assert made.image.shape[:2] == ((80, 100) if quarters == 2 else (100, 80))
+            x0, y0, x1, y1 = made.people[0].box.astype(int)
+            bright = np.argwhere(made.image[:, :, 0] > 200)
+            assert [x0, y0, x1, y1] == [*bright.min(axis=0)[::-1], *(bright.max(axis=0)[::-1] + 1)]
+            corners = np.concatenate(made.people[0].outline)
+            np.testing.assert_array_equal([*corners.min(axis=0), *corners.max(axis=0)], made.people[0].box)
+        np.testing.assert_array_equal(turned(shown, 4).people[0].box, shown.people[0].box)
+
     def test_a_body_outline_encloses_its_joints(self) -> None:
         line = capsule(np.array([0, 0], np.float32), np.array([10, 0], np.float32), 2)
         np.testing.assert_allclose([line.min(axis=0), line.max(axis=0)], [[-2, -2], [12, 2]], atol=0.1)
@@ -119,17 +139,32 @@ class TestFigures:
         assert [hit for _, hit in match_boxes(found, truth, ignored, crowd)] == [True, False]
         assert match_boxes(found[1:], self.none, self.none, self.none)[0][1] is False
 
+    def test_false_boxes_of_another_size_and_poor_overlaps_depend_on_what_is_asked(self) -> None:
+        truth, found = np.array([[0, 0, 40, 40]], np.float32), boxes_of((0, 0, 40, 30, 0.9), (50, 0, 60, 10, 0.5))
+        match = [hit for _, hit in match_boxes(found, truth, self.none, self.none)]
+        assert match == [True, False]
+        large = match_boxes(found, truth, self.none, self.none, limits=(1024, 1e10))
+        assert [hit for _, hit in large] == [True]
+        strict = match_boxes(found, truth, self.none, self.none, iou=0.8)
+        assert [hit for _, hit in strict] == [False, False]
+
     def test_metrics_of_a_known_precision_recall_curve(self) -> None:
-        result = figures([(0.9, True), (0.8, True), (0.7, False), (0.6, True), (0.5, False)], 4, precision=0.7)
-        assert result.recall == 0.75 and result.threshold == 0.6
-        assert result.average_precision == pytest.approx((51 + 25 * 0.75) / 101)
-        assert figures([], 3, 0.7).threshold == 1
+        scored = [(0.9, True), (0.8, True), (0.7, False), (0.6, True), (0.5, False)]
+        assert recall_at(scored, 4, precision=0.7) == (0.75, 0.6)
+        assert average_precision(scored, 4) == pytest.approx((51 + 25 * 0.75) / 101)
+        assert recall_at([], 3, 0.7) == (0, 1) and average_precision([], 3) == 0
 
     def test_a_perfect_detector_scores_one(self) -> None:
         photos = [photo((200, 160), (10, 10, 120, 150)), photo((200, 160), (30, 20, 60, 40))]
         answers = [boxes_of((10, 10, 120, 150, 0.9)), boxes_of((30, 20, 60, 40, 0.99))]
-        assert evaluate(Oracle(answers), photos).average_precision == pytest.approx(1)
-        assert evaluate(Oracle(answers), photos, min_area=9216).people == 1
+        found = evaluate(Oracle(answers), photos)
+        assert found["all"].average_precision == pytest.approx(1) == found["all"].at_50
+        assert {size: metrics.people for size, metrics in found.items()} == {
+            "all": 2,
+            "small": 1,
+            "medium": 0,
+            "large": 1,
+        }
 
 
 @pytest.fixture
@@ -184,7 +219,10 @@ class TestReading:
         assert [source.weight for source in made] == [0.5, 1.0]
         assert [len(source.photos) for source in made] == [3, 6]
         assert any("box empty" in line for line in said)
-        assert checks([f"{spec}:even"], said.append)[0].min_area == 96 * 96
+        partial = sources([f"{spec}:2:even:partial", f"{spec}:partial"], dataset[1], said.append)
+        assert not any(photo.complete for source in partial for photo in source.photos)
+        assert [source.weight for source in partial] == [2.0, 1.0]
+        assert len(checks([f"{spec}:even"], said.append)[0].photos) == 3
         with pytest.raises(UsageError, match="not a number"):
             sources([f"{spec}:heavy"], dataset[1], said.append)
         with pytest.raises(UsageError, match="ANN"):
@@ -224,27 +262,35 @@ class TestTraining:
         assert second["seconds"] > first["seconds"]
         load_person_detector(weights)
 
-    def test_frozen_layers_keep_their_initial_weights(
+    def test_a_run_begins_with_the_weights_it_is_given_and_measures(
         self, dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(loop, "SHAPES", ((64, 64),))
-        donor = PersonDetector()
-        monkeypatch.setattr(loop, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
-        data = sources([f"{dataset[0]}:{dataset[1]}"], tmp_path, [].append)
-        train(DetectorJob(data, (), tmp_path, init=tmp_path / "multi.json", minutes=0.002, batch=1), [].append)
-        trained, before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["net"], donor.state_dict()
-        for name in ("stem.1", "stages.0.0.project", "stages.2.2.project"):
-            assert torch.equal(trained[f"backbone.{name}.weight"], before[f"backbone.{name}.weight"])
-        assert not torch.equal(
-            trained["backbone.stages.6.0.project.weight"], before["backbone.stages.6.0.project.weight"]
+        torch.manual_seed(3)
+        donor, said = PersonDetector(), [""]
+        save_weights(donor, tmp_path / "donor.safetensors", half=True)
+        spec = f"{dataset[0]}:{dataset[1]}"
+        job = DetectorJob(
+            sources([spec], tmp_path, [].append),
+            checks([spec], [].append),
+            tmp_path / "run",
+            init=tmp_path / "donor.safetensors",
+            minutes=0.002,
+            batch=1,
         )
+        kept = load_person_detector(train(job, said.append)).state_dict()
+        for name, value in donor.state_dict().items():
+            assert torch.allclose(kept[name], value, atol=0.02)
+        assert "6 people" in said[-1] and "AP50" in said[-1] and "medium" in said[-1]
+        rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+        assert {row["size"] for row in rows} == {"all", "medium"} and rows[0]["people"] == 6
 
     def test_a_run_of_zero_minutes_writes_the_initial_weights(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         donor = PersonDetector()
-        monkeypatch.setattr(loop, "detector_from_movenet", lambda net, _: net.load_state_dict(donor.state_dict()))
-        weights = train(DetectorJob((), (), tmp_path, init=tmp_path / "multi.json", minutes=0), [].append)
+        monkeypatch.setattr(loop, "start_from_nanodet", lambda net, _: net.load_state_dict(donor.state_dict()))
+        weights = train(DetectorJob((), (), tmp_path, init=tmp_path / "nanodet.json", minutes=0), [].append)
         kept = load_person_detector(weights).state_dict()
         for name, value in donor.state_dict().items():
             assert torch.equal(kept[name], value.half().float())

@@ -1,4 +1,4 @@
-"""Initialising nets with MoveNet's weights: a graph with random arrays, evaluated here as TensorFlow would."""
+"""Initialising a net with MoveNet's weights: a graph with random arrays, evaluated here as TensorFlow would."""
 
 from __future__ import annotations
 
@@ -13,25 +13,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from tposecli.models import build
-from tposecli.models.mobilenet import MOBILENET150, STAGES
-from tposecli.models.person_detector import PersonDetector
+from tposecli.models.mobilenet import STAGES
 from tposecli.models.transpose_m import TransPoseM
-from tposecli.training.movenet import HEAD, detector_from_movenet, start_from_movenet
+from tposecli.training.movenet import HEAD, start_from_movenet
 from tposecli.utils.errors import WeightsError
 
 PREFIX = "StatefulPartitionedCall/"
 EXTRACTOR = f"{PREFIX}center_net_mobile_net_v2fpn_feature_extractor/model_1/"
-HEADS = {
-    "thunder": ((HEAD.rstrip("/"), 4, 5, 17),),
-    "multipose": (("center_0", 3, 4, 1), ("box_scale_0", 4, 5, 2), ("box_offset_0", 5, 6, 2)),
-}
-"""Heads of each graph: name, numbers of their two layers, outputs."""
-WIDTHS = {"thunder": (56, 32, 40, 56, 112, 168, 280, 560), "multipose": (48, *MOBILENET150.stages, 480)}
+WIDTHS = (56, 32, 40, 56, 112, 168, 280, 560)
 SIZE = (64, 48)
 Arrays = dict[str, np.ndarray]
 
 
-def shapes(graph: str) -> dict[str, tuple[int, ...]]:
+def shapes() -> dict[str, tuple[int, ...]]:
     """Return names and shapes of the arrays, height and width first."""
     found: dict[str, tuple[int, ...]] = {}
 
@@ -43,21 +37,20 @@ def shapes(graph: str) -> dict[str, tuple[int, ...]]:
         found[f"{name}/Conv2D/ReadVariableOp"] = (1, 1, inputs, outputs)
         found[f"{name}/BiasAdd/ReadVariableOp"] = (outputs,)
 
-    widths = WIDTHS[graph]
-    conv(f"{EXTRACTOR}model/Conv1", 3, widths[0], 3)
-    for number, (inputs, outputs, _, expansion) in enumerate(blocks(widths)):
+    conv(f"{EXTRACTOR}model/Conv1", 3, WIDTHS[0], 3)
+    for number, (inputs, outputs, _, expansion) in enumerate(blocks()):
         name = f"{EXTRACTOR}model/block_{number}" if number else f"{EXTRACTOR}model/expanded_conv"
         if expansion > 1:
             conv(f"{name}_expand", inputs, inputs * expansion)
         found[f"{name}_depthwise/depthwise_weights"] = (3, 3, inputs * expansion, 1)
         found[f"{name}_depthwise/depthwise_bn_offset"] = (inputs * expansion,)
         conv(f"{name}_project", inputs * expansion, outputs)
-    conv(f"{EXTRACTOR}model/Conv_1", widths[-1], 1280)
+    conv(f"{EXTRACTOR}model/Conv_1", WIDTHS[-1], 1280)
     sides = (
         ("conv2d", 1280, 64),
-        ("conv2d_1", widths[4], 64),
-        ("conv2d_2", widths[3], 32),
-        ("conv2d_3", widths[2], 24),
+        ("conv2d_1", WIDTHS[4], 64),
+        ("conv2d_2", WIDTHS[3], 32),
+        ("conv2d_3", WIDTHS[2], 24),
     )
     for name, inputs, outputs in sides:
         plain(EXTRACTOR + name, inputs, outputs)
@@ -65,29 +58,28 @@ def shapes(graph: str) -> dict[str, tuple[int, ...]]:
         found[f"{EXTRACTOR}separable_conv2d{name}/separable_conv2d/ReadVariableOp"] = (3, 3, inputs, 1)
         found[f"{EXTRACTOR}separable_conv2d{name}/separable_conv2d_weights"] = (1, 1, inputs, outputs)
         found[f"{EXTRACTOR}separable_conv2d{name}/separable_conv2d_bn_offset"] = (outputs,)
-    for name, number, last, outputs in HEADS[graph]:
-        mix = f"{PREFIX}{name}/separable_conv2d_{number}"
-        found[f"{mix}/separable_conv2d/ReadVariableOp"] = (3, 3, 24, 1)
-        found[f"{mix}/separable_conv2d/ReadVariableOp_1"] = (1, 1, 24, 96)
-        found[f"{mix}/BiasAdd/ReadVariableOp"] = (96,)
-        plain(f"{PREFIX}{name}/conv2d_{last}", 96, outputs)
+    mix = f"{PREFIX}{HEAD}separable_conv2d_4"
+    found[f"{mix}/separable_conv2d/ReadVariableOp"] = (3, 3, 24, 1)
+    found[f"{mix}/separable_conv2d/ReadVariableOp_1"] = (1, 1, 24, 96)
+    found[f"{mix}/BiasAdd/ReadVariableOp"] = (96,)
+    plain(f"{PREFIX}{HEAD}conv2d_5", 96, 17)
     return found
 
 
-def blocks(widths: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+def blocks() -> list[tuple[int, int, int, int]]:
     """Return inputs, outputs, stride and expansion of every block of MobileNetV2."""
-    found, inputs = [], widths[0]
-    for (expansion, stride, count), outputs in zip(STAGES, widths[1:], strict=True):
+    found, inputs = [], WIDTHS[0]
+    for (expansion, stride, count), outputs in zip(STAGES, WIDTHS[1:], strict=True):
         for block in range(count):
             found.append((inputs, outputs, stride if block == 0 else 1, expansion))
             inputs = outputs
     return found
 
 
-def random_arrays(graph: str) -> Arrays:
+def random_arrays() -> Arrays:
     rng = np.random.default_rng(5)
     found = {}
-    for name, shape in shapes(graph).items():
+    for name, shape in shapes().items():
         fan = int(np.prod(shape[:3])) if shape[-1] > 1 or len(shape) == 1 else 9
         scale = 0.1 if len(shape) == 1 else np.sqrt(2 / fan)
         found[name] = (rng.standard_normal(shape) * scale).astype("<f2")
@@ -99,7 +91,7 @@ def random_arrays(graph: str) -> Arrays:
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    return random_arrays("thunder")
+    return random_arrays()
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +114,7 @@ def written(folder: Path, arrays: Arrays) -> Path:
 class MoveNet:
     """Evaluates the graph, operation by operation."""
 
-    def __init__(self, arrays: Arrays, graph: str = "thunder") -> None:
-        self.widths = WIDTHS[graph]
+    def __init__(self, arrays: Arrays) -> None:
         self.arrays = {name: torch.from_numpy(values.astype(np.float32)) for name, values in arrays.items()}
 
     def conv(self, x: Tensor, name: str, stride: int = 1, act: Callable[[Tensor], Tensor] | None = None) -> Tensor:
@@ -142,7 +133,7 @@ class MoveNet:
         """Return the finest map of the pyramid for (B, H, W, 3) uint8 pixels."""
         x = self.conv(pixels.permute(0, 3, 1, 2) / 127.5 - 1, "Conv1", 2, functional.relu6)
         sides = {}
-        for number, (inputs, outputs, stride, expansion) in enumerate(blocks(self.widths)):
+        for number, (inputs, outputs, stride, expansion) in enumerate(blocks()):
             name = f"block_{number}" if number else "expanded_conv"
             wide = self.conv(x, f"{name}_expand", 1, functional.relu6) if expansion > 1 else x
             parts = (self.arrays[f"{EXTRACTOR}model/{name}_depthwise/depthwise_{p}"] for p in ("weights", "bn_offset"))
@@ -240,24 +231,3 @@ def test_damaged_or_other_graphs_are_refused(graph: Path, crops: Tensor, tmp_pat
     assert isinstance(net, TransPoseM)
     with pytest.raises(WeightsError, match=r"thunder\.json: not MoveNet's graph"):
         start_from_movenet(net, path, crops[:2])
-
-
-@torch.inference_mode()
-def test_the_detector_equals_multipose(tmp_path: Path) -> None:
-    arrays = random_arrays("multipose")
-    net = PersonDetector().eval()
-    detector_from_movenet(net, written(tmp_path, arrays))
-    picture = torch.from_numpy(np.random.default_rng(8).integers(0, 256, (1, 64, 96, 3), np.uint8))
-    dense = net(picture.permute(0, 3, 1, 2))
-    movenet = MoveNet(arrays, "multipose")
-    merged = movenet.merged(picture)
-    centre, size, offset = (movenet.head(merged, *head[:3])[0] for head in HEADS["multipose"])
-    peaks = dense.logit[0].isfinite().nonzero()[:, 0].tolist()
-    assert 1 < len(peaks) < 16 * 24 / 2
-    for cell in peaks:
-        row, column = divmod(cell, 24)
-        assert dense.logit[0, cell] == pytest.approx(float(centre[0, row, column]), abs=1e-3)
-        assert centre[0, row, column] >= centre[0, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max()
-        (y, x), (height, width) = offset[:, row, column].tolist(), size[:, row, column].abs().tolist()
-        middle, reach = np.array([column + x, row + y]) * 4, np.array([width, height]) * 2
-        np.testing.assert_allclose(dense.xyxy[0, cell], [*(middle - reach), *(middle + reach)], atol=0.02)

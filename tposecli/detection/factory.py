@@ -101,7 +101,7 @@ class DetectorRequest:
 
 
 def _build_bundled(request: DetectorRequest) -> Detector:
-    from tposecli.detection.movenet import MIN_SCORE, SIZE, WEAK_SCORE, BundledDetector
+    from tposecli.detection.bundled import MIN_SCORE, SIZE, WEAK_SCORE, BundledDetector
     from tposecli.hub.checkpoints.resolve import bundled_file
 
     weights = bundled_file(BUNDLED_WEIGHTS)
@@ -112,7 +112,7 @@ def _build_bundled(request: DetectorRequest) -> Detector:
 
 
 def _bundled_weak_score() -> float:
-    from tposecli.detection.movenet import MIN_SCORE
+    from tposecli.detection.bundled import MIN_SCORE
 
     return MIN_SCORE
 

@@ -23,17 +23,13 @@ class MobileNetShape:
 
     Attributes:
         stem: Channels of the first convolution.
-        stages: Channels of all stages but the last.
-        top: Channels of the last stage and of the convolution after it; empty if the last stage has the pyramid's
-            channels and feeds it directly.
+        stages: Channels of all stages but the last, which has those of the pyramid's coarsest map.
     """
 
     stem: int
     stages: tuple[int, ...]
-    top: tuple[int, ...] = ()
 
 
-MOBILENET150 = MobileNetShape(48, (24, 40, 48, 96, 144, 240), (480, 1280))
 MOBILENET175 = MobileNetShape(56, (32, 40, 56, 112, 168, 280))
 
 
@@ -99,16 +95,12 @@ class Pyramid(nn.Module):
         self.stem = nn.Sequential(PadToEven(), DownsampleConv2d(3, shape.stem), nn.ReLU6(inplace=True))
         self.stages = nn.ModuleList()
         inputs = shape.stem
-        for (expansion, stride, blocks), outputs in zip(STAGES, (*shape.stages, [*shape.top, coarse][0]), strict=True):
+        for (expansion, stride, blocks), outputs in zip(STAGES, (*shape.stages, coarse), strict=True):
             stage = []
             for block in range(blocks):
                 stage.append(InvertedResidual(inputs, outputs, stride if block == 0 else 1, expansion))
                 inputs = outputs
             self.stages.append(nn.Sequential(*stage))
-        self.top = nn.Sequential()
-        if shape.top:
-            last, wide = shape.top
-            self.top = nn.Sequential(nn.Conv2d(last, wide, 1), nn.ReLU6(inplace=True), nn.Conv2d(wide, coarse, 1))
         self.lateral = nn.ModuleList(
             nn.Conv2d(shape.stages[stage], width, 1) for stage, width in ((3, coarse), (2, middle), (1, fine))
         )
@@ -121,7 +113,6 @@ class Pyramid(nn.Module):
         for stage in self.stages:
             x = stage(x)
             maps.append(x)
-        x = self.top(x)
         for lateral, merge, side in zip(self.lateral, self.merge, (maps[3], maps[2], maps[1]), strict=True):
             x = merge(upsample_like(x, side) + lateral(side))
         return x, maps[2], maps[4]

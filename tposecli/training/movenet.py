@@ -1,38 +1,29 @@
-"""Initialise TransPose-M and the person detector with MoveNet's weights.
+"""Initialise TransPose-M with MoveNet's weights.
 
 Google published MoveNet (Apache License 2.0) as a TensorFlow.js graph: ``NAME.json`` lists the arrays in ``NAME.bin``.
-The detector becomes MoveNet MultiPose without its keypoints. TransPose-M takes the convolutions of MoveNet Thunder. Two
-of the widest, at stride 32, have no counterpart in it: a single convolution is fitted to their combined output, on
-crops. The encoder starts as the identity, so that training starts from MoveNet's own heatmaps.
+TransPose-M takes the convolutions of MoveNet Thunder. Two of the widest, at stride 32, have no counterpart in it: a
+single convolution is fitted to their combined output, on crops. The encoder starts as the identity, so that training
+starts from MoveNet's own heatmaps.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tposecli.models.encoder import EncoderLayer
 from tposecli.models.mobilenet import PYRAMID, Pyramid
-from tposecli.models.person_detector import Head, PersonDetector
 from tposecli.models.pose_net import IMAGENET_MEAN, IMAGENET_STD
 from tposecli.models.transpose_m import TransPoseM
-from tposecli.utils.errors import WeightsError
-
-Arrays = Mapping[str, Tensor]
+from tposecli.training.tensorflow_js import Arrays, Conv, graph_arrays, load_conv
 
 EXTRACTOR: Final = "center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 HEAD: Final = "kpt_heatmap_0/"
-TYPES: Final = {"float16": "<f2", "float32": "<f4", "int32": "<i4"}
 NORMALIZED: Final = ("/Conv2D_weights", "/Conv2D_bn_offset")
 FILTERED: Final = ("/depthwise_weights", "/depthwise_bn_offset")
 PLAIN: Final = ("/Conv2D/ReadVariableOp", "/BiasAdd/ReadVariableOp")
@@ -49,14 +40,6 @@ NEW_WEIGHT_SCALE: Final = 0.1
 """Scale, relative to the default initialisation, of weights that MoveNet has no counterpart for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conv:
-    """A convolution in PyTorch's layout: weight (O, I, h, w) and bias (O,)."""
-
-    weight: Tensor
-    bias: Tensor
-
-
 def start_from_movenet(net: TransPoseM, path: Path, crops: Tensor) -> None:
     """Initialise a net with MoveNet Thunder's weights, in place.
 
@@ -68,76 +51,12 @@ def start_from_movenet(net: TransPoseM, path: Path, crops: Tensor) -> None:
     Raises:
         WeightsError: The file is not that graph, its arrays are missing, or they do not fit the net.
     """
-    with _graph(path) as arrays, torch.no_grad():
+    with graph_arrays(path, "MoveNet's graph for this net") as arrays, torch.no_grad():
         _load_backbone(net.backbone, arrays)
-        _load_conv(net.backbone.stem[1], _imagenet(_conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED)))
+        load_conv(net.backbone.stem[1], _imagenet(_conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED)))
         sums = _fit_last_convolution(net, arrays, crops)
         _init_encoder_as_identity(net, sums)
         _init_heatmap_head(net, arrays)
-
-
-def detector_from_movenet(net: PersonDetector, path: Path) -> None:
-    """Initialise a detector with MoveNet MultiPose's weights, in place.
-
-    Args:
-        net: The detector.
-        path: ``movenet-multipose.json``, with its ``.bin`` file beside it.
-
-    Raises:
-        WeightsError: The file is not that graph, or its arrays are missing.
-    """
-    with _graph(path) as arrays:
-        _load_backbone(net.backbone, arrays)
-        for place, name in ((0, "model/Conv_1"), (2, "conv2d")):
-            endings = PLAIN if place else NORMALIZED
-            _load_conv(net.backbone.top[place], _conv(arrays, EXTRACTOR + name, endings))
-        _load_conv(net.backbone.stages[-1].get_submodule("0.project"), _conv(arrays, EXTRACTOR + LAST, NORMALIZED))
-        for head, theirs, number in (
-            (net.center, "center_0", 3),
-            (net.size, "box_scale_0", 4),
-            (net.offset, "box_offset_0", 5),
-        ):
-            _detector_head(head, arrays, theirs, number)
-
-
-def _detector_head(head: Head, arrays: Arrays, theirs: str, number: int) -> None:
-    """Load one of the detector's heads; TensorFlow numbers the layers of all heads consecutively."""
-    name = f"{theirs}/separable_conv2d_{number}"
-    filters = arrays[f"{name}/separable_conv2d/ReadVariableOp"].permute(2, 3, 0, 1)
-    mixed = arrays[f"{name}/separable_conv2d/ReadVariableOp_1"].permute(3, 2, 0, 1)
-    _load_conv(head.tower[0], Conv(filters, torch.zeros(len(filters))))
-    _load_conv(head.tower[1], Conv(mixed, arrays[f"{name}/BiasAdd/ReadVariableOp"]))
-    _load_conv(head.out, _conv(arrays, f"{theirs}/conv2d_{number + 1}", PLAIN))
-
-
-@contextmanager
-def _graph(path: Path) -> Iterator[dict[str, Tensor]]:
-    """Provide the arrays of a graph, and turn errors while they are loaded into the net into ``WeightsError``.
-
-    Raises:
-        WeightsError: The arrays are missing, or do not fit the net.
-    """
-    try:
-        yield _arrays(path)
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: not MoveNet's graph for this net with its .bin file beside it ({error})"
-        ) from error
-
-
-def _arrays(path: Path) -> dict[str, Tensor]:
-    """Read all arrays of a graph as float32, by name."""
-    found = {}
-    for group in json.loads(path.read_bytes())["weightsManifest"]:
-        data = b"".join((path.parent / Path(name).name).read_bytes() for name in group["paths"])
-        start = 0
-        for entry in group["weights"]:
-            kind = np.dtype(TYPES[entry.get("quantization", entry)["dtype"]])
-            values = np.frombuffer(data, kind, math.prod(entry["shape"]), start)
-            start += values.nbytes
-            name = entry["name"].removeprefix("StatefulPartitionedCall/")
-            found[name] = torch.from_numpy(values.astype(np.float32).reshape(entry["shape"]))
-    return found
 
 
 def _conv(arrays: Arrays, name: str, endings: tuple[str, str]) -> Conv:
@@ -147,30 +66,26 @@ def _conv(arrays: Arrays, name: str, endings: tuple[str, str]) -> Conv:
     return Conv(weight.permute(order), bias)
 
 
-def _load_conv(conv: nn.Module, values: Conv) -> None:
-    conv.load_state_dict({"weight": values.weight, "bias": values.bias})
-
-
 def _load_backbone(net: Pyramid, arrays: Arrays) -> None:
     """Load all of MobileNetV2 except its last convolution, and the feature pyramid."""
-    _load_conv(net.stem[1], _conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED))
+    load_conv(net.stem[1], _conv(arrays, EXTRACTOR + "model/Conv1", NORMALIZED))
     number = 0
     for blocks in net.stages:
         for block in blocks.children():
             theirs = EXTRACTOR + (f"model/block_{number}" if number else "model/expanded_conv")
             parts = dict(block.named_children())
             if number:
-                _load_conv(parts["expand"].get_submodule("0"), _conv(arrays, f"{theirs}_expand", NORMALIZED))
+                load_conv(parts["expand"].get_submodule("0"), _conv(arrays, f"{theirs}_expand", NORMALIZED))
             filtering = next(part for part in parts["filter"].children() if isinstance(part, nn.Conv2d))
-            _load_conv(filtering, _conv(arrays, f"{theirs}_depthwise", FILTERED))
+            load_conv(filtering, _conv(arrays, f"{theirs}_depthwise", FILTERED))
             if not theirs.startswith(EXTRACTOR + LAST.removesuffix("_project")):
-                _load_conv(parts["project"], _conv(arrays, f"{theirs}_project", NORMALIZED))
+                load_conv(parts["project"], _conv(arrays, f"{theirs}_project", NORMALIZED))
             number += 1
     for lateral, merge, side, mix in zip(net.lateral, net.merge, LATERAL, MERGE, strict=True):
-        _load_conv(lateral, _conv(arrays, EXTRACTOR + side, PLAIN))
+        load_conv(lateral, _conv(arrays, EXTRACTOR + side, PLAIN))
         filters = arrays[f"{EXTRACTOR}{mix}/separable_conv2d/ReadVariableOp"].permute(2, 3, 0, 1)
-        _load_conv(merge.get_submodule("0"), Conv(filters, torch.zeros(len(filters))))
-        _load_conv(merge.get_submodule("1"), _conv(arrays, f"{EXTRACTOR}{mix}/separable_conv2d", MERGED))
+        load_conv(merge.get_submodule("0"), Conv(filters, torch.zeros(len(filters))))
+        load_conv(merge.get_submodule("1"), _conv(arrays, f"{EXTRACTOR}{mix}/separable_conv2d", MERGED))
 
 
 def _imagenet(theirs: Conv) -> Conv:
@@ -204,7 +119,7 @@ def _fit_last_convolution(net: TransPoseM, arrays: Arrays, crops: Tensor) -> tup
     hook.remove()
     penalty = RIDGE * product.diagonal().mean() * torch.eye(len(product), dtype=torch.float64)
     fitted = torch.linalg.solve(product + penalty, moment).float()
-    _load_conv(last.get_submodule("project"), Conv(fitted[:-1].T[:, :, None, None], fitted[-1]))
+    load_conv(last.get_submodule("project"), Conv(fitted[:-1].T[:, :, None, None], fitted[-1]))
     merged = functional.pixel_unshuffle(net.backbone(net.normalize(crops[:32]))[0], 2)
     return float(merged.square().sum(dim=1).mean()), float(merged.sum(dim=1).square().mean())
 
@@ -233,7 +148,7 @@ def _init_encoder_as_identity(net: TransPoseM, sums: tuple[float, float]) -> Non
     weight[:merged, :merged, 0, 0] = torch.eye(merged)
     weight[merged:, :merged] = -1 / spare
     bias[merged : merged + spare // 2], bias[merged + spare // 2 :] = constant, -constant
-    _load_conv(net.reduce, Conv(weight, bias))
+    load_conv(net.reduce, Conv(weight, bias))
     for layer in net.global_encoder.layers:
         if isinstance(layer, EncoderLayer):
             for linear in (layer.self_attn.out_proj, layer.linear2):
@@ -251,7 +166,7 @@ def _init_heatmap_head(net: TransPoseM, arrays: Arrays) -> None:
     for (row, lower), y in TAPS.items():
         for (column, right), x in TAPS.items():
             weight[cells + 2 * lower + right, :, row, column] += filters[y, x][:, None] * mixed
-    _load_conv(deconvolution, Conv(weight, arrays[f"{HEAD}separable_conv2d_4/BiasAdd/ReadVariableOp"]))
+    load_conv(deconvolution, Conv(weight, arrays[f"{HEAD}separable_conv2d_4/BiasAdd/ReadVariableOp"]))
     final = _conv(arrays, HEAD + "conv2d_5", PLAIN)
     if len(final.bias) == net.final_layer.out_channels:
-        _load_conv(net.final_layer, final)
+        load_conv(net.final_layer, final)

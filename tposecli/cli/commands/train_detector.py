@@ -19,12 +19,12 @@ from tposecli.cli.terminal import say
         "--data",
         multiple=True,
         metavar="WHAT",
-        help="Train on this: ANN.json:IMAGES[:WEIGHT[:HALF]]; rendered[:WEIGHT[:COUNT]], crowds of rendered people; or "
-        "clutter:FOLDER[:WEIGHT[:COUNT]], cut-outs of things in that folder, pasted where no people are. HALF is even "
-        "or odd: every other image. May be repeated.",
+        help="Train on this: ANN.json:IMAGES[:WEIGHT[:HALF[:partial]]]; rendered[:WEIGHT[:COUNT]], crowds of rendered "
+        "people; or clutter:FOLDER[:WEIGHT[:COUNT]], cut-outs of things in that folder, pasted where no people are. "
+        "HALF is even or odd: every other image; partial: people may be unannotated. May be repeated.",
     ),
     click.option("--check", multiple=True, metavar="WHAT", help="Validate on this: ANN.json:IMAGES[:HALF]."),
-    click.option("--init", type=LocalPath(path_type=Path), help="Begin with MoveNet MultiPose: its JSON."),
+    click.option("--init", type=LocalPath(path_type=Path), help="Begin with these weights, or NanoDet-g: its JSON."),
     click.option("--measure", "weights", type=LocalPath(path_type=Path), help="Measure these weights, do not train."),
 )
 @option_group(

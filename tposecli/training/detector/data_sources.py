@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tposecli.training.detector.clutter import paste_clutter
 from tposecli.training.detector.dataset import Photo, PhotoSource, describe_bad, read_photos
-from tposecli.training.detector.loop import LARGE, DetectorCheck
+from tposecli.training.detector.loop import DetectorCheck
 from tposecli.training.detector.rendered import render_crowds
 from tposecli.training.shared import LogCallback
 from tposecli.utils.errors import UsageError
@@ -17,12 +17,15 @@ CROWDS = 600
 CLUTTER = 700
 """Default number of images without people."""
 HALVES = ("", "even", "odd")
+PARTIAL = ":partial"
+"""Ends the specification of photos in which people may be unannotated."""
 
 
 def sources(specs: Sequence[str], rendered: Path, log: LogCallback) -> tuple[PhotoSource, ...]:
-    """Read ``ANN.json:IMAGES[:WEIGHT[:HALF]]``, ``rendered[:WEIGHT[:COUNT]]`` or ``clutter:FOLDER[:WEIGHT[:COUNT]]``.
+    """Read the photos of ``--data``; bad annotations are logged.
 
-    Bad annotations are logged.
+    A specification is ``ANN.json:IMAGES[:WEIGHT[:HALF[:partial]]]``, ``rendered[:WEIGHT[:COUNT]]`` or
+    ``clutter:FOLDER[:WEIGHT[:COUNT]]``.
 
     Args:
         specs: The values of ``--data``.
@@ -46,8 +49,9 @@ def _source(spec: str, rendered: Path, log: LogCallback) -> PhotoSource:
         folder = rendered.with_name("clutter")
         negatives = paste_clutter(Path(things), folder, int(_number(spec, count or CLUTTER)), log)
         return PhotoSource("clutter", _read(str(negatives), str(folder), "", log), _number(spec, weight or 1))
-    annotations, images, weight, half = _parts(spec, 4)
-    return PhotoSource(annotations, _read(annotations, images, half, log), _number(spec, weight or 1))
+    whole, partial = (spec.removesuffix(PARTIAL), True) if spec.endswith(PARTIAL) else (spec, False)
+    annotations, images, weight, half = _parts(whole, 4)
+    return PhotoSource(annotations, _read(annotations, images, half, log, partial), _number(spec, weight or 1))
 
 
 def _number(spec: str, text: str | float) -> float:
@@ -61,13 +65,11 @@ def _number(spec: str, text: str | float) -> float:
 
 
 def checks(specs: Sequence[str], log: LogCallback) -> tuple[DetectorCheck, ...]:
-    """Read ``ANN.json:IMAGES[:HALF]``; in completely annotated sets, only large people count."""
+    """Read ``ANN.json:IMAGES[:HALF]``."""
     made = []
     for spec in specs:
         annotations, images, half = _parts(spec, 3)
-        photos = _read(annotations, images, half, log)
-        complete = all(photo.complete for photo in photos)
-        made.append(DetectorCheck(f"{annotations} {half}".strip(), photos, LARGE if complete else 0.0))
+        made.append(DetectorCheck(f"{annotations} {half}".strip(), _read(annotations, images, half, log)))
     return tuple(made)
 
 
@@ -81,8 +83,8 @@ def _parts(spec: str, max_parts: int) -> list[str]:
     return parts + [""] * (max_parts - len(parts))
 
 
-def _read(annotations: str, images: str, half: str, log: LogCallback) -> tuple[Photo, ...]:
-    photos, bad = read_photos(Path(annotations), Path(images), half)
+def _read(annotations: str, images: str, half: str, log: LogCallback, partial: bool = False) -> tuple[Photo, ...]:
+    photos, bad = read_photos(Path(annotations), Path(images), half, partial)
     log(f"{annotations}: {len(photos)} photos, {sum(len(photo.people) for photo in photos)} people")
     for line in describe_bad(bad):
         log(f"  {line}")

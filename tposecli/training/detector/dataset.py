@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,9 @@ class PhotoSource:
     weight: float = 1.0
 
 
-def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[Photo, ...], Counter[str]]:
+def read_photos(
+    annotations: Path, images: Path, half: str = "", partial: bool = False
+) -> tuple[tuple[Photo, ...], Counter[str]]:
     """Read a COCO person file, and count its bad annotations, which are left out, by what is wrong with them.
 
     Args:
@@ -113,6 +115,7 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
             are assumed to enclose only the joints, and other people to be unannotated (Leeds Sports Poses).
         images: Folder of the images.
         half: ``even`` or ``odd``: read only images at those positions among the sorted image ids.
+        partial: In every photo, people may be unannotated.
 
     Raises:
         InputError: The file is missing or not such a file.
@@ -137,7 +140,8 @@ def read_photos(annotations: Path, images: Path, half: str = "") -> tuple[tuple[
     for row in rows[half_slice(half)]:
         path = images / row["file_name"]
         if _is_file(path):
-            photos.append(_photo(path, _size_wh(row), by_image[record_id(row["id"])], bad))
+            photo = _photo(path, _size_wh(row), by_image[record_id(row["id"])], bad)
+            photos.append(replace(photo, complete=photo.complete and not partial))
         else:
             bad["image missing"] += 1
     return tuple(photos), bad
@@ -261,6 +265,37 @@ def capsule(start: Float32, end: Float32, radius: float, corners: int = 8) -> Po
     turn = np.linspace(-np.pi / 2, np.pi / 2, corners) + along
     cap = np.stack([np.cos(turn), np.sin(turn)], axis=1) * radius
     return np.concatenate([end + cap, start - cap]).astype(np.float32)
+
+
+def turned(photo: Photo, quarters: int) -> Photo:
+    """Return a photo turned by quarters of a circle against the clock; the pixels are shared with the photo."""
+    sides = [photo.image.shape[1], photo.image.shape[0]]
+    made = photo
+    for _ in range(quarters):
+        made = replace(
+            made,
+            people=tuple(_person_turned(person, sides[0]) for person in made.people),
+            crowds=_boxes_turned(made.crowds, sides[0]),
+        )
+        sides.reverse()
+    made.__dict__["image"] = np.rot90(photo.image, quarters)
+    return made
+
+
+def _person_turned(person: BoxedPerson, width: float) -> BoxedPerson:
+    outline = tuple(_points_turned(polygon, width) for polygon in person.outline)
+    box, given = _boxes_turned(np.stack([person.box, person.given]), width)
+    return replace(person, box=box, outline=outline, given=given)
+
+
+def _points_turned(xy: Float32, width: float) -> Float32:
+    """Turn (P, 2) points with a photo of that width by a quarter of a circle against the clock."""
+    return np.stack([xy[:, 1], width - xy[:, 0]], axis=1)
+
+
+def _boxes_turned(xyxy: Float32, width: float) -> Float32:
+    x0, y0, x1, y1 = xyxy.T
+    return np.stack([y0, width - x1, y1, width - x0], axis=1)
 
 
 def describe_bad(bad: Counter[str]) -> Sequence[str]:

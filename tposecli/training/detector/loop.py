@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from tposecli.detection.base import BoxFilter
-from tposecli.detection.movenet import BundledDetector
+from tposecli.detection.bundled import BundledDetector, load_person_detector
 from tposecli.models.person_detector import PersonDetector
 from tposecli.training.detector.dataset import Photo, PhotoSource
 from tposecli.training.detector.loss import Targets, detector_loss
 from tposecli.training.detector.scenes import Composer, stack
-from tposecli.training.detector.validation import evaluate
-from tposecli.training.movenet import detector_from_movenet
+from tposecli.training.detector.validation import PRECISION, evaluate
+from tposecli.training.nanodet import start_from_nanodet
 from tposecli.training.schedule import cosine_decay, warm_up
 from tposecli.training.shared import (
+    WEIGHTS_SUFFIX,
     LogCallback,
     check_new_run,
     moving_average,
@@ -35,25 +36,21 @@ from tposecli.training.state import autocast_dtype
 from tposecli.utils.errors import InputError
 from tposecli.utils.threads import prefetch
 
-SHAPES = ((224, 224), (256, 256), (320, 192), (192, 320), (320, 256), (416, 256))
+SHAPES = ((320, 320), (384, 256), (256, 384), (448, 256), (416, 320))
 """Widths and heights of training images; one is drawn per batch, and all batches have about as many pixels."""
-MEAN_PIXELS = 256 * 224
+MEAN_PIXELS = 320 * 320
 """Average number of pixels of a training image."""
-WARM_UP = 300
+WARM_UP = 60
 """Steps over which the learning rate rises."""
-FINAL_RATE = 0.02
+FINAL_RATE = 0.01
 """Learning rate at the end, relative to the highest."""
-AVERAGING = 0.999
+AVERAGING = 0.998
 """Share that the moving average of the weights keeps at each step."""
-CLIP = 1.0
+CLIP = 3.0
 """Largest norm of the gradient: a net without normalisation layers diverges with larger steps."""
-FROZEN_STAGES = 3
-"""Stages of the backbone, after the stem, that keep MoveNet's weights: those up to stride 8."""
-BACKBONE_RATE = 0.05
-"""Learning rate of the rest of the backbone, relative to that of the new layers."""
+BACKBONE_RATE = 0.4
+"""Learning rate of all layers but the heads, relative to theirs, if the run starts from trained weights."""
 WEIGHTS_NAME = "person-detector.safetensors"
-LARGE = 96.0 * 96.0
-"""Area from which COCO counts an object as large, square pixels."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,10 @@ class DetectorCheck:
     Attributes:
         name: Name in logs.
         photos: The photos.
-        min_area: Only people of a larger annotated area count, square pixels.
     """
 
     name: str
     photos: tuple[Photo, ...]
-    min_area: float = LARGE
 
 
 @dataclass(frozen=True)
@@ -79,11 +74,10 @@ class DetectorJob:
         sources: Photos to train on.
         checks: Photos to measure on, never used for training.
         out: Folder for the checkpoint, the log and the weights.
-        init: MoveNet MultiPose's graph with the initial weights; None for random weights.
+        init: NanoDet-g's graph, or weights of this detector, to start from; None for random weights.
         minutes: Length of the run, interruptions not counted; the learning rate decays over it. 0 writes the initial
             weights without training.
         batch: Images per step at ``MEAN_PIXELS`` pixels each; fewer if they are larger.
-        freeze: Freeze the first layers, up to stride 8; only with ``init``.
         rate: Highest learning rate.
         seed: Seeds everything random.
         save_minutes: Time between checkpoints.
@@ -96,9 +90,8 @@ class DetectorJob:
     out: Path
     init: Path | None = None
     minutes: float = 100.0
-    batch: int = 20
-    freeze: bool = True
-    rate: float = 4e-4
+    batch: int = 8
+    rate: float = 2e-4
     seed: int = 0
     save_minutes: float = 2.0
     check_minutes: float = 12.0
@@ -114,7 +107,7 @@ def train(job: DetectorJob, log: LogCallback) -> Path:
 
     Raises:
         InputError: There is nothing to resume from.
-        WeightsError: The graph to start from is not MoveNet MultiPose's.
+        WeightsError: The file to start from is neither NanoDet-g's graph nor weights of this detector.
     """
     resumed = check_new_run(job.out, (WEIGHTS_NAME, "log.jsonl"), job.resume)
     job.out.mkdir(parents=True, exist_ok=True)
@@ -122,7 +115,7 @@ def train(job: DetectorJob, log: LogCallback) -> Path:
     if resumed:
         run.load()
     elif job.init is not None:
-        detector_from_movenet(run.net, job.init)
+        _start_from(run.net, job.init)
         run.average.module.load_state_dict(run.net.state_dict())
         log(f"starting from {job.init}")
     if job.minutes == 0:
@@ -143,6 +136,14 @@ def train(job: DetectorJob, log: LogCallback) -> Path:
         if run.progress >= 1:
             return job.out / WEIGHTS_NAME
     raise InputError("the training data ended before the run did")
+
+
+def _start_from(net: PersonDetector, path: Path) -> None:
+    """Load a graph, or weights of this detector, depending on the suffix."""
+    if path.suffix == WEIGHTS_SUFFIX:
+        net.load_state_dict(load_person_detector(path).state_dict())
+    else:
+        start_from_nanodet(net, path)
 
 
 def _batches(job: DetectorJob, step: int) -> Iterator[tuple[Tensor, Targets]]:
@@ -166,14 +167,8 @@ class _Run:
         self.job = job
         self.net = PersonDetector().to(memory_format=torch.channels_last)
         self.average = moving_average(self.net, AVERAGING, lambda: self.step)
-        backbone = self.net.backbone
-        freeze = job.freeze and job.init is not None
-        self.frozen = [backbone.stem, *backbone.stages[:FROZEN_STAGES]] if freeze else []
-        for module in self.frozen:
-            module.requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.net, BACKBONE_RATE if self.frozen else 1.0), lr=job.rate
-        )
+        rate = 1.0 if job.init is None else BACKBONE_RATE
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.net, rate), lr=job.rate, betas=(0.9, 0.99))
         self.autocast = autocast_dtype(torch.device("cpu"), "auto") is not None
         self.step = 0
         self.seconds = 0.0
@@ -225,21 +220,21 @@ class _Run:
 
 
 def parameter_groups(net: PersonDetector, backbone_rate: float) -> list[dict[str, Any]]:
-    """Return the optimizer's parameter groups: weight decay only on kernels, a lower rate for the backbone.
+    """Return the optimizer's parameter groups: weight decay only on kernels, a rate of its own for all but the heads.
 
     Each group stores its share of the learning rate as ``share``, which is also its key in checkpoints.
     """
     groups = []
-    backbone = {id(p) for p in net.backbone.parameters()}
-    for inside, share in ((True, backbone_rate), (False, 1.0)):
-        mine = [p for p in net.parameters() if (id(p) in backbone) == inside and p.requires_grad]
-        groups.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": 0.05, "share": share})
+    head = {id(p) for p in net.head.parameters()}
+    for inside, share in ((False, backbone_rate), (True, 1.0)):
+        mine = [p for p in net.parameters() if (id(p) in head) == inside]
+        groups.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": 0.02, "share": share})
         groups.append({"params": [p for p in mine if p.ndim <= 1], "weight_decay": 0.0, "share": share})
     return groups
 
 
 def measure(weights: Path, checks: Sequence[DetectorCheck], log: Path | None = None, step: int = 0) -> str:
-    """Measure weights on every check, and return a line for each.
+    """Measure weights on every check, and return a line for each and each size of people.
 
     Args:
         weights: The weights file.
@@ -247,15 +242,19 @@ def measure(weights: Path, checks: Sequence[DetectorCheck], log: Path | None = N
         log: File to which the results are appended as JSON lines.
         step: Step of the run, for the log.
     """
-    detector = BundledDetector(weights, BoxFilter(min_score=0.02))
+    detector = BundledDetector(weights, BoxFilter(min_score=0.02, max_people=100))
     parts = []
     for check in checks:
-        result = evaluate(detector, check.photos, check.min_area)
-        parts.append(
-            f"{check.name}: {result.people} people, AP50 {result.average_precision:.3f}, "
-            f"recall {result.recall:.3f} at precision 0.7 (score {result.threshold:.2f})"
-        )
-        if log is not None:
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, "check": check.name, **asdict(result)}) + os.linesep)
+        for size, result in evaluate(detector, check.photos).items():
+            if not result.people:
+                continue
+            parts.append(
+                f"{check.name}, {size}: {result.people} people, AP {result.average_precision:.3f}, "
+                f"AP50 {result.at_50:.3f}, recall {result.recall:.3f} at precision {PRECISION} "
+                f"(score {result.threshold:.2f})"
+            )
+            if log is not None:
+                line = {"step": step, "check": check.name, "size": size, **asdict(result)}
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line) + os.linesep)
     return "\n".join(parts)

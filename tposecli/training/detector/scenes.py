@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.training.detector.canvas import Canvas, ComposedScene, Placement
-from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource
+from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource, turned
 from tposecli.types import Float32, Image
+
+TURNED = 0.06
+"""Share of photos turned by one to three quarters of a circle: people who tumble lie, or stand on their head."""
 
 
 class Composer:
@@ -41,7 +44,8 @@ class Composer:
 
     def _draw(self, rng: np.random.Generator) -> Photo:
         photos = self._photos[rng.choice(len(self._photos), p=self._share)]
-        return photos[rng.integers(len(photos))]
+        photo = photos[rng.integers(len(photos))]
+        return turned(photo, int(rng.integers(1, 4))) if rng.random() < TURNED else photo
 
     def _scene(self, rng: np.random.Generator, canvas: Canvas) -> None:
         """Place a completely annotated photo at a random zoom, with people pasted in."""

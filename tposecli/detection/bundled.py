@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tposecli.detection.base import BoxFilter, same_size_batches
-from tposecli.inference.backends.cpu_rewrites import pad_kernels
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
@@ -24,9 +23,9 @@ from tposecli.utils.errors import WeightsError
 from tposecli.utils.system import cores
 from tposecli.utils.threads import ParallelMap
 
-SIZE = 256
-"""Longer side, in pixels, to which a frame is scaled: the input size of MoveNet MultiPose."""
-MIN_SCORE = 0.45
+SIZE = 448
+"""Longer side, in pixels, to which a frame is scaled; the weights' model card says how it was chosen."""
+MIN_SCORE = 0.4
 """Minimum score of a person; the weights' model card says how it was chosen."""
 WEAK_SCORE = 0.3
 """Minimum score of a box that may continue a track."""
@@ -61,8 +60,6 @@ class BundledDetector:
             WeightsError: The file is missing, damaged, or belongs to another net.
         """
         net = load_person_detector(weights).requires_grad_(False)
-        if torch.device(device).type != "cuda":
-            pad_kernels(net)
         if half or (half is None and prefers_half(torch.device(device))):
             net = halve(net)
         self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
