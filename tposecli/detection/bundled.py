@@ -29,6 +29,8 @@ MIN_SCORE = 0.4
 """Minimum score of a person; the weights' model card says how it was chosen."""
 WEAK_SCORE = 0.3
 """Minimum score of a box that may continue a track."""
+NMS = 0.5
+"""IoU above which the lower-scoring box is discarded: the net also gives boxes of parts of a person."""
 MAX_CANDIDATES = 300
 MAX_BATCH = 16
 MAX_WORKERS = 8
@@ -63,7 +65,7 @@ class BundledDetector:
         if half or (half is None and prefers_half(torch.device(device))):
             net = halve(net)
         self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._boxes = BoxFilter(min_score=MIN_SCORE) if boxes is None else boxes
+        self._boxes = BoxFilter(MIN_SCORE, NMS) if boxes is None else boxes
         self._size = size
         self._device = torch.device(device)
         self._best: Callable[[Tensor], list[Tensor]] = self._forward

@@ -101,13 +101,13 @@ class DetectorRequest:
 
 
 def _build_bundled(request: DetectorRequest) -> Detector:
-    from tposecli.detection.bundled import MIN_SCORE, SIZE, WEAK_SCORE, BundledDetector
+    from tposecli.detection.bundled import MIN_SCORE, NMS, SIZE, WEAK_SCORE, BundledDetector
     from tposecli.hub.checkpoints.resolve import bundled_file
 
     weights = bundled_file(BUNDLED_WEIGHTS)
     if weights is None:
         raise WeightsError(f"the bundled detector's file {BUNDLED_WEIGHTS} is missing; reinstall the package")
-    boxes = request.options.box_filter(WEAK_SCORE if request.tracked else MIN_SCORE)
+    boxes = request.options.box_filter(WEAK_SCORE if request.tracked else MIN_SCORE, NMS)
     return BundledDetector(weights, boxes, request.options.image_size or SIZE, request.device)
 
 

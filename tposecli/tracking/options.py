@@ -26,7 +26,7 @@ class TrackOptions:
         ValueError: A value is out of range.
     """
 
-    activation: float = number(0.4, SHARE)
+    activation: float = number(0.5, SHARE)
     lost_s: float = number(2.0, NumberRange(0, 3600))
     gate: float = number(0.3, SHARE)
     birth_s: float = number(0.1, NumberRange(0))
