@@ -144,8 +144,8 @@ def test_quiet_and_log_json_from_anywhere_hold_for_the_announcement(
     assert "sets smooth" not in tpose(*words, expected=1).output
     monkeypatch.delenv("TPOSE_VIDEO_QUIET")
     monkeypatch.setenv("TPOSE_VIDEO_LOG_JSON", "1")
-    said = tpose(*words, expected=1).output.splitlines()
-    assert "sets smooth" in json.loads(said[0])["message"]
+    said = json.loads(tpose(*words, expected=1).output.splitlines()[0])
+    assert "sets smooth" in said["message"] and datetime.fromisoformat(said["time"]).tzinfo
     logging.getLogger("tposecli").handlers.clear()
 
 

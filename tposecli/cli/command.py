@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ import click
 import cloup
 from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
-from tposecli.cli.terminal import say
+from tposecli.cli.terminal import emit_event, say
 
 INPUT: Final = "Input"
 PEOPLE: Final = "People"
@@ -63,7 +62,7 @@ class Command(cloup.Command):
         """Say what was noted, unless quiet, then run the command."""
         for text in ctx.meta.get(_NOTES, ()):
             if ctx.params.get("log_json"):
-                click.echo(json.dumps({"event": "log", "level": "info", "message": text}), err=True)
+                emit_event("log", level="info", message=text)
             elif not ctx.params.get("quiet"):
                 say(text, err=True)
         return super().invoke(ctx)

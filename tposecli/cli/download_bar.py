@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from tposecli.cli.terminal import console, printable
+from tposecli.cli.terminal import console, emit_event, printable
 
 if TYPE_CHECKING:
     from tposecli.hub.download.options import ProgressBar
@@ -49,9 +47,7 @@ def _json_lines(verb: str, label: str, total: int | None) -> Iterator[Callable[[
     last = 0
 
     def emit() -> None:
-        event = {"event": verb, "file": label, "done_bytes": last, "total_bytes": total}
-        sys.stderr.write(json.dumps(event) + "\n")
-        sys.stderr.flush()
+        emit_event(verb, file=label, done_bytes=last, total_bytes=total)
 
     def tell(done: int) -> None:
         nonlocal reported, last

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import warnings
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -35,6 +37,13 @@ def say(*lines: object, err: bool = False) -> None:
     """Print lines, each of which stays one line whatever the names in it contain."""
     for line in lines:
         click.echo(printable(str(line)), err=err)
+
+
+def emit_event(event: str, **fields: Any) -> None:
+    """Write one event of ``--log-json``: a line with a JSON object on standard error."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    sys.stderr.write(json.dumps({"event": event, "time": now, **fields}) + "\n")
+    sys.stderr.flush()
 
 
 def console(stderr: bool = False) -> Console:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tposecli.cli.terminal import LineHandler, console, printable, say, silence_libraries
+from tposecli.cli.terminal import LineHandler, console, emit_event, printable, say, silence_libraries
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +124,7 @@ class JsonWatcher:
         self.frames = self.people = 0
         self.started = self.reported = time.perf_counter()
         self.begun = True
-        _emit("begin", source=source.name, frames=expected)
+        emit_event("begin", source=source.name, frames=expected)
 
     def seen(self, result: Result) -> None:
         """Report progress about once a second."""
@@ -137,14 +134,14 @@ class JsonWatcher:
         if now - self.reported >= PROGRESS_S:
             self.reported = now
             elapsed = now - self.started
-            _emit("progress", frames=self.frames, frames_per_s=round(self.frames / elapsed, 2), people=self.people)
+            emit_event("progress", frames=self.frames, frames_per_s=round(self.frames / elapsed, 2), people=self.people)
 
     def end(self, summary: Summary) -> None:
         """Report the summary."""
         if not self.begun:
-            _emit("begin", source=summary.name, frames=None)
+            emit_event("begin", source=summary.name, frames=None)
         self.begun = False
-        _emit(
+        emit_event(
             "end",
             source=summary.name,
             path=summary.path,
@@ -162,7 +159,7 @@ class JsonWatcher:
     def done(self, summaries: Sequence[Summary], status: int) -> None:
         """Report the whole run."""
         failed = [name for summary in summaries for name, _ in summary.failed]
-        _emit("done", inputs=len(summaries), failed=failed, exit_status=status)
+        emit_event("done", inputs=len(summaries), failed=failed, exit_status=status)
 
 
 class _JsonHandler(logging.Handler):
@@ -170,13 +167,7 @@ class _JsonHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        _emit("log", level=record.levelname.lower(), message=record.getMessage())
-
-
-def _emit(event: str, **fields: Any) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    sys.stderr.write(json.dumps({"event": event, "time": now, **fields}) + "\n")
-    sys.stderr.flush()
+        emit_event("log", level=record.levelname.lower(), message=record.getMessage())
 
 
 def _failure(name: str, reason: str) -> str:

@@ -73,9 +73,7 @@ def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any)
 
     jobs = _jobs(inputs, options)
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
-    summaries = run_videos(
-        jobs, settings_of(options), watcher(options["quiet"], options["log_json"], options["verbose"])
-    )
+    summaries = run_videos(jobs, settings_of(options), watching)
     ctx.exit(exit_status(summaries, watching))
 
 
