@@ -10,7 +10,7 @@ from cloup import option_group
 
 from tposecli.cli.command import ATTENTION, FILES, INPUT, Command
 from tposecli.cli.options import common as shared
-from tposecli.cli.options.attention import parse_keypoints, parse_layer, parse_threshold
+from tposecli.cli.options.attention import layer_option, mode_option, parse_keypoints, parse_threshold
 from tposecli.cli.options.settings import figure_settings_of
 from tposecli.cli.terminal import say
 
@@ -67,23 +67,8 @@ def point(value: str) -> tuple[float, float]:
     click.option(
         "--point", "points", type=point, metavar="X,Y", multiple=True, help="Add a column for a position (pixels)."
     ),
-    click.option(
-        "--layer",
-        "attention_layer",
-        type=parse_layer,
-        metavar="LAYER",
-        default="all",
-        show_default=True,
-        help="Show this encoder layer: last, a number from 0, all, mean or rollout.",
-    ),
-    click.option(
-        "--mode",
-        "attention_mode",
-        type=click.Choice(["dependency", "influence"]),
-        default="dependency",
-        show_default=True,
-        help="Show what the keypoint depends on, or what it influences.",
-    ),
+    layer_option("--layer", "attention_layer", what="Show this encoder layer", default="all"),
+    mode_option("--mode", "attention_mode", what="Show what the keypoint depends on, or what it influences."),
     click.option(
         "--threshold",
         "attention_threshold",

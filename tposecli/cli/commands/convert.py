@@ -14,6 +14,7 @@ from tposecli.cli.options.drawing import min_score_option
 from tposecli.cli.options.pose_files import (
     POSES,
     frame_names_option,
+    input_option,
     pose_input_of,
     pose_options,
     pose_output_options,
@@ -35,14 +36,7 @@ from tposecli.cli.options.tracking import tracking_options
 @pose_options
 @option_group(
     INPUT,
-    click.option(
-        "--input",
-        "-i",
-        "inputs",
-        metavar="PATH",
-        multiple=True,
-        help="Video or images that the poses of another tool belong to.",
-    ),
+    input_option("Video or images that the poses of another tool belong to."),
     click.option(
         "--input-fps",
         cls=RenamedOption,

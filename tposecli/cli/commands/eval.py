@@ -9,9 +9,9 @@ import click
 from cloup import option_group
 
 from tposecli.attention.style import AttentionStyle
-from tposecli.cli.command import ATTENTION, FILES, INPUT, MODEL, PEOPLE, RUN, Command, RenamedOption
+from tposecli.cli.command import ATTENTION, FILES, INPUT, MODEL, PEOPLE, RUN, Command
 from tposecli.cli.options import common as shared
-from tposecli.cli.options.attention import parse_layer, refuse_rollout_influence
+from tposecli.cli.options.attention import layer_option, mode_option, refuse_rollout_influence
 from tposecli.cli.options.fields import FiniteRange, option_of
 from tposecli.cli.terminal import say
 from tposecli.evaluation.explain.options import ExplainOptions
@@ -64,33 +64,15 @@ explain_options = option_group(
     ATTENTION,
     click.option("--explain", is_flag=True, help="Measure what attention is worth as an explanation of the keypoints."),
     option_of(ExplainOptions, "people", "--explain-limit", help="Measure the deletion curves of this many people."),
-    click.option(
-        "--explain-layer",
-        type=parse_layer,
-        metavar="LAYER",
-        default="last",
-        show_default=True,
-        help="Measure this encoder layer: last, a number from 0, all, mean or rollout.",
-    ),
-    click.option(
-        "--explain-mode",
-        type=click.Choice(["dependency", "influence"]),
-        default=AttentionStyle().mode,
-        show_default=True,
-        help="Measure what keypoints depend on, or what they influence.",
-    ),
+    layer_option("--explain-layer", what="Measure this encoder layer"),
+    mode_option("--explain-mode", what="Measure what keypoints depend on, or what they influence."),
 )
 
 file_options = shared.together(
     option_group(
         FILES,
-        click.option(
-            "--output",
-            "-o",
-            cls=RenamedOption,
-            formerly=("--out",),
-            type=shared.FILE,
-            help="Write the results in the authors' schema, or as a .zip for the test server.",
+        shared.output_option(
+            shared.FILE, "Write the results in the authors' schema, or as a .zip for the test server."
         ),
         click.option("--report", type=shared.FILE, help="Write a report, .json or .md."),
         click.option("--plots", type=shared.FOLDER, help="Write precision-recall and OKS plots into this folder."),

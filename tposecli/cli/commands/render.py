@@ -15,6 +15,7 @@ from tposecli.cli.options.encoding import encoding_of, encoding_options, view_op
 from tposecli.cli.options.pose_files import (
     POSES,
     frame_names_option,
+    input_option,
     pose_input_of,
     pose_options,
     pose_output_options,
@@ -38,15 +39,7 @@ from tposecli.cli.options.tracking import tracking_options
 @pose_options
 @option_group(
     INPUT,
-    click.option(
-        "--input",
-        "-i",
-        "inputs",
-        metavar="PATH",
-        multiple=True,
-        required=True,
-        help="Video or images that the poses belong to.",
-    ),
+    input_option("Video or images that the poses belong to.", required=True),
     click.option(
         "--another-video", is_flag=True, help="Accept a file other than the original that has the same frames."
     ),

@@ -142,15 +142,7 @@ length_options = option_group(
 run_options = shared.together(
     option_group(
         FILES,
-        click.option(
-            "--output",
-            "-o",
-            cls=RenamedOption,
-            formerly=("--out",),
-            type=shared.FOLDER,
-            required=True,
-            help="Write checkpoint, weights and log into this folder.",
-        ),
+        shared.output_option(shared.FOLDER, "Write checkpoint, weights and log into this folder.", required=True),
     ),
     option_group(
         RUN,

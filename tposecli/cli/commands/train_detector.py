@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from cloup import option_group
 
-from tposecli.cli.command import FILES, INPUT, LENGTH, MACHINE, RUN, Command, RenamedOption
-from tposecli.cli.options.common import LocalPath
+from tposecli.cli.command import FILES, INPUT, LENGTH, MACHINE, RUN, Command
+from tposecli.cli.options.common import LocalPath, output_option
 from tposecli.cli.terminal import say
 
 
@@ -29,14 +29,7 @@ from tposecli.cli.terminal import say
 )
 @option_group(
     FILES,
-    click.option(
-        "--output",
-        "-o",
-        cls=RenamedOption,
-        formerly=("--out",),
-        type=LocalPath(path_type=Path),
-        help="Write checkpoint, weights and log into this folder.",
-    ),
+    output_option(LocalPath(path_type=Path), "Write checkpoint, weights and log into this folder."),
 )
 @option_group(
     LENGTH,

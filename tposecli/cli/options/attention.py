@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import click
@@ -9,7 +10,7 @@ from cloup import option_group
 
 from tposecli.attention.style import AttentionStyle, PerPerson
 from tposecli.cli.command import ATTENTION
-from tposecli.cli.options.common import OUTPUT, Options
+from tposecli.cli.options.common import OUTPUT, Command, Options
 from tposecli.cli.options.drawing import parse_joints
 from tposecli.cli.options.fields import option_of
 
@@ -51,6 +52,29 @@ def refuse_rollout_influence(layers: tuple[int, ...] | str, mode: str, option: s
         raise click.UsageError(f"rollout has no influence, only dependency; choose another {option}")
 
 
+def layer_option(*names: str, what: str, default: str = "last") -> Callable[[Command], Command]:
+    """Return an option that chooses encoder layers; ``what`` begins its help."""
+    return click.option(
+        *names,
+        type=parse_layer,
+        metavar="LAYER",
+        default=default,
+        show_default=True,
+        help=f"{what}: last, a number from 0, all, mean or rollout.",
+    )
+
+
+def mode_option(*names: str, what: str) -> Callable[[Command], Command]:
+    """Return an option that chooses between dependency and influence."""
+    return click.option(
+        *names,
+        type=click.Choice(["dependency", "influence"]),
+        default=AttentionStyle().mode,
+        show_default=True,
+        help=what,
+    )
+
+
 attention_options = option_group(
     ATTENTION,
     click.option(
@@ -62,21 +86,8 @@ attention_options = option_group(
         help="Show the attention of these keypoints: confident (all that score well), strongest (the best "
         "of each person), all, or names: left_wrist,nose.",
     ),
-    click.option(
-        "--attention-layer",
-        type=parse_layer,
-        metavar="LAYER",
-        default="last",
-        show_default=True,
-        help="Encoder layer: last, a number from 0, all, mean or rollout.",
-    ),
-    click.option(
-        "--attention-mode",
-        type=click.Choice(["dependency", "influence"]),
-        default=AttentionStyle().mode,
-        show_default=True,
-        help="Show what the keypoint depends on, or what it influences.",
-    ),
+    layer_option("--attention-layer", what="Encoder layer"),
+    mode_option("--attention-mode", what="Show what the keypoint depends on, or what it influences."),
     click.option(
         "--attention-threshold",
         type=parse_threshold,

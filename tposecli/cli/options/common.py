@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from cloup import option_group
 
-from tposecli.cli.command import ATTENTION, INPUT, MACHINE, MODEL, PEOPLE, RUN
+from tposecli.cli.command import ATTENTION, INPUT, MACHINE, MODEL, PEOPLE, RUN, RenamedOption
 from tposecli.cli.options.fields import FiniteRange, option_of
 from tposecli.detection.factory import CHOICES, DetectorOptions
 from tposecli.inference.options import ModelChoice
@@ -240,6 +240,12 @@ output_options = together(
     ),
     overwrite_option,
 )
+
+
+def output_option(kind: click.ParamType[Any], what: str, **keywords: Any) -> Callable[[Command], Command]:
+    """Return ``--output``, which was called ``--out`` in the commands that use this."""
+    return click.option("--output", "-o", cls=RenamedOption, formerly=("--out",), type=kind, help=what, **keywords)
+
 
 size_option = option_group(
     INPUT,

@@ -30,6 +30,11 @@ pose_options = option_group(
 )
 
 
+def input_option(what: str, required: bool = False) -> Callable[[Command], Command]:
+    """Return ``--input``: the video or the images that poses belong to."""
+    return click.option("--input", "-i", "inputs", metavar="PATH", multiple=True, required=required, help=what)
+
+
 def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
     """Yield the option that writes a format, and the one that chooses its variant."""
     yield click.option(row.option, type=FOLDER if row.folder_pattern else OUTPUT, help=row.help)
