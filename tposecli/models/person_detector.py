@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tposecli.models.mobilenet import upsample_like
 from tposecli.models.pose_net import IMAGENET_MEAN, IMAGENET_STD
 
 STRIDES = (8, 16, 32)
@@ -112,8 +113,8 @@ class PersonDetector(nn.Module):
             x = stage(x)
             maps.append(x)
         fine, middle, coarse = (lateral(side) for lateral, side in zip(self.lateral, maps[1:], strict=True))
-        middle = middle + _doubled(coarse)
-        fine = fine + _doubled(middle)
+        middle = middle + upsample_like(coarse, middle)
+        fine = fine + upsample_like(middle, fine)
         middle = middle + functional.avg_pool2d(fine, 2)
         coarse = coarse + functional.avg_pool2d(middle, 2)
         levels = [self._level(*parts) for parts in zip((fine, middle, coarse), STRIDES, self.head, strict=True)]
@@ -163,8 +164,3 @@ def _centres(shape_hw: tuple[int, int], stride: int, device: torch.device | str)
     """Return (h w, 2) centres of a level's cells, input pixels."""
     y, x = torch.meshgrid(*(torch.arange(side, device=device) for side in shape_hw), indexing="ij")
     return (torch.stack([x, y], dim=2).reshape(-1, 2).float() + 0.5) * stride
-
-
-def _doubled(level: Tensor) -> Tensor:
-    """(B, C, h, w) to (B, C, 2 h, 2 w), bilinear."""
-    return functional.interpolate(level, scale_factor=2.0, mode="bilinear", align_corners=False)

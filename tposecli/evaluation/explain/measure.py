@@ -169,6 +169,8 @@ def _mean_share(share: Float64, masks: Mask, weight: Float64) -> Float64:
 
 def _curves(result: Result, people: Sequence[_Person], chosen: set[int], estimator: PoseEstimator) -> Iterator[Curves]:
     """Yield the curves of the chosen people of one image, except those of whom no keypoint is sure."""
+    if chosen.isdisjoint(person.number for person in people):
+        return
     assert result.attention is not None
     crops = estimator.crops([result.frame], [result.poses.boxes])
     stride = estimator.spec.stride
