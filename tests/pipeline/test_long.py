@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from tests.support.fakes import FakeDetector, FakeEstimator
-from tposecli.attention.overlay import AttentionPainter
 from tposecli.models.catalog import CATALOG
 from tposecli.pipeline import run
 from tposecli.pipeline.job import ImagesJob, Outputs, Settings, Summary
@@ -113,7 +112,7 @@ class FakeNets(run.Nets):
         estimator.groups = Forgetful()
         self.estimator, self.detector, self.weak_score = estimator, WalkInCircles(), 0.0
         self.detector_options = settings.inference.detector
-        self.painter = AttentionPainter(settings.drawing.attention, CATALOG[0].stride)
+        self.attention_style = settings.drawing.attention
 
 
 class Forgetful(list[int]):
@@ -136,7 +135,7 @@ def simulate(folder: Path, seconds: int, watcher: Curve) -> Summary:
         return VideoSink(path, source.info, VideoOptions(preset="ultrafast"))
 
     outputs = Outputs(folder / "o.mp4", {"coco": folder / "o.json", "csv": folder / "o.csv"})
-    sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.painter, video)
+    sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.attention_style, CATALOG[0].stride, video)
     summary = Summary("simulated")
     run._run(run.OpenedInput(source, (), sinks, True, {}), run.RunContext(settings, nets), watcher, summary)
     return summary
@@ -183,7 +182,7 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
     with open_video(media / "crossing.mp4") as video:
         source.info = video.info
     outputs = Outputs(poses={"coco": tmp_path / "o.json", "csv": tmp_path / "o.csv"})
-    sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.painter)
+    sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.attention_style, CATALOG[0].stride)
     opened_input = run.OpenedInput(source, (), sinks, True, {})
     run._run(opened_input, run.RunContext(settings, nets), curve, Summary("again"))
     curve.assert_flat(most_mb=60)

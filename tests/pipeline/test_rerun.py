@@ -229,7 +229,7 @@ class TestHeads:
 
     def test_they_are_blurred_before_any_sink_sees_the_frame(self, tmp_path: Path) -> None:
         drawing = DrawingSettings(blur_heads=True)
-        factory = SinkFactory(Outputs(tmp_path), drawing, FileSettings(), None)  # type: ignore[arg-type]
+        factory = SinkFactory(Outputs(tmp_path), drawing, FileSettings(), drawing.attention, stride=8)
         picture, poses = noise(), person()
         (result,) = factory.prepare([Result(Frame(picture.copy(), 0, name="one.png"), poses)])
         hidden = picture.copy()

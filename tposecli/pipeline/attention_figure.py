@@ -48,7 +48,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
     check_output(job.output, settings.flags.overwrite)
     frame = Frame(read_image(job.image, max_pixels=settings.inference.max_pixels), 0, name=job.image.name)
     nets = Nets(settings, attention=True)
-    estimator, style = nets.estimator, nets.painter.style
+    estimator, style = nets.estimator, nets.attention_style
     if not estimator.layout.is_coco:
         raise UsageError(
             "tpose attention: for COCO's 17 keypoints only, and this model finds others; choose another model"

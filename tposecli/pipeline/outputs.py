@@ -12,6 +12,7 @@ from tposecli.attention.matrix_sink import AttentionMatrix, plot_path
 from tposecli.attention.overlay import AttentionPainter
 from tposecli.attention.sinks import AttentionArchive, AttentionImages, AttentionVideo
 from tposecli.attention.stats import describe
+from tposecli.attention.style import AttentionStyle
 from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.base import WriteOptions
@@ -47,7 +48,8 @@ class SinkFactory:
         outputs: What to make.
         drawing: How everything with pixels looks.
         files: What pose files hold.
-        painter: Shows attention.
+        attention: Which attention is shown, and how, for the layers of the model.
+        stride: Crop pixels per cell of the attention grid.
         video: Opens a video; None for stills.
         ids: Image id of each still; None for a video.
         written_names: Name pattern of the images that frames are written to, one each; empty for none.
@@ -56,7 +58,8 @@ class SinkFactory:
     outputs: Outputs
     drawing: DrawingSettings
     files: FileSettings
-    painter: AttentionPainter
+    attention: AttentionStyle
+    stride: int
     video: Callable[[Path], VideoOut] | None = None
     ids: Sequence[int] | None = None
     written_names: str = ""
@@ -80,7 +83,7 @@ class SinkFactory:
         )
         yield from open_pose_files(outputs, self.files, options)
         if outputs.attention_matrix is not None:
-            yield AttentionMatrix(outputs.attention_matrix, self.painter.stride)
+            yield AttentionMatrix(outputs.attention_matrix, self.stride)
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.crops is not None:
@@ -99,7 +102,7 @@ class SinkFactory:
 
     def _describe(self, result: Result) -> list[dict[str, Any]]:
         """Return what the JSON says about each person's attention."""
-        return describe(result, self.painter.stride)
+        return describe(result, self.stride)
 
     def _picture(self, path: Path, layout: KeypointLayout, timings: Timings | None) -> Sink:
         """Open the annotated video or images; they are drawn on the frame's own pixels."""
@@ -109,8 +112,8 @@ class SinkFactory:
         return AnnotatedVideo(self.video(path), draw, beside, timings)
 
     def _attention(self, path: Path) -> Sink:
-        """Open arrays, a video, or a folder of images, by the extension; the painter remembers one input only."""
-        painter = AttentionPainter(self.painter.style, self.painter.stride)
+        """Open arrays, a video, or a folder of images, by the extension."""
+        painter = AttentionPainter(self.attention, self.stride)
         if is_archive(path):
             return AttentionArchive(path, painter, self.drawing.attention_every)
         if self.video is not None and is_video(path):

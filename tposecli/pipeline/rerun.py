@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from tposecli.attention.overlay import AttentionPainter
 from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, read_aligned
 from tposecli.formats.base import WriteOptions
 from tposecli.formats.frame_names import FrameNames
@@ -106,10 +105,10 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
         assert not isinstance(source, ImageSource)
         return open_output(path, source, job.encoding)
 
-    painter = AttentionPainter(settings.drawing.attention, stride=1)  # Journals hold no attention: it paints nothing.
+    style, stride = settings.drawing.attention, 1  # Journals hold no attention to be shown.
     opener = None if recording.stills else video
     names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, opener, ids, names)
+    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names)
 
     return _run(_Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare), settings, watcher)
 

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tposecli.attention.overlay import AttentionPainter
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.coco import image_ids
@@ -62,7 +61,7 @@ class Nets:
         estimator: The net.
         detector: Finds the people for it.
         detector_options: Its options, with the detector that ``auto`` stands for.
-        painter: Shows the net's attention.
+        attention_style: Which attention is shown, and how, for the layers of the net.
         weak_score: Boxes below this score are detected only because they may continue a track.
     """
 
@@ -80,11 +79,10 @@ class Nets:
         choice = inference.model
         runtime = runtime_for(choice, exact=attention)
         checkpoint = resolve(choice.model, choice.weights, choice.downloads, explaining=attention)
-        style = settings.drawing.attention.resolved(checkpoint.spec.layers)
+        self.attention_style = settings.drawing.attention.resolved(checkpoint.spec.layers)
         self.estimator = PoseEstimator(
-            checkpoint, None, runtime, choice.flip_test, style.request if attention else None
+            checkpoint, None, runtime, choice.flip_test, self.attention_style.request if attention else None
         )
-        self.painter = AttentionPainter(style, checkpoint.spec.stride)
         self.detector: Detector
         self.detector_options: DetectorOptions
         self.detector, self.detector_options = open_detector(
@@ -190,7 +188,9 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     summary = Summary(f"{len(images)} pictures", skipped=images.skipped, unsupported=len(images.unsupported))
     ids = image_ids(images.names)
     header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
-    sinks = SinkFactory(outputs, settings.drawing, settings.files, context.nets.painter, ids=ids)
+    nets = context.nets
+    style, stride = nets.attention_style, nets.estimator.spec.stride
+    sinks = SinkFactory(outputs, settings.drawing, settings.files, style, stride, ids=ids)
     try:
         with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
             _run(
@@ -242,8 +242,8 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
     with open_video_input(job.input, job.window, job.stream, job.rate, inference.max_pixels) as source:
         settings = context.settings
         names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-        painter = context.nets.painter
-        sinks = SinkFactory(job.outputs, settings.drawing, settings.files, painter, video, written_names=names)
+        style, stride = context.nets.attention_style, context.nets.estimator.spec.stride
+        sinks = SinkFactory(job.outputs, settings.drawing, settings.files, style, stride, video, written_names=names)
         rate = None if job.rate is None else str(job.rate)
         header_entries = {"window": job.window.to_dict(), "stream": job.stream, "rate": rate}
         yield OpenedInput(source, source.files, sinks, True, header_entries, source.live, job.encoding)
