@@ -22,7 +22,7 @@ ORDER = (
 
 MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
-    *("attention", "bench", "convert", "data", "doctor", "eval", "export", "images", "models"),
+    *("attention", "bench", "completion", "convert", "data", "doctor", "eval", "export", "images", "models"),
     *("render", "sample-media", "score", "train", "train-detector", "validate", "video", "weights"),
 ]
 MODULES = {

@@ -68,7 +68,7 @@ def _huge(path: Path) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing.mp4": (lambda path: None, "no such file; check the name"),
-    "folder.mp4": (lambda path: path.mkdir(), "this is a folder, not a video; name a file in it"),
+    "folder.mp4": (lambda path: path.mkdir(), "a folder without videos"),
     "empty.mp4": (lambda path: path.touch(), "the file is empty; copy or download it again"),
     "text.mp4": (lambda path: path.write_text("no film at all\n" * 200), "cannot be opened as a video"),
     "cut.mp4": (lambda path: path.write_bytes(Film().write(path).read_bytes()[:3000]), "may be truncated"),

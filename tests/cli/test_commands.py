@@ -202,7 +202,7 @@ def test_one_bad_picture_among_good_ones(tmp_path: Path, media: Path) -> None:
     ("arguments", "message"),
     [
         (["video"], "INPUTS"),
-        (["video", "walk.mp4"], "nothing to write"),
+        (["video", "-"], "nothing to write"),
         (["video", "walk.mp4", "-o", "out.mp4", "--model", "transpose-r-a5"], "did you mean"),
         (["video", "walk.mp4", "-o", "out.mp4", "--detector", "yoloo:x"], "known"),
         (["video", "walk.mp4", "-o", "out.mp4", "--start", "5", "--end", "2"], "not after the start"),

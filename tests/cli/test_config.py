@@ -180,9 +180,11 @@ def test_the_nearest_is_suggested(arguments: list[str], message: str) -> None:
 
 def test_a_file_instead_of_a_command_is_understood(folder: Path) -> None:
     (folder / "walk.mp4").touch()
-    result = CliRunner().invoke(cli, ["walk.mp4", "-o", "out.mp4"])
-    assert result.exit_code == 2
-    assert "tpose video walk.mp4" in result.output
+    result = CliRunner().invoke(cli, ["walk.mp4", "--start", "soon"])
+    assert result.exit_code == 2 and "tpose video" not in result.output and "'soon' is not a time" in result.output
+    (folder / "0042").touch()
+    result = CliRunner().invoke(cli, ["0042", "-o", "out.mp4"])
+    assert result.exit_code == 2 and "tpose video 0042" in result.output
 
 
 def test_the_real_commands_take_both(folder: Path) -> None:

@@ -59,7 +59,7 @@ def test_every_reading_command_names_every_readable_format(command: str) -> None
 @pytest.mark.parametrize("row", [row for row in written_formats() if not row.to_stdout], ids=lambda row: row.name)
 def test_formats_that_cannot_go_to_standard_output_are_refused(row: PoseFormat) -> None:
     with pytest.raises(UsageError, match="only videos, --json and --csv can go to standard output"):
-        check_outputs(Outputs(poses={row.name: Path("-")}), False, RunFlags(), journal=False)
+        check_outputs(Outputs(poses={row.name: Path("-")}), None, RunFlags(), journal=False)
 
 
 def test_coco_only_formats_refuse_other_keypoints(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ class TestTables:
     def test_parquet_without_pyarrow_names_the_extra(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(UsageError, match=r"tposecli\[parquet\]"):
-            check_outputs(Outputs(poses={"parquet": tmp_path / "o.parquet"}), False, RunFlags(), journal=False)
+            check_outputs(Outputs(poses={"parquet": tmp_path / "o.parquet"}), None, RunFlags(), journal=False)
         assert list(tmp_path.iterdir()) == []
 
     def test_numbers_that_are_not_finite_are_refused(self, tmp_path: Path) -> None:
@@ -464,11 +464,12 @@ def test_video_and_images_write_every_format(tmp_path: Path, media: Path) -> Non
 
 
 def test_several_videos_share_folders(tmp_path: Path, media: Path) -> None:
-    from tposecli.cli.commands.video import _jobs
+    from tposecli.cli.options.many_videos import work_of
+    from tposecli.sources import find_videos
 
     options: dict[str, Any] = defaultdict(lambda: None, start=0.0, stride=1, clock="zero")
     options |= {"json": tmp_path, "csv": tmp_path, "openpose": tmp_path / "op", "mmpose": tmp_path}
-    jobs = _jobs((media / "walk.mp4", media / "portrait.mp4"), options)
+    jobs = work_of(find_videos([str(media / "walk.mp4"), str(media / "portrait.mp4")]), options).jobs
     assert [job.outputs.poses["csv"] for job in jobs] == [tmp_path / "walk.csv", tmp_path / "portrait.csv"]
     assert [job.outputs.poses["openpose"] for job in jobs] == [tmp_path / "op" / "walk", tmp_path / "op" / "portrait"]
     assert jobs[0].outputs.poses["mmpose"] == tmp_path / "walk.mmpose.json"

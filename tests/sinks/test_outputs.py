@@ -26,7 +26,6 @@ import numpy as np
 import pytest
 
 from tests.support.media import Film, colours_of, number_of, numbered, write_image
-from tposecli.cli.options.encoding import medium
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import JournalWriter, read_journal
 from tposecli.formats.journal.records import as_line
@@ -42,6 +41,7 @@ from tposecli.sinks.subtitles import caption
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import VideoInput, open_video
 from tposecli.sources.container import open_media
+from tposecli.sources.find_videos import location_of
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.utils.errors import UsageError
 
@@ -232,8 +232,8 @@ def test_refused_before_any_work(tmp_path: Path, path: str, options: VideoOption
 
 def test_standard_output_takes_one_output() -> None:
     with pytest.raises(UsageError, match="only one"):
-        check_outputs(Outputs(Path("-"), {"coco": Path("-")}), False, RunFlags())
-    check_outputs(Outputs(Path("-")), False, RunFlags())
+        check_outputs(Outputs(Path("-"), {"coco": Path("-")}), None, RunFlags())
+    check_outputs(Outputs(Path("-")), None, RunFlags())
 
 
 # ---- beside the picture
@@ -430,7 +430,7 @@ def test_window_needs_a_display() -> None:
 
 def test_names_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [medium(word) for word in ("-", "0", "rtsp://h/x", "a.mp4")] == ["-", "0", "rtsp://h/x", Path("a.mp4")]
+    assert [location_of(word) for word in ("-", "0", "rtsp://h/x", "a.mp4")] == ["-", "0", "rtsp://h/x", Path("a.mp4")]
 
 
 def run_in_pipe(film: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

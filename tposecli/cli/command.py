@@ -195,3 +195,22 @@ class RenamedOption(click.Option):
         used = (name for name in self.formerly if any(word.partition("=")[0] == name for word in words))
         former = next(used, None)
         return None if former is None else f"note: {former} is now called {self.present[0]}; the old name still works"
+
+
+def in_one_line(error: click.ClickException) -> str:
+    """Return one of click's errors as this program words its own: what is wrong, and what to do."""
+    if isinstance(error, click.NoSuchOption):
+        near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        text = f"there is no option {error.option_name}{near}"
+    elif isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        param, hint = error.param, error.param_hint
+        name = (param.get_error_hint(error.ctx) if param is not None else "") if hint is None else hint
+        name = (name if isinstance(name, str) else " / ".join(name)).replace("'", "")
+        text = f"{name}: {error.message}" if name else error.message
+    else:
+        text = error.format_message()
+    text = text.rstrip(".")
+    text = text[:1].lower() + text[1:] if text[1:2].islower() else text
+    if isinstance(error, click.NoSuchOption | click.MissingParameter) and error.ctx is not None:
+        return f"{text}; see {error.ctx.command_path} --help"
+    return text

@@ -55,8 +55,20 @@ class ConfiguredGroup(Group):
         """Find the command; suggest the nearest for one that does not exist."""
         name = args[0]
         if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
-            ctx.fail(f"No such command {name!r}. {_suggestion(name, self.list_commands(ctx))}")
+            kind = self._kind_of(ctx, name)
+            if kind:
+                return kind, self.get_command(ctx, kind), args
+            ctx.fail(f"there is no command {name!r}. {_suggestion(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
+
+    def _kind_of(self, ctx: click.Context, word: str) -> str:
+        """Return the command for an input that is given without one, as in ``tpose in.mp4``; empty for none."""
+        if not (set(word) & {".", "/", "\\"} or Path(word).exists()):
+            return ""
+        from tposecli.sources import kind_of
+
+        kind = kind_of(word)
+        return kind if kind and self.get_command(ctx, kind) else ""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error in a value says where the value came from."""

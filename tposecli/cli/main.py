@@ -14,8 +14,10 @@ from typing import NoReturn
 import click
 import cloup
 
+from tposecli.cli.command import in_one_line
 from tposecli.cli.commands.attention import attention
 from tposecli.cli.commands.bench import bench
+from tposecli.cli.commands.completion import completion
 from tposecli.cli.commands.convert import convert
 from tposecli.cli.commands.data import data
 from tposecli.cli.commands.doctor import doctor
@@ -32,7 +34,7 @@ from tposecli.cli.commands.validate import validate
 from tposecli.cli.commands.video import video
 from tposecli.cli.commands.weights import weights
 from tposecli.cli.config import PREFIX, ConfiguredGroup, config_option, remember
-from tposecli.cli.terminal import printable, say
+from tposecli.cli.terminal import say
 from tposecli.utils.errors import TposeError, with_notes
 from tposecli.utils.signals import Stopped, stop_on_signals
 from tposecli.utils.version import __version__
@@ -73,7 +75,7 @@ cli.section("Look", attention, validate)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)
 cli.section("Make", train, train_detector, sample_media)
-cli.section("This program", doctor)
+cli.section("This program", doctor, completion)
 
 
 def main() -> NoReturn:
@@ -114,9 +116,11 @@ def _status() -> int:
         return int(cli(standalone_mode=False) or 0)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except click.ClickException as error:
-        error.message = printable(error.message)  # type: ignore[misc]
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _report(in_one_line(error), error)
         return error.exit_code
     except TposeError as error:
         _report(str(error), error)

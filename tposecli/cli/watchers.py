@@ -1,55 +1,86 @@
-"""Progress of a run as the user sees it: a progress bar, log lines and a summary, or all of it as JSON lines."""
+"""Progress of a run as the user sees it: a progress bar or log lines, then a summary, or all of it as JSON lines."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tposecli.cli.terminal import LineHandler, console, emit_event, printable, say, silence_libraries
+from tposecli.pipeline.summary import count, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from tposecli.pipeline.job import Summary, Watcher
+    from tposecli.pipeline.summary import Summary
     from tposecli.types import Result, SourceInfo
 
 PROGRESS_S = 1.0
 """Seconds between two progress events."""
+LINE_S = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
-def watcher(quiet: bool, log_json: bool, verbose: bool = False) -> Watcher:
+class Reporter(Protocol):
+    """Receives the progress of a run over one or more inputs; the pipeline knows the part that is a ``Watcher``."""
+
+    def plan(self, inputs: int) -> None:
+        """Note how many inputs there will be."""
+
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """Note that an input was opened."""
+
+    def seen(self, result: Result) -> None:
+        """Note a finished frame."""
+
+    def end(self, summary: Summary) -> None:
+        """Note that an input is finished, or could not be read at all."""
+
+    def done(self, summaries: Sequence[Summary], status: int, *lines: str) -> None:
+        """Note that the run is over; ``lines`` say what else it made."""
+
+
+def watcher(quiet: bool, log_json: bool, verbose: bool = False) -> Reporter:
     """Return the watcher for the options, and send log lines the same way."""
-    chosen: JsonWatcher | QuietWatcher | TerminalWatcher
+    chosen: Reporter
     handler: logging.Handler
     if log_json or quiet:
         silence_libraries()
+    screen = console(stderr=True)
     if log_json:
         chosen, handler = JsonWatcher(), _JsonHandler()
     elif quiet:
-        chosen, handler = QuietWatcher(), LineHandler(console(stderr=True))
+        chosen, handler = QuietWatcher(), LineHandler(screen)
         handler.setLevel(logging.ERROR)
     else:
-        screen = console(stderr=True)
-        chosen, handler = TerminalWatcher(screen, verbose), LineHandler(screen)
+        kind = TerminalWatcher if screen.is_terminal else LineWatcher
+        chosen, handler = kind(screen, verbose), LineHandler(screen)
     logger = logging.getLogger("tposecli")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     return chosen
 
 
-def exit_status(summaries: Sequence[Summary], watcher: Watcher) -> int:
-    """Return 1 if an input failed, else 0; JSON lines end with that."""
+def exit_status(summaries: Sequence[Summary], reporter: Reporter, *lines: str) -> int:
+    """Return 1 if an input failed, else 0, after reporting the whole run.
+
+    Args:
+        summaries: Those of all inputs.
+        reporter: Where to report it.
+        lines: What else was made.
+    """
     status = int(any(summary.failed for summary in summaries))
-    if isinstance(watcher, JsonWatcher):
-        watcher.done(summaries, status)
+    reporter.done(summaries, status, *lines)
     return status
 
 
 class QuietWatcher:
     """Reports failures only."""
+
+    def plan(self, inputs: int) -> None:
+        """Do nothing."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Do nothing."""
@@ -62,53 +93,131 @@ class QuietWatcher:
         for name, reason in summary.failed:
             say(_failure(name, reason), err=True)
 
+    def done(self, summaries: Sequence[Summary], status: int, *lines: str) -> None:
+        """Do nothing: what failed was said."""
 
-class TerminalWatcher:
-    """Shows a progress bar, then a summary."""
+
+class LineWatcher:
+    """Writes a line a minute, and a summary of each input; for log files, where a progress bar is of no use.
+
+    Args:
+        console: Where to.
+        verbose: Whether summaries say how long each stage took.
+    """
 
     def __init__(self, console: Console, verbose: bool = False) -> None:
         self.console = console
         self.verbose = verbose
-        self.people = 0
+        self.inputs = self.finished = 0
+        self.name = ""
+        self.frames = 0
+        self.expected: int | None = None
+        self.started = self.said = time.perf_counter()
+
+    def plan(self, inputs: int) -> None:
+        """Note how many inputs there will be."""
+        self.inputs = inputs
+
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """Begin to count."""
+        self.name, self.frames, self.expected = source.name, 0, expected
+        self.started = self.said = time.perf_counter()
+
+    def seen(self, result: Result) -> None:
+        """Count a frame, and write a line if a minute has passed."""
+        self.frames += 1
+        now = time.perf_counter()
+        if now - self.said >= LINE_S:
+            self.said = now
+            self.console.print(self.progress_line(now - self.started), soft_wrap=True)
+
+    def progress_line(self, seconds: float) -> str:
+        """Return a line that says how far the input is.
+
+        Args:
+            seconds: How long it has taken so far.
+        """
+        rate = self.frames / max(seconds, 1e-9)
+        if self.expected is None or self.expected < self.frames:
+            return f"{self.place}{self.name}: {self.frames} frames, {rate:.1f} frames/s"
+        left = (self.expected - self.frames) / max(rate, 1e-9)
+        return (
+            f"{self.place}{self.name}: {self.frames} of {self.expected} frames ({self.frames / self.expected:.0%}), "
+            f"{rate:.1f} frames/s, {duration(left)} left"
+        )
+
+    @property
+    def place(self) -> str:
+        """The number of the present input, if there are several."""
+        return f"[{self.finished + 1} of {self.inputs}] " if self.inputs > 1 else ""
+
+    def end(self, summary: Summary) -> None:
+        """Write the summary of the input."""
+        for name, reason in summary.failed:
+            self.console.print(f"{self.place}{_failure(name, reason)}", style="red", soft_wrap=True)
+        if summary.outputs:
+            headline, *more = summary.lines(self.verbose)
+            for line in (f"{self.place}{headline}", *more):
+                self.console.print(line, soft_wrap=True)
+        self.finished += 1
+
+    def done(self, summaries: Sequence[Summary], status: int, *lines: str) -> None:
+        """Write the totals of several inputs, and once more what failed."""
+        for line in lines:
+            self.console.print(line, soft_wrap=True)
+        if self.inputs < 2:
+            return
+        failed = [entry for summary in summaries for entry in summary.failed]
+        faulty = sum(bool(summary.failed) for summary in summaries)
+        frames = sum(summary.frames for summary in summaries)
+        total = f"{len(summaries)} inputs: {len(summaries) - faulty} done, {faulty} failed; {count(frames, 'frame')}"
+        self.console.print(total, soft_wrap=True)
+        for name, reason in failed:
+            self.console.print(f"  failed: {_failure(name, reason)}", style="red", soft_wrap=True)
+
+
+class TerminalWatcher(LineWatcher):
+    """Shows a progress bar, then a summary."""
+
+    def __init__(self, console: Console, verbose: bool = False) -> None:
+        super().__init__(console, verbose)
         self.progress: Progress | None = None
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Show the progress bar."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        self.people = 0
+        super().begin(source, expected)
+        name = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+        rest = [Column(no_wrap=True) for _ in range(3)]
         self.progress = Progress(
-            TextColumn("{task.description}", style="bold", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", style="bold", markup=False, table_column=name),
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(table_column=rest[0]),
+            TextColumn("{task.fields[rate]}", table_column=rest[1]),
+            TimeRemainingColumn(compact=True, table_column=rest[2]),
             console=self.console,
             transient=True,
+            expand=True,
         )
-        self.progress.add_task(printable(source.name), total=expected, rate="")
+        self.progress.add_task(printable(f"{self.place}{source.name}"), total=expected, rate="")
         self.progress.start()
 
     def seen(self, result: Result) -> None:
         """Advance the bar."""
         if self.progress is None:
             return
-        self.people += len(result.poses)
         task = self.progress.tasks[0]
         elapsed = max(task.elapsed or 0.0, 1e-3)
-        rate = f"{(task.completed + 1) / elapsed:.1f} frames/s  {self.people / elapsed:.1f} people/s"
-        self.progress.update(task.id, advance=1, rate=rate)
+        self.progress.update(task.id, advance=1, rate=f"{(task.completed + 1) / elapsed:.1f}/s")
 
     def end(self, summary: Summary) -> None:
         """Replace the bar with the summary."""
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
-        for name, reason in summary.failed:
-            self.console.print(_failure(name, reason), style="red", soft_wrap=True)
-        if summary.outputs:
-            for line in _lines(summary, self.verbose):
-                self.console.print(line, soft_wrap=True)
+        super().end(summary)
 
 
 class JsonWatcher:
@@ -118,6 +227,9 @@ class JsonWatcher:
         self.begun = False
         self.frames = self.people = 0
         self.started = self.reported = time.perf_counter()
+
+    def plan(self, inputs: int) -> None:
+        """Do nothing: the last event has their number."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Report what was opened."""
@@ -147,6 +259,8 @@ class JsonWatcher:
             path=summary.path,
             frames=summary.frames,
             people=summary.people,
+            most_people=summary.most,
+            ids=summary.ids,
             skipped=summary.skipped,
             unsupported=summary.unsupported,
             corrupt=summary.corrupt,
@@ -156,8 +270,10 @@ class JsonWatcher:
             outputs=[str(path) for path in summary.outputs],
         )
 
-    def done(self, summaries: Sequence[Summary], status: int) -> None:
+    def done(self, summaries: Sequence[Summary], status: int, *lines: str) -> None:
         """Report the whole run."""
+        for line in lines:
+            emit_event("log", level="info", message=line)
         failed = [name for summary in summaries for name, _ in summary.failed]
         emit_event("done", inputs=len(summaries), failed=failed, exit_status=status)
 
@@ -173,24 +289,3 @@ class _JsonHandler(logging.Handler):
 def _failure(name: str, reason: str) -> str:
     """Return the reason, prefixed with the input's name unless it contains it."""
     return reason if name in reason else f"{name}: {reason}"
-
-
-def _lines(summary: Summary, verbose: bool) -> list[str]:
-    """Return the lines of the summary."""
-    wall = max(summary.wall_s, 1e-9)
-    rates = f"{summary.frames / wall:.1f} frames/s, {summary.people / wall:.1f} people/s"
-    lines = [f"{summary.name}: {summary.frames} frames, {summary.people} people in {wall:.1f} s ({rates})"]
-    if verbose and summary.seconds:
-        lines.append(
-            "  time of each stage, which overlap: "
-            + ", ".join(f"{name} {spent:.1f} s" for name, spent in summary.seconds.items())
-        )
-    lost = {
-        "skipped, no pictures": summary.skipped,
-        "skipped, unsupported image formats": summary.unsupported,
-        "corrupt": summary.corrupt,
-        "failed": len(summary.failed),
-    }
-    if any(lost.values()):
-        lines.append("  " + ", ".join(f"{count} {what}" for what, count in lost.items() if count))
-    return lines + [f"  {path}" for path in summary.outputs]

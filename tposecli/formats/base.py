@@ -85,6 +85,8 @@ class WriteOptions:
         image_ids: Image id for each ``Frame.index`` of stills; None for a video.
         frame_names: Image names of a video's frames; None for the default ones.
         describe_attention: Returns the ``attention`` field of each person of a frame; None for no such field.
+        label: Name of the video in an output that several share; empty if it has one of its own.
+        header: Whether a table begins with its column names; not so where another video has written them.
     """
 
     info: Mapping[str, Any]
@@ -93,6 +95,8 @@ class WriteOptions:
     image_ids: Sequence[int] | None = None
     frame_names: FrameNames | None = None
     describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
+    label: str = ""
+    header: bool = True
 
     @property
     def stills(self) -> bool:

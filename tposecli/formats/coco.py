@@ -385,7 +385,7 @@ def image_ids(names: Sequence[str]) -> list[int]:
 def open_coco(path: Path, options: WriteOptions) -> Sink:
     """Open a sink for a COCO dataset or for COCO results; on standard output, JSON lines."""
     if path == STDOUT:
-        return JsonLinesSink()
+        return JsonLinesSink(label=options.label)
     if options.variant == "results":
         return CocoResultsSink(path, options.image_ids)
     return CocoDatasetSink(

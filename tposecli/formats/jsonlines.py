@@ -16,8 +16,15 @@ class JsonLinesSink:
     ``flags`` are those of the smoothed keypoints. People whom gap filling added have no ``keypoints``.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, label: str = "") -> None:
+        """Begin.
+
+        Args:
+            stream: Where to; None for standard output.
+            label: Name of the video, which becomes the first field ``file``, if several write to the stream.
+        """
         self._stream = stream or sys.stdout
+        self._label = {"file": label} if label else {}
 
     def write(self, result: Result) -> None:
         """Write and flush one line.
@@ -25,7 +32,7 @@ class JsonLinesSink:
         Raises:
             BrokenPipeError: The reader has closed the pipe.
         """
-        line: dict[str, Any] = frame_line(result.frame, result.poses)
+        line: dict[str, Any] = {**self._label, **frame_line(result.frame, result.poses)}
         people = line["people"]
         for person, track in zip(people, result.poses.track_id.tolist(), strict=True):
             person["track_id"] = track

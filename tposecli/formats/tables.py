@@ -23,6 +23,9 @@ COLUMNS: Final = ("frame", "time_s", "track", "joint", "x", "y", "score", "raw_x
 """``x, y`` are smoothed if smoothing ran; ``raw_x, raw_y`` are unsmoothed, empty for people whom gap filling added;
 ``flag`` are bits of ``types.Flag``; ``person`` numbers the people of a frame from 0, for those without a track."""
 
+FILE_COLUMN: Final = "file"
+"""An additional first column of tables that several videos share."""
+
 NAME_COLUMN: Final = "name"
 """An additional column of stills."""
 
@@ -58,20 +61,21 @@ def _check_finite(result: Result) -> None:
             )
 
 
-def _csv_rows(result: Result, joints: Sequence[str], name: str) -> str:
+def _csv_rows(result: Result, joints: Sequence[str], name: str, first: str = "") -> str:
     """Return the rows of :func:`table_rows` as text, built column by column, which takes about half the time.
 
     Args:
         result: The result of one frame.
         joints: Names of the K keypoints as cells.
         name: The end of each row.
+        first: The beginning of each row.
 
     Raises:
         ValueError: A number is not finite.
     """
     frame, poses, raw = result.frame, result.final, result.poses
     _check_finite(result)
-    start = f"{frame.index},{frame.time_s},"
+    start = f"{first}{frame.index},{frame.time_s},"
     if not len(poses):
         return start + "," * (len(COLUMNS) - 3) + name + "\r\n"
     tracks = ["" if track == UNTRACKED else track for track in poses.track_id.tolist()]
@@ -96,9 +100,15 @@ def _cell(text: str) -> str:
     return line.getvalue().removesuffix(",\r\n")
 
 
+def csv_header(stills: bool = False, label: bool = False) -> str:
+    """Return the line with the names of the columns."""
+    columns = *((FILE_COLUMN,) if label else ()), *COLUMNS, *((NAME_COLUMN,) if stills else ())
+    return ",".join(columns) + "\r\n"
+
+
 def open_csv(path: Path, options: WriteOptions) -> CsvSink:
     """Open a sink for CSV."""
-    return CsvSink(path, options.stills, options.layout.names)
+    return CsvSink(path, options.stills, options.layout.names, options.label, options.header)
 
 
 def open_parquet(path: Path, options: WriteOptions) -> ParquetSink:
@@ -114,21 +124,32 @@ class CsvSink:
             flushed after each frame.
         stills: Whether the frames are images with names of their own, which become the last column.
         names: Names of the K keypoints.
+        label: Content of the first column, ``file``; empty for no such column.
+        header: Whether to begin with the names of the columns.
 
     Raises:
         OutputError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, stills: bool = False, names: Sequence[str] = KEYPOINTS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stills: bool = False,
+        names: Sequence[str] = KEYPOINTS,
+        label: str = "",
+        header: bool = True,
+    ) -> None:
         self._stills, self._joints = stills, [_cell(name) for name in names]
+        self._first = f"{_cell(label)}," if label else ""
         self._part = None if path == STDOUT else PartFile(path)
         self._file = sys.stdout.buffer if self._part is None else self._part.file
-        self._put(",".join((*COLUMNS, NAME_COLUMN) if stills else COLUMNS) + "\r\n")
+        if header:
+            self._put(csv_header(stills, bool(label)))
 
     def write(self, result: Result) -> None:
         """Add the rows of a frame."""
         name = f",{_cell(result.frame.name)}" if self._stills else ""
-        self._put(_csv_rows(result, self._joints, name))
+        self._put(_csv_rows(result, self._joints, name, self._first))
 
     def close(self, complete: bool) -> None:
         """Publish the file, or remove it; closing twice is harmless."""

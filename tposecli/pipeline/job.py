@@ -14,6 +14,7 @@ from tposecli.drawing.style import DrawStyle
 from tposecli.formats.catalog import PoseFormat, written_formats
 from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.postprocess import PostOptions
+from tposecli.pipeline.summary import Summary
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import MAX_PIXELS, InputLocation, Window
@@ -152,6 +153,7 @@ class VideoJob:
         encoding: How videos are written.
         stream: Which of several video streams, from 0; None for the one that players choose.
         rate: Frame rate of an image sequence or a stream without timestamps; None for its own, else 25.
+        label: Its name, unique in the run, in outputs that several inputs share; empty where each has its own.
     """
 
     input: InputLocation
@@ -160,6 +162,7 @@ class VideoJob:
     encoding: VideoOptions = field(default_factory=VideoOptions)
     stream: int | None = None
     rate: Fraction | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,37 +172,6 @@ class ImagesJob:
     inputs: tuple[str, ...]
     outputs: Outputs
     recursive: bool = False
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a run did.
-
-    Attributes:
-        name: The input.
-        frames: Frames or images processed.
-        people: Poses in all of them.
-        skipped: Files that are no images.
-        unsupported: Images of formats that cannot be read.
-        corrupt: Frames lost to damage.
-        failed: Inputs that could not be read, and why.
-        wall_s: Seconds from the first frame to the last.
-        seconds: Wall time of each stage.
-        outputs: The files that were made.
-        path: The input as it was given, without credentials.
-    """
-
-    name: str
-    frames: int = 0
-    people: int = 0
-    skipped: int = 0
-    unsupported: int = 0
-    corrupt: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    wall_s: float = 0.0
-    seconds: dict[str, float] = field(default_factory=dict)
-    outputs: list[Path] = field(default_factory=list)
-    path: str = ""
 
 
 class Watcher(Protocol):

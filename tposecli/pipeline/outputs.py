@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,20 @@ from tposecli.formats.catalog import written_formats
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.journal.journal import journal_path
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, RunFlags, Summary, Watcher
+from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, RunFlags, Watcher
 from tposecli.pipeline.resume import check_journal, may_start_afresh, replaceable_outputs
+from tposecli.pipeline.summary import Summary
 from tposecli.sinks.annotated import AnnotatedVideo
 from tposecli.sinks.base import Sink
 from tposecli.sinks.crops import CropsSink, crops_in
 from tposecli.sinks.destination import PARTIAL_VIDEOS, STDOUT
 from tposecli.sinks.encoding import MUXERS, VideoOptions
-from tposecli.sinks.images import AnnotatedImages, ImageOutputError, image_name
+from tposecli.sinks.images import AnnotatedImages, ImageOutputError, image_name, is_image_file
 from tposecli.sinks.live_window import LiveWindow
 from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageList
 from tposecli.sources.image_sequence import is_numbered
-from tposecli.types import Result
+from tposecli.types import UNTRACKED, Result
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import check_folder, check_output, forbid_replacing, refuse_existing
 from tposecli.utils.locks import output_locks
@@ -53,6 +54,8 @@ class SinkFactory:
         video: Opens a video; None for stills.
         ids: Image id of each still; None for a video.
         written_names: Name pattern of the images that frames are written to, one each; empty for none.
+        label: Name of the video in outputs that several share; empty if each has its own.
+        begun: Shared outputs that another input has begun; this one is added.
     """
 
     outputs: Outputs
@@ -63,6 +66,8 @@ class SinkFactory:
     video: Callable[[Path], VideoOut] | None = None
     ids: Sequence[int] | None = None
     written_names: str = ""
+    label: str = ""
+    begun: set[Path] = field(default_factory=set)
 
     def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
         """Open one sink after the other; the one that draws on the frame itself comes last.
@@ -80,7 +85,10 @@ class SinkFactory:
             image_ids=self.ids,
             frame_names=FrameNames(str(head.get("source") or ""), self.files.frame_names, self.written_names),
             describe_attention=self._describe if self.files.attention_stats else None,
+            label=self.label,
+            header=outputs.poses.get("csv") not in self.begun,
         )
+        self.begun.update(outputs.poses.values())
         yield from open_pose_files(outputs, self.files, options)
         if outputs.attention_matrix is not None:
             yield AttentionMatrix(outputs.attention_matrix, self.stride)
@@ -156,6 +164,7 @@ def deliver(
 
     An image that cannot be written is reported in the summary.
     """
+    ids: set[int] = set()
     for result in results:
         with deferred(), timings.measure("write"):
             for sink in sinks:
@@ -165,6 +174,9 @@ def deliver(
                     summary.failed.append((result.frame.name, str(error)))
         summary.frames += 1
         summary.people += len(result.poses)
+        summary.most = max(summary.most, len(result.poses))
+        ids.update(result.final.track_id.tolist())
+        summary.ids = len(ids - {UNTRACKED})
         watcher.seen(result)
 
 
@@ -189,6 +201,8 @@ def check_outputs(outputs: Outputs, names: Sequence[str] | None, flags: RunFlags
         *others, last = (row.option for row in written_formats() if row.to_stdout)
         options = f"{', '.join(['videos', *others])} and {last}"
         raise UsageError(f"only {options} can go to standard output; give the others a file name")
+    if names is not None and len(names) > 1 and outputs.picture is not None and is_image_file(outputs.picture):
+        raise UsageError(f"{outputs.picture}: {len(names)} images cannot be written to one file; name a folder")
     with output_locks(outputs.files):
         replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
         for path in outputs.files:
@@ -276,7 +290,7 @@ def _is_folder(path: Path, outputs: Outputs, stills: bool) -> bool:
     """Return whether an output is a folder of images."""
     if path == outputs.attention:
         return not is_archive(path) and (stills or not is_video(path))
-    return path == outputs.crops or (stills and path == outputs.picture)
+    return path == outputs.crops or (stills and path == outputs.picture and not is_image_file(path))
 
 
 def is_archive(path: Path) -> bool:

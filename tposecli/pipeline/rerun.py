@@ -19,9 +19,10 @@ from tposecli.formats.base import WriteOptions
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.with_frames import make_frame, read_with_frames
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.pipeline.job import Outputs, Settings, Summary, Watcher
+from tposecli.pipeline.job import Outputs, Settings, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
 from tposecli.pipeline.postprocess import STILLS, PostProcessor
+from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output

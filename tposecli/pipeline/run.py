@@ -6,19 +6,19 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.coco import image_ids
-from tposecli.formats.journal.journal import Journal
+from tposecli.formats.journal.journal import Journal, journal_path
 from tposecli.formats.journal.provenance import fingerprint, header, header_differences, is_same_source
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import runtime_for
-from tposecli.pipeline.job import ImagesJob, InferenceSettings, Settings, Summary, VideoJob, Watcher
+from tposecli.pipeline.job import ImagesJob, InferenceSettings, Settings, VideoJob, Watcher
 from tposecli.pipeline.outputs import (
     SinkFactory,
     check_outputs,
@@ -40,6 +40,7 @@ from tposecli.pipeline.resume import (
     replaceable_outputs,
 )
 from tposecli.pipeline.stream import Stages, group_frames, run
+from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.base import opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -121,10 +122,17 @@ class OpenedInput:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What all inputs of a run share."""
+    """What all inputs of a run share.
+
+    Attributes:
+        settings: What the user asked for.
+        nets: The loaded nets.
+        begun: Outputs shared by all inputs that have been begun.
+    """
 
     settings: Settings
     nets: Nets
+    begun: set[Path] = field(default_factory=set)
 
     def stages(self, opened_input: OpenedInput) -> Stages:
         """Build the stages for one input; tracker and filters are stateful."""
@@ -185,7 +193,9 @@ def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
     refuse_inputs(outputs, images)
     check_outputs(outputs, images.names, settings.flags)
     context = RunContext(settings, Nets(settings, needs_attention(outputs, settings.files)))
-    summary = Summary(f"{len(images)} pictures", skipped=images.skipped, unsupported=len(images.unsupported))
+    summary = Summary(
+        count(len(images), "image"), skipped=images.skipped, unsupported=len(images.unsupported), stills=True
+    )
     ids = image_ids(images.names)
     header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
     nets = context.nets
@@ -243,7 +253,12 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
         settings = context.settings
         names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
         style, stride = context.nets.attention_style, context.nets.estimator.spec.stride
-        sinks = SinkFactory(job.outputs, settings.drawing, settings.files, style, stride, video, written_names=names)
+        sinks = SinkFactory(
+            *(job.outputs, settings.drawing, settings.files, style, stride, video),
+            written_names=names,
+            label=job.label,
+            begun=context.begun,
+        )
         rate = None if job.rate is None else str(job.rate)
         header_entries = {"window": job.window.to_dict(), "stream": job.stream, "rate": rate}
         yield OpenedInput(source, source.files, sinks, True, header_entries, source.live, job.encoding)
@@ -251,7 +266,7 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
 
 def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
     """Run one job; what is wrong with its input or its outputs goes into the summary."""
-    summary = Summary(short_name(job.input), path=redacted(job.input))
+    summary = Summary(job.label or short_name(job.input), path=redacted(job.input))
     try:
         with _opened(job, context) as opened_input:
             try:
@@ -322,7 +337,8 @@ def _run(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summa
             stop = error
         with deferred():  # All or nothing: what is complete by now is kept even if a second signal comes.
             stack.close()
-    summary.outputs, summary.seconds = outputs.files, stages.timings.seconds
+    summary.outputs = [*outputs.files, *([journal_path(outputs.files[0])] if outputs.files else [])]
+    summary.seconds = stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
     discard_partial(outputs)
     if stop is not None:

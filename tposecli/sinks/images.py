@@ -33,6 +33,11 @@ def image_name(name: str) -> str:
     return name if written else f"{name}.jpg"
 
 
+def is_image_file(path: Path) -> bool:
+    """Return whether an output is one image rather than a folder of images: its name ends so, and it is no folder."""
+    return path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff") and not path.is_dir()
+
+
 def write_image(path: Path, image: Image) -> None:
     """Encode (H, W, 3) uint8 RGB in the format of the extension and write the file atomically.
 
@@ -65,17 +70,24 @@ def _image_error(path: Path, error: OSError) -> OutputError:
 
 
 class AnnotatedImages:
-    """Draws people in place on stills, hence must be the last sink, and writes them under their own names."""
+    """Draws people in place on stills, hence must be the last sink, and writes them under their own names.
+
+    Args:
+        folder: Where to; the name of an image file, see :func:`is_image_file`, for a single still.
+        draw: Draws the people.
+        side_by_side: Whether to put the original beside.
+    """
 
     def __init__(self, folder: Path, draw: SkeletonDrawer, side_by_side: bool = False) -> None:
         self.folder = folder
+        self.is_file = is_image_file(folder)
         self.draw = draw
         self.side_by_side = side_by_side
 
     def write(self, result: Result) -> None:
         """Draw and write one image."""
         image = draw_result(result, self.draw, self.side_by_side, keep=False)
-        write_image(self.folder / image_name(result.frame.name), image)
+        write_image(self.folder if self.is_file else self.folder / image_name(result.frame.name), image)
 
     def close(self, complete: bool) -> None:
         """Do nothing: every image was written completely."""

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from tposecli.sources.camera import CameraSource
 from tposecli.sources.demuxer import SideStreams
 from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, expand, find_images
+from tposecli.sources.find_videos import NamedVideo, find_videos, kind_of
 from tposecli.sources.image_sequence import SequenceSource, is_sequence
 from tposecli.sources.images import ImageSource
 from tposecli.sources.limits import MAX_PIXELS
@@ -27,12 +28,15 @@ __all__ = [
     "ImageList",
     "ImageSource",
     "InputLocation",
+    "NamedVideo",
     "Source",
     "VideoInput",
     "VideoSource",
     "Window",
     "expand",
     "find_images",
+    "find_videos",
+    "kind_of",
     "open_video",
     "open_video_input",
 ]

@@ -364,6 +364,25 @@ def write_text(path: Path, text: str, durable: bool = True, replace: bool | None
     PartFile(path, durable, replace).close(True, [text.encode()])
 
 
+def append_line(path: Path, line: str) -> bool:
+    """Add a line to the end of a text file, which is created if it is missing; return False if it has it already.
+
+    What is in the file is kept as it is, and a link stays a link.
+
+    Raises:
+        OutputError: The file cannot be read or written.
+    """
+    try:
+        before = path.read_bytes() if path.exists() else b""
+        if line.encode() in before.splitlines():
+            return False
+        with path.open("ab") as file:
+            file.write((b"" if not before or before.endswith(b"\n") else b"\n") + line.encode() + b"\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return True
+
+
 def safe_relative_name(name: str) -> str:
     """Return ``name``, read from an untrusted file, if it stays inside the folder that it is relative to.
 

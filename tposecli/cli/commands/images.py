@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from cloup import option_group
@@ -16,6 +18,9 @@ from tposecli.cli.options.encoding import view_options
 from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
 from tposecli.cli.options.settings import settings_of
 
+if TYPE_CHECKING:
+    from tposecli.pipeline.job import Outputs
+
 
 @click.command(
     cls=Command,
@@ -25,7 +30,13 @@ from tposecli.cli.options.settings import settings_of
 @click.argument("inputs", nargs=-1, required=True)
 @option_group(
     FILES,
-    click.option("--output", "-o", type=shared.FOLDER, help="Write the annotated images into this folder."),
+    click.option(
+        "--output",
+        "-o",
+        type=shared.OUTPUT,
+        help="Write the annotated images into this folder or, for one image, to this file.  [NAME_pose and "
+        "NAME_pose.json beside the input, if no output is named]",
+    ),
 )
 @option_group(INPUT, click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."))
 @pose_output_options
@@ -43,6 +54,7 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     """Detect people in images and estimate their keypoints. INPUTS are files, folders, zip files or patterns.
 
     \b
+    tpose images photo.jpg
     tpose images photos/ --json poses.json
     tpose images 'photos/*.jpg' -o annotated/
     """
@@ -60,6 +72,8 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
         shared.in_folder(options["attention_matrix"], f"{stem}.csv"),
         options["crops"],
     )
+    if not (outputs.wanted or options["show"]):
+        outputs = _beside(inputs)
     job = ImagesJob(inputs, outputs, recursive)
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
     summary = run_images(job, settings_of(options), watching)
@@ -72,3 +86,24 @@ def _stem(inputs: tuple[str, ...]) -> str:
     if only.is_dir() and only.name:
         return only.name
     return only.stem if only.is_file() else "poses"
+
+
+def _beside(inputs: Sequence[str]) -> Outputs:
+    """Return the outputs of images for which none is named.
+
+    ``a_pose.jpg`` and ``a_pose.json`` for ``a.jpg``, ``a_pose`` and ``a_pose.json`` for the folder ``a`` and ``a.zip``,
+    else ``pose/`` and ``pose.json`` in the current folder.
+    """
+    from tposecli.pipeline.job import Outputs
+    from tposecli.sinks.images import is_image_file
+    from tposecli.sources.image_store import is_archive
+
+    given = Path(os.path.abspath(inputs[0]))
+    if len(inputs) > 1 or not given.exists() or not given.name:
+        return Outputs(Path("pose"), {"coco": Path("pose.json")})
+    stem = given.name if given.is_dir() else given.stem
+    beside = Path(os.path.normpath(inputs[0])).parent
+    suffix = ""
+    if given.is_file() and not is_archive(given):
+        suffix = given.suffix if is_image_file(given) else ".jpg"
+    return Outputs(beside / f"{stem}_pose{suffix}", {"coco": beside / f"{stem}_pose.json"})

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from cloup import option_group
 
-from tposecli.cli.command import FILES, Command
+from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
-from tposecli.cli.options.encoding import encoding_of, encoding_options, medium, reading_options, view_options
+from tposecli.cli.options.encoding import encoding_options, reading_options, view_options
+from tposecli.cli.options.many_videos import work_of
 from tposecli.cli.options.pose_files import frame_names_option, pose_output_options
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
-from tposecli.formats.catalog import written_formats
-
-if TYPE_CHECKING:
-    from tposecli.pipeline.job import VideoJob
 
 
 @click.command(
@@ -28,7 +24,18 @@ if TYPE_CHECKING:
     first=(*("output", "json", "csv", "start", "end", "model", "max_people", "smooth", "resume", "overwrite"),),
     short_help="Find people in videos and estimate their keypoints.",
 )
-@click.argument("inputs", nargs=-1, required=True, type=medium)
+@click.argument("inputs", nargs=-1)
+@option_group(
+    INPUT,
+    click.option("--recursive", "-r", is_flag=True, help="Look into subfolders of folders, too."),
+    click.option(
+        "--inputs-from",
+        "lists",
+        metavar="FILE",
+        multiple=True,
+        help="Read more inputs from this file, one per line, or from standard input (-).",
+    ),
+)
 @option_group(
     FILES,
     click.option(
@@ -36,7 +43,8 @@ if TYPE_CHECKING:
         "-o",
         type=shared.OUTPUT,
         help="Write the annotated video here (.mp4 .mov .mkv .webm .gif .avi), as images (%06d.png), or as MP4 to "
-        "standard output (-); for several inputs, name a folder.",
+        "standard output (-); for several inputs, name a folder.  [NAME_pose.mp4 and NAME_pose.json beside the input, "
+        "if no output is named]",
     ),
 )
 @pose_output_options
@@ -57,67 +65,35 @@ if TYPE_CHECKING:
 @trail_options
 @shared.reporting_options
 @click.pass_context
-def video(ctx: click.Context, /, inputs: tuple[Path | str, ...], **options: Any) -> None:
-    """Detect people in videos and estimate their keypoints; write annotated videos and JSON.
+def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:
+    """Detect people in videos and estimate their keypoints; write annotated videos and pose files.
 
-    INPUTS are files, URLs (http, https, rtsp, ...), camera numbers, - for standard input, or image sequences (a pattern
-    such as %06d.png, or a zip file).
+    INPUTS are files, folders, quoted patterns ('clips/*.mp4'), URLs (http, https, rtsp, ...), camera numbers, - for
+    standard input, or image sequences (a pattern such as %06d.png, or a zip file).
 
     \b
-    tpose video walk.mp4 -o walk_pose.mp4 --json walk.json
-    tpose video a.mp4 b.mp4 -o results/
+    tpose video walk.mp4
+    tpose video walk.mp4 -o annotated.mp4 --json walk.json
+    tpose video clips/ -r -o results/ --csv all.csv
     ffmpeg -i in.avi -f matroska - | tpose video - -o - | ffplay -
     """
     from tposecli.cli.watchers import exit_status, watcher
+    from tposecli.formats.journal.journal import SUFFIX
     from tposecli.pipeline.run import run_videos
+    from tposecli.sources import find_videos
 
-    jobs = _jobs(inputs, options)
+    if not (inputs or options["lists"]):
+        raise click.UsageError("no input; name a video, a folder of videos, or a list with --inputs-from")
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
-    summaries = run_videos(jobs, settings_of(options), watching)
-    ctx.exit(exit_status(summaries, watching))
-
-
-def _jobs(inputs: tuple[Path | str, ...], options: shared.Options) -> list[VideoJob]:
-    """Return a job per input; several inputs share folders, in which each file takes its input's name."""
-    from tposecli.pipeline.job import Outputs, VideoJob
-    from tposecli.sources.locations import output_stem
-
-    window, encoding = shared.window_of(options), encoding_of(options)
-    several = len(inputs) > 1
-
-    def place(option: str, path: Path | str, extension: str) -> Path | None:
-        given: Path | None = options[option]
-        if several and given == Path("-"):
-            raise click.UsageError(f"--{option} -: standard output takes one input only; run the inputs one at a time")
-        name = f"{output_stem(path)}{extension}"
-        if several and given is not None:
-            return given / name
-        return shared.in_folder(given, name) if extension else given
-
-    def outputs(path: Path | str) -> Outputs:
-        poses = {row.name: place(row.parameter, path, row.suffix) for row in written_formats()}
-        return Outputs(
-            place("output", path, ".mp4"),
-            {name: file for name, file in poses.items() if file is not None},
-            place("attention", path, ""),
-            place("attention_matrix", path, ".csv"),
-            place("crops", path, ""),
-        )
-
-    reading = options["stream"], options["input_fps"]
-    jobs = [VideoJob(path, outputs(path), window, encoding, *reading) for path in inputs]
-    _refuse_clashes(jobs)
-    return jobs
-
-
-def _refuse_clashes(jobs: list[VideoJob]) -> None:
-    """Refuse two inputs that write one file, and outputs that are inputs."""
-    inputs = {job.input.resolve() for job in jobs if isinstance(job.input, Path)}
-    taken: set[Path] = set()
-    for job in jobs:
-        for output in job.outputs.files:
-            if output.resolve() in inputs:
-                raise click.UsageError(f"{output} is an input; choose another output")
-            if output.resolve() in taken:
-                raise click.UsageError(f"two inputs would both be written to {output}; run them one at a time")
-            taken.add(output.resolve())
+    settings = settings_of(options)
+    videos = find_videos(inputs, options["recursive"], options["lists"], SUFFIX)
+    work = work_of(videos, options)
+    watching.plan(len(work.jobs))
+    if work.table is not None:
+        work.table.check(settings.flags)
+    summaries = run_videos(work.jobs, settings, watching)
+    made: list[str] = []
+    if work.table is not None:
+        joined = work.table.join((job.label for job in work.jobs), settings.flags)
+        made = [f"{work.table.path}: {joined} of {len(work.jobs)} videos"]
+    ctx.exit(exit_status(summaries, watching, *made))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,12 +12,6 @@ from tposecli.cli.options.common import FOLDER, Options, frame_rate, together
 
 if TYPE_CHECKING:
     from tposecli.sinks.video import VideoOptions
-
-
-def medium(value: str) -> Path | str:
-    """Return a file as a path; a URL, a camera number, or ``-`` for standard input as text."""
-    is_number = value.isdecimal() and not Path(value).exists()
-    return value if value == "-" or "://" in value or is_number else Path(value)
 
 
 reading_options = option_group(

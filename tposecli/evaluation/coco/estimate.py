@@ -23,8 +23,9 @@ from tposecli.hub.datasets.coco import download_hint
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.options import ModelChoice
 from tposecli.inference.runtime import runtime_for
-from tposecli.pipeline.job import Summary, Watcher
+from tposecli.pipeline.job import Watcher
 from tposecli.pipeline.stream import Stages, group_frames, run
+from tposecli.pipeline.summary import Summary
 from tposecli.sources.image_store import ImageStore, open_images
 from tposecli.sources.images import decode_image
 from tposecli.types import Frame, Poses, SourceInfo

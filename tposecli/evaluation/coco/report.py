@@ -13,7 +13,7 @@ from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Figures, Published
 from tposecli.evaluation.explain.figures import Explanations
-from tposecli.pipeline.job import Summary
+from tposecli.pipeline.summary import Summary
 from tposecli.utils import report_tables
 from tposecli.utils.report_tables import format_number, markdown_table
 from tposecli.utils.version import __version__

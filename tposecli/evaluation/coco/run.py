@@ -25,7 +25,8 @@ from tposecli.evaluation.explain import plot as explain_plot
 from tposecli.evaluation.explain.measure import measure_explanations
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import resolve_device
-from tposecli.pipeline.job import Summary, Watcher
+from tposecli.pipeline.job import Watcher
+from tposecli.pipeline.summary import Summary
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import check_folder, check_output, refuse_existing
 from tposecli.utils.report_tables import check_report
