@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from tposecli.detection.factory import DetectorOptions, open_detector, weak_score
+from tposecli.formats.journal.provenance import describe_model
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
 from tposecli.pipeline.stream import Stages
@@ -40,10 +41,11 @@ def run(
         smoothing = SmoothOptions() if smooth is True else smooth or AS_MEASURED
         post = PostOptions(TrackOptions() if track is True else track, smoothing)
     people, options = open_detector(options, estimator.runtime.device, tracked=bool(track))
+    header = {**describe_model(estimator), "detector": options.name}
     stages = Stages(
         people,
         estimator,
-        PostProcessor.build(post, getattr(frames, "live", False), estimator.layout, weak_score(options)),
+        PostProcessor.build(post, getattr(frames, "live", False), estimator.layout, weak_score(options), header),
         options.every,
     )
     with closing(run_stages(frames, stages)) as results:

@@ -35,6 +35,7 @@ from tposecli.formats.frame_numbers import MAX_FRAMES
 from tposecli.formats.json_stream import Member
 from tposecli.formats.jsonlines import JsonLinesSink
 from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.hub.checkpoints.calibration import calibration_of
 from tposecli.sinks.base import Sink
 from tposecli.sinks.destination import STDOUT
 from tposecli.sources import IMAGE_SUFFIXES
@@ -436,7 +437,8 @@ class CocoDatasetSink:
     did not find: the net gives every keypoint a score above 0. ``num_keypoints`` counts v > 0, as COCO's does. ``area``
     is that of the box, ``segmentation`` is empty, and CVAT and datumaro read track ids from ``attributes``. Extensions:
     ``score`` (``Poses.person_score``), ``keypoint_scores``, ``keypoint_flags`` and ``track_id``, null for people that
-    were not tracked. Every frame of a video has its own ``file_name``; ``video`` names the video.
+    were not tracked; and, from models with a calibration, ``probability`` and ``keypoint_probabilities``, which say
+    what both kinds of scores are worth. Every frame of a video has its own ``file_name``; ``video`` names the video.
     """
 
     def __init__(
@@ -463,6 +465,7 @@ class CocoDatasetSink:
             OutputError: The file cannot be written.
         """
         self._min_score = min_score
+        self._calibration, self._detector = calibration_of(info), str(info.get("detector"))
         self._describe_attention = describe_attention
         self._ids = ids
         self._names = names or FrameNames(str(info.get("source") or ""))
@@ -534,6 +537,9 @@ class CocoDatasetSink:
             "track_id": track_ids,
             "attributes": [{} if track is None else {"track_id": track} for track in track_ids],
         }
+        if self._calibration is not None:
+            columns["probability"] = scores(self._calibration.person_probability(poses, self._detector))
+            columns["keypoint_probabilities"] = scores(self._calibration.keypoint_probability(poses.score))
         if self._describe_attention is not None:
             added: list[Mapping[str, Any]] = [{}] * (len(poses) - len(raw))
             columns["attention"] = [*self._describe_attention(result), *added]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tposecli.geometry import crop
+from tposecli.hub.checkpoints.calibration import find_calibration
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import Checkpoint, resolve
 from tposecli.inference.backends.factory import ExportCache, build_engine, choose
@@ -59,6 +60,7 @@ class PoseEstimator:
         )
         self.spec, self.layout = self.checkpoint.spec, self.checkpoint.layout
         self.sha256 = self.checkpoint.verify()
+        self.calibration = find_calibration(self.checkpoint.path, self.sha256)
         self.flip_test = flip_test
         self.attention = attention
         if attention is not None and not self.spec.explains:

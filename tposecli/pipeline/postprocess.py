@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
 from tposecli.geometry.keypoints import COCO, KeypointLayout
+from tposecli.pipeline.keep import Keep
+from tposecli.pipeline.keep_options import KeepOptions
 from tposecli.smoothing.base import Smoother
 from tposecli.smoothing.chain import build_smoother
 from tposecli.smoothing.options import AS_MEASURED, SmoothOptions
@@ -24,10 +26,12 @@ class PostOptions:
     Attributes:
         track: How people are tracked; None for not at all.
         smooth: How keypoints are repaired and filtered over time.
+        keep: Which people are kept at all.
     """
 
     track: TrackOptions | None = field(default_factory=TrackOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
+    keep: KeepOptions = field(default_factory=KeepOptions)
 
     def to_dict(self, tracked: bool, live: bool) -> dict[str, Any]:
         """Return what was done, for provenance.
@@ -37,7 +41,11 @@ class PostOptions:
             live: Whether the source is watched while it runs.
         """
         track = asdict(self.track) if self.track is not None and tracked else None
-        return {"track": track, **self.smooth.to_dict(live)}
+        return {"track": track, "keep": asdict(self.keep), **self.smooth.to_dict(live)}
+
+    def of_stills(self) -> PostOptions:
+        """Return the options for images that do not follow one another in time."""
+        return replace(STILLS, keep=self.keep)
 
 
 STILLS: Final = PostOptions(None, AS_MEASURED)
@@ -53,15 +61,22 @@ class PostProcessor:
         smoother: Smooths the keypoints of each track; None to leave them as measured.
         weak_score: Untracked people whose boxes score lower are dropped: such weak detections were made only because
             they might have continued a track.
+        keep: People whom it does not keep start no track, and are dropped unless they continue one.
     """
 
     tracker: Tracker | None = None
     smoother: Smoother | None = None
     weak_score: float = 0.0
+    keep: Keep = field(default_factory=Keep)
 
     @classmethod
     def build(
-        cls, options: PostOptions, live: bool = False, layout: KeypointLayout = COCO, weak_score: float = 0.0
+        cls,
+        options: PostOptions,
+        live: bool = False,
+        layout: KeypointLayout = COCO,
+        weak_score: float = 0.0,
+        header: Mapping[str, Any] | None = None,
     ) -> Self:
         """Build what the options ask for.
 
@@ -70,9 +85,11 @@ class PostProcessor:
             live: Whether the source is watched while it runs.
             layout: The keypoints.
             weak_score: As the attribute.
+            header: The journal's, which says what scores are worth; None if nothing is known.
         """
         tracker = None if options.track is None else Tracker(options.track, layout)
-        return cls(tracker, build_smoother(options.smooth, live, layout), weak_score)
+        keep = Keep.build(options.keep, header or {})
+        return cls(tracker, build_smoother(options.smooth, live, layout), weak_score, keep)
 
     def process(self, results: Iterable[Result], timings: Timings | None = None) -> Generator[Result]:
         """Yield the results with ids and smoothed poses, in order; the smoother may hold some frames back.
@@ -85,13 +102,17 @@ class PostProcessor:
         yield from self._smooth(self._track(results, timings), timings)
 
     def _track(self, results: Iterable[Result], timings: Timings) -> Iterator[Result]:
-        """Assign ids and drop weak detections that continue no track."""
+        """Assign ids and drop weak detections, and what may be no people, that continue no track."""
         for result in results:
+            sure = None if self.keep.everybody else self.keep.mask(result.poses)
             if self.tracker is not None:
                 with timings.measure("track"):
-                    poses = self.tracker.update(result.poses, result.frame.time_s)
+                    poses = self.tracker.update(result.poses, result.frame.time_s, sure)
                 result = replace(result, poses=poses)
-            weak = (result.poses.track_id == UNTRACKED) & (result.poses.boxes.score < self.weak_score)
+            weak = result.poses.boxes.score < self.weak_score
+            if sure is not None:
+                weak = weak | ~sure
+            weak = weak & (result.poses.track_id == UNTRACKED)
             yield result.select(~weak) if weak.any() else result
 
     def _smooth(self, results: Iterable[Result], timings: Timings) -> Iterator[Result]:

@@ -21,7 +21,7 @@ from tposecli.formats.with_frames import make_frame, read_with_frames
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import Outputs, Settings, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
-from tposecli.pipeline.postprocess import STILLS, PostProcessor
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
@@ -155,9 +155,9 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     start, timings = time.perf_counter(), Timings()
     recording = rerun.recording
     summary = Summary(recording.path.name, path=str(recording.path))
-    options = STILLS if recording.stills else settings.post
+    options = settings.post.of_stills() if recording.stills else settings.post
     layout = KeypointLayout.from_dict(recording.header)
-    post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score)
+    post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score, header=recording.header)
     if recording.tracked and not rerun.job.given.track_again:
         post = replace(post, tracker=None)
     with output_locks(rerun.job.outputs.files), ExitStack() as stack:

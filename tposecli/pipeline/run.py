@@ -14,7 +14,7 @@ from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.journal import Journal, journal_path
-from tposecli.formats.journal.provenance import fingerprint, header, header_differences, is_same_source
+from tposecli.formats.journal.provenance import describe_model, fingerprint, header, header_differences, is_same_source
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import runtime_for
@@ -28,7 +28,7 @@ from tposecli.pipeline.outputs import (
     refuse_inputs,
     written_names,
 )
-from tposecli.pipeline.postprocess import STILLS, PostProcessor
+from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.resume import (
     JournalPlan,
     check_same_run,
@@ -137,10 +137,11 @@ class RunContext:
     def stages(self, opened_input: OpenedInput) -> Stages:
         """Build the stages for one input; tracker and filters are stateful."""
         post = PostProcessor.build(
-            self.settings.post if opened_input.tracked else STILLS,
+            self.settings.post if opened_input.tracked else self.settings.post.of_stills(),
             opened_input.live,
             self.nets.estimator.layout,
             self.nets.weak_score,
+            {**describe_model(self.nets.estimator), "detector": self.nets.detector_options.name},
         )
         return Stages(self.nets.detector, self.nets.estimator, post, self.settings.inference.detector.every)
 

@@ -49,16 +49,19 @@ class Tracker:
         self._time_s = 0.0
         self._in_sight = False
 
-    def update(self, poses: Poses, time_s: float) -> Poses:
+    def update(self, poses: Poses, time_s: float, sure: Mask | None = None) -> Poses:
         """Return the same people in the same order, with ids.
 
         Args:
             poses: The N people of one frame.
             time_s: Presentation time of the frame, seconds; if it does not advance, no time has passed.
+            sure: (N,) mask of people who may start a track; None for all. The others count as weak detections.
         """
         bodies = Bodies.from_poses(poses, self._options.min_score, self._anatomy)
         tracks = self._predicted_tracks(bodies, time_s)
         strong = poses.boxes.score >= self._options.activation
+        if sure is not None:
+            strong = strong & sure
         predicted = tracks.predicted_bodies()
         pairs = Moments.between(predicted.points, tracks.confidence, bodies)
         affinity = affinity_matrix(tracks, predicted, pairs, bodies, time_s, self._options)

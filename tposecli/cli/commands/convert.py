@@ -11,6 +11,7 @@ from cloup import option_group
 from tposecli.cli.command import INPUT, Command, RenamedOption
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
+from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.pose_files import (
     POSES,
     frame_names_option,
@@ -58,6 +59,7 @@ from tposecli.cli.options.tracking import tracking_options
 @tracking_options
 @smoothing_options
 @min_score_option
+@keep_options
 @shared.reporting_options
 def convert(poses: Path, **options: Any) -> None:
     """Write poses in other formats, tracked and smoothed anew, without running the model.

@@ -75,6 +75,12 @@ file_options = shared.together(
             shared.FILE, "Write the results in the authors' schema, or as a .zip for the test server."
         ),
         click.option("--report", type=shared.FILE, help="Write a report, .json or .md."),
+        click.option(
+            "--calibrate",
+            type=shared.FILE,
+            metavar="FILE",
+            help="Write what scores say, fitted on this set; belongs beside the weights as NAME.calibration.json.",
+        ),
         click.option("--plots", type=shared.FOLDER, help="Write precision-recall and OKS plots into this folder."),
     ),
     option_group(
@@ -134,7 +140,14 @@ def _job(options: shared.Options) -> EvalJob:
         options["scored"],
         shared.model_choice_of(options),
         DetectorOptions(options["detector"], options["det_score"], trust=options["trust"]),
-        EvalOutputs(options["output"], options["report"], options["plots"], options["overwrite"], options["resume"]),
+        EvalOutputs(
+            options["output"],
+            options["report"],
+            options["plots"],
+            options["overwrite"],
+            options["resume"],
+            options["calibrate"],
+        ),
         options["strict"],
         shared.command_line(),
         _explain(options),

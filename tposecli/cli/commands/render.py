@@ -12,6 +12,7 @@ from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
+from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.pose_files import (
     POSES,
     frame_names_option,
@@ -57,6 +58,7 @@ from tposecli.cli.options.tracking import tracking_options
 @view_options
 @drawing_options
 @trail_options
+@keep_options
 @shared.reporting_options
 def render(poses: Path, output: Path, **options: Any) -> None:
     """Draw poses on their video or images, tracked and smoothed anew, without running the model.

@@ -12,6 +12,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_options, reading_options, view_options
+from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.many_videos import work_of
 from tposecli.cli.options.pose_files import frame_names_option, pose_output_options
 from tposecli.cli.options.settings import settings_of
@@ -63,6 +64,7 @@ from tposecli.cli.options.tracking import tracking_options
 @shared.detector_options
 @drawing_options
 @trail_options
+@keep_options
 @shared.reporting_options
 @click.pass_context
 def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:

@@ -97,6 +97,7 @@ class MeasuredPoses:
         estimator: The pose estimator.
         facts: Header of the journal, for provenance.
         journal: The journal; to be removed once all outputs are written.
+        poses: Positions of images in the set, and their poses as measured.
     """
 
     rows: list[Record]
@@ -105,6 +106,7 @@ class MeasuredPoses:
     estimator: PoseEstimator
     facts: dict[str, Any]
     journal: EvalJournal
+    poses: Sequence[tuple[int, Poses]]
 
 
 def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Problems, watcher: Watcher) -> MeasuredPoses:
@@ -142,7 +144,7 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
     order = [index for index, _ in todo if index in poses and len(poses[index])]
     found = [(index, _exact(poses[index], truth, boxes, index)) for index in order]
     detected = boxes.rows if boxes.by_image is not None else _box_rows(truth, found)
-    return MeasuredPoses(_rows(truth, found, estimator), detected, summary, estimator, facts, journal)
+    return MeasuredPoses(_rows(truth, found, estimator), detected, summary, estimator, facts, journal, found)
 
 
 def _present(store: ImageStore, truth: KeypointSet, boxes: BoxChoice, problems: Problems) -> list[tuple[int, str]]:

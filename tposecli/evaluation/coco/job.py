@@ -45,6 +45,7 @@ class EvalOutputs:
         results: Results in the authors' schema; ``.zip`` packs them for the test server.
         report: Full report, as ``.json`` or ``.md``.
         plots: Folder for the precision-recall curves and the histogram of OKS.
+        calibration: What the scores say, fitted on this set; belongs beside the weights.
         overwrite: Replace existing files, and discard an unfinished run with other options.
         resume: Continue an unfinished run.
     """
@@ -54,6 +55,7 @@ class EvalOutputs:
     plots: Path | None = None
     overwrite: bool = False
     resume: bool = True
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tposecli.evaluation.calibration import report as calibration_report
+from tposecli.evaluation.calibration.fit import Fitted
 from tposecli.evaluation.coco.average_precision import FIGURES, Scores
 from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
@@ -37,6 +39,7 @@ class EvalReport:
         box_ap: AP of the boxes, 0..1; None for ground truth boxes, or without ground truth.
         provenance: Digests and settings.
         explanations: What the attention is worth as an explanation; None if it was not asked for.
+        calibration: What the scores are worth; None likewise.
     """
 
     label: str
@@ -49,6 +52,7 @@ class EvalReport:
     box_ap: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     explanations: Explanations | None = None
+    calibration: Fitted | None = None
 
     @property
     def protocol_line(self) -> str:
@@ -72,6 +76,9 @@ def text(report: EvalReport) -> str:
     if report.explanations is not None:
         found = report.explanations
         lines += ["", found.title, *_in_columns(found.rows), found.nearest_sentence]
+    if report.calibration is not None:
+        fitted = report.calibration
+        lines += ["", calibration_report.sentence(fitted), *_in_columns(calibration_report.rows(fitted))]
     return "\n".join(lines)
 
 
@@ -86,6 +93,10 @@ def markdown(report: EvalReport, plots: Sequence[Path] = ()) -> str:
     if report.explanations is not None:
         found = report.explanations
         lines += ["", "## Explanations", "", found.title, "", *_table_lines(found.rows), "", found.nearest_sentence]
+    if report.calibration is not None:
+        fitted = report.calibration
+        table = _table_lines(calibration_report.rows(fitted))
+        lines += ["", "## Calibration", "", calibration_report.sentence(fitted), "", *table]
     lines += [line for path in plots for line in ("", f"![{path.stem}]({path.as_posix()})")]
     return "\n".join(lines) + "\n"
 
@@ -114,6 +125,7 @@ def to_dict(report: EvalReport) -> dict[str, Any]:
         "keypoints": None if report.details is None else [asdict(figures) for figures in report.details.keypoints],
         "oks_histogram": None if report.details is None else report.details.histogram,
         "explanations": None if report.explanations is None else report.explanations.to_dict(),
+        "calibration": None if report.calibration is None else _calibration(report.calibration),
         "precision": None if scores is None else {name: curve.tolist() for name, curve in scores.precision.items()},
     }
 
@@ -126,6 +138,10 @@ def write_report(path: Path, report: EvalReport, plots: Sequence[Path] = ()) -> 
     """
     links = [Path(os.path.relpath(plot, path.parent)) for plot in plots]
     report_tables.write_report(path, lambda: markdown(report, links), lambda: to_dict(report))
+
+
+def _calibration(fitted: Fitted) -> dict[str, Any]:
+    return {**fitted.calibration.to_dict(), **fitted.calibration.facts}
 
 
 def _named(figures: Figures) -> dict[str, float | None]:

@@ -10,6 +10,9 @@ from typing import Any
 import cv2
 
 from tposecli.detection.factory import resolve_auto
+from tposecli.evaluation.calibration import report as calibration_report
+from tposecli.evaluation.calibration.fit import Fitted, fit
+from tposecli.evaluation.calibration.samples import samples_of
 from tposecli.evaluation.coco import plots
 from tposecli.evaluation.coco.average_precision import score_boxes, score_poses
 from tposecli.evaluation.coco.boxes import BoxChoice, choose_boxes
@@ -30,6 +33,7 @@ from tposecli.pipeline.summary import Summary
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import check_folder, check_output, refuse_existing
 from tposecli.utils.report_tables import check_report
+from tposecli.utils.version import __version__
 
 RESCORING = "box score × mean keypoint score above 0.2"
 ZIP = ".zip"
@@ -46,6 +50,7 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
     _check_outputs(job)
     if job.explain is not None and job.scored is not None:
         raise UsageError("--explain measures a model's attention, which a results file lacks; give one of the two")
+    _check_calibration(job)
     problems = Problems(job.strict)
     truth = load_set(job.data, problems)
     if job.scored is not None:
@@ -77,6 +82,7 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
     )
     if job.explain is not None:
         found = replace(found, explanations=measure_explanations(job.explain, job.data, truth, estimator, watcher))
+    found = replace(found, calibration=_calibrate(job, truth, measured))
     report = _finish(job, truth, measured.rows, found)
     measured.journal.remove()
     watcher.end(report.summary)
@@ -87,12 +93,42 @@ def _check_outputs(job: EvalJob) -> None:
     """Check that the outputs can be written before any work is done."""
     outputs = job.outputs
     check_report(outputs.report)
-    for path in (outputs.results, outputs.report):
+    for path in (outputs.results, outputs.report, outputs.calibration):
         if path is not None:
             check_output(path, outputs.overwrite)
     if outputs.plots is not None:
         check_folder(outputs.plots.parent)
-        refuse_existing((*plots.paths(outputs.plots), outputs.plots / explain_plot.NAME), outputs.overwrite)
+        names = (explain_plot.NAME, calibration_report.NAME)
+        drawn = (*plots.paths(outputs.plots), *(outputs.plots / name for name in names))
+        refuse_existing(drawn, outputs.overwrite)
+
+
+def _check_calibration(job: EvalJob) -> None:
+    """Raise UsageError if a calibration is asked for that would be of no use to other commands."""
+    if job.outputs.calibration is None:
+        return
+    if job.scored is not None or job.boxes != DETECTOR:
+        raise UsageError("--calibrate says what scores of detected people are worth; add --boxes detector")
+    if job.model.flip_test:
+        raise UsageError("--calibrate: tpose video and tpose images work without flip test; add --no-flip-test")
+
+
+def _calibrate(job: EvalJob, truth: KeypointSet, measured: MeasuredPoses) -> Fitted | None:
+    """Fit and write the calibration, if it is asked for."""
+    path, estimator = job.outputs.calibration, measured.estimator
+    if path is None:
+        return None
+    facts = {
+        "model": estimator.spec.name,
+        "weights_sha256": estimator.sha256,
+        "set": truth.title,
+        "images": len(truth.images),
+        "precision": estimator.runtime.precision,
+        "tool_version": __version__,
+    }
+    fitted = fit(samples_of(truth, measured.poses), job.detector.name, facts)
+    calibration_report.write_calibration(path, fitted)
+    return fitted
 
 
 def _finish(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: EvalReport) -> EvalReport:
@@ -106,7 +142,12 @@ def _finish(job: EvalJob, truth: KeypointSet, rows: Sequence[Record], report: Ev
     if outputs.plots is not None and report.explanations is not None:
         plot_paths.append(outputs.plots / explain_plot.NAME)
         explain_plot.plot_curves(plot_paths[-1], report.label, report.explanations)
+    if outputs.plots is not None and report.calibration is not None:
+        plot_paths.append(outputs.plots / calibration_report.NAME)
+        calibration_report.plot(plot_paths[-1], report.label, report.calibration)
     written = [*report.summary.outputs, *plot_paths]
+    if outputs.calibration is not None and report.calibration is not None:
+        written.append(outputs.calibration)
     if outputs.report is not None:
         write_report(outputs.report, report, plot_paths)
         written.append(outputs.report)

@@ -23,7 +23,7 @@ MAX_WHOLE: Final = 1 << 33
 
 SAMPLES: Final = 512
 
-UNCOMPARED: Final = frozenset({"command"})
+UNCOMPARED: Final = frozenset({"command", "calibration"})
 """Header fields that may differ when a run is resumed: the options in the command are compared one by one."""
 
 OF_IMAGES: Final = frozenset({"source", "source_sha256", "image_ids"})
@@ -90,6 +90,7 @@ def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
         "batch_size": runtime.batch_size,
         "threads": runtime.threads,
         "flip_test": estimator.flip_test,
+        "calibration": None if estimator.calibration is None else estimator.calibration.to_dict(),
     }
 
 
