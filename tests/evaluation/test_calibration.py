@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.support.eval_data import tpose_eval, truth_of, write_set
+from tposecli.detection.factory import BUNDLED_WEIGHTS
 from tposecli.evaluation.calibration.fit import fit, reliability_of
 from tposecli.evaluation.calibration.report import plot, rows, sentence, write_calibration
 from tposecli.evaluation.calibration.samples import Samples, samples_of
@@ -138,8 +139,10 @@ def test_a_calibration_is_found_beside_its_weights_only(
 def test_calibrations_that_come_with_the_program_are_of_its_weights(weights: Path) -> None:
     if not calibration_path(weights).exists():
         pytest.skip("this model has none")
-    found = find_calibration(weights, sha256_of(weights))
-    assert found is not None, f"{weights.name} has changed: fit again with tpose eval --calibrate, see the model's card"
+    again = "has changed: fit again with tpose eval --calibrate, see the model's card"
+    found, detector = find_calibration(weights, sha256_of(weights)), bundled_file(BUNDLED_WEIGHTS)
+    assert found is not None, f"{weights.name} {again}"
+    assert detector is not None and found.facts["detector_sha256"] == sha256_of(detector), f"{detector} {again}"
     assert found.detector == "bundled"
     low, high = found.keypoint_probability(np.array([[0.1, 0.9]], np.float32))[0]
     assert low < 0.4 and high > 0.9

@@ -121,6 +121,7 @@ def _calibrate(job: EvalJob, truth: KeypointSet, measured: MeasuredPoses) -> Fit
     facts = {
         "model": estimator.spec.name,
         "weights_sha256": estimator.sha256,
+        "detector_sha256": measured.facts["boxes_sha256"],
         "set": truth.title,
         "images": len(truth.images),
         "precision": estimator.runtime.precision,
