@@ -36,7 +36,7 @@ def people(*scores: tuple[float, float, int]) -> Poses:
     return Poses(boxes, xy, score)
 
 
-WOMAN, TOMATO, HAND = (0.45, 0.75, 17), (0.9, 0.08, 17), (0.99, 0.99, 2)
+WOMAN, TOMATO, HAND = (0.45, 0.75, 17), (0.8, 0.08, 17), (0.99, 0.99, 1)
 
 
 def kept(options: KeepOptions, header: dict[str, Any]) -> list[bool]:

@@ -7,8 +7,8 @@ from typing import Final
 
 from tposecli.utils.option_fields import NumberRange, check_ranges, number
 
-MIN_PERSON: Final = 0.5
-MIN_JOINTS: Final = 3
+MIN_PERSON: Final = 0.4
+MIN_JOINTS: Final = 2
 """What None stands for, where the model's scores are calibrated for the detector; elsewhere nobody is dropped."""
 
 
