@@ -28,11 +28,11 @@ from tposecli.detection.factory import DetectorOptions
 from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import load_set
 from tposecli.evaluation.coco.problems import Problems
+from tposecli.lab.training.dataset import AnnotationFile, read_people
+from tposecli.lab.training.detector.dataset import read_photos
 from tposecli.sources import VideoSource, find_images, open_video
 from tposecli.sources.container import VERIFIES_SEGMENTS
 from tposecli.sources.locations import SCHEMES, open_params, short_name
-from tposecli.training.dataset import AnnotationFile, read_people
-from tposecli.training.detector.dataset import read_photos
 from tposecli.utils.errors import InputError, UsageError, WeightsError
 from tposecli.utils.files import safe_relative_name
 

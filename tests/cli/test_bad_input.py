@@ -24,10 +24,10 @@ from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import load_set
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.formats.journal.journal import JournalWriter, read_journal
+from tposecli.lab.training.dataset import AnnotationFile, read_people
 from tposecli.sources import ImageSource, VideoSource, find_images, open_video
 from tposecli.sources.images import read_image
 from tposecli.sources.webp import AnimationSource
-from tposecli.training.dataset import AnnotationFile, read_people
 from tposecli.types import Boxes, Frame, Poses
 from tposecli.utils.errors import InputError, TposeError, UsageError
 

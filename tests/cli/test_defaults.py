@@ -23,13 +23,13 @@ from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions
 from tposecli.inference.options import BACKENDS, ModelChoice, Precision
 from tposecli.lab.bench.job import PARTS, BenchJob
+from tposecli.lab.training.detector.loop import DetectorJob
+from tposecli.lab.training.job import Decay, PoseJob
 from tposecli.models.attention_readout import Mode
 from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, Settings
 from tposecli.pipeline.postprocess import STILLS, PostOptions
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import Window
-from tposecli.training.detector.loop import DetectorJob
-from tposecli.training.job import Decay, PoseJob
 
 
 def options_of(command: str, *arguments: str) -> dict[str, Any]:

@@ -134,8 +134,8 @@ def _truth(path: Path) -> None:
     from tposecli.evaluation.coco.job import DataChoice
     from tposecli.evaluation.coco.keypoint_set import load_set
     from tposecli.evaluation.coco.problems import Problems
-    from tposecli.training.dataset import AnnotationFile, read_people
-    from tposecli.training.detector.dataset import read_photos
+    from tposecli.lab.training.dataset import AnnotationFile, read_people
+    from tposecli.lab.training.detector.dataset import read_photos
     from tposecli.utils.errors import TposeError
 
     readers: tuple[Callable[[], object], ...] = (

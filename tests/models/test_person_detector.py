@@ -14,10 +14,8 @@ from tests import REPOSITORY
 from tposecli.detection.base import BoxFilter
 from tposecli.detection.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.detection.factory import DetectorOptions, build_detector, weak_score
-from tposecli.models.person_detector import BINS, DIVISOR, STRIDES, Cells, Dense, PersonDetector, cells
-from tposecli.sources import open_video
-from tposecli.training.detector.loop import BACKBONE_RATE, CLIP, parameter_groups, save_weights
-from tposecli.training.detector.loss import (
+from tposecli.lab.training.detector.loop import BACKBONE_RATE, CLIP, parameter_groups, save_weights
+from tposecli.lab.training.detector.loss import (
     MAX_DOUBTFUL_SCORE,
     Targets,
     assign,
@@ -26,6 +24,8 @@ from tposecli.training.detector.loss import (
     giou_loss,
     pair_iou,
 )
+from tposecli.models.person_detector import BINS, DIVISOR, STRIDES, Cells, Dense, PersonDetector, cells
+from tposecli.sources import open_video
 from tposecli.types import Frame, Image
 from tposecli.utils.errors import WeightsError
 

@@ -216,7 +216,7 @@ def test_images_in_folders_are_not_replaced(tmp_path: Path, media: Path, option:
 
 
 def test_trained_weights_are_not_replaced(tmp_path: Path) -> None:
-    from tposecli.training.shared import check_new_run
+    from tposecli.lab.training.shared import check_new_run
 
     (tmp_path / "last.safetensors").write_bytes(b"weights of a week")
     for resume in (False, True):

@@ -1,1 +1,1 @@
-"""Benchmarks, and rendered people for tests and training. Nothing that processes users' data depends on it."""
+"""Benchmarks, training, and rendered people for both. Nothing that processes users' data depends on it."""

@@ -107,7 +107,7 @@ def relabel(annotations: Path, opinions: Path, output: Path, overwrite: bool) ->
     OPINIONS are COCO results for the images of ANNOTATIONS, one person per image (as in Leeds Sports Poses). Faces and
     hidden joints without annotation are added; swapped arms and legs are corrected. Annotated joints are never moved.
     """
-    from tposecli.training.relabel import relabel_file
+    from tposecli.lab.training.relabel import relabel_file
 
     for what, count in relabel_file(annotations, opinions, output, overwrite).most_common():
         say(f"{count:7d}  {what}")

@@ -22,7 +22,7 @@ from tposecli.cli.command import (
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.fields import option_of
 from tposecli.cli.terminal import say
-from tposecli.training.job import Augmentation, Intervals, Length, PoseJob, Recipe
+from tposecli.lab.training.job import Augmentation, Intervals, Length, PoseJob, Recipe
 
 data_options = option_group(
     INPUT,
@@ -178,7 +178,7 @@ def train(**options: Any) -> None:
     """
     import torch
 
-    from tposecli.training.loop import train as run
+    from tposecli.lab.training.loop import train as run
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])

@@ -57,7 +57,7 @@ def train_detector(
     """
     import torch
 
-    from tposecli.training.detector import data_sources, loop
+    from tposecli.lab.training.detector import data_sources, loop
     from tposecli.utils.errors import UsageError
 
     torch.set_num_threads(threads)

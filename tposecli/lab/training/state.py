@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tposecli.inference.options import Precision
+from tposecli.lab.training.batches import Batch
+from tposecli.lab.training.distributed import Team
+from tposecli.lab.training.job import Recipe
+from tposecli.lab.training.shared import moving_average, read_checkpoint, write_checkpoint
+from tposecli.lab.training.targets import heatmap_loss
 from tposecli.models.pose_net import AFTER_BACKBONE, PoseNet
-from tposecli.training.batches import Batch
-from tposecli.training.distributed import Team
-from tposecli.training.job import Recipe
-from tposecli.training.shared import moving_average, read_checkpoint, write_checkpoint
-from tposecli.training.targets import heatmap_loss
 from tposecli.utils.errors import InputError, UsageError
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from tposecli.training.validation import ValidationMetrics
+from tposecli.lab.training.validation import ValidationMetrics
 from tposecli.utils.files import new_file
 
 COLUMNS: Final = ("step", "minutes", "rate", "loss", "norm", "samples_per_s", "check", "ap", "ap50", "pck")

@@ -13,11 +13,10 @@ import pytest
 import torch
 
 from tposecli.detection.bundled import load_person_detector
-from tposecli.models.person_detector import PersonDetector
-from tposecli.training.detector import loop
-from tposecli.training.detector.canvas import Canvas, Placement
-from tposecli.training.detector.data_sources import checks, sources
-from tposecli.training.detector.dataset import (
+from tposecli.lab.training.detector import loop
+from tposecli.lab.training.detector.canvas import Canvas, Placement
+from tposecli.lab.training.detector.data_sources import checks, sources
+from tposecli.lab.training.detector.dataset import (
     BoxedPerson,
     Photo,
     PhotoSource,
@@ -26,9 +25,10 @@ from tposecli.training.detector.dataset import (
     read_photos,
     turned,
 )
-from tposecli.training.detector.loop import DetectorJob, save_weights, train
-from tposecli.training.detector.scenes import Composer, stack
-from tposecli.training.detector.validation import average_precision, evaluate, match_boxes, recall_at
+from tposecli.lab.training.detector.loop import DetectorJob, save_weights, train
+from tposecli.lab.training.detector.scenes import Composer, stack
+from tposecli.lab.training.detector.validation import average_precision, evaluate, match_boxes, recall_at
+from tposecli.models.person_detector import PersonDetector
 from tposecli.types import Boxes, Float32, Frame
 from tposecli.utils.errors import InputError, UsageError
 

@@ -25,25 +25,25 @@ from tposecli.geometry import crop, heatmaps
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.hub.checkpoints.load import read_state
 from tposecli.hub.download.options import Downloads
-from tposecli.models import build, find_spec
-from tposecli.training import dataset
-from tposecli.training.augment import CropSampler, CropView, Sample, mirror_sample, paste_neighbour
-from tposecli.training.batches import Batches, SamplingConfig, samples_per_source
-from tposecli.training.data_sources import DataSource, ReadOptions, read_checks, read_sources
-from tposecli.training.dataset import (
+from tposecli.lab.training import dataset
+from tposecli.lab.training.augment import CropSampler, CropView, Sample, mirror_sample, paste_neighbour
+from tposecli.lab.training.batches import Batches, SamplingConfig, samples_per_source
+from tposecli.lab.training.data_sources import DataSource, ReadOptions, read_checks, read_sources
+from tposecli.lab.training.dataset import (
     AnnotatedPerson,
     AnnotationFile,
     read_people,
     read_training_image,
     with_readable_images,
 )
-from tposecli.training.init_weights import load_initial_weights
-from tposecli.training.job import NO_AUGMENTATION, Augmentation, Intervals, Length, PoseJob, Recipe
-from tposecli.training.keypoint_layout import halves, layout_of
-from tposecli.training.loop import BEST, WEIGHTS, train
-from tposecli.training.rendered import render_people
-from tposecli.training.shared import save_weights
-from tposecli.training.targets import gaussians, heatmap_loss
+from tposecli.lab.training.init_weights import load_initial_weights
+from tposecli.lab.training.job import NO_AUGMENTATION, Augmentation, Intervals, Length, PoseJob, Recipe
+from tposecli.lab.training.keypoint_layout import halves, layout_of
+from tposecli.lab.training.loop import BEST, WEIGHTS, train
+from tposecli.lab.training.rendered import render_people
+from tposecli.lab.training.shared import save_weights
+from tposecli.lab.training.targets import gaussians, heatmap_loss
+from tposecli.models import build, find_spec
 from tposecli.utils.errors import InputError, UsageError
 
 MODEL = "transpose-r18-a3"

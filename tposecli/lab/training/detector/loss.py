@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tposecli.lab.training.detector.canvas import CELL
 from tposecli.models.person_detector import BINS, Cells, Dense, cells
-from tposecli.training.detector.canvas import CELL
 
 TOP_CELLS = 10
 SCORE_POWER = 0.5

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from tposecli.evaluation.coco.keypoint_set import numbers, read_json
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
+from tposecli.lab.training.keypoint_layout import layout_of
+from tposecli.lab.training.shared import LogCallback, half_slice
 from tposecli.sources.images import read_image
-from tposecli.training.keypoint_layout import layout_of
-from tposecli.training.shared import LogCallback, half_slice
 from tposecli.types import Float32, Image
 from tposecli.utils.coco_records import Id, PersonCategory, find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.evaluation.coco.keypoint_set import numbers
+from tposecli.lab.training.shared import half_slice
 from tposecli.sources.images import read_image
-from tposecli.training.shared import half_slice
 from tposecli.types import Float32, Image
 from tposecli.utils.coco_records import Id, find_person_category, record_id, used_categories
 from tposecli.utils.errors import InputError

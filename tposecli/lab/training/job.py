@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from tposecli.hub.download.options import Downloads
 from tposecli.inference.options import COUNT, Precision
-from tposecli.training.schedule import cosine_decay, warm_up
+from tposecli.lab.training.schedule import cosine_decay, warm_up
 from tposecli.utils.option_fields import NumberRange, choice, number
 
 Optimizer = Literal["adam", "adamw"]
@@ -130,7 +130,7 @@ class PoseJob:
     """The configuration of a training run.
 
     Attributes:
-        data: What to train on; see :func:`tposecli.training.data_sources.read_sources`.
+        data: What to train on; see :func:`tposecli.lab.training.data_sources.read_sources`.
         out: Folder for the checkpoint, the weights and the metrics.
         check: What to validate on, never used for training.
         model: Name of the model in the catalogue.

@@ -16,9 +16,9 @@ from tposecli.inference.backends.eager import Eager
 from tposecli.inference.device_worker import DeviceWorker
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
+from tposecli.lab.training.data_sources import ValidationSet
+from tposecli.lab.training.dataset import read_training_image
 from tposecli.models.pose_net import PoseNet
-from tposecli.training.data_sources import ValidationSet
-from tposecli.training.dataset import read_training_image
 from tposecli.types import Boxes, Float32, Frame
 
 PCK_THRESHOLD = 0.2

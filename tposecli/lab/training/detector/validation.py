@@ -10,7 +10,7 @@ import numpy as np
 
 from tposecli.detection.base import Detector
 from tposecli.geometry.similarity import box_iou
-from tposecli.training.detector.dataset import Photo
+from tposecli.lab.training.detector.dataset import Photo
 from tposecli.types import Boxes, Float32, Frame
 
 MATCH_IOU: Final = 0.5

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from tposecli.cli.main import cli
 from tposecli.geometry.keypoints import KEYPOINTS, MIRROR
-from tposecli.training.relabel import ARMS, FACE, LEGS, relabel_annotations
+from tposecli.lab.training.relabel import ARMS, FACE, LEGS, relabel_annotations
 
 STANDING = np.array(
     [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tposecli.training.detector.clutter import paste_clutter
-from tposecli.training.detector.dataset import Photo, PhotoSource, describe_bad, read_photos
-from tposecli.training.detector.loop import DetectorCheck
-from tposecli.training.detector.rendered import render_crowds
-from tposecli.training.shared import LogCallback
+from tposecli.lab.training.detector.clutter import paste_clutter
+from tposecli.lab.training.detector.dataset import Photo, PhotoSource, describe_bad, read_photos
+from tposecli.lab.training.detector.loop import DetectorCheck
+from tposecli.lab.training.detector.rendered import render_crowds
+from tposecli.lab.training.shared import LogCallback
 from tposecli.utils.errors import UsageError
 
 CROWDS = 600

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tposecli.geometry import crop
 from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.lab.training.dataset import AnnotatedPerson
+from tposecli.lab.training.job import Augmentation
+from tposecli.lab.training.keypoint_layout import halves
 from tposecli.models.catalog import heatmap_size
-from tposecli.training.dataset import AnnotatedPerson
-from tposecli.training.job import Augmentation
-from tposecli.training.keypoint_layout import halves
 from tposecli.types import Float32, Image
 
 Rng = np.random.Generator

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tposecli.lab.training.tensorflow_js import Arrays, Conv, graph_arrays, load_conv
 from tposecli.models.encoder import EncoderLayer
 from tposecli.models.mobilenet import PYRAMID, Pyramid
 from tposecli.models.pose_net import IMAGENET_MEAN, IMAGENET_STD
 from tposecli.models.transpose_m import TransPoseM
-from tposecli.training.tensorflow_js import Arrays, Conv, graph_arrays, load_conv
 
 EXTRACTOR: Final = "center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 HEAD: Final = "kpt_heatmap_0/"

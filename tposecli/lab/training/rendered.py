@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from tposecli.lab.synth.training import random_crop
-from tposecli.training.augment import Rng
-from tposecli.training.dataset import AnnotatedPerson
-from tposecli.training.shared import LogCallback, check_render_folder
+from tposecli.lab.training.augment import Rng
+from tposecli.lab.training.dataset import AnnotatedPerson
+from tposecli.lab.training.shared import LogCallback, check_render_folder
 from tposecli.types import Image
 from tposecli.utils.files import write_text
 

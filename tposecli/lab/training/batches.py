@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.training.augment import CropSampler, Sample, paste_neighbour
-from tposecli.training.data_sources import DataSource
-from tposecli.training.dataset import read_training_image
-from tposecli.training.job import Augmentation
-from tposecli.training.rendered import render_one, size_for
+from tposecli.lab.training.augment import CropSampler, Sample, paste_neighbour
+from tposecli.lab.training.data_sources import DataSource
+from tposecli.lab.training.dataset import read_training_image
+from tposecli.lab.training.job import Augmentation
+from tposecli.lab.training.rendered import render_one, size_for
 from tposecli.utils.threads import prefetch
 
 PREFETCH_BATCHES = 4

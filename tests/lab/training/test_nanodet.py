@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tposecli.lab.training.nanodet import CLASSES, CONVOLUTION, start_from_nanodet
 from tposecli.models.person_detector import BINS, STRIDES, PersonDetector
-from tposecli.training.nanodet import CLASSES, CONVOLUTION, start_from_nanodet
 from tposecli.utils.errors import WeightsError
 
 STAGES = ((32, 32, 1), (64, 64, 2), (128, 128, 2), (256, 256, 3))

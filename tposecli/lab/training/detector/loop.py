@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from tposecli.detection.base import BoxFilter
 from tposecli.detection.bundled import BundledDetector, load_person_detector
-from tposecli.models.person_detector import PersonDetector
-from tposecli.training.detector.dataset import Photo, PhotoSource
-from tposecli.training.detector.loss import Targets, detector_loss
-from tposecli.training.detector.scenes import Composer, stack
-from tposecli.training.detector.validation import PRECISION, evaluate
-from tposecli.training.nanodet import start_from_nanodet
-from tposecli.training.schedule import cosine_decay, warm_up
-from tposecli.training.shared import (
+from tposecli.lab.training.detector.dataset import Photo, PhotoSource
+from tposecli.lab.training.detector.loss import Targets, detector_loss
+from tposecli.lab.training.detector.scenes import Composer, stack
+from tposecli.lab.training.detector.validation import PRECISION, evaluate
+from tposecli.lab.training.nanodet import start_from_nanodet
+from tposecli.lab.training.schedule import cosine_decay, warm_up
+from tposecli.lab.training.shared import (
     WEIGHTS_SUFFIX,
     LogCallback,
     check_new_run,
@@ -32,7 +31,8 @@ from tposecli.training.shared import (
     save_weights,
     write_checkpoint,
 )
-from tposecli.training.state import autocast_dtype
+from tposecli.lab.training.state import autocast_dtype
+from tposecli.models.person_detector import PersonDetector
 from tposecli.utils.errors import InputError
 from tposecli.utils.threads import prefetch
 

@@ -11,9 +11,9 @@ from tposecli.evaluation.coco.job import DataChoice
 from tposecli.evaluation.coco.keypoint_set import KeypointSet, annotation_path, images_path, load_set
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.geometry.keypoints import COCO, KeypointLayout
-from tposecli.training.dataset import AnnotatedPerson, AnnotationFile, read_people, with_readable_images
-from tposecli.training.rendered import render_people
-from tposecli.training.shared import LogCallback, half_slice
+from tposecli.lab.training.dataset import AnnotatedPerson, AnnotationFile, read_people, with_readable_images
+from tposecli.lab.training.rendered import render_people
+from tposecli.lab.training.shared import LogCallback, half_slice
 from tposecli.utils.errors import InputError, UsageError
 
 HALVES = ("even", "odd")

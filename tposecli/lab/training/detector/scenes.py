@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.training.detector.canvas import Canvas, ComposedScene, Placement
-from tposecli.training.detector.dataset import BoxedPerson, Photo, PhotoSource, turned
+from tposecli.lab.training.detector.canvas import Canvas, ComposedScene, Placement
+from tposecli.lab.training.detector.dataset import BoxedPerson, Photo, PhotoSource, turned
 from tposecli.types import Float32, Image
 
 TURNED = 0.06

@@ -13,8 +13,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from tposecli.training.detector.rendered import ANNOTATIONS
-from tposecli.training.shared import LogCallback, check_render_folder
+from tposecli.lab.training.detector.rendered import ANNOTATIONS
+from tposecli.lab.training.shared import LogCallback, check_render_folder
 from tposecli.types import Float32, Image
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import write_text

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
+from tposecli.lab.training.tensorflow_js import Arrays, Conv, graph_arrays, graph_nodes, load_conv
 from tposecli.models.person_detector import BINS, PersonDetector
-from tposecli.training.tensorflow_js import Arrays, Conv, graph_arrays, graph_nodes, load_conv
 
 CONVOLUTION: Final = "PartitionedCall/convolution"
 CLASSES: Final = 80

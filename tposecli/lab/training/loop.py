@@ -18,10 +18,8 @@ from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.inference.backends.cpu import keep_memory
 from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.runtime import Runtime
-from tposecli.models import build, find_spec
-from tposecli.models.pose_net import PoseNet
-from tposecli.training.batches import Batch, Batches, SamplingConfig, stream
-from tposecli.training.data_sources import (
+from tposecli.lab.training.batches import Batch, Batches, SamplingConfig, stream
+from tposecli.lab.training.data_sources import (
     DataSource,
     ReadOptions,
     ValidationSet,
@@ -29,13 +27,15 @@ from tposecli.training.data_sources import (
     read_checks,
     read_sources,
 )
-from tposecli.training.distributed import StopRequest, Team, join_team
-from tposecli.training.init_weights import load_initial_weights
-from tposecli.training.job import PoseJob
-from tposecli.training.log import MetricsLog
-from tposecli.training.shared import LogCallback, check_new_run, save_weights
-from tposecli.training.state import TrainingState
-from tposecli.training.validation import ValidationMetrics, measure
+from tposecli.lab.training.distributed import StopRequest, Team, join_team
+from tposecli.lab.training.init_weights import load_initial_weights
+from tposecli.lab.training.job import PoseJob
+from tposecli.lab.training.log import MetricsLog
+from tposecli.lab.training.shared import LogCallback, check_new_run, save_weights
+from tposecli.lab.training.state import TrainingState
+from tposecli.lab.training.validation import ValidationMetrics, measure
+from tposecli.models import build, find_spec
+from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import UsageError
 from tposecli.utils.version import __version__
 

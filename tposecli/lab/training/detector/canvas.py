@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tposecli.training.detector.dataset import BoxedPerson, Photo
+from tposecli.lab.training.detector.dataset import BoxedPerson, Photo
 from tposecli.types import Float32, Image
 
 CELL = 8

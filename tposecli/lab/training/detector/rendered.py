@@ -11,7 +11,7 @@ import numpy as np
 
 from tposecli.lab.synth.scene import Scene, Stage
 from tposecli.lab.synth.training import random_scene
-from tposecli.training.shared import LogCallback, check_render_folder
+from tposecli.lab.training.shared import LogCallback, check_render_folder
 from tposecli.types import Image
 from tposecli.utils.files import write_text
 

@@ -12,10 +12,10 @@ from tposecli.hub.checkpoints.load import EMBEDDING, read_state
 from tposecli.hub.checkpoints.resolve import fetch
 from tposecli.hub.download.download import RemoteFile
 from tposecli.hub.download.options import Downloads
+from tposecli.lab.training.movenet import start_from_movenet
 from tposecli.models.catalog import ModelSpec
 from tposecli.models.pose_net import PoseNet
 from tposecli.models.transpose_m import TransPoseM
-from tposecli.training.movenet import start_from_movenet
 from tposecli.utils.errors import UsageError
 
 Crops = Callable[[int], Tensor]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tposecli.training.detector.clutter import paste_clutter, read_things
-from tposecli.training.detector.data_sources import sources
+from tposecli.lab.training.detector.clutter import paste_clutter, read_things
+from tposecli.lab.training.detector.data_sources import sources
 from tposecli.utils.errors import InputError
 
 

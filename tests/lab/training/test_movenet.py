@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tposecli.lab.training.movenet import HEAD, start_from_movenet
 from tposecli.models import build
 from tposecli.models.mobilenet import STAGES
 from tposecli.models.transpose_m import TransPoseM
-from tposecli.training.movenet import HEAD, start_from_movenet
 from tposecli.utils.errors import WeightsError
 
 PREFIX = "StatefulPartitionedCall/"
