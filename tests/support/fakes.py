@@ -55,6 +55,7 @@ class FakeEstimator:
         self.runtime = Runtime(torch.device("cpu"))
         self.layout = COCO
         self.attention = None
+        self.calibration = None
         self.fail_at = fail_at
         self.groups: list[int] = []
 
