@@ -40,7 +40,7 @@ def run(
     if track:
         smoothing = SmoothOptions() if smooth is True else smooth or AS_MEASURED
         post = PostOptions(TrackOptions() if track is True else track, smoothing)
-    people, options = open_detector(options, estimator.runtime.device, tracked=bool(track))
+    people, options = open_detector(options, estimator.runtime, tracked=bool(track))
     header = {**describe_model(estimator), "detector": options.name}
     stages = Stages(
         people,

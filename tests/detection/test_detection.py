@@ -31,11 +31,12 @@ from tposecli.detection.full_frame import FullFrame
 from tposecli.detection.interpolate import detect_group, interpolate, key_positions
 from tposecli.detection.torchvision import MODELS, TorchvisionDetector
 from tposecli.detection.yolo import YoloDetector, contained, find_model, load_ultralytics
+from tposecli.inference.runtime import Runtime
 from tposecli.types import Boxes, Frame
 from tposecli.utils.errors import InputError, UsageError, WeightsError
 from tposecli.utils.files import sha256_of
 
-CPU = torch.device("cpu")
+CPU = Runtime(torch.device("cpu"))
 EVERYTHING = BoxFilter(min_score=0.0, nms=0.9)
 SMALL_NET = "fasterrcnn_mobilenet_v3_large_320_fpn"
 

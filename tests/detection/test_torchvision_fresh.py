@@ -18,6 +18,7 @@ import dataclasses, sys
 from pathlib import Path
 import numpy as np, torch
 import tposecli.detection.torchvision as ours
+from tposecli.inference.runtime import Runtime
 from tposecli.detection.factory import DetectorOptions, build_detector
 from tposecli.types import Frame
 from tposecli.utils.files import sha256_of
@@ -33,7 +34,8 @@ torch.save(net.state_dict(), folder / "w")
 file = f"{name}-{sha256_of(folder / 'w')[:8]}.pth"
 (folder / "w").rename(folder / file)
 ours.MODELS = (dataclasses.replace(ours.find_model(name), file=file),)
-detector = build_detector(DetectorOptions(f"torchvision:{name}", 0.3, 0.6, image_size=160), torch.device("cpu"))
+runtime = Runtime(torch.device("cpu"))
+detector = build_detector(DetectorOptions(f"torchvision:{name}", 0.3, 0.6, image_size=160), runtime)
 rng = np.random.default_rng(0)
 frames = [Frame(rng.integers(0, 255, (height, width, 3), np.uint8), i) for i, (width, height) in
           enumerate(((160, 90), (160, 90), (90, 160)))]

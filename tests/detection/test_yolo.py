@@ -26,12 +26,13 @@ from tposecli.detection.full_frame import FullFrame
 from tposecli.detection.yolo_openvino import OpenVinoYolo, keep_best, letterbox, to_frame
 from tposecli.geometry.similarity import box_nms
 from tposecli.hub.download.options import Downloads
+from tposecli.inference.runtime import Runtime
 from tposecli.types import Frame
 from tposecli.utils.errors import WeightsError
 from tposecli.utils.files import sha256_of
 
 pytest.importorskip("ultralytics")
-CPU = torch.device("cpu")
+CPU = Runtime(torch.device("cpu"))
 OFFLINE = Downloads(offline=True)
 
 
@@ -75,10 +76,11 @@ def own():
     return [np.column_stack([boxes.xyxy.numpy(), boxes.conf.numpy()]) for boxes in found]
 
 def ours():
+    from tposecli.inference.runtime import Runtime
     from tposecli.detection.factory import DetectorOptions, build_detector
     from tposecli.types import Frame
     import torch
-    detector = build_detector(DetectorOptions(f"yolo:{path}", image_size=160), torch.device("cpu"))
+    detector = build_detector(DetectorOptions(f"yolo:{path}", image_size=160), Runtime(torch.device("cpu")))
     frames = [Frame(image, index) for index, image in enumerate(images)]
     def table(found):
         return [np.column_stack([boxes.xyxy, boxes.score]) for boxes in found]

@@ -36,7 +36,7 @@ def frames() -> list[Frame]:
 
 @pytest.fixture(scope="module")
 def found(frames: list[Frame]) -> list[Boxes]:
-    return build_detector(DetectorOptions(), CPU).detect(frames)
+    return build_detector(DetectorOptions(), Runtime(CPU)).detect(frames)
 
 
 def estimate(frames: list[Frame], found: list[Boxes], runtime: Runtime, **options: object) -> list[Poses]:
@@ -109,7 +109,7 @@ def test_compiled_equals_eager(frames: list[Frame], found: list[Boxes]) -> None:
 
 
 def test_detector_finds_the_same_people(frames: list[Frame], found: list[Boxes]) -> None:
-    ours = build_detector(DetectorOptions(), CUDA).detect(frames)
+    ours = build_detector(DetectorOptions(), Runtime(CUDA, "bf16")).detect(frames)
     for mine, theirs in zip(ours, found, strict=True):
         assert len(mine) == len(theirs)
         assert np.abs(mine.xyxy - theirs.xyxy).max() < 20

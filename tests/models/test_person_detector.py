@@ -14,6 +14,7 @@ from tests import REPOSITORY
 from tposecli.detection.base import BoxFilter
 from tposecli.detection.bundled import BundledDetector, letterbox, load_person_detector, scaled_size
 from tposecli.detection.factory import DetectorOptions, build_detector, weak_score
+from tposecli.inference.runtime import Runtime
 from tposecli.lab.training.detector.loop import BACKBONE_RATE, CLIP, parameter_groups, save_weights
 from tposecli.lab.training.detector.loss import (
     MAX_DOUBTFUL_SCORE,
@@ -117,16 +118,48 @@ class TestDetect:
 
     def test_where_people_are_followed_it_says_more(self, media: Path) -> None:
         """People half hidden, whose boxes may continue a track; all of them score less than counts by itself."""
-        options, device = DetectorOptions(), torch.device("cpu")
+        options, runtime = DetectorOptions(), Runtime(torch.device("cpu"))
         with open_video(media / "crossing.mp4") as clip:
             frames = list(islice(clip, 60, 68))
-        usual = build_detector(options, device).detect(frames)
-        more = build_detector(options, device, tracked=True).detect(frames)
+        usual = build_detector(options, runtime).detect(frames)
+        more = build_detector(options, runtime, tracked=True).detect(frames)
         assert sum(map(len, more)) > sum(map(len, usual))
         for some, every in zip(usual, more, strict=True):
             strong = every.score >= weak_score(options)
             np.testing.assert_array_equal(every.xyxy[strong], some.xyxy)
         assert weak_score(DetectorOptions(min_score=0.2)) == weak_score(DetectorOptions("full-frame")) == 0
+
+    def test_openvino_finds_the_same(self, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("openvino")
+        monkeypatch.setenv("TPOSE_HOME", str(tmp_path))
+        with open_video(media / "crossing.mp4") as clip:
+            frames = [*islice(clip, 60, 63), Frame(picture((201, 333)), 3)]
+        cpu, options = torch.device("cpu"), DetectorOptions("bundled")
+        for precision, pixels, score in (("fp32", 0.05, 1e-3), ("bf16", 3.0, 0.03)):
+            expected = build_detector(options, Runtime(cpu)).detect(frames)
+            found = build_detector(options, Runtime(cpu, precision, backend="openvino")).detect(frames)
+            assert sum(map(len, expected)) >= 3
+            for wanted, boxes in zip(expected, found, strict=True):
+                np.testing.assert_allclose(boxes.xyxy, wanted.xyxy, atol=pixels)
+                np.testing.assert_allclose(boxes.score, wanted.score, atol=score)
+        assert len(list((tmp_path / "exports").glob("person-detector-*.xml"))) == 1
+
+    @pytest.mark.parametrize("broken", ["DenseExport.cached", "OpenVinoNet.__call__"])
+    def test_where_openvino_fails_torch_goes_on(
+        self, broken: str, media: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("no such instruction\n  at some line")
+
+        with open_video(media / "crossing.mp4") as clip:
+            frames = list(islice(clip, 60, 62))
+        monkeypatch.setattr("tposecli.detection.exported.DenseExport.cached", lambda _: Path("file"))
+        monkeypatch.setattr(f"tposecli.detection.exported.{broken}", fail)
+        found = BundledDetector(WEIGHTS, half=False, openvino=True).detect(frames)
+        for boxes, wanted in zip(found, BundledDetector(WEIGHTS, half=False).detect(frames), strict=True):
+            np.testing.assert_array_equal(boxes.xyxy, wanted.xyxy)
+        assert caplog.text.count("through torch, because OpenVINO cannot run it: no such instruction") == 1
+        assert "at some line" not in caplog.text
 
     def test_no_frames(self, detector: BundledDetector) -> None:
         assert detector.detect([]) == []

@@ -95,7 +95,7 @@ def measured(clip: Sequence[Moment]) -> list[Poses]:
     from tposecli.inference.estimator import PoseEstimator
 
     estimator = PoseEstimator("transpose-m-a3")
-    detector = build_detector(DetectorOptions(), estimator.runtime.device, tracked=True)
+    detector = build_detector(DetectorOptions(), estimator.runtime, tracked=True)
     frames = [Frame(moment.shot.image, index, index / FPS) for index, moment in enumerate(clip)]
     groups = [frames[start : start + 8] for start in range(0, len(frames), 8)]
     return [result.poses for group in groups for result in estimator.estimate(group, detector.detect(group))]

@@ -1,7 +1,8 @@
-"""The bundled detector: plain torch, with no further dependencies and no licence restrictions."""
+"""The bundled detector, through torch or, on a CPU, through OpenVINO; it has no licence restrictions."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,14 @@ import numpy as np
 import safetensors
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tposecli.detection.base import BoxFilter, same_size_batches
+from tposecli.detection.exported import DenseExport, OpenVinoNet
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
+from tposecli.inference.backends.export import FAILURES
 from tposecli.inference.backends.kernels import has_kernels
-from tposecli.models.person_detector import DIVISOR, PersonDetector, halve
+from tposecli.models.person_detector import DIVISOR, Cells, PersonDetector, cells, decode, halve
 from tposecli.types import Boxes, Float32, Frame, Image
 from tposecli.utils.errors import WeightsError
 from tposecli.utils.system import cores
@@ -36,6 +39,11 @@ MAX_BATCH = 16
 MAX_WORKERS = 8
 """Maximum number of threads that scale frames."""
 
+Best = Callable[[Tensor], list[Tensor]]
+"""From (B, h, w, 3) uint8 images to the (B, C) best scores, and their (B, C, 4) boxes in pixels of the images."""
+
+log = logging.getLogger("tposecli")
+
 
 class BundledDetector:
     """Finds people with :class:`PersonDetector`; implements :class:`tposecli.detection.base.Detector`."""
@@ -47,6 +55,7 @@ class BundledDetector:
         size: int = SIZE,
         device: torch.device | str = "cpu",
         half: bool | None = None,
+        openvino: bool = False,
     ) -> None:
         """Load the weights.
 
@@ -57,27 +66,57 @@ class BundledDetector:
             device: Where the net runs.
             half: Compute in bfloat16, which moves boxes by one or two percent of their size; None to do so where it is
                 faster.
+            openvino: Run the net through OpenVINO, on a CPU; if it cannot be, a warning says so, and torch runs it.
 
         Raises:
             WeightsError: The file is missing, damaged, or belongs to another net.
         """
-        net = load_person_detector(weights).requires_grad_(False)
-        if half or (half is None and prefers_half(torch.device(device))):
-            net = halve(net)
-        self._net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._boxes = BoxFilter(MIN_SCORE, NMS) if boxes is None else boxes
         self._size = size
+        self._weights = weights
         self._device = torch.device(device)
-        self._best: Callable[[Tensor], list[Tensor]] = self._forward
+        self._half = prefers_half(self._device) if half is None else half
         # A CUDA device would wait for a single thread; on a CPU, the net needs all cores itself.
         self._map = ParallelMap(min(MAX_WORKERS, cores()) if self._device.type == "cuda" else 1, "letterbox")
+        self._best = self._through_openvino() if openvino else self._through_torch()
+
+    def _through_torch(self) -> Best:
+        """Load the net, and return what runs it."""
+        net = load_person_detector(self._weights).requires_grad_(False)
+        if self._half:
+            net = halve(net)
+        self._net = net.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if has_kernels(self._device):
             # Triton is imported with these, which not every machine has.
             from tposecli.inference.backends.cuda_rewrites import fuse_convolutions
 
             fuse_convolutions(self._net)
         if self._device.type == "cuda":
-            self._best = CudaGraphRunner(self._forward, MAX_BATCH, capture_on_cuda)
+            return CudaGraphRunner(self._forward, MAX_BATCH, capture_on_cuda)
+        return self._forward
+
+    def _through_openvino(self) -> Best:
+        """Find the exported net, or export it, and return what runs it: torch where OpenVINO fails, now or later."""
+
+        def run(images: Tensor) -> list[Tensor]:
+            try:
+                (raw,) = net(images)
+            except FAILURES as error:
+                self._best = self._instead(error)
+                return self._best(images)
+            return best_of(raw, (int(images.shape[1]), int(images.shape[2])))
+
+        try:
+            file = dense_export(self._weights).cached()
+            net = OpenVinoNet(file, "bf16" if self._half else "fp32")
+        except FAILURES as error:
+            return self._instead(error)
+        return run
+
+    def _instead(self, error: Exception) -> Best:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        log.warning("the person detector runs through torch, because OpenVINO cannot run it: %s", reason)
+        return self._through_torch()
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Return the boxes of every frame, best first; frames of the same size share a batch."""
@@ -111,6 +150,41 @@ class BundledDetector:
     def _filtered(self, xyxy: Float32, score: Float32, size_wh: tuple[int, int]) -> Boxes:
         enough = score >= self._boxes.min_score
         return self._boxes(Boxes(xyxy[enough], score[enough]), size_wh)
+
+
+class RawOutput(nn.Module):
+    """The net up to its logits, from images as the detector scales them."""
+
+    def __init__(self, net: PersonDetector) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Return the (B, A, 1 + 4 BINS) float32 logits of (B, h, w, 3) uint8 RGB images."""
+        return (self.net.raw(images.permute(0, 3, 1, 2)),)
+
+
+def dense_export(weights: Path) -> DenseExport:
+    """Return what the net's export depends on.
+
+    What follows the logits stays in torch: positions of boxes need more digits than bfloat16 has.
+    """
+    return DenseExport(
+        weights, lambda: RawOutput(load_person_detector(weights).requires_grad_(False)), ["logits"], [1.0], DIVISOR
+    )
+
+
+def best_of(raw: Tensor, input_hw: tuple[int, int]) -> list[Tensor]:
+    """Return the best scores and their boxes; only those boxes are computed.
+
+    Args:
+        raw: (B, A, 1 + 4 BINS) logits.
+        input_hw: Height and width of the images.
+    """
+    index = raw[..., 0].topk(min(MAX_CANDIDATES, raw.shape[1]), dim=1).indices
+    where = Cells(*(part[index] for part in cells(input_hw)))
+    best = decode(raw.gather(1, index[..., None].expand(-1, -1, raw.shape[2])), where)
+    return [best.logit.sigmoid(), best.xyxy]
 
 
 def prefers_half(device: torch.device) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tposecli.detection.base import BoxFilter, Detector
     from tposecli.hub.download.download import RemoteFile
     from tposecli.hub.download.options import Downloads
+    from tposecli.inference.runtime import Runtime
 
 log = logging.getLogger("tposecli")
 
@@ -88,16 +89,21 @@ class DetectorRequest:
     Attributes:
         argument: What follows the colon of its name; empty if it takes none.
         options: The options.
-        device: Where its net runs.
+        runtime: Where its net runs, and how.
         downloads: How weights may be downloaded; None for the defaults.
         tracked: People are tracked: boxes under :func:`weak_score` are wanted too.
     """
 
     argument: str
     options: DetectorOptions
-    device: torch.device
+    runtime: Runtime
     downloads: Downloads | None = None
     tracked: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where its net runs."""
+        return self.runtime.device
 
 
 def _build_bundled(request: DetectorRequest) -> Detector:
@@ -108,7 +114,10 @@ def _build_bundled(request: DetectorRequest) -> Detector:
     if weights is None:
         raise WeightsError(f"the bundled detector's file {BUNDLED_WEIGHTS} is missing; reinstall the package")
     boxes = request.options.box_filter(WEAK_SCORE if request.tracked else MIN_SCORE, NMS)
-    return BundledDetector(weights, boxes, request.options.image_size or SIZE, request.device)
+    size, runtime = request.options.image_size or SIZE, request.runtime
+    return BundledDetector(
+        weights, boxes, size, runtime.device, runtime.precision == "bf16", runtime.backend == "openvino"
+    )
 
 
 def _bundled_weak_score() -> float:
@@ -248,13 +257,13 @@ def find_detector(name: str) -> tuple[DetectorKind, str]:
 
 
 def build_detector(
-    options: DetectorOptions, device: torch.device, downloads: Downloads | None = None, tracked: bool = False
+    options: DetectorOptions, runtime: Runtime, downloads: Downloads | None = None, tracked: bool = False
 ) -> Detector:
     """Build the detector, ready to run; published weights that are not here are downloaded.
 
     Args:
         options: The options.
-        device: Where its net runs.
+        runtime: Where its net runs, and how: the pose net's, with the backend that ``auto`` stands for.
         downloads: How weights may be downloaded; None for the defaults.
         tracked: People are tracked: boxes under :func:`weak_score` are returned too.
 
@@ -263,36 +272,36 @@ def build_detector(
         InputError: The file of boxes cannot be used.
         WeightsError: Its weights are damaged, or not on this machine and cannot be downloaded.
     """
-    return open_detector(options, device, downloads, tracked)[0]
+    return open_detector(options, runtime, downloads, tracked)[0]
 
 
 def open_detector(
-    options: DetectorOptions, device: torch.device, downloads: Downloads | None = None, tracked: bool = False
+    options: DetectorOptions, runtime: Runtime, downloads: Downloads | None = None, tracked: bool = False
 ) -> tuple[Detector, DetectorOptions]:
     """Build the detector, and return with it the options that ``auto`` stands for here; see :func:`build_detector`.
 
     A detector that ``auto`` prefers but that does not load costs a warning, not the run.
     """
-    chosen = resolve_auto(options, device, downloads)
+    chosen = resolve_auto(options, runtime.device, downloads)
     try:
-        return _build(chosen, device, downloads, tracked, auto=options.name == AUTO), chosen
+        return _build(chosen, runtime, downloads, tracked, auto=options.name == AUTO), chosen
     except TposeError as error:
         if options.name != AUTO or chosen.name == AUTO_BUNDLED:
             raise
         log.warning("detector: bundled, because %s cannot be used: %s", chosen.name, error)
     chosen = replace(options, name=AUTO_BUNDLED)
-    return _build(chosen, device, downloads, tracked), chosen
+    return _build(chosen, runtime, downloads, tracked), chosen
 
 
 def _build(
-    options: DetectorOptions, device: torch.device, downloads: Downloads | None, tracked: bool, auto: bool = False
+    options: DetectorOptions, runtime: Runtime, downloads: Downloads | None, tracked: bool, auto: bool = False
 ) -> Detector:
     kind, argument = find_detector(options.name)
     if auto and kind.weights is not None:
         from tposecli.hub.checkpoints.resolve import cache_dir
 
         argument = str(cache_dir() / kind.weights(argument).file)  # Never one of the same name in the current folder.
-    return kind.build(DetectorRequest(argument, options, device, downloads, tracked))
+    return kind.build(DetectorRequest(argument, options, runtime, downloads, tracked))
 
 
 def resolve_auto(options: DetectorOptions, device: torch.device, downloads: Downloads | None = None) -> DetectorOptions:

@@ -6,9 +6,7 @@ the library makes them. It is imported for the export only.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,33 +16,33 @@ import torch
 from torch import Tensor, nn
 
 from tposecli.detection.base import BoxFilter, same_size_batches
+from tposecli.detection.exported import CHECK_HW, MAX_BATCH, DenseExport, OpenVinoNet
 from tposecli.geometry.similarity import box_iou
-from tposecli.hub.checkpoints.resolve import verify_file
-from tposecli.inference.backends.export import write_checked
-from tposecli.inference.backends.export_cache import CachedExport
-from tposecli.inference.backends.openvino import OpenVinoModel, save_openvino
 from tposecli.types import Boxes, Frame, Image
 from tposecli.utils.errors import UsageError
-from tposecli.utils.version import __version__
 
 PERSON: Final = 0
 STRIDE: Final = 32
 PADDING: Final = 114
 """Grey value beside the frame."""
-MAX_SIDE: Final = 400 * STRIDE
 MAX_BOXES: Final = 300
-MAX_BATCH: Final = 16
-MAX_SHAPES: Final = 8
-"""Maximum number of input sizes for which a compiled net is kept."""
-CHECK_HW: Final = (192, 320)
-"""Size of the images with which an export is checked."""
 
 
 class Exportable(nn.Module):
     """A fused YOLO net from images to boxes and scores."""
 
     def __init__(self, net: nn.Module) -> None:
+        """Prepare the net's head for its export.
+
+        Raises:
+            UsageError: The net finds boxes in another way than this module knows.
+        """
         super().__init__()
+        whole: Any = net
+        head = whole.model[-1]
+        if getattr(head, "end2end", False) or type(head).__name__ != "Detect":
+            raise UsageError(f"{type(head).__name__}: only nets with a plain detection head can be exported")
+        head.export, head.dynamic, head.format = True, True, "onnx"
         self.net = net
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,31 +81,25 @@ class OpenVinoYolo:
         """
         self._filter = box_filter or BoxFilter()
         self._size = -(-image_size // STRIDE) * STRIDE
-        self._precision = precision
-        versions = [__version__, torch.__version__, metadata.version("openvino"), metadata.version("ultralytics")]
-        self._export = CachedExport(path.stem, verify_file(path), ["people", versions], ".xml")
-        self._file = self._export.get(lambda file: export_people(load(), file))
-        self._models: OrderedDict[tuple[int, int], OpenVinoModel] = OrderedDict()
+        export = DenseExport(
+            path,
+            lambda: Exportable(load()),
+            ("boxes", "scores"),
+            (max(CHECK_HW), 1.0),
+            STRIDE,
+            ("ultralytics",),
+        )
+        self._net = OpenVinoNet(export.cached(), precision)
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:
         """Return the boxes of every frame, best first; frames of the same size share a batch."""
         found = [Boxes.empty()] * len(frames)
         for batch in same_size_batches(frames, MAX_BATCH):
             images = np.stack([letterbox(frames[position].image, self._size) for position in batch])
-            centred, scores = (part.numpy() for part in self._model(images.shape[1:3])(torch.from_numpy(images)))
+            centred, scores = (part.numpy() for part in self._net(torch.from_numpy(images)))
             for position, own, score in zip(batch, centred, scores, strict=True):
                 found[position] = self._boxes(own, score, images.shape[1:3], frames[position].size_wh)
         return found
-
-    def _model(self, input_hw: tuple[int, int]) -> OpenVinoModel:
-        """Return the net compiled for that size, from those used last."""
-        model = self._models.pop(input_hw, None)
-        if model is None:
-            model = OpenVinoModel(self._file, self._precision, at_once=MAX_BATCH, input_hw=input_hw)
-        self._models[input_hw] = model
-        if len(self._models) > MAX_SHAPES:
-            self._models.popitem(last=False)
-        return model
 
     def _boxes(self, centred: Any, score: Any, input_hw: tuple[int, int], size_wh: tuple[int, int]) -> Boxes:
         """Return the boxes of one frame: those that score higher as a person than as anything else."""
@@ -161,36 +153,3 @@ def to_frame(xyxy: Any, input_hw: tuple[int, int], size_wh: tuple[int, int]) -> 
     margin = [round((side - own) / 2 - 0.1) for side, own in zip((width, height), scaled, strict=True)]
     gains = [own / side for own, side in zip(scaled, size_wh, strict=True)]
     return ((xyxy - np.array(margin * 2, np.float32)) / np.array(gains * 2, np.float32)).astype(np.float32)
-
-
-def export_people(net: nn.Module, path: Path) -> float:
-    """Export a loaded net for OpenVINO, and compare it with torch.
-
-    Returns:
-        The mean difference: of boxes relative to the image, or of scores; whichever is larger.
-
-    Raises:
-        UsageError: The net finds boxes in another way than this module knows.
-        OutputError: The file cannot be written, or its outputs differ from torch's.
-    """
-    whole: Any = net
-    head = whole.model[-1]
-    if getattr(head, "end2end", False) or type(head).__name__ != "Detect":
-        raise UsageError(f"{path}: only nets with a plain detection head can be exported")
-    head.export, head.dynamic, head.format = True, True, "onnx"
-    module = Exportable(net).eval()
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2, *CHECK_HW, 3), dtype=torch.uint8, generator=generator)
-
-    def write(file: Path) -> float:
-        sides = {1: "height", 2: "width"}
-        lengths = {axis: torch.export.Dim(name, min=2, max=MAX_SIDE // STRIDE) * STRIDE for axis, name in sides.items()}
-        batch = torch.export.Dim("batch", min=1, max=4096)
-        program = torch.export.export(module, (images,), dynamic_shapes=({0: batch, **lengths},))
-        save_openvino(program, file, "images", ["boxes", "scores"])
-        expected, found = module(images), OpenVinoModel(file, input_hw=CHECK_HW)(images)
-        # The mean: single boxes of a noisy net may jump from one side to another by rounding.
-        scales = max(CHECK_HW), 1.0
-        return max(float((a - b).abs().mean()) / scale for a, b, scale in zip(expected, found, scales, strict=True))
-
-    return write_checked(path, "openvino", write)

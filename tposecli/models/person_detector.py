@@ -106,6 +106,10 @@ class PersonDetector(nn.Module):
 
     def forward(self, images: Tensor) -> Dense:
         """Map (B, 3, H, W) RGB, values 0..255 of any dtype, to boxes; H and W must be multiples of 32."""
+        return decode(self.raw(images), cells((int(images.shape[2]), int(images.shape[3])), images.device))
+
+    def raw(self, images: Tensor) -> Tensor:
+        """Return the (B, A, 1 + 4 BINS) logits of the score and of the distances, in float32, of the same images."""
         x = ((images.float() - self.mean) / self.std).to(next(self.stem.parameters()).dtype)
         x = functional.max_pool2d(self.stem(x), 3, 2, 1)
         maps = []
@@ -117,21 +121,29 @@ class PersonDetector(nn.Module):
         fine = fine + upsample_like(middle, fine)
         middle = middle + functional.avg_pool2d(fine, 2)
         coarse = coarse + functional.avg_pool2d(middle, 2)
-        levels = [self._level(*parts) for parts in zip((fine, middle, coarse), STRIDES, self.head, strict=True)]
-        return Dense(*(torch.cat(parts, dim=1) for parts in zip(*levels, strict=True)))
+        return torch.cat([_level(*parts) for parts in zip((fine, middle, coarse), self.head, strict=True)], dim=1)
 
-    def _level(self, level: Tensor, stride: int, head: nn.Module) -> Dense:
-        tower, out = head.children()
-        seen = tower(level)
-        with torch.autocast(level.device.type, enabled=False):
-            found = out(seen.to(next(out.parameters()).dtype)).float()
-        shape_hw = int(found.shape[2]), int(found.shape[3])
-        found = found.flatten(2).transpose(1, 2)
-        bins = found[..., 1:].unflatten(2, (4, BINS))
-        values = torch.arange(BINS, device=found.device, dtype=torch.float32)
-        before, after = ((bins.softmax(dim=3) * values).sum(dim=3) * stride).chunk(2, dim=2)
-        centre = _centres(shape_hw, stride, found.device)
-        return Dense(found[..., 0], torch.cat([centre - before, centre + after], dim=2), bins)
+
+def _level(level: Tensor, head: nn.Module) -> Tensor:
+    """Return the logits at the cells of one level."""
+    tower, out = head.children()
+    seen = tower(level)
+    with torch.autocast(level.device.type, enabled=False):
+        found: Tensor = out(seen.to(next(out.parameters()).dtype)).float()
+    return found.flatten(2).transpose(1, 2)
+
+
+def decode(raw: Tensor, where: Cells) -> Dense:
+    """Return the boxes that the logits of a net mean at these cells.
+
+    Args:
+        raw: (B, A, 1 + 4 BINS), see :meth:`PersonDetector.raw`.
+        where: The cells; of several images if they differ, (B, A, 2) and (B, A).
+    """
+    bins = raw[..., 1:].reshape(*raw.shape[:2], 4, BINS)
+    values = torch.arange(BINS, device=raw.device, dtype=torch.float32)
+    before, after = ((bins.softmax(dim=3) * values).sum(dim=3) * where.stride[..., None]).chunk(2, dim=2)
+    return Dense(raw[..., 0], torch.cat([where.centre - before, where.centre + after], dim=2), bins)
 
 
 def score_and_box() -> nn.Conv2d:

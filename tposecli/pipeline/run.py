@@ -87,7 +87,7 @@ class Nets:
         self.detector: Detector
         self.detector_options: DetectorOptions
         self.detector, self.detector_options = open_detector(
-            inference.detector, runtime.device, choice.downloads, settings.post.track is not None
+            inference.detector, self.estimator.runtime, choice.downloads, settings.post.track is not None
         )
         self.weak_score = weak_score(self.detector_options)
 

@@ -170,7 +170,7 @@ def _estimator(choice: ModelChoice) -> PoseEstimator:
 def _detector(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator) -> Detector:
     if boxes.by_image is not None:
         return KnownBoxes(truth.images, boxes.by_image)
-    return build_detector(job.detector, estimator.runtime.device, job.model.downloads)
+    return build_detector(job.detector, estimator.runtime, job.model.downloads)
 
 
 def _facts(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, estimator: PoseEstimator) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel, save_openvino
 from tposecli.inference.options import ExportFormat
 from tposecli.models.pose_net import PoseNet
-from tposecli.utils.errors import OutputError, UsageError
+from tposecli.utils.errors import OutputError, TposeError, UsageError
 from tposecli.utils.files import check_output, may_replace, move, refuse_existing
 
 SUFFIXES: Final[dict[ExportFormat, str]] = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
@@ -39,6 +39,8 @@ NEEDED: Final[dict[ExportFormat, tuple[str, ...]]] = {
 """Packages needed to write and check a file of the format."""
 TOLERANCE: Final = 1e-4
 """Maximum difference of a file's outputs from torch's, relative to their largest value."""
+FAILURES: Final = (TposeError, RuntimeError, ImportError, AttributeError, LookupError, TypeError, ValueError, OSError)
+"""What exporting, loading or running a file may raise; none of it need end a run that torch can do."""
 CHECK_CROPS: Final = 2
 """Number of crops that a file is checked with."""
 

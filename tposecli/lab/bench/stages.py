@@ -62,9 +62,9 @@ class StageInputs:
 def table(job: BenchJob, video: Path, checkpoint: Checkpoint, ceilings: Ceilings, folder: Path) -> Table:
     """Time each stage on the first frames of the video."""
     device = resolve_device(job.device)
-    detector = build_detector(DetectorOptions(AUTO_BUNDLED), device)
     variant = Variant(job.backends[0], job.precisions[0], max(job.batches))
     estimator = estimator_of(checkpoint, variant, device)
+    detector = build_detector(DetectorOptions(AUTO_BUNDLED), estimator.runtime)
     with torch.inference_mode():
         inputs = _prepare(video, job.frames, detector, estimator)
         workloads = _workloads(inputs, detector, estimator, folder)
