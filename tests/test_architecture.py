@@ -22,13 +22,13 @@ ORDER = (
 
 MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
-    *("attention", "bench", "completion", "convert", "data", "doctor", "eval", "export", "images", "models"),
+    *("attention", "bench", "completion", "convert", "data", "docs", "doctor", "eval", "export", "images", "models"),
     *("render", "sample-media", "score", "train", "train-detector", "validate", "video", "weights"),
 ]
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
-    if path.name != "__main__.py"
+    if path.name != "__main__.py" and PACKAGE / "docs" not in path.parents
 }
 
 

@@ -23,7 +23,7 @@ from tposecli.types import Boxes, Frame, Poses
 from tposecli.types import Result as PoseResult
 from tposecli.utils.errors import TposeError
 
-README = REPOSITORY / "README.md"
+PAGE = REPOSITORY / "tposecli" / "docs" / "how-to" / "attention-maps.md"
 STRIDE = 8
 GRID = (24, 18)
 SIZE_WH = (320, 240)
@@ -156,13 +156,13 @@ def test_attention_as_video_keeps_frames_and_times(tmp_path: Path, media: Path) 
     assert np.allclose(times, np.arange(9) * 1001 / 30000, atol=1e-3)
 
 
-def readme_example(word: str) -> str:
-    """Return the Python example of the README that contains this word."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+def example(word: str) -> str:
+    """Return the Python example of the page that contains this word."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     return str(next(block for block in blocks if word in block))
 
 
-def test_readme_example_maps_attention_arrays_back_onto_the_frame(
+def test_the_example_of_the_page_maps_attention_arrays_back_onto_the_frame(
     tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "why.npz"
@@ -178,7 +178,7 @@ def test_readme_example_maps_attention_arrays_back_onto_the_frame(
     assert data["keypoints"].tolist() == ["nose"]
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(readme_example("why.npz"), names)
+    exec(example("why.npz"), names)
     heat = names["heat"]
     names["data"].close()
     assert heat.shape == (480, 640) and heat.max() > 0

@@ -1,1 +1,1 @@
-"""Measurements that print the tables and draw the pictures of the README; run with ``python -m tests.studies.NAME``."""
+"""Measurements that print the tables and draw the pictures of the documentation; ``python -m tests.studies.NAME``."""

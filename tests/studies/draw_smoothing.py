@@ -1,4 +1,4 @@
-"""Draw the README's images about smoothing, and print its tables.
+"""Draw the documentation's images about smoothing, and print its tables.
 
     tpose video sample_media/portrait.mp4 --json portrait.json --smooth none --offline
     python -m tests.studies.draw_smoothing portrait.json.poses.jsonl sample_media

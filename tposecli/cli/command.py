@@ -103,6 +103,15 @@ def group_of(option: click.Option) -> str:
     return "" if group is None else str(group.title)
 
 
+def option_sections(command: Command, ctx: click.Context) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return all options of a command as in ``--help-all``: for each group its title, and names and help of each."""
+    options = [param for param in command.get_params(ctx) if isinstance(param, click.Option)]
+    return [
+        (section.heading, [(names, str(text)) for names, text in section.definitions])
+        for section in _sections(ctx, options)
+    ]
+
+
 def _help_all_option(hidden: bool) -> click.Option:
     return click.Option(
         ["--help-all"],

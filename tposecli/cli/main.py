@@ -20,6 +20,7 @@ from tposecli.cli.commands.bench import bench
 from tposecli.cli.commands.completion import completion
 from tposecli.cli.commands.convert import convert
 from tposecli.cli.commands.data import data
+from tposecli.cli.commands.docs import docs
 from tposecli.cli.commands.doctor import doctor
 from tposecli.cli.commands.eval import evaluate
 from tposecli.cli.commands.export import export
@@ -75,7 +76,7 @@ cli.section("Look", attention, validate)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)
 cli.section("Make", train, train_detector, sample_media)
-cli.section("This program", doctor, completion)
+cli.section("This program", docs, doctor, completion)
 
 
 def main() -> NoReturn:
