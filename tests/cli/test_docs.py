@@ -39,7 +39,7 @@ def test_no_directive_or_link_into_nowhere_is_left(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("privcy", "privacy"), ("video", "tpose video --help-all"), ("zzz", "lists")]
+    ("name", "hint"), [("privacies", "privacy"), ("video", "tpose video --help-all"), ("zzz", "lists")]
 )
 def test_an_unknown_name_is_an_error_that_helps(name: str, hint: str) -> None:
     result = CliRunner().invoke(cli, ["docs", name])
