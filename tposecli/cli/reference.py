@@ -46,8 +46,8 @@ def command_pages() -> Iterator[tuple[str, str]]:
 def _page(command: click.Command, ctx: click.Context, level: int) -> Iterator[str]:
     """Yield the lines about a command and those below it."""
     yield f"{'#' * level} {ctx.command_path}\n"
-    yield from _description(command.help or command.short_help or "")
     yield f"```text\n{ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}\n```\n"
+    yield from _description(command.help or command.short_help or "")
     if isinstance(command, click.Group):
         for name in command.list_commands(ctx):
             below = command.get_command(ctx, name)

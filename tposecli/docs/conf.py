@@ -29,7 +29,6 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_site"]
-# Built from a checkout, pages may show the sample media, which are no part of the wheel.
 myst_enable_extensions = ["deflist", "fieldlist", "attrs_inline"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
@@ -42,10 +41,11 @@ html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["pages.css"]
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
-nitpicky = False
+# Two hyphens before an option stay two hyphens.
+smartquotes = False
 
 
 def setup(app: Sphinx) -> None:
