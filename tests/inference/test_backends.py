@@ -24,7 +24,7 @@ from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner
 from tposecli.inference.backends.eager import Compiled, Eager
 from tposecli.inference.backends.export import SUFFIXES, ExportFormat, ExportJob, ExportOptions, export, run_export
-from tposecli.inference.backends.factory import ExportCache
+from tposecli.inference.backends.factory import ExportCache, choose
 from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.backends.openvino import _Stack, same_signal_stack
 from tposecli.inference.estimator import PoseEstimator
@@ -169,9 +169,37 @@ def test_backends_give_poses_and_attention_of_torch(
         assert abs(a.poses.xy - b.poses.xy).max() < 0.05
         assert a.attention is not None and b.attention is not None
         assert abs(a.attention - b.attention).max() < 1e-4
-    monkeypatch.setattr(export_module, "_WRITERS", {})
-    again = PoseEstimator(BUNDLED, runtime=Runtime(CPU, backend="auto"), attention=request)
-    assert again.runtime.backend == ("openvino" if list((cache / "exports").glob("*.xml")) else "torch")
+    monkeypatch.setattr(export_module, "_WRITERS", {})  # It is in the cache.
+    again = PoseEstimator(BUNDLED, runtime=Runtime(CPU, backend=backend), attention=request)
+    assert again.runtime.backend == backend
+
+
+def test_auto_is_openvino_on_a_cpu_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = Runtime(CPU, backend="auto")
+    for installed, chosen in ((True, "openvino"), (False, "torch")):
+        monkeypatch.setattr("tposecli.inference.runtime.find_module", lambda _, found=installed: found or None)
+        assert choose(auto) == chosen
+        assert choose(Runtime(torch.device("cuda"), backend="auto")) == "torch"
+        assert choose(Runtime(CPU, backend="compile")) == "compile"
+
+
+def test_where_openvino_fails_auto_is_torch(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such instruction\n  at some line")
+
+    monkeypatch.setenv("TPOSE_HOME", str(tmp_path))
+    monkeypatch.setattr("tposecli.inference.runtime.find_module", lambda _: True)
+    monkeypatch.setattr("tposecli.inference.backends.factory.ExportCache.get", fail)
+    found = PoseEstimator(BUNDLED, runtime=Runtime(CPU, backend="auto"))
+    assert found.runtime == Runtime(CPU).settled("torch")
+    assert caplog.text.count("because OpenVINO cannot run it: no such instruction") == 1
+    pictures, people = frames(rng, 1), [boxes(rng, 2)]
+    (expected,) = PoseEstimator(BUNDLED, runtime=Runtime(CPU)).estimate(pictures, people)
+    np.testing.assert_array_equal(found.estimate(pictures, people)[0].poses.xy, expected.poses.xy)
+    with pytest.raises(RuntimeError, match="no such instruction"):
+        PoseEstimator(BUNDLED, runtime=Runtime(CPU, backend="openvino"))
 
 
 def test_exports_belong_to_weights_and_attention() -> None:

@@ -31,7 +31,7 @@ PACKAGES: Final = {
     "faster-coco-eval": "tpose eval",
     "torchvision": "only for --detector torchvision:NAME",
     "ultralytics": "only for --detector yolo:NAME (AGPL-3.0)",
-    "openvino": "only for --backend openvino",
+    "openvino": "only for --backend openvino, which auto is on a CPU",
     "onnxruntime": "only for --backend onnx",
     "pyarrow": "only for --parquet",
     "jsonschema": "only for tpose validate",
@@ -222,14 +222,19 @@ def _choices() -> list[Diagnosis]:
     """Report what ``auto`` resolves to."""
     found = []
     try:
+        from tposecli.inference.backends.factory import choose
         from tposecli.inference.runtime import Runtime
 
-        runtime = Runtime.resolve().settled("torch")
+        runtime = Runtime.resolve()
+        runtime = runtime.settled(choose(runtime))
         why = {"cpu": "no CUDA and no Metal device", "cuda": "the first CUDA device", "mps": "there is a Metal device"}
         found += [
             Diagnosis("choices", "--device", str(runtime.device), why[runtime.device.type]),
             Diagnosis("choices", "--precision", runtime.precision, _why_precision(runtime.precision)),
-            Diagnosis("choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.device.type}"),
+            Diagnosis("choices", "--backend", runtime.backend, _why_backend(runtime.backend)),
+            Diagnosis(
+                "choices", "--batch-size", str(runtime.batch_size), f"suits {runtime.backend} on {runtime.device.type}"
+            ),
         ]
         if runtime.device.type == "cpu":
             from tposecli.inference.backends.autotune import FILE, tuning
@@ -244,6 +249,12 @@ def _why_precision(precision: str) -> str:
     if precision == "fp32":
         return "as exact as the authors' own"
     return f"this device multiplies {precision} faster; tpose eval and attention stay in fp32"
+
+
+def _why_backend(backend: str) -> str:
+    if backend == "openvino":
+        return "installed, and faster on a CPU; each net is converted once; tpose eval and attention stay in torch"
+    return "OpenVINO is for CPUs, where it is installed"
 
 
 def _model_choice() -> Diagnosis:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.detection.exported import DenseExport, OpenVinoNet
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
-from tposecli.inference.backends.export import FAILURES
+from tposecli.inference.backends.export import FAILURES, instead
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.models.person_detector import DIVISOR, Cells, PersonDetector, cells, decode, halve
 from tposecli.types import Boxes, Float32, Frame, Image
@@ -114,8 +114,7 @@ class BundledDetector:
         return run
 
     def _instead(self, error: Exception) -> Best:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        log.warning("the person detector runs through torch, because OpenVINO cannot run it: %s", reason)
+        log.warning("%s", instead(self._weights.stem, error))
         return self._through_torch()
 
     def detect(self, frames: Sequence[Frame]) -> list[Boxes]:

@@ -17,6 +17,7 @@ from tposecli.geometry import crop
 from tposecli.hub.checkpoints.calibration import find_calibration
 from tposecli.hub.checkpoints.load import load
 from tposecli.hub.checkpoints.resolve import Checkpoint, resolve
+from tposecli.inference.backends.export import FAILURES, instead
 from tposecli.inference.backends.factory import ExportCache, build_engine, choose
 from tposecli.inference.backends.fold_batchnorm import fold_batchnorm
 from tposecli.inference.crop_batches import CropBatch
@@ -25,7 +26,7 @@ from tposecli.inference.runtime import Runtime, out_of_memory
 from tposecli.models.attention_readout import Attention
 from tposecli.models.catalog import AUTO_EXPLAINING, heatmap_size
 from tposecli.types import Boxes, Float32, Frame, Poses, Result
-from tposecli.utils.errors import TposeError
+from tposecli.utils.errors import TposeError, WeightsError
 from tposecli.utils.timings import Timings
 
 log = logging.getLogger("tposecli")
@@ -71,17 +72,31 @@ class PoseEstimator:
                 AUTO_EXPLAINING,
             )
         runtime = runtime or Runtime.resolve()
-        exports = ExportCache(self.spec.name, self.sha256, self.spec.input_hw, attention is not None)
-        self.runtime = runtime.settled(choose(runtime, exports))
-        net = fold_batchnorm(load(self.checkpoint))
-        mirror = self.layout.mirror if flip_test else None
-        self.workers: list[DeviceWorker] = []
-        for device in self.runtime.devices:
-            own = copy.deepcopy(net) if self.runtime.others else net
-            worker = DeviceWorker(own, build_engine(own, self.runtime, exports, device), device, mirror, attention)
-            uses_graphs = device.type == "cuda" and self.runtime.backend == "torch"
-            self.workers.append(worker.with_cuda_graphs(self.runtime.batch_size) if uses_graphs else worker)
+        self.runtime = runtime.settled(choose(runtime))
+        try:
+            self.workers = self._workers()
+        except WeightsError:
+            raise
+        except FAILURES as error:
+            if runtime.backend != "auto" or self.runtime.backend == "torch":
+                raise
+            log.warning("%s", instead(self.spec.name, error))
+            self.runtime = runtime.settled("torch")
+            self.workers = self._workers()
         self.net = self.workers[0].net
+
+    def _workers(self) -> list[DeviceWorker]:
+        """Load the net on each device."""
+        net, runtime = fold_batchnorm(load(self.checkpoint)), self.runtime
+        exports = ExportCache(self.spec.name, self.sha256, self.spec.input_hw, self.attention is not None)
+        mirror = self.layout.mirror if self.flip_test else None
+        workers: list[DeviceWorker] = []
+        for device in runtime.devices:
+            own = copy.deepcopy(net) if runtime.others else net
+            worker = DeviceWorker(own, build_engine(own, runtime, exports, device), device, mirror, self.attention)
+            uses_graphs = device.type == "cuda" and runtime.backend == "torch"
+            workers.append(worker.with_cuda_graphs(runtime.batch_size) if uses_graphs else worker)
+        return workers
 
     def estimate(self, frames: Sequence[Frame], boxes: Sequence[Boxes], timings: Timings | None = None) -> list[Result]:
         """Return one result per frame, in order; frames without people have empty poses.

@@ -110,6 +110,11 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def is_installed(backend: str) -> bool:
+    """Return whether the package that the backend needs besides torch is installed."""
+    return backend not in PACKAGES or find_module(PACKAGES[backend]) is not None
+
+
 def _check_backend(backend: str, device: torch.device, precision: str) -> None:
     """Raise UsageError if the backend cannot run on the device, in the precision, or is not installed."""
     if backend not in BACKENDS:
@@ -120,7 +125,7 @@ def _check_backend(backend: str, device: torch.device, precision: str) -> None:
         raise UsageError(f"--backend {backend} runs on the CPU only; choose --backend torch or compile on {device}")
     if backend == "onnx" and precision != "fp32":
         raise UsageError(f"--backend onnx computes in fp32 only; choose --precision fp32, or openvino for {precision}")
-    if find_module(PACKAGES[backend]) is None:
+    if not is_installed(backend):
         raise UsageError(f"--backend {backend} needs {PACKAGES[backend]}: pip install 'tposecli[{backend}]'")
 
 

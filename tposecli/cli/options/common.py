@@ -164,7 +164,7 @@ net_options = together(
             ModelChoice,
             "backend",
             "--backend",
-            help="Runtime of the model. auto: OpenVINO if it was used for this model before, else torch.",
+            help="Runtime of the model and the bundled detector. auto: OpenVINO on a CPU if installed, else torch.",
         ),
         option_of(
             ModelChoice, "threads", "--threads", help="Use N CPU threads for the model.  [as many as make it faster]"

@@ -41,8 +41,8 @@ TOLERANCE: Final = 1e-4
 """Maximum difference of a file's outputs from torch's, relative to their largest value."""
 FAILURES: Final = (TposeError, RuntimeError, ImportError, AttributeError, LookupError, TypeError, ValueError, OSError)
 """What exporting, loading or running a file may raise; none of it need end a run that torch can do."""
-CHECK_CROPS: Final = 2
-"""Number of crops that a file is checked with."""
+CHECK_CROPS: Final = 3
+"""Number of crops that a file is checked with, another than it is made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,12 @@ class Exportable(nn.Module):
         """Return the float32 outputs for (B, H, W, 3) uint8 crops."""
         heatmaps, inputs = self.net.encode(self.net.normalize(crops))
         return (heatmaps, *inputs) if self.attention else (heatmaps,)
+
+
+def instead(name: str, error: Exception) -> str:
+    """Return the line that says that torch runs the net of that name, and why OpenVINO does not."""
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return f"{name}: it runs through torch, because OpenVINO cannot run it: {reason}"
 
 
 def require(form: ExportFormat) -> None:
@@ -154,10 +160,13 @@ def difference(module: Exportable, path: Path, form: ExportFormat, options: Expo
     return max(float((a - b).abs().max() / a.abs().max()) for a, b in zip(expected, found, strict=True))
 
 
+def _example(module: Exportable, options: ExportOptions) -> Tensor:
+    return torch.zeros(options.batch or 2, *module.net.input_hw, 3, dtype=torch.uint8)
+
+
 def _program(module: Exportable, options: ExportOptions) -> torch.export.ExportedProgram:
-    crops = torch.zeros(options.batch or 2, *module.net.input_hw, 3, dtype=torch.uint8)
     batch = None if options.batch else ({0: torch.export.Dim("batch", min=1, max=4096)},)
-    return torch.export.export(module, (crops,), dynamic_shapes=batch)
+    return torch.export.export(module, (_example(module, options),), dynamic_shapes=batch)
 
 
 def _write_torch(module: Exportable, path: Path, options: ExportOptions) -> None:
@@ -177,7 +186,8 @@ def _write_onnx(module: Exportable, path: Path, options: ExportOptions) -> None:
 
 
 def _write_openvino(module: Exportable, path: Path, options: ExportOptions) -> None:
-    save_openvino(_program(module, options), path, "crops", options.names(len(module.net.global_encoder.layers)))
+    crops, names = _example(module, options), options.names(len(module.net.global_encoder.layers))
+    save_openvino(module, crops, path, (options.batch or -1, *crops.shape[1:]), ("crops", names))
 
 
 def _read_torch(path: Path) -> Callable[[Tensor], Any]:

@@ -105,14 +105,15 @@ class CachedExport:
         return self._uncached(write)
 
     def _export(self, write: Write, path: Path) -> None:
-        log.info("%s: exporting once for this machine: %s", self.name, path)
+        log.info("%s: converting it once for this machine, which takes seconds", self.name)
+        log.debug("%s: %s", self.name, path)
         try:
             difference = write(path)
         except OutputError as error:
             if isinstance(error.__cause__, OSError):
                 raise CacheError(str(error.__cause__.strerror or error.__cause__)) from error
             raise
-        log.info("%s: differs from torch by at most %.0e of the largest value", path.name, difference)
+        log.debug("%s: differs from torch by at most %.0e of the largest value", path.name, difference)
 
     def _note(self, path: Path) -> None:
         """Write the note, last of all files: without it, they count as damaged."""

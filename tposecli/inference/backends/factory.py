@@ -19,7 +19,7 @@ from tposecli.inference.backends.export_cache import CachedExport
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel
-from tposecli.inference.runtime import PACKAGES, Runtime
+from tposecli.inference.runtime import PACKAGES, Runtime, is_installed
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.version import __version__
 
@@ -62,19 +62,11 @@ class ExportCache:
         return self.cached(form).get(lambda path: export(net, form, path, ExportOptions(self.attention)))
 
 
-def choose(runtime: Runtime, exports: ExportCache) -> str:
-    """Return the backend that ``auto`` stands for: OpenVINO if the model has been exported already, else torch.
-
-    Exporting takes as long as hundreds of crops, so it happens only on request: with ``--backend openvino``.
-    """
+def choose(runtime: Runtime) -> str:
+    """Return the backend that ``auto`` stands for: OpenVINO on a CPU where it is installed, else torch."""
     if runtime.backend != "auto":
         return runtime.backend
-    if runtime.device.type != "cpu":
-        return "torch"
-    try:
-        return "openvino" if exports.cached("openvino").exists() else "torch"
-    except metadata.PackageNotFoundError:
-        return "torch"
+    return "openvino" if runtime.device.type == "cpu" and is_installed("openvino") else "torch"
 
 
 def build_engine(net: PoseNet, runtime: Runtime, exports: ExportCache, device: torch.device) -> Engine:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tposecli.utils.telemetry import block_telemetry
 
@@ -28,20 +28,33 @@ def load_openvino() -> Any:
 
 
 def save_openvino(
-    program: torch.export.ExportedProgram, path: Path, input_name: str, output_names: Sequence[str]
+    module: nn.Module, example: Tensor, path: Path, shape: Sequence[int], names: tuple[str, Sequence[str]]
 ) -> None:
-    """Convert an exported program with one input, and save it as ``.xml`` and ``.bin``."""
+    """Convert a module with one input, and save it as ``.xml`` and ``.bin``.
+
+    It is traced, in a second where ``torch.export`` takes ten. A trace can hold lengths of the example fast, so
+    callers must compare the file with the module on an input of other lengths.
+
+    Args:
+        module: From one tensor to a tuple of tensors.
+        example: An input.
+        path: Path of the ``.xml`` file.
+        shape: Shape of the input, -1 for lengths that are left open.
+        names: Name of the input, and of each output.
+    """
     openvino = load_openvino()
     from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
     # openvino.convert_model does the same, but also sends usage data over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchFXPythonDecoder.from_exported_program(program)
+    decoder = TorchScriptPythonDecoder(traced)  # It has to live until the end of the conversion.
     model = frontend.convert(frontend.load(decoder))
-    for output, name in zip(model.outputs, output_names, strict=True):
+    for output, name in zip(model.outputs, names[1], strict=True):
         output.get_tensor().set_names({name})
-    model.inputs[0].get_tensor().set_names({input_name})
+    model.inputs[0].get_tensor().set_names({names[0]})
+    model.reshape(list(shape))
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
