@@ -273,7 +273,7 @@ def test_invalid_url_is_not_repeated(address: str) -> None:
 
 def test_read_errors_contain_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tposecli.cli.watchers import QuietWatcher
-    from tposecli.pipeline import run
+    from tposecli.pipeline import session
     from tposecli.pipeline.job import Outputs, VideoJob
 
     address = "http://me:secret@host/film.mp4"
@@ -283,8 +283,8 @@ def test_read_errors_contain_no_password(tmp_path: Path, monkeypatch: pytest.Mon
 
     context = SimpleNamespace(settings=SimpleNamespace(inference=SimpleNamespace(max_pixels=1)))
 
-    monkeypatch.setattr(run, "open_video_input", broken)
-    summary = run._run_video(VideoJob(address, Outputs(tmp_path / "o.mp4")), context, QuietWatcher())  # type: ignore[arg-type]
+    monkeypatch.setattr(session, "open_video_input", broken)
+    summary = session._run_video(VideoJob(address, Outputs(tmp_path / "o.mp4")), context, QuietWatcher())  # type: ignore[arg-type]
     assert summary.failed == [("http://host/film.mp4", "Input/output error")]
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.fakes import FakeDetector, FakeEstimator
 from tposecli.models.catalog import CATALOG
-from tposecli.pipeline import run
+from tposecli.pipeline import run, session
 from tposecli.pipeline.job import ImagesJob, Outputs, Settings, Summary
 from tposecli.types import Frame, Result, SourceInfo
 
@@ -137,7 +137,7 @@ def simulate(folder: Path, seconds: int, watcher: Curve) -> Summary:
     outputs = Outputs(folder / "o.mp4", {"coco": folder / "o.json", "csv": folder / "o.csv"})
     sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.attention_style, CATALOG[0].stride, video)
     summary = Summary("simulated")
-    run._run(run.OpenedInput(source, (), sinks, True, {}), run.RunContext(settings, nets), watcher, summary)
+    run.run_input(run.OpenedInput(source, (), sinks, True, {}), run.RunContext(settings, nets), watcher, summary)
     return summary
 
 
@@ -184,7 +184,7 @@ def test_ten_minutes_of_real_inference_holds_nothing(tmp_path: Path, media: Path
     outputs = Outputs(poses={"coco": tmp_path / "o.json", "csv": tmp_path / "o.csv"})
     sinks = run.SinkFactory(outputs, settings.drawing, settings.files, nets.attention_style, CATALOG[0].stride)
     opened_input = run.OpenedInput(source, (), sinks, True, {})
-    run._run(opened_input, run.RunContext(settings, nets), curve, Summary("again"))
+    run.run_input(opened_input, run.RunContext(settings, nets), curve, Summary("again"))
     curve.assert_flat(most_mb=60)
 
 
@@ -204,10 +204,10 @@ def pictures(folder: Path, count: int) -> list[str]:
 
 def many_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     broken = pictures(tmp_path / "in", count)
-    monkeypatch.setattr(run, "Nets", FakeNets)
+    monkeypatch.setattr(session, "Nets", FakeNets)
     curve = Curve(every=max(25, count // 100))
     job = ImagesJob((str(tmp_path / "in"),), Outputs(poses={"coco": tmp_path / "o.json"}))
-    summary = run.run_images(job, Settings(), curve)
+    summary = session.Session(Settings(), curve).run(job)
     assert [name for name, _ in summary.failed] == broken
     assert summary.frames == count - len(broken)
     names = {image["file_name"] for image in json.loads((tmp_path / "o.json").read_text())["images"]}

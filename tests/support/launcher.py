@@ -152,7 +152,7 @@ def _serve() -> None:
 
     import tposecli.cli.main
     import tposecli.cli.watchers
-    import tposecli.pipeline.run  # noqa: F401
+    import tposecli.pipeline.session  # noqa: F401
 
     for line in sys.stdin:
         order = json.loads(line)

@@ -188,3 +188,16 @@ class Watcher(Protocol):
     def end(self, summary: Summary) -> None:
         """Note that an input is finished, or could not be read at all."""
         ...
+
+
+class Unwatched:
+    """A watcher of runs that nobody watches."""
+
+    def begin(self, source: SourceInfo, expected: int | None) -> None:
+        """Do nothing."""
+
+    def seen(self, result: Result) -> None:
+        """Do nothing."""
+
+    def end(self, summary: Summary) -> None:
+        """Do nothing."""

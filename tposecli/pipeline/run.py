@@ -1,53 +1,43 @@
-"""Running jobs with the net: open the source, connect stages and sinks, report."""
+"""Running one input with the nets: connect source, stages and sinks, and report."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
-from tposecli.formats.coco import image_ids
 from tposecli.formats.journal.journal import Journal, journal_path
 from tposecli.formats.journal.provenance import describe_model, fingerprint, header, header_differences, is_same_source
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import runtime_for
-from tposecli.pipeline.job import ImagesJob, InferenceSettings, Settings, VideoJob, Watcher
+from tposecli.pipeline.job import Settings, Watcher
 from tposecli.pipeline.outputs import (
     SinkFactory,
-    check_outputs,
     deliver,
     discard_partial,
-    needs_attention,
-    refuse_inputs,
-    written_names,
 )
 from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.resume import (
     JournalPlan,
-    check_same_run,
     earlier_run,
     is_finished,
     know_partial_videos,
     open_journal,
     output_options,
-    replaceable_outputs,
 )
 from tposecli.pipeline.stream import Stages, group_frames, run
-from tposecli.pipeline.summary import Summary, count
+from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import opened
-from tposecli.sinks.live_window import check_display
-from tposecli.sinks.open_video import check_video_output, open_output
-from tposecli.sinks.video import VideoOptions, VideoOut
-from tposecli.sources import ImageList, ImageSource, Source, find_images, open_video_input
-from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted, short_name
-from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
+from tposecli.sinks.video import VideoOptions
+from tposecli.sources import ImageList, Source
+from tposecli.utils.errors import InputError
 from tposecli.utils.files import published_files
 from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
@@ -162,132 +152,7 @@ class RunContext:
         return header(opened_input.source.info, source, self.nets.estimator, run_entries)
 
 
-def run_videos(jobs: Sequence[VideoJob], settings: Settings, watcher: Watcher) -> list[Summary]:
-    """Run the jobs one after the other; an input that cannot be read is reported and the others go on.
-
-    Raises:
-        UsageError: An output exists; found before any work is done.
-        WeightsError: The net or the detector cannot be loaded.
-    """
-    if settings.drawing.show:
-        check_display()
-    for job in jobs:
-        _check(job, settings)
-    attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
-    context = RunContext(settings, Nets(settings, attention))
-    if settings.flags.resume:
-        for job in jobs:
-            _check_earlier(job, context)
-    return [_run_video(job, context, watcher) for job in jobs]
-
-
-def run_images(job: ImagesJob, settings: Settings, watcher: Watcher) -> Summary:
-    """Run the job; an image that cannot be read is reported and the others go on.
-
-    Raises:
-        InputError: There are no images.
-        UsageError: An output exists; found before any work is done.
-        WeightsError: The net or the detector cannot be loaded.
-    """
-    outputs = job.outputs
-    images = find_images(job.inputs, job.recursive)
-    refuse_inputs(outputs, images)
-    check_outputs(outputs, images.names, settings.flags)
-    context = RunContext(settings, Nets(settings, needs_attention(outputs, settings.files)))
-    summary = Summary(
-        count(len(images), "image"), skipped=images.skipped, unsupported=len(images.unsupported), stills=True
-    )
-    ids = image_ids(images.names)
-    header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
-    nets = context.nets
-    style, stride = nets.attention_style, nets.estimator.spec.stride
-    sinks = SinkFactory(outputs, settings.drawing, settings.files, style, stride, ids=ids)
-    try:
-        with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
-            _run(
-                OpenedInput(source, images.files, sinks, False, header_entries, images=images),
-                context,
-                watcher,
-                summary,
-            )
-        summary.failed[:0] = source.failed
-    finally:
-        watcher.end(summary)
-    return summary
-
-
-def _check(job: VideoJob, settings: Settings) -> None:
-    """Refuse what cannot be done, before any work."""
-    outputs, flags = job.outputs, settings.flags
-    if job.rate is not None and not is_read_once(job.input):
-        with suppress(InputError, OSError), open_video_input(job.input, rate=job.rate):
-            pass  # What has times of its own takes no rate; an input that cannot be opened is reported in its turn.
-    if flags.resume and (is_read_once(job.input) or camera_number(job.input) is not None):
-        raise UsageError(
-            f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"
-        )
-    if outputs.wanted or not settings.drawing.show:
-        check_outputs(outputs, None, settings.flags)
-    if outputs.picture is not None:
-        again = flags.overwrite or outputs.picture.resolve() in replaceable_outputs(outputs, flags)
-        check_video_output(outputs.picture, job.encoding, again)
-
-
-def _check_earlier(job: VideoJob, context: RunContext) -> None:
-    """Refuse to resume a run with other options; an input that cannot be opened is reported when its turn comes."""
-    before = earlier_run(job.outputs)
-    if before is not None:
-        with suppress(InputError, OSError), _opened(job, context) as opened_input:
-            head = _accepting_old(before, context.header(opened_input), opened_input)
-            check_same_run(before, head)
-
-
-@contextmanager
-def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
-    """Open the video."""
-
-    def video(path: Path) -> VideoOut:
-        return open_output(path, source, job.encoding)
-
-    inference: InferenceSettings = context.settings.inference
-    with open_video_input(job.input, job.window, job.stream, job.rate, inference.max_pixels) as source:
-        settings = context.settings
-        names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-        style, stride = context.nets.attention_style, context.nets.estimator.spec.stride
-        sinks = SinkFactory(
-            *(job.outputs, settings.drawing, settings.files, style, stride, video),
-            written_names=names,
-            label=job.label,
-            begun=context.begun,
-        )
-        rate = None if job.rate is None else str(job.rate)
-        header_entries = {"window": job.window.to_dict(), "stream": job.stream, "rate": rate}
-        yield OpenedInput(source, source.files, sinks, True, header_entries, source.live, job.encoding)
-
-
-def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
-    """Run one job; what is wrong with its input or its outputs goes into the summary."""
-    summary = Summary(job.label or short_name(job.input), path=redacted(job.input))
-    try:
-        with _opened(job, context) as opened_input:
-            try:
-                _run(opened_input, context, watcher, summary)
-            finally:
-                summary.corrupt = getattr(opened_input.source, "corrupt", 0)
-    except BrokenPipeError:
-        raise
-    except TposeError as error:
-        summary.failed.append((redacted(job.input), with_notes(str(error), error)))
-    except OSError as error:
-        # FFmpeg's errors repeat the address, user and password included.
-        reason = reason_of(error) if is_url(job.input) else str(error)
-        summary.failed.append((redacted(job.input), with_notes(reason, error)))
-    finally:
-        watcher.end(summary)
-    return summary
-
-
-def _accepting_old(before: Journal, head: dict[str, Any], opened_input: OpenedInput) -> dict[str, Any]:
+def accepting_old(before: Journal, head: dict[str, Any], opened_input: OpenedInput) -> dict[str, Any]:
     """Return the header with the fingerprint of the journal, if that is an older one of the same files."""
     same = head["source_sha256"] and not before.checked and is_same_source(before.header, opened_input.files)
     return head | {"source_sha256": before.header["source_sha256"]} if same else head
@@ -299,7 +164,7 @@ def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
         raise InputError("no frames decoded: the video ends before --start, or every frame is damaged")
 
 
-def _run(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summary: Summary) -> None:
+def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; outputs are closed as complete only if nothing was raised.
 
     A live source is complete when it is stopped, too; what stopped it is raised afterwards.
@@ -309,7 +174,7 @@ def _run(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summa
     expected = None if opened_input.tracked else opened_input.source.expected
     plan = opened_input.plan(context.settings)
     if before is not None:
-        head = _accepting_old(before, head, opened_input)
+        head = accepting_old(before, head, opened_input)
     if (
         before is not None
         and is_finished(before, outputs, expected, plan.options)

@@ -62,7 +62,7 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     """
     from tposecli.cli.watchers import exit_status, watcher
     from tposecli.pipeline.job import ImagesJob, Outputs
-    from tposecli.pipeline.run import run_images
+    from tposecli.pipeline.session import Session
 
     for name in inputs:
         shared.refuse_address(name, "download the images first; only tpose video reads addresses")
@@ -78,7 +78,7 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
         outputs = _beside(inputs)
     job = ImagesJob(inputs, outputs, recursive)
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
-    summary = run_images(job, settings_of(options), watching)
+    summary = Session(settings_of(options), watching).run(job)
     ctx.exit(exit_status([summary], watching))
 
 

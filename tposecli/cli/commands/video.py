@@ -81,7 +81,7 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     """
     from tposecli.cli.watchers import exit_status, watcher
     from tposecli.formats.journal.journal import SUFFIX
-    from tposecli.pipeline.run import run_videos
+    from tposecli.pipeline.session import Session
     from tposecli.sources import find_videos
 
     if not (inputs or options["lists"]):
@@ -93,7 +93,7 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     watching.plan(len(work.jobs))
     if work.table is not None:
         work.table.check(settings.flags)
-    summaries = run_videos(work.jobs, settings, watching)
+    summaries = Session(settings, watching).run_videos(work.jobs)
     made: list[str] = []
     if work.table is not None:
         joined = work.table.join((job.label for job in work.jobs), settings.flags)

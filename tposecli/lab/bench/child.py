@@ -59,14 +59,13 @@ def main() -> None:
     from tposecli.inference.options import ModelChoice
     from tposecli.lab.bench.clock import peak_resident_mib
     from tposecli.pipeline.job import InferenceSettings, Outputs, RunFlags, Settings, VideoJob
-    from tposecli.pipeline.run import run_videos
+    from tposecli.pipeline.session import Session
 
     output = Path(job["output"])
     model = ModelChoice(job["model"], Path(job["weights"]), job["device"])
     settings = Settings(InferenceSettings(model), flags=RunFlags(overwrite=True))
-    run_videos(
-        [VideoJob(Path(job["video"]), Outputs(output, {"coco": output.with_suffix(".json")}))], settings, recorder
-    )
+    video = VideoJob(Path(job["video"]), Outputs(output, {"coco": output.with_suffix(".json")}))
+    Session(settings, recorder).run(video)
     json.dump({**recorder.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
 
 
