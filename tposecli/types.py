@@ -80,6 +80,11 @@ class Frame:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
 
+    def __repr__(self) -> str:
+        width, height = self.size_wh
+        name = f"{self.name!r}, " if self.name else ""
+        return f"Frame({name}index={self.index}, time_s={self.time_s:.3f}, {width} x {height} pixels)"
+
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
@@ -106,6 +111,9 @@ class Boxes:
         object.__setattr__(self, "score", as_column("score", self.score, (len(self.xyxy),), np.float32))
         if self.exact is not None:
             object.__setattr__(self, "exact", as_column("exact", self.exact, (len(self.xyxy), 4), np.float64))
+
+    def __repr__(self) -> str:
+        return f"Boxes({len(self)})"
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -153,6 +161,11 @@ class Poses:
         object.__setattr__(self, "track_id", as_column("track_id", track_id, (people,), np.int64))
         object.__setattr__(self, "flags", as_column("flags", flags, (people, keypoints), np.uint8))
 
+    def __repr__(self) -> str:
+        ids = [str(number) for number in self.track_id.tolist() if number != UNTRACKED]
+        tracks = f", track_id={' '.join(ids)}" if ids else ""
+        return f"Poses({len(self)} x {self.xy.shape[1]} keypoints{tracks})"
+
     def __len__(self) -> int:
         return len(self.boxes)
 
@@ -191,6 +204,12 @@ class Result:
     smoothed: Poses | None = None
     attention: Float32 | None = None
     matrices: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        parts = [repr(self.frame), repr(self.final)]
+        parts += ["smoothed"] if self.smoothed is not None else []
+        parts += [f"attention {self.attention.shape}"] if self.attention is not None else []
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def select(self, index: Index) -> Self:
         """Return this result with only the indexed people; to be called before smoothing."""

@@ -13,6 +13,7 @@ from tposecli.pipeline.keep_options import KeepOptions
 from tposecli.smoothing.base import Smoother
 from tposecli.smoothing.chain import build_smoother
 from tposecli.smoothing.options import AS_MEASURED, SmoothOptions
+from tposecli.tracking.custom import CustomTracker
 from tposecli.tracking.options import TrackOptions
 from tposecli.tracking.tracker import Tracker
 from tposecli.types import UNTRACKED, Result
@@ -64,7 +65,7 @@ class PostProcessor:
         keep: People whom it does not keep start no track, and are dropped unless they continue one.
     """
 
-    tracker: Tracker | None = None
+    tracker: Tracker | CustomTracker | None = None
     smoother: Smoother | None = None
     weak_score: float = 0.0
     keep: Keep = field(default_factory=Keep)

@@ -56,12 +56,13 @@ class Nets:
         weak_score: Boxes below this score are detected only because they may continue a track.
     """
 
-    def __init__(self, settings: Settings, attention: bool) -> None:
+    def __init__(self, settings: Settings, attention: bool, detector: Detector | None = None) -> None:
         """Load them.
 
         Args:
             settings: Which, and how.
             attention: Whether the net is asked for its attention.
+            detector: Use this one instead of loading that of the settings.
 
         Raises:
             WeightsError: A checkpoint cannot be found or loaded.
@@ -76,6 +77,9 @@ class Nets:
         )
         self.detector: Detector
         self.detector_options: DetectorOptions
+        if detector is not None:
+            self.detector, self.detector_options, self.weak_score = detector, inference.detector, 0.0
+            return
         self.detector, self.detector_options = open_detector(
             inference.detector, self.estimator.runtime, choice.downloads, settings.post.track is not None
         )

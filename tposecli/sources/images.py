@@ -55,6 +55,11 @@ class ImageSource:
         self.info = SourceInfo(name=name, frames=len(self._paths))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images, readable or not; ``Frame.index`` counts them."""
+        return self._names
+
+    @property
     def expected(self) -> int:
         """Number of images, readable or not."""
         return len(self._paths)
