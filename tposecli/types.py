@@ -33,6 +33,7 @@ class Flag(IntFlag):
     FILLED = 1
     REPAIRED = 2
     OUTLIER = 4
+    CORRECTED = 8
 
 
 def as_column(what: str, value: Any, shape: tuple[int | None, ...], dtype: DTypeLike) -> NDArray[Any]:

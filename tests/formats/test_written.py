@@ -27,11 +27,11 @@ from tposecli.formats.mmpose import MmposeSink
 from tposecli.formats.npz import NpzSink
 from tposecli.formats.openpose import OpenposeSink
 from tposecli.formats.tables import CsvSink, ParquetSink
+from tposecli.formats.with_frames import blank
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS
 from tposecli.pipeline.job import FileSettings, Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs, open_pose_files
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
-from tposecli.pipeline.rerun import blank
 from tposecli.sinks.base import Sink
 from tposecli.smoothing.options import SmoothOptions
 from tposecli.types import Boxes, Frame, Poses, Result

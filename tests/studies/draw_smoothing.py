@@ -22,9 +22,9 @@ from tests import REPOSITORY
 from tests.support.moving import HEIGHT, Float64, NoisyTrack, clap, measured, motions, truth
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.journal.journal import read_journal
+from tposecli.formats.with_frames import blank
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
-from tposecli.pipeline.rerun import blank
 from tposecli.sinks.images import write_image
 from tposecli.smoothing.chain import build_smoother
 from tposecli.smoothing.options import OneEuroOptions, SmoothOptions

@@ -18,6 +18,7 @@ INPUT: Final = "Input"
 PEOPLE: Final = "People"
 MODEL: Final = "Model"
 TRACKING: Final = "Tracking"
+JOINTS: Final = "Joints"
 SMOOTHING: Final = "Smoothing"
 FILES: Final = "Output files"
 DRAWING: Final = "Drawing"
@@ -28,7 +29,7 @@ LENGTH: Final = "Length"
 MACHINE: Final = "Machine"
 RUN: Final = "Run"
 GROUPS: Final = (
-    *(INPUT, PEOPLE, MODEL, TRACKING, SMOOTHING, FILES, DRAWING, ATTENTION),
+    *(INPUT, PEOPLE, MODEL, TRACKING, JOINTS, SMOOTHING, FILES, DRAWING, ATTENTION),
     *(TRAINING, AUGMENTATION, LENGTH, MACHINE, RUN),
 )
 """Titles of the groups of options, in the order of the help."""

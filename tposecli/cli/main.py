@@ -22,6 +22,7 @@ from tposecli.cli.commands.convert import convert
 from tposecli.cli.commands.data import data
 from tposecli.cli.commands.docs import docs
 from tposecli.cli.commands.doctor import doctor
+from tposecli.cli.commands.edit import edit
 from tposecli.cli.commands.eval import evaluate
 from tposecli.cli.commands.export import export
 from tposecli.cli.commands.images import images
@@ -71,7 +72,7 @@ def cli() -> None:
     """
 
 
-cli.section("Run", video, images, convert, render)
+cli.section("Run", video, images, edit, convert, render)
 cli.section("Look", attention, validate)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -41,9 +43,19 @@ class SkeletonDrawer:
     sub-pixel; larger (nearer) people cover smaller ones. Trails make it stateful: use one ``SkeletonDrawer`` per video.
     """
 
-    def __init__(self, style: DrawStyle | None = None, layout: KeypointLayout = COCO) -> None:
+    def __init__(
+        self, style: DrawStyle | None = None, layout: KeypointLayout = COCO, people: Mapping[int, str] | None = None
+    ) -> None:
+        """Create the drawer of one video.
+
+        Args:
+            style: How people are drawn.
+            layout: The keypoints.
+            people: Names of people by their ids; they are always written.
+        """
         self._style = style = style or DrawStyle()
         self._layout = layout
+        self._people = {person: text for person, name in (people or {}).items() if (text := _drawable(name))}
         self._strokes = StrokeStyle(style.min_score, style.opaque_score, style.width, style.limbs, layout)
         self._trails = Trails(style.trails, style.trail_s, style.min_score) if style.trails else None
 
@@ -105,9 +117,12 @@ class SkeletonDrawer:
                 cv2.copyTo(mixed, (steps == step).view(np.uint8), part)
 
     def _labels(self, poses: Poses) -> list[str]:
-        """Return the text of each person's label: id and score, as far as the style asks for them; may be empty."""
+        """Return the text of each person's label: name or id, and score, as far as wanted; may be empty."""
         style = self._style
-        ids = [str(track) if style.ids and track != UNTRACKED else "" for track in poses.track_id.tolist()]
+        ids = [
+            self._people.get(track, str(track) if style.ids and track != UNTRACKED else "")
+            for track in poses.track_id.tolist()
+        ]
         scores = [f"{score:.2f}" if style.scores else "" for score in poses.person_score.tolist()]
         return [" ".join(filter(None, pair)) for pair in zip(ids, scores, strict=True)]
 
@@ -142,6 +157,11 @@ def _draw_figure(canvas: Image, shapes: Shapes, person: int, origin: Int32, colo
         cv2.circle(canvas, centre, radius, joint_colours[joint], -1, cv2.LINE_AA, SUBPIXEL_BITS)
         if radius > MIN_CORE:
             cv2.circle(canvas, centre, radius * 5 // 9, core_colours[joint], -1, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def _drawable(name: str) -> str:
+    """Return a name in the letters that OpenCV's font has, without accents; empty if nothing is left."""
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
 
 
 def _write_names(image: Image, shapes: Shapes, layout: KeypointLayout) -> None:

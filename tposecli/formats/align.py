@@ -84,6 +84,7 @@ class PoseInput:
         size_wh: Width and height of the frames in pixels, if there is no video.
         recursive: Recurse into subfolders to find images.
         track_again: Ignore the track ids of the file.
+        corrected: Make the corrections of a journal, if there are any.
     """
 
     path: Path
@@ -93,6 +94,7 @@ class PoseInput:
     size_wh: tuple[int, int] | None = None
     recursive: bool = False
     track_again: bool = False
+    corrected: bool = True
 
 
 def read_aligned(given: PoseInput) -> AlignedPoses:

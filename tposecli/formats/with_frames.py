@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from tposecli.formats.align import (
     NO_PEOPLE,
@@ -130,6 +133,18 @@ def _check_same(frame: Frame, size_wh: tuple[int, int] | None, time_s: float | N
 def make_frame(entry: JournalFrame, image: Image, duration_s: float | None = None) -> Frame:
     """Return the frame of a journal's entry with the given pixels."""
     return Frame(image, entry.index, entry.time_s, entry.name, entry.pts, duration_s)
+
+
+@lru_cache(maxsize=8)
+def blank(size_wh: tuple[int, int]) -> Image:
+    """Return a read-only (H, W, 3) black image that takes three bytes, for those who look at no pixels."""
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    return np.broadcast_to(pixel, (size_wh[1], size_wh[0], 3))
+
+
+def without_pixels(entries: Iterable[JournalFrame]) -> Iterator[Result]:
+    """Yield stored poses as results, with black frames."""
+    return (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
 
 
 def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInput:

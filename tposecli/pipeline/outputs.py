@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class SinkFactory:
         written_names: Name pattern of the images that frames are written to, one each; empty for none.
         label: Name of the video in outputs that several share; empty if each has its own.
         begun: Shared outputs that another input has begun; this one is added.
+        people: Names of people by their ids.
     """
 
     outputs: Outputs
@@ -68,6 +69,7 @@ class SinkFactory:
     written_names: str = ""
     label: str = ""
     begun: set[Path] = field(default_factory=set)
+    people: Mapping[int, str] = field(default_factory=dict)
 
     def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
         """Open one sink after the other; the one that draws on the frame itself comes last.
@@ -95,9 +97,9 @@ class SinkFactory:
         if outputs.attention is not None:
             yield self._attention(outputs.attention)
         if outputs.crops is not None:
-            yield CropsSink(outputs.crops, SkeletonDrawer(self.drawing.style, layout))
+            yield CropsSink(outputs.crops, SkeletonDrawer(self.drawing.style, layout, self.people))
         if self.drawing.show:
-            yield LiveWindow(SkeletonDrawer(self.drawing.style, layout), self.drawing.side_by_side)
+            yield LiveWindow(SkeletonDrawer(self.drawing.style, layout, self.people), self.drawing.side_by_side)
         if outputs.picture is not None:
             yield self._picture(outputs.picture, layout, timings)
 
@@ -114,7 +116,7 @@ class SinkFactory:
 
     def _picture(self, path: Path, layout: KeypointLayout, timings: Timings | None) -> Sink:
         """Open the annotated video or images; they are drawn on the frame's own pixels."""
-        draw, beside = SkeletonDrawer(self.drawing.style, layout), self.drawing.side_by_side
+        draw, beside = SkeletonDrawer(self.drawing.style, layout, self.people), self.drawing.side_by_side
         if self.video is None:
             return AnnotatedImages(path, draw, beside)
         return AnnotatedVideo(self.video(path), draw, beside, timings)

@@ -11,8 +11,9 @@ from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.pipeline.keep import Keep
 from tposecli.pipeline.keep_options import KeepOptions
 from tposecli.smoothing.base import Smoother
-from tposecli.smoothing.chain import build_smoother
+from tposecli.smoothing.chain import build_corrected_smoother
 from tposecli.smoothing.options import AS_MEASURED, SmoothOptions
+from tposecli.tracking.corrections import Corrections
 from tposecli.tracking.custom import CustomTracker
 from tposecli.tracking.options import TrackOptions
 from tposecli.tracking.tracker import Tracker
@@ -63,12 +64,14 @@ class PostProcessor:
         weak_score: Untracked people whose boxes score lower are dropped: such weak detections were made only because
             they might have continued a track.
         keep: People whom it does not keep start no track, and are dropped unless they continue one.
+        corrections: What somebody corrected by hand, made before the smoothing.
     """
 
     tracker: Tracker | CustomTracker | None = None
     smoother: Smoother | None = None
     weak_score: float = 0.0
     keep: Keep = field(default_factory=Keep)
+    corrections: Corrections = field(default_factory=Corrections)
 
     @classmethod
     def build(
@@ -78,6 +81,7 @@ class PostProcessor:
         layout: KeypointLayout = COCO,
         weak_score: float = 0.0,
         header: Mapping[str, Any] | None = None,
+        corrections: Corrections | None = None,
     ) -> Self:
         """Build what the options ask for.
 
@@ -87,10 +91,13 @@ class PostProcessor:
             layout: The keypoints.
             weak_score: As the attribute.
             header: The journal's, which says what scores are worth; None if nothing is known.
+            corrections: As the attribute; None for none.
         """
         tracker = None if options.track is None else Tracker(options.track, layout)
         keep = Keep.build(options.keep, header or {})
-        return cls(tracker, build_smoother(options.smooth, live, layout), weak_score, keep)
+        by_hand = corrections or Corrections(layout=layout)
+        smoother = build_corrected_smoother(options.smooth, by_hand, live, layout)
+        return cls(tracker, smoother, weak_score, keep, by_hand)
 
     def process(self, results: Iterable[Result], timings: Timings | None = None) -> Generator[Result]:
         """Yield the results with ids and smoothed poses, in order; the smoother may hold some frames back.
@@ -114,7 +121,14 @@ class PostProcessor:
             if sure is not None:
                 weak = weak | ~sure
             weak = weak & (result.poses.track_id == UNTRACKED)
-            yield result.select(~weak) if weak.any() else result
+            yield self._corrected(result.select(~weak) if weak.any() else result)
+
+    def _corrected(self, result: Result) -> Result:
+        """Return the result with the ids that were corrected by hand."""
+        if not self.corrections.steps:
+            return result
+        poses, kept = self.corrections.people(result.poses, result.frame.time_s)
+        return replace(result.select(kept), poses=poses)
 
     def _smooth(self, results: Iterable[Result], timings: Timings) -> Iterator[Result]:
         """Add the smoothed poses, which may come some frames after the measured ones went in."""

@@ -7,28 +7,26 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-import numpy as np
-
 from tposecli.formats.align import JOURNAL, AlignedPoses, PoseInput, read_aligned
 from tposecli.formats.base import WriteOptions
+from tposecli.formats.corrections import CorrectionsFile
 from tposecli.formats.frame_names import FrameNames
-from tposecli.formats.with_frames import make_frame, read_with_frames
-from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.formats.with_frames import read_with_frames, without_pixels
+from tposecli.pipeline.corrections import build_processor, describe_corrections, read_corrections_of
 from tposecli.pipeline.job import Outputs, Settings, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
-from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
 from tposecli.sinks.video import VideoOptions, VideoOut
 from tposecli.sources import ImageSource
-from tposecli.types import Image, Result, SourceInfo
+from tposecli.tracking.corrections import Corrections
+from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.locks import output_locks
 from tposecli.utils.timings import Timings
@@ -74,16 +72,17 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
     """
     recording = read_aligned(job.given)
     _check(recording, job, settings)
+    corrections = read_corrections_of(recording, job.given)
     ids = _image_ids(recording) if recording.stills else None
 
     def sinks() -> Iterator[Sink]:
-        info = {"description": "poses", **provenance(recording, settings)}
+        info = {"description": "poses", **provenance(recording, settings, corrections)}
         names = FrameNames(str(info.get("source") or ""), settings.files.frame_names)
         options = WriteOptions(info, min_score=settings.drawing.style.min_score, image_ids=ids, frame_names=names)
         yield from open_pose_files(job.outputs, settings.files, options)
 
-    results = (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in recording.frames)
-    return _run(_Rerun(recording, job, results, sinks), settings, watcher)
+    results = without_pixels(recording.frames)
+    return _run(_Rerun(recording, job, results, sinks, corrections=corrections), settings, watcher)
 
 
 def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
@@ -100,7 +99,8 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     if job.outputs.picture is not None and not recording.stills:
         check_video_output(job.outputs.picture, job.encoding, settings.flags.overwrite)
     ids = _image_ids(recording) if recording.stills else None
-    info = provenance(recording, settings)
+    corrections = read_corrections_of(recording, job.given)
+    info = provenance(recording, settings, corrections)
 
     def video(path: Path) -> VideoOut:
         assert not isinstance(source, ImageSource)
@@ -109,26 +109,25 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     style, stride = settings.drawing.attention, 1  # Journals hold no attention to be shown.
     opener = None if recording.stills else video
     names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names)
+    people = Corrections(corrections.steps).names() if corrections is not None else {}
+    sinks = SinkFactory(
+        *(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names), people=people
+    )
 
-    return _run(_Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare), settings, watcher)
-
-
-@lru_cache(maxsize=8)
-def blank(size_wh: tuple[int, int]) -> Image:
-    """Return a read-only (H, W, 3) black image that takes three bytes, for sinks that look at no pixels."""
-    pixel = np.zeros((1, 1, 3), np.uint8)
-    return np.broadcast_to(pixel, (size_wh[1], size_wh[0], 3))
+    rerun = _Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare, corrections)
+    return _run(rerun, settings, watcher)
 
 
-def provenance(recording: AlignedPoses, settings: Settings) -> dict[str, Any]:
+def provenance(
+    recording: AlignedPoses, settings: Settings, corrections: CorrectionsFile | None = None
+) -> dict[str, Any]:
     """Return the header of what is made now: this program and command, and those that made the poses."""
     origin_header = recording.header
     made_by = {"file": recording.path.name, **{key: origin_header.get(key) for key in ("tool_version", "command")}}
     origin = {"journal": made_by} if recording.format == JOURNAL else {"poses": {**made_by, "format": recording.format}}
     options = {**origin_header.get("options", {}), **settings.post.to_dict(not recording.stills, live=False)}
     run = {"tool": "tposecli", "tool_version": __version__, "command": settings.flags.command, "options": options}
-    return {**origin_header, **run, **origin}
+    return {**origin_header, **run, **origin, **describe_corrections(corrections)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +140,7 @@ class _Rerun:
         results: Frames with their poses, as measured.
         sinks: Opens the sinks.
         prepare: Makes finished results what sinks may see.
+        corrections: Those of the journal; None for none.
     """
 
     recording: AlignedPoses
@@ -148,6 +148,7 @@ class _Rerun:
     results: Iterable[Result]
     sinks: Callable[[], Iterator[Sink]]
     prepare: Callable[[Iterable[Result]], Iterable[Result]] = iter
+    corrections: CorrectionsFile | None = None
 
 
 def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
@@ -155,11 +156,7 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     start, timings = time.perf_counter(), Timings()
     recording = rerun.recording
     summary = Summary(recording.path.name, path=str(recording.path))
-    options = settings.post.of_stills() if recording.stills else settings.post
-    layout = KeypointLayout.from_dict(recording.header)
-    post = PostProcessor.build(options, layout=layout, weak_score=recording.weak_score, header=recording.header)
-    if recording.tracked and not rerun.job.given.track_again:
-        post = replace(post, tracker=None)
+    post = build_processor(recording, rerun.job.given, settings.post, rerun.corrections)
     with output_locks(rerun.job.outputs.files), ExitStack() as stack:
         sinks = [stack.enter_context(opened(sink)) for sink in rerun.sinks()]
         results = stack.enter_context(closing(post.process(rerun.results, timings)))

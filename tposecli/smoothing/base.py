@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from tposecli.types import Poses
@@ -42,3 +43,18 @@ class Chain:
 
     def _pass(self, frames: list[Poses]) -> list[Poses]:
         return [done for poses in frames for done in self._second.push(poses, self._times.popleft())]
+
+
+class EachFrame:
+    """A change of single frames as a smoother, for chains: ``change(poses, time_s)`` returns the changed poses."""
+
+    def __init__(self, change: Callable[[Poses, float], Poses]) -> None:
+        self._change = change
+
+    def push(self, poses: Poses, time_s: float) -> list[Poses]:
+        """Return the changed frame."""
+        return [self._change(poses, time_s)]
+
+    def flush(self) -> list[Poses]:
+        """Return nothing: no frame is held."""
+        return []

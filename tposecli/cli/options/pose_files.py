@@ -27,6 +27,7 @@ pose_options = option_group(
         help="Format of FILE.  [recognised from the file]",
     ),
     click.option("--track-again", is_flag=True, help="Track people anew, even if the file has ids."),
+    click.option("--no-edits", is_flag=True, help="Leave out the corrections that tpose edit wrote."),
 )
 
 
@@ -116,4 +117,5 @@ def pose_input_of(path: Path, options: Options) -> PoseInput:
         options.get("size"),
         options.get("recursive", False),
         options.get("track_again", False),
+        not options.get("no_edits", False),
     )

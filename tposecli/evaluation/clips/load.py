@@ -14,10 +14,10 @@ from tposecli.formats.base import FrameRef, PoseFile
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.read import read_poses
-from tposecli.formats.with_frames import make_frame
+from tposecli.formats.with_frames import without_pixels
+from tposecli.pipeline.corrections import build_processor, read_corrections_of
 from tposecli.pipeline.postprocess import STILLS, PostOptions, PostProcessor
-from tposecli.pipeline.rerun import blank
-from tposecli.types import Poses, Result
+from tposecli.types import Poses
 from tposecli.utils.errors import InputError
 
 UNKNOWN_SIZE = (1, 1)
@@ -57,15 +57,17 @@ def load(given: PoseInput, truth_path: Path, options: PostOptions) -> ClipData:
     if isinstance(found, Journal):
         recording = align_journal(found)
         key = _name_of if truth.stills else _index_of
-        entries, tracked, weak_score = list(recording.frames), False, recording.weak_score
+        post = build_processor(recording, given, options, read_corrections_of(recording, given))
+        entries = list(recording.frames)
     else:
-        key, tracked, weak_score = _index_of, found.tracked and not given.track_again, 0.0
+        key, tracked = _index_of, found.tracked and not given.track_again
         entries = list(_assign_frames(found, truth))
         if found.smoothed is not None and tracked:
             smoothed = list(_assign_frames(replace(found, poses=found.smoothed), truth))
             return _common_frames(truth, key, {"as measured": entries, "smoothed": smoothed})
-    post = PostProcessor.build(STILLS if truth.stills else options, weak_score=weak_score)
-    raw, smoothed = _post_process(entries, replace(post, tracker=None) if tracked else post)
+        post = PostProcessor.build(STILLS if truth.stills else options)
+        post = replace(post, tracker=None) if tracked else post
+    raw, smoothed = _post_process(entries, post)
     label = "as measured" if isinstance(found, Journal) else "as in the file"
     method = options.smooth.resolved(live=False).method
     smoothed_label = "repaired" if method == "none" else f"smoothed ({method})"
@@ -104,8 +106,7 @@ def _post_process(
     """Return the poses with track ids, and the smoothed poses, if any."""
     raw: list[JournalFrame] = []
     smoothed: list[JournalFrame] = []
-    results = (Result(make_frame(entry, blank(entry.size_wh)), entry.poses) for entry in entries)
-    for result in post.process(results):
+    for result in post.process(without_pixels(entries)):
         frame = result.frame
         facts = frame.index, frame.name, frame.pts, frame.time_s, frame.size_wh
         raw.append(JournalFrame(*facts, result.poses))
