@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tposecli.inference.backends.cpu import tune
 from tposecli.inference.runtime import Runtime, resolve_device
-from tposecli.lab.bench import attention, ceilings, growth, nets, stages, whole
+from tposecli.lab.bench import attention, ceilings, growth, nets, stages, training, whole
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.report import BenchReport, Table, environment, heading, markdown
 from tposecli.lab.bench.scene import rendered_clip
@@ -70,3 +70,6 @@ def _tables(job: BenchJob, folder: Path, log: Callable[[str], None]) -> Iterator
         log("growth with people and with length")
         yield growth.people_table(job, device, checkpoint)
         yield growth.length_table(job, checkpoint, folder)
+    if "train" in job.parts:
+        log("training")
+        yield training.table(job, device, checkpoint, folder)
