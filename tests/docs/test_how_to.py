@@ -12,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ from tests import REPOSITORY
 from tposecli.cli.main import cli
 
 FOLDER = REPOSITORY / "tposecli" / "docs"
-PAGES = [FOLDER / "first-steps.md", *sorted((FOLDER / "how-to").glob("*.md"))]
+PAGES = [FOLDER / "first-steps.md", FOLDER / "reference" / "python.md", *sorted((FOLDER / "how-to").glob("*.md"))]
 QUICK = {"own-detector", "other-tools"}
 """Pages that also run in the ordinary suite."""
 MEDIA = REPOSITORY / "sample_media"
@@ -81,10 +81,12 @@ def run_shell(text: str) -> None:
     assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
 
 
-def run_page(page: Path) -> None:
-    """Run all blocks of a page in the current folder."""
+def run_page(page: Path, languages: Sequence[str] = ("sh", "python")) -> None:
+    """Run the blocks of a page in the current folder."""
     names: dict[str, object] = {}
     for language, text in blocks(page):
+        if language not in languages:
+            continue
         if language == "sh":
             run_shell(text)
         else:
@@ -94,6 +96,11 @@ def run_page(page: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in RUN if page.stem in QUICK], ids=lambda page: page.stem)
 def test_the_blocks_of_a_quick_page_run(page: Path, desk: Path) -> None:
     run_page(page)
+
+
+def test_the_python_of_the_readme_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_page(REPOSITORY / "README.md", languages=("python",))
+    assert len(re.findall(r"^0\.\d+ \[1\] \[\[\[", capsys.readouterr().out, re.MULTILINE)) == 15
 
 
 @pytest.mark.slow

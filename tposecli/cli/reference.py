@@ -5,25 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 import cloup
 
 from tposecli.cli.command import Command, option_sections
 
-PROGRAM = "tpose"
+PROGRAM: Final = "tpose"
+LIST: Final = "list.inc"
+"""The list of the commands, which is no page of its own."""
 
 
 def write_pages(folder: Path) -> list[Path]:
-    """Write a Markdown page for each command, remove those of former commands, and return the pages.
+    """Write a Markdown page for each command and a list of all, remove what is of former commands, and return the files.
 
-    Pages that are up to date are left as they are.
+    Files that are up to date are left as they are.
 
     Args:
         folder: Where the pages go; it is created if there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {folder / f"{PROGRAM}-{name}.md": page for name, page in command_pages()}
+    pages = {folder / f"{PROGRAM}-{name}.md": page for name, page in command_pages()} | {folder / LIST: command_list()}
     for path in set(folder.glob("*.md")) - set(pages):
         path.unlink()
     for path, page in pages.items():
@@ -41,6 +44,20 @@ def command_pages() -> Iterator[tuple[str, str]]:
             command = cli.get_command(root, name)
             if command is not None and not command.hidden:
                 yield name, "\n".join(_page(command, click.Context(command, info_name=name, parent=root), 1)) + "\n"
+
+
+def command_list() -> str:
+    """Return the commands in their sections, each with a link to its page and what it does."""
+    from tposecli.cli.main import cli
+
+    lines = []
+    with cloup.Context(cli, info_name=PROGRAM) as root:
+        for section in cli.list_sections(root):
+            lines.append(f"{section.title}\n")
+            for name, command in section.list_commands():
+                link = f"[{PROGRAM} {name}](commands/{PROGRAM}-{name}.md)"
+                lines.append(f": {link}: {_escaped(command.get_short_help_str(limit=200))}\n")
+    return "\n".join(lines)
 
 
 def _page(command: click.Command, ctx: click.Context, level: int) -> Iterator[str]:
