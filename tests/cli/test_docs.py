@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tposecli.cli.commands import docs
 from tposecli.cli.commands.docs import pages, plain_markdown, title_of
 from tposecli.cli.main import cli
-from tposecli.cli.reference import command_pages, write_pages
+from tposecli.cli.reference import LIST, command_pages, write_pages
 
 
 def shown(*words: str) -> str:
@@ -68,4 +68,8 @@ def test_each_command_has_a_page_with_all_of_its_options(tmp_path: Path) -> None
     assert "## tpose weights pull\n" in content["weights"]
     (tmp_path / "tpose-gone.md").write_text("# gone")
     written = write_pages(tmp_path)
-    assert set(tmp_path.iterdir()) == set(written) and len(written) == len(content)
+    assert set(tmp_path.iterdir()) == set(written) and len(written) == len(content) + 1
+    listed = re.findall(
+        r"^: \[tpose ([\w-]+)\]\(commands/tpose-\1\.md\): \S", (tmp_path / LIST).read_text(), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(content)

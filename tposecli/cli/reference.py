@@ -18,7 +18,7 @@ LIST: Final = "list.inc"
 
 
 def write_pages(folder: Path) -> list[Path]:
-    """Write a Markdown page for each command and a list of all, remove what is of former commands, and return the files.
+    """Write a page for each command and a list of all, remove pages of former commands, and return the files.
 
     Files that are up to date are left as they are.
 
@@ -53,7 +53,7 @@ def command_list() -> str:
     lines = []
     with cloup.Context(cli, info_name=PROGRAM) as root:
         for section in cli.list_sections(root):
-            lines.append(f"{section.title}\n")
+            lines.append(section.title)
             for name, command in section.list_commands():
                 link = f"[{PROGRAM} {name}](commands/{PROGRAM}-{name}.md)"
                 lines.append(f": {link}: {_escaped(command.get_short_help_str(limit=200))}\n")
