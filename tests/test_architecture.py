@@ -16,14 +16,14 @@ PACKAGE = REPOSITORY / "tposecli"
 ORDER = (
     *("utils", "types", "geometry", "models", "hub", "sources", "tracking", "smoothing", "drawing"),
     *("inference", "detection", "sinks", "attention", "formats"),
-    *("pipeline", "evaluation", "api", "lab", "cli"),
+    *("pipeline", "evaluation", "report", "api", "lab", "cli"),
 )
 """From the ground up: what stands here may import only what stands before it, lazy imports included."""
 
 MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
     *("attention", "bench", "completion", "convert", "data", "docs", "doctor", "edit", "eval", "export", "images"),
-    *("models", "render", "sample-media", "score", "train", "train-detector", "validate", "video", "weights"),
+    *("models", "render", "report", "sample-media", "score", "train", "train-detector", "validate", "video", "weights"),
 ]
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path

@@ -1,0 +1,301 @@
+"""Make the report of a run: poses from the journal, tracked and smoothed as the run did, and the pictures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tposecli.drawing.labels import PALETTE
+from tposecli.drawing.style import Colour, DrawStyle
+from tposecli.formats.align import AlignedPoses, PoseInput, read_aligned
+from tposecli.formats.corrections import CorrectionsFile
+from tposecli.formats.with_frames import read_with_frames, without_pixels
+from tposecli.geometry.angles import angles_of
+from tposecli.geometry.keypoints import KeypointLayout
+from tposecli.inference.options import ModelChoice
+from tposecli.pipeline.corrections import build_processor, describe_corrections, read_corrections_of
+from tposecli.pipeline.keep_options import KeepOptions
+from tposecli.pipeline.postprocess import PostOptions
+from tposecli.report.columns import Collector, Columns
+from tposecli.report.facts import angle_table, counts, joint_table, provenance_of, verdict, warnings_of
+from tposecli.report.film import (
+    Film,
+    SmallVideo,
+    can_be_embedded,
+    linked,
+    missing,
+    original,
+    photo_side,
+    small_photo,
+)
+from tposecli.report.moments import Moment, worst_moments
+from tposecli.report.options import ReportOptions
+from tposecli.report.page_file import make_page
+from tposecli.report.why import Explainer, Why, choose_rows, open_explainer, read_why
+from tposecli.smoothing.options import FILTERS, SmoothOptions
+from tposecli.sources import ImageSource, VideoInput
+from tposecli.tracking.options import TrackOptions
+from tposecli.types import Frame, Result
+from tposecli.utils.files import check_output, new_file
+
+log = logging.getLogger("tposecli")
+
+FORMAT: Final = 1
+"""Of the data in the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJob:
+    """Poses and the page to make of them.
+
+    Attributes:
+        given: The pose file, with its video or images, if they are at hand.
+        output: The page.
+        options: What goes into it.
+        model: The model whose attention is shown.
+        another: Accept a video that is not the journal's own file, if its frames have the same size and times.
+        overwrite: Whether the page may be replaced.
+    """
+
+    given: PoseInput
+    output: Path
+    options: ReportOptions = field(default_factory=ReportOptions)
+    model: ModelChoice = field(default_factory=ModelChoice)
+    another: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made: frames, people, bytes of the page and seconds."""
+
+    frames: int
+    people: int
+    size: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Pictures:
+    """What the pass over the pixels gave: a video or photos, and attention, or a sentence on why there is none."""
+
+    film: Film = field(default_factory=Film)
+    photos: list[bytes] = field(default_factory=list)
+    why: Why | None = None
+    why_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is on a page.
+
+    Attributes:
+        columns: The poses.
+        layout: Their keypoints.
+        header: Their provenance, with the keys of a journal's header.
+        path: Their file.
+        stills: Whether the frames are images that do not follow one another.
+        moments: What to look at first.
+        pictures: What is not poses.
+    """
+
+    columns: Columns
+    layout: KeypointLayout
+    header: Mapping[str, Any]
+    path: str
+    stills: bool
+    moments: Sequence[Moment] = ()
+    pictures: Pictures = field(default_factory=Pictures)
+
+
+def make_report(job: ReportJob) -> Made:
+    """Write the page.
+
+    Raises:
+        InputError: The poses are missing or damaged, or are not those of the video.
+        UsageError: The output exists, or the times of the frames are unknown.
+        OutputError: The page cannot be written.
+    """
+    start = time.perf_counter()
+    check_output(job.output, job.overwrite)
+    gone = missing(job.given.inputs)
+    given = replace(job.given, inputs=()) if gone else job.given
+    paired = read_with_frames(given, job.another) if given.inputs else None
+    recording = read_aligned(given)
+    layout = KeypointLayout.from_dict(recording.header)
+    corrections = read_corrections_of(recording, given)
+    columns = collect(recording, layout, given, corrections)
+    moments = worst_moments(columns, layout)
+    header = {**recording.header, **describe_corrections(corrections)}
+    content = Content(columns, layout, header, str(recording.path), recording.stills, moments)
+    if paired is not None and len(columns.index):
+        _look(job, content, *paired[1:])
+    else:
+        why = f"{gone[0]} is not there" if gone else "No video was named"
+        content.pictures.film = Film(note=f"{why}: the page shows the poses without pictures.")
+    page = page_of(content)
+    with new_file(job.output) as temporary:
+        temporary.write_bytes(page)
+    return Made(len(columns.index), len(columns), len(page), time.perf_counter() - start)
+
+
+def collect(
+    recording: AlignedPoses, layout: KeypointLayout, given: PoseInput, corrections: CorrectionsFile | None = None
+) -> Columns:
+    """Return the poses of a file, tracked and smoothed as its run did, with the corrections that were made by hand."""
+    post = build_processor(recording, given, recorded_options(recording.header), corrections)
+    collector = Collector(len(layout))
+    for result in post.process(without_pixels(recording.frames)):
+        collector.add(result)
+    return collector.columns(recording.stills)
+
+
+def recorded_options(header: Mapping[str, Any]) -> PostOptions:
+    """Return how a run tracked and smoothed, from its header; the defaults for what that does not say."""
+    options = header.get("options") or {}
+    try:
+        track = options.get("track", {})
+        details = dict(options.get("smoothing") or {})
+        method = options.get("smooth", "auto")
+        general = {name: details.pop(name) for name in ("fill_gaps_s", "repair") if name in details}
+        strengths = {method: FILTERS[method].options(**details)} if method in FILTERS else {}
+        return PostOptions(
+            None if track is None else TrackOptions(**track),
+            SmoothOptions(method, strengths, **general),
+            KeepOptions(**(options.get("keep") or {})),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        log.warning("the options of the run cannot be read (%s); took the defaults", error)
+        return PostOptions()
+
+
+def _look(job: ReportJob, content: Content, source: VideoInput | ImageSource, results: Iterable[Result]) -> None:
+    """Go over the pixels once, for what needs them: a smaller video or photos, and attention."""
+    pictures, explainer = content.pictures, _attention(job, content)
+    with ExitStack() as stack:
+        takers: list[Callable[[Frame], None]] = []
+        small = None
+        if isinstance(source, ImageSource):
+            takers += _photos(content, job.options.embed_bytes)
+        else:
+            pictures.film, small = _film(job, content.columns, source, stack)
+            takers += [small.write] if small is not None else []
+        if explainer is not None:
+            takers.append(explainer.write)
+        for result in results if takers else ():
+            for take in takers:
+                take(result.frame)
+        if small is not None:
+            pictures.film = small.finish(source.info.name) or Film()
+    if not isinstance(source, ImageSource) and pictures.film.kind == "none":
+        pictures.film = linked(Path(job.given.inputs[0]), source, content.columns, job.output)
+    if explainer is not None:
+        pictures.why = explainer.why
+
+
+def _attention(job: ReportJob, content: Content) -> Explainer | None:
+    """Take attention from the run's arrays, or return what computes it."""
+    options, pictures, header = job.options, content.pictures, dict(content.header)
+    if options.why is not None:
+        read = read_why(options.why, content.columns, content.moments, header)
+        pictures.why, pictures.why_note = (None, read) if isinstance(read, str) else (read, "")
+        return None
+    if not options.explain:
+        pictures.why_note = "Attention was left out."
+        return None
+    rows = choose_rows(content.columns, content.moments)
+    explainer = open_explainer(content.columns, rows, job.model, header)
+    if isinstance(explainer, str):
+        pictures.why_note = explainer
+        return None
+    return explainer
+
+
+def _photos(content: Content, limit: int) -> list[Callable[[Frame], None]]:
+    """Return what collects photos, if they fit into the page."""
+    side, pictures = photo_side(len(content.columns.index), limit), content.pictures
+    if not side:
+        pictures.film = Film(note="The photos are not part of this page: they are too many for --embed.")
+        return []
+    return [lambda frame: pictures.photos.append(small_photo(frame.image, side))]
+
+
+def _film(job: ReportJob, columns: Columns, source: VideoInput, stack: ExitStack) -> tuple[Film, SmallVideo | None]:
+    """Return the video as it is, or what makes a smaller copy, if there is a chance that it is small enough."""
+    limit = job.options.embed_bytes
+    film = original(Path(job.given.inputs[0]), source, columns, limit)
+    if film is not None or not can_be_embedded(columns, limit):
+        return film or Film(), None
+    return Film(), stack.enter_context(SmallVideo(source.info, limit))
+
+
+def page_of(content: Content) -> bytes:
+    """Return the page."""
+    columns, layout, header, pictures = content.columns, content.layout, content.header, content.pictures
+    stills, numbers = content.stills, counts(columns)
+    joints = joint_table(columns, layout, header)
+    name = str(header.get("source") or content.path)
+    why = None if pictures.why is None else pictures.why.head()
+    head = {
+        "format": FORMAT,
+        "name": name,
+        "stills": stills,
+        "layout": {**layout.to_dict(), "sides": [layout.side(joint) for joint in range(len(layout))]},
+        "size": columns.size,
+        "frames": len(columns.index),
+        "rows": len(columns),
+        "unit": columns.unit(),
+        "smoothed": columns.smoothed,
+        "tracks": [{"id": track, "start": rows.start, "end": rows.stop} for track, rows in columns.tracks()],
+        "names": columns.names,
+        "track_names": header.get("track_names") or {},
+        "sizes": columns.size_wh.tolist() if stills else [],
+        "numbers": numbers,
+        "verdict": verdict(numbers, joints, layout),
+        "warnings": warnings_of(numbers, joints, layout, stills),
+        "facts": provenance_of(header, content.path),
+        "joints": joints,
+        "angles": [[angle.name, angle.first, angle.second, angle.joints] for angle in angles_of(layout)],
+        "angle_table": [] if stills else angle_table(columns, layout),
+        "moments": [[each.kind, each.row, each.joint, each.text, each.badness] for each in content.moments],
+        "film": pictures.film.head(),
+        "why": why,
+        "why_note": pictures.why_note,
+        "photos": [len(photo) for photo in pictures.photos],
+        "palette": [_hex(colour) for colour in PALETTE],
+        "colours": {side: _hex(getattr(DrawStyle(), side)) for side in ("left", "right", "centre")},
+        "model": str(header.get("model") or ""),
+    }
+    blocks = {"poses": columns.packed()}
+    if pictures.film.data:
+        blocks["film"] = pictures.film.data
+    if pictures.photos:
+        blocks["photos"] = b"".join(pictures.photos)
+    if why is not None and pictures.why is not None:
+        blocks["maps"] = pictures.why.packed()
+    return make_page(f"{name} - tpose report", _rounded(head), blocks, pictures.film.kind == "linked")
+
+
+def _hex(colour: Colour) -> str:
+    """Return a colour as HTML has it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _rounded(value: Any) -> Any:
+    """Return plain numbers with few digits, ready for JSON; what is not finite becomes None."""
+    if isinstance(value, bool | str | None):
+        return value
+    if isinstance(value, float | np.floating):
+        return round(float(value), 6) if np.isfinite(value) else None
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value]
