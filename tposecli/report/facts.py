@@ -160,5 +160,5 @@ def provenance_of(header: Mapping[str, Any], path: str) -> list[list[str]]:
 
 def _corrections(header: Mapping[str, Any]) -> str:
     """Return how many corrections were made by hand, and of which kinds."""
-    kinds = Counter(str(step.get("do") or step.get("kind") or "correction") for step in header.get("corrections") or ())
+    kinds = Counter(str(step.get("kind") or "correction") for step in header.get("corrections") or ())
     return ", ".join(f"{kind} {number}x" if number > 1 else kind for kind, number in kinds.items())
