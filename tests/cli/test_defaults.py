@@ -13,6 +13,7 @@ from tposecli.cli.commands import bench, eval, train, train_detector
 from tposecli.cli.main import cli
 from tposecli.cli.options.common import model_choice_of, window_of
 from tposecli.cli.options.encoding import encoding_of
+from tposecli.cli.options.report import report_content_of
 from tposecli.cli.options.settings import figure_settings_of, inference_of, settings_of
 from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
@@ -28,6 +29,7 @@ from tposecli.lab.training.job import Decay, PoseJob
 from tposecli.models.attention_readout import Mode
 from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, Settings
 from tposecli.pipeline.postprocess import STILLS, PostOptions
+from tposecli.report.options import ReportOptions
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import Window
 
@@ -130,6 +132,12 @@ def test_export() -> None:
 def test_choices(command: str, parameter: str, choices: tuple[str, ...]) -> None:
     option = next(param for param in cli.commands[command].params if param.name == parameter)
     assert isinstance(option.type, click.Choice) and tuple(option.type.choices) == tuple(choices)
+
+
+def test_report() -> None:
+    options = options_of("report", "in.poses.jsonl", "-o", "out.html")
+    assert report_content_of(options) == ReportOptions()
+    assert replace(model_choice_of({"flip_test": False, **options}), downloads=Downloads()) == ModelChoice()
 
 
 def test_every_command_is_looked_at() -> None:

@@ -60,6 +60,11 @@ report_option = option_group(
 )
 
 
+def report_content_of(options: Options) -> ReportOptions:
+    """Return what goes into a page."""
+    return ReportOptions(options["embed"], options["why"], options["explain"])
+
+
 def make_report_of(given: PoseInput, page: Path, options: Options, another: bool = False) -> None:
     """Make the page and say so."""
     from tposecli.report.make import ReportJob, make_report
