@@ -18,6 +18,9 @@ from tests import REPOSITORY
 # No test reaches out but those of the downloads, which have a server of their own.
 os.environ["TPOSE_OFFLINE"] = "1"
 
+# The weights of the smallest model, which are good enough for tests only, do not come with the program.
+os.environ["TPOSE_WEIGHTS"] = str(REPOSITORY / "tests" / "data" / "weights")
+
 # Where there is no device for them, kernels are interpreted; Triton reads this when it is imported.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"

@@ -66,7 +66,7 @@ def test_is_resumed(folder: Path) -> None:
     header, *lines = journal.read_text().splitlines()
     # The bundled weights may be trained again, and the version grows; both would rightly prevent resuming.
     now: dict[str, Any] = json.loads(header)
-    weights = REPOSITORY / "weights" / f"{now['model']}.safetensors"
+    weights = REPOSITORY / "tests/data/weights" / f"{now['model']}.safetensors"
     now["tool_version"] = __version__
     now["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     old_start = '{"schema_version":1,"complete":false,'

@@ -19,8 +19,6 @@ from tposecli.utils.version import __version__
 
 MANY: Final = 0.05
 """Shares above this are worth a warning."""
-BUNDLED_AP: Final = {"transpose-m-a3": 0.53, "transpose-s-a4": 0.39, "transpose-r18-a3": 0.06}
-"""Average precision on kept-back COCO photos with true boxes, from the models' cards in ``weights``."""
 RANGE: Final = (2, 98)
 """Percentiles between which an angle ranges."""
 
@@ -32,8 +30,8 @@ def accuracy_of(model: str) -> str:
         return ""
     if spec.ap_detected is not None:
         return f"AP {spec.ap_detected} on COCO val2017 with detected boxes, {spec.ap_truth} with true ones (published)"
-    known = BUNDLED_AP.get(model)
-    return "" if known is None else f"AP {100 * known:.0f} on kept-back COCO photos with true boxes"
+    known = spec.ap_kept_back
+    return "" if known is None else f"AP {known:.0f} on kept-back COCO photos with true boxes"
 
 
 def counts(columns: Columns) -> dict[str, Any]:

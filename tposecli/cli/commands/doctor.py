@@ -19,7 +19,7 @@ from tposecli.utils.errors import nearest_name
 if TYPE_CHECKING:
     from tposecli.cli.diagnostics import Diagnosis
 
-NOT_OPTIONS = ("TPOSE_HOME", "TPOSE_OFFLINE", "TPOSE_MIRRORS", "TPOSE_CONFIG")
+NOT_OPTIONS = ("TPOSE_HOME", "TPOSE_OFFLINE", "TPOSE_MIRRORS", "TPOSE_CONFIG", "TPOSE_WEIGHTS")
 """Environment variables that are no command's option."""
 
 CREDENTIALS = re.compile(r"//[^/@\s]*@")

@@ -33,7 +33,7 @@ def models() -> None:
             f"{spec.macs_g:.1f} G",
             *figures,
             spec.licence,
-            str(where) if where else f"not downloaded; {spec.url}",
+            str(where) if where else f"not downloaded; {spec.url}" if spec.trained else "none; for your own training",
         )
     console().print(table)
     say("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")

@@ -45,7 +45,7 @@ class WeightsFile:
     def row(self) -> tuple[str, str, str, str]:
         """Return model, size, state of the digest, and file, as text."""
         if self.path is None:
-            return self.model, "-", "pinned" if self.pinned else "-", f"absent; {self.url}"
+            return self.model, "-", "pinned" if self.pinned else "-", f"absent; {self.url}" if self.url else "none"
         known = "recorded" if recorded_digest(self.path) else "new"
         size = f"{self.path.stat().st_size / 1e6:.1f} MB"
         return self.model, size, "pinned" if self.pinned else known, str(self.path)

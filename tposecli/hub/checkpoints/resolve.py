@@ -62,11 +62,11 @@ def bundled_file(name: str) -> Path | None:
 
 
 def locate(spec: ModelSpec) -> Path | None:
-    """Return the model's checkpoint if it is on this machine."""
-    if spec.bundled:
-        return bundled_file(spec.file)
-    cached = cache_dir() / spec.file
-    return cached if cached.is_file() else None
+    """Return the model's checkpoint if it is on this machine: bundled, in the cache, or in ``TPOSE_WEIGHTS``."""
+    own = bundled_file(spec.file) if spec.bundled else cache_dir() / spec.file
+    shared = os.environ.get("TPOSE_WEIGHTS")
+    places = (own, Path(shared) / spec.file if shared else None)
+    return next((path for path in places if path is not None and path.is_file()), None)
 
 
 def remote_of(spec: ModelSpec) -> RemoteFile:
@@ -170,6 +170,11 @@ def resolve(
     spec = find_spec(model)
     path = locate(spec)
     if path is None:
+        if not spec.trained:
+            raise WeightsError(
+                f"{spec.name}: there are no weights of it; train some (tpose train --model {spec.name}) and name them "
+                "with --weights"
+            )
         if spec.bundled:
             raise WeightsError(f"{spec.name}: the bundled file {spec.file} is missing; reinstall the package")
         path = fetch(remote_of(spec), downloads)
