@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -112,7 +113,7 @@ def warnings_of(
         "repaired": "In {} of the joints left and right were exchanged and put right.",
         "outliers": "{} of the joints were left out as outliers.",
     }
-    found = [text.format(f"{numbers[key]:.0%}") for key, text in checks.items() if numbers[key] > MANY]
+    found = [text.format(share(numbers[key])) for key, text in checks.items() if numbers[key] > MANY]
     if numbers["switches"]:
         plural = "track begins" if numbers["switches"] == 1 else "tracks begin"
         found.append(f"{numbers['switches']} {plural} where another has just ended: maybe one person with two ids.")
@@ -130,12 +131,17 @@ def verdict(numbers: Mapping[str, Any], joints: list[dict[str, Any]], layout: Ke
     worst = min(joints, key=lambda row: row["score"])
     weakest = f"the weakest joint is the {words(layout, worst['joint'])} (mean score {worst['score']:.2f})"
     if None not in expected:
-        share = float(np.mean(expected))
-        word = "Good" if share > 0.85 else "Fair" if share > 0.65 else "Poor"
-        return f"{word}: {share:.0%} of the joints are expected to be right, by the model's calibration; {weakest}."
+        right = float(np.mean(expected))
+        word, text = "Good" if right > 0.85 else "Fair" if right > 0.65 else "Poor", share(right)
+        return f"{word}: {text} of the joints are expected to be right, by the model's calibration; {weakest}."
     sure = 1 - numbers["low"]
     word = "Good" if sure > 0.95 else "Fair" if sure > 0.8 else "Poor"
-    return f"{word}: {sure:.0%} of the joints score 0.2 or more; {weakest}."
+    return f"{word}: {share(sure)} of the joints score 0.2 or more; {weakest}."
+
+
+def share(value: float) -> str:
+    """Return a share in whole percent, as the page writes it; halves are rounded up."""
+    return f"{math.floor(100 * value + 0.5)} %"
 
 
 def provenance_of(header: Mapping[str, Any], path: str) -> list[list[str]]:

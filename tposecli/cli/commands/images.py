@@ -17,6 +17,7 @@ from tposecli.cli.options.drawing import drawing_options
 from tposecli.cli.options.encoding import view_options
 from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
+from tposecli.cli.options.report import check_pages, page_of_images, report_option
 from tposecli.cli.options.settings import settings_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 )
 @option_group(INPUT, click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."))
 @pose_output_options
+@report_option
 @view_options
 @shared.output_options
 @shared.resume_option
@@ -74,12 +76,16 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
         shared.in_folder(options["attention_matrix"], f"{stem}.csv"),
         options["crops"],
     )
-    if not (outputs.wanted or options["show"]):
+    page = shared.in_folder(options["report"], f"{stem}.html")
+    if not (outputs.wanted or (options["show"] and page is None)):
         outputs = _beside(inputs)
     job = ImagesJob(inputs, outputs, recursive)
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
-    summary = Session(settings_of(options), watching).run(job)
-    ctx.exit(exit_status([summary], watching))
+    settings = settings_of(options)
+    check_pages([page], settings.flags)
+    summary = Session(settings, watching).run(job)
+    made = [page_of_images(job, page, options)] if page is not None else []
+    ctx.exit(exit_status([summary], watching, *made))
 
 
 def _stem(inputs: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from tposecli.cli.options.encoding import encoding_options, reading_options, vie
 from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.many_videos import work_of
 from tposecli.cli.options.pose_files import frame_names_option, pose_output_options
+from tposecli.cli.options.report import check_pages, pages_of_videos, report_option
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
@@ -49,6 +50,7 @@ from tposecli.cli.options.tracking import tracking_options
     ),
 )
 @pose_output_options
+@report_option
 @frame_names_option
 @tracking_options
 @smoothing_options
@@ -93,9 +95,10 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     watching.plan(len(work.jobs))
     if work.table is not None:
         work.table.check(settings.flags)
+    check_pages(work.pages, settings.flags)
     summaries = Session(settings, watching).run_videos(work.jobs)
-    made: list[str] = []
+    made = pages_of_videos(work.jobs, work.pages, summaries, options)
     if work.table is not None:
         joined = work.table.join((job.label for job in work.jobs), settings.flags)
-        made = [f"{work.table.path}: {joined} of {len(work.jobs)} videos"]
+        made.append(f"{work.table.path}: {joined} of {len(work.jobs)} videos")
     ctx.exit(exit_status(summaries, watching, *made))

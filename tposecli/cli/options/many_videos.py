@@ -25,10 +25,11 @@ SHARED_TABLE: Final = "csv"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The jobs of a run, and the table that they share, if they share one."""
+    """The jobs of a run, the table that they share, if they share one, and the page of each job that has one."""
 
     jobs: Sequence[VideoJob]
     table: SharedTable | None = None
+    pages: Sequence[Path | None] = ()
 
 
 def work_of(videos: Sequence[NamedVideo], options: Options) -> Work:
@@ -57,7 +58,7 @@ def work_of(videos: Sequence[NamedVideo], options: Options) -> Work:
         for video in videos
     ]
     _refuse_clashes(jobs)
-    return Work(jobs, table)
+    return Work(jobs, table, [_page_of(video, options["report"], several) for video in videos])
 
 
 def outputs_of(video: NamedVideo, options: Options, several: bool, table: SharedTable | None) -> Outputs:
@@ -85,7 +86,21 @@ def outputs_of(video: NamedVideo, options: Options, several: bool, table: Shared
         place("attention_matrix", ".csv"),
         place("crops", "", is_file=False),
     )
-    return found if found.wanted or options["show"] else _beside(video)
+    bare = options["show"] and options["report"] is None
+    return found if found.wanted or bare else _beside(video)
+
+
+def _page_of(video: NamedVideo, given: Path | None, several: bool) -> Path | None:
+    """Return the page of a video, if there shall be one."""
+    if given is None:
+        return None
+    if given == STDOUT:
+        raise click.UsageError("--report -: a page is a file; name one")
+    name = f"{video.name}.html"
+    if several:
+        _refuse_one_file("report", given, ".html")
+        return given / name
+    return in_folder(given, name)
 
 
 def _beside(video: NamedVideo) -> Outputs:

@@ -53,7 +53,7 @@ function buildFilters() {
   const range = make("input", {type: "range", min: "0", max: "1", step: "0.05", ariaLabel: "Highest mean score"});
   range.value = String(1 - least);
   range.addEventListener("input", () => { least = 1 - Number(range.value); buildGrid(); });
-  $("photo-filters").replaceChildren(...groups, make("span", {textContent: " "}), ...orders, make("label", {className: "checks"}, "mean score up to ", range));
+  $("photo-filters").replaceChildren(...groups, make("span", {textContent: " "}), ...orders, make("label", {className: "range"}, "mean score up to ", range));
 }
 
 function buildGrid() {
