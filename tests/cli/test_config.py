@@ -218,3 +218,10 @@ def test_shells_complete_commands_options_and_choices() -> None:
     assert {"render", "video", "convert"} <= completed("tpose ", 1)
     assert "--background" in completed("tpose render --back", 2)
     assert completed("tpose render --background b", 3) == {"blur", "black"}
+
+
+@pytest.mark.parametrize("value", ['"a\\u0000b"', '["ok", "a\\u0000b"]'])
+def test_a_nul_character_is_refused(folder: Path, value: str) -> None:
+    (folder / "tpose.toml").write_text(f"[video]\njoint = {value}\n")
+    result = run("video")
+    assert result.exit_code == 2 and "'joint' contains a NUL character" in result.output

@@ -93,3 +93,9 @@ def test_what_yields_no_video_is_an_error(tree: Path, given: str) -> None:
 )
 def test_kind(tree: Path, word: str, kind: str) -> None:
     assert kind_of(word) == kind
+
+
+def test_a_list_with_a_nul_character_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"a\0.mp4\n")
+    with pytest.raises(InputError, match="NUL character"):
+        find_videos([], lists=[str(tmp_path / "list.txt")])

@@ -221,6 +221,8 @@ def _check(table: Mapping[str, Any], command: click.Command, where: str) -> None
         elif not any(_plain(key) in _options(leaf) for leaf in leaves):
             known = {name.replace("_", "-") for leaf in leaves for name in _options(leaf)}
             raise click.UsageError(f"{where}: no option is called {key!r}. {_suggestion(key.replace('_', '-'), known)}")
+        elif any("\0" in str(part) for part in (value if isinstance(value, list) else [value])):
+            raise click.UsageError(f"{where}: {key!r} contains a NUL character, which no option can")
 
 
 def _leaves(command: click.Command) -> Iterator[click.Command]:

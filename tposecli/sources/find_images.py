@@ -13,9 +13,9 @@ from pathlib import Path
 from tposecli.sources.heif import REMEDY, can_read_heif
 from tposecli.sources.heif import SUFFIXES as HEIF_SUFFIXES
 from tposecli.sources.image_store import archive_of, is_archive, members
+from tposecli.sources.list_files import LIST_SUFFIX, read_list
 from tposecli.sources.locations import read_errors
 from tposecli.utils.errors import InputError
-from tposecli.utils.files import read_whole
 
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .webp .bmp .dib .tif .tiff .gif .ppm .pgm .pbm .pnm .jp2 .avif".split()  # noqa: SIM905
@@ -26,7 +26,6 @@ _UNSUPPORTED = (
 )
 UNSUPPORTED_SUFFIXES = HEIF_SUFFIXES | {f".{suffix}" for suffix in _UNSUPPORTED.split()}
 """Suffixes of images that cannot be read, or only with an extra."""
-LIST_SUFFIX = ".txt"
 MAX_NAMED = 5
 """How many unsupported images are named."""
 
@@ -143,12 +142,7 @@ def _matches(path: Path) -> list[Path]:
 
 def _read_list(path: Path) -> list[Path]:
     """Return the names in a list file, relative to its folder."""
-    try:
-        lines = read_whole(path).decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the list cannot be read ({error}); save it as UTF-8, one file per line") from error
-    names = [line.strip() for line in lines]
-    listed = [path.parent / name for name in names if name and not name.startswith("#")]
+    listed = [path.parent / name for name in read_list(str(path))]
     if any(name.suffix.lower() == LIST_SUFFIX for name in listed):
         raise InputError(f"{path}: a list cannot name other lists; put the file names into one")
     return listed

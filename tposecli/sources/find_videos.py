@@ -5,14 +5,14 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tposecli.sources.find_images import IMAGE_SUFFIXES, LIST_SUFFIX, natural_key
+from tposecli.sources.find_images import IMAGE_SUFFIXES, natural_key
 from tposecli.sources.image_sequence import is_sequence
+from tposecli.sources.list_files import LIST_SUFFIX, read_list
 from tposecli.sources.locations import STDIN, InputLocation, camera_number, is_url, output_stem, read_errors
 from tposecli.utils.errors import InputError
 
@@ -202,12 +202,7 @@ def _read_list(name: str) -> list[str]:
     Raises:
         InputError: It cannot be read, or is empty.
     """
-    try:
-        text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: the list cannot be read ({error}); save it as UTF-8, one input per line") from error
-    lines = [line.strip() for line in text.splitlines()]
-    wanted = [line for line in lines if line and not line.startswith("#")]
+    wanted = read_list(name)
     if not wanted:
         raise InputError(f"{name}: the list is empty; write one input per line")
     folder = Path() if name == STDIN else Path(name).parent

@@ -47,7 +47,7 @@ def members(archive: Path) -> list[Path]:
         InputError: It is not a zip file, or damaged.
     """
     with _open_zip(archive) as opened:
-        names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
+        names = [entry.filename for entry in opened.infolist() if entry.filename and not entry.is_dir()]
     return [archive / name for name in names if _is_inner(name)]
 
 

@@ -129,7 +129,7 @@ def measure(job: EvalJob, truth: KeypointSet, boxes: BoxChoice, problems: Proble
     detector = _detector(job, truth, boxes, estimator)
     facts = _facts(job, truth, boxes, estimator)
     stages = Stages(detector, estimator)
-    path, summary = eval_journal_path(job.outputs.results, facts), Summary(truth.title)
+    path, summary = eval_journal_path(job.outputs.results, facts), Summary(truth.title, stills=True)
     with (
         output_locks([path]),
         closing(EvalJournal(path, facts, group_frames(estimator.runtime), job.outputs)) as journal,

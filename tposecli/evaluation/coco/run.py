@@ -60,7 +60,7 @@ def run_eval(job: EvalJob, watcher: Watcher) -> EvalReport:
             "OKS-NMS": "as in the file",
             **_set_facts(truth),
         }
-        found = EvalReport(job.scored.name, protocol, problems, Summary(truth.title))
+        found = EvalReport(job.scored.name, protocol, problems, Summary(truth.title, stills=True))
         return _finish(job, truth, rows, found)
     if job.boxes == DETECTOR:
         device = resolve_device(job.model.device.split(",")[0].strip())
