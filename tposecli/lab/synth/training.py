@@ -107,14 +107,15 @@ def random_crop(rng: Rng, size_wh: tuple[int, int] = (192, 256)) -> tuple[Image,
         (H, W, 3) uint8 RGB, (17, 3) x, y, v of the person in the crop, (4,) tight x1, y1, x2, y2 of the visible pixels.
     """
     while True:
-        shot = _crop_scene(rng, size_wh).render()
+        shot = random_crop_scene(rng, size_wh).render()
         mine = np.flatnonzero(shot.track_id == 1)
         enough = len(mine) and shot.area[mine[0]] > 0.03 * size_wh[0] * size_wh[1]
         if enough and (shot.keypoints[mine[0], :, 2] == 2).sum() >= 4:
             return _degrade(rng, shot.image), shot.keypoints[mine[0]], shot.boxes.xyxy[mine[0]]
 
 
-def _crop_scene(rng: Rng, size_wh: tuple[int, int]) -> Scene:
+def random_crop_scene(rng: Rng, size_wh: tuple[int, int]) -> Scene:
+    """Return the scene of a crop: the first person is the one whom it shows."""
     stance = random_stance(rng)
     person = random_person(rng, Still(stance))
     points = stand(person.shape, stance).start

@@ -88,11 +88,11 @@ class TrainingState:
         self.net.train()
         batch = Batch(*(part.to(device, non_blocking=True) for part in batch))
         if self.shards is None:
-            loss = self._loss(batch)
+            loss = self.loss(batch)
             self.optimizer.zero_grad(set_to_none=True)
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         else:
-            loss = self.shards.backward(batch, self._loss, seed)
+            loss = self.shards.backward(batch, self.loss, seed)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip or math.inf)
         self.scaler.step(self.optimizer)
@@ -101,12 +101,19 @@ class TrainingState:
         self.step += 1
         self._recent.append((loss.detach(), norm.detach()))
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def heatmaps(self, crops: Tensor) -> Tensor:
+        """Return the (B, K, h, w) float32 heatmaps of (B, H, W, 3) uint8 crops on the device."""
+        with self.autocast():
+            maps: Tensor = self.parallel_net(self.net.normalize(crops).contiguous(memory_format=torch.channels_last))
+        return maps.float()
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which nets run in the recipe's precision."""
+        return torch.autocast(self.team.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None)
+
+    def loss(self, batch: Batch) -> Tensor:
         """Return the mean loss of some samples on the device."""
-        with torch.autocast(self.team.device.type, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
-            crops = self.net.normalize(batch.crops).contiguous(memory_format=torch.channels_last)
-            maps = self.parallel_net(crops)
-        return heatmap_loss(maps.float(), batch.xy, batch.weight, self.recipe.sigma)
+        return heatmap_loss(self.heatmaps(batch.crops), batch.xy, batch.weight, self.recipe.sigma)
 
     def pop_means(self) -> tuple[float, float]:
         """Return the mean loss and the mean gradient norm since the last call.
