@@ -62,6 +62,7 @@ class PackedJob:
         teacher: Name of a model that is imitated; None for none.
         init: Checkpoint with initial weights; None for random ones.
         minutes: Length of the run; over several calls with ``resume``, the sum of their times.
+        steps: Length in steps instead; None for the minutes.
         check_minutes: Minutes between validations, at each of which a checkpoint is written.
         batch: Samples in a step.
         seed: Seeds everything random.
@@ -79,6 +80,7 @@ class PackedJob:
     teacher: str | None = "transpose-m-a3"
     init: Path | None = None
     minutes: float = 9.0
+    steps: int | None = None
     check_minutes: float = 1.0
     batch: int = 256
     seed: int = 0
@@ -153,8 +155,8 @@ class _Run:
         """Train until the time is over, or a stop is requested."""
         state, job = self.state, self.job
         began, checked, first = time.monotonic() - state.seconds, state.seconds, state.step
-        while state.seconds < job.minutes * 60 and not stop.number:
-            state.advance(self._batch(state.step), state.seconds / (job.minutes * 60))
+        while self._progress() < 1 and not stop.number:
+            state.advance(self._batch(state.step), self._progress())
             state.seconds = time.monotonic() - began
             if state.seconds - checked > job.check_minutes * 60:
                 self._check((state.step - first) * job.batch / (state.seconds - checked))
@@ -162,6 +164,12 @@ class _Run:
         if state.step > first:
             self._check((state.step - first) * job.batch / max(state.seconds - checked, 1e-9))
         stop.raise_signal()
+
+    def _progress(self) -> float:
+        """Return the share of the run that is done, 0..1."""
+        if self.job.steps is not None:
+            return self.state.step / self.job.steps
+        return self.state.seconds / (self.job.minutes * 60)
 
     def _batch(self, step: int) -> Batch:
         """Return the batch of a step, which depends on the seed and the step only."""
