@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.runs import journal_of, long_columns, made_up_journal, numbered_copy, walking
+from tests.support.runs import journal_of, long_columns, made_up_journal, numbered_copy, standing, walking
 from tposecli.formats.align import PoseInput
 from tposecli.geometry.keypoints import COCO, KEYPOINTS
-from tposecli.report.columns import Columns
+from tposecli.report.columns import Collector, Columns
 from tposecli.report.facts import counts, joint_table, verdict, warnings_of
 from tposecli.report.film import PHOTO_SIDES, linked, original, photo_side, small_wh
 from tposecli.report.make import Content, ReportJob, make_report, page_of, recorded_options
@@ -20,7 +20,7 @@ from tposecli.report.moments import COUNT, worst_moments
 from tposecli.report.options import ReportOptions, parse_size
 from tposecli.report.page_file import as_script_json, visible
 from tposecli.sources.video import VideoSource
-from tposecli.types import Flag
+from tposecli.types import Flag, Frame, Result
 from tposecli.utils.errors import InputError, UsageError
 
 KNEE, WRIST = KEYPOINTS.index("left_knee"), KEYPOINTS.index("left_wrist")
@@ -93,6 +93,30 @@ class TestMoments:
     def test_people_without_ids_do_not_jump(self) -> None:
         columns = replace(long_columns(300), track=np.full(300, -1))
         assert not [each for each in worst_moments(columns, COCO) if each.kind in ("jump", "switch")]
+
+
+class TestLongRuns:
+    def test_the_worst_part_of_a_long_run_is_kept_and_all_of_it_is_summed_up(self) -> None:
+        collector = Collector(17, most=1000)
+        for number in range(12_000):  # 40 minutes at 5 frames a second, of which minutes 20 to 22 are bad.
+            time_s = number / 5
+            poses = standing([10], score=0.1 if 1200 <= time_s < 1320 else 0.8)
+            collector.add(Result(Frame(np.zeros((64, 128, 3), np.uint8), number, time_s), poses))
+        columns, overview = collector.columns(stills=False), collector.overview()
+        assert len(columns.index) <= 1000 and len(overview) == 40
+        assert columns.time_s[0] <= 1200 and columns.time_s[-1] >= 1319
+        assert columns.frame.tolist() == list(range(len(columns.index)))
+        assert [row[0] for row in overview if row[4] == 1] == [1200, 1260]
+        assert sum(len(block.frames) for block in collector.blocks) < 2500
+        page = page_of(Content(columns, COCO, {}, "a", False, overview=overview))
+        assert b"The recording is 0.7 hours long" in page
+
+    def test_a_short_run_is_whole(self) -> None:
+        collector = Collector(17)
+        for number in range(500):
+            frame = Frame(np.zeros((64, 128, 3), np.uint8), number, number / 5)
+            collector.add(Result(frame, standing([10])))
+        assert len(collector.columns(stills=False).index) == 500 and collector.overview() == []
 
 
 class TestWords:

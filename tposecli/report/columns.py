@@ -24,6 +24,12 @@ FINEST: Final = 0.1
 MARGIN: Final = 0.25
 """Joints outside the frame are kept up to this many longer sides away."""
 LEVEL: Final = 6
+MOST: Final = 400_000
+"""Frames, and people in all of them, that one page shows; of a longer run it shows a part."""
+HOUR_S: Final = 3600.0
+BLOCK_S: Final = 60.0
+WEAK: Final = 0.2
+"""Keypoints scored lower count as trouble."""
 MICROSECONDS: Final = 1_000_000
 
 
@@ -136,36 +142,121 @@ def _planes(values: Array) -> bytes:
 
 
 @dataclass(eq=False, slots=True)
-class Collector:
-    """Takes the results of a run, in order, and gives their columns."""
+class Block:
+    """A minute of a run: its frames and rows, unless they were dropped, and what is known of it in any case."""
 
-    keypoints: int
+    start_s: float
     frames: list[tuple[int, float, tuple[int, int], str]] = field(default_factory=list)
     rows: list[tuple[Poses, Array, int]] = field(default_factory=list)
+    count: int = 0
+    people: int = 0
+    joints: int = 0
+    score: float = 0.0
+    trouble: int = 0
+
+    def add(self, result: Result, number: int) -> None:
+        """Take a frame, ``number`` of those of the run that came before."""
+        frame, poses = result.frame, result.final
+        if len(poses):
+            self.rows.append((poses, result.raw_xy, number))
+        self.frames.append((frame.index, frame.time_s, frame.size_wh, frame.name))
+        self.count += 1
+        self.people += len(poses)
+        self.joints += poses.score.size
+        self.score += float(poses.score.sum())
+        self.trouble += int(((poses.score < WEAK) | (poses.flags != 0)).sum())
+
+    def drop(self) -> None:
+        """Forget frames and rows."""
+        self.frames, self.rows = [], []
+
+    def summary(self) -> list[float]:
+        """Return start, frames, people, mean score and share of joints in trouble."""
+        joints = max(1, self.joints)
+        return [self.start_s, self.count, self.people, self.score / joints, self.trouble / joints]
+
+
+@dataclass(eq=False, slots=True)
+class Collector:
+    """Takes the results of a run, in order, and gives their columns; of a long run, those of its worst hour.
+
+    Attributes:
+        keypoints: K.
+        most: Rows, and frames, that a page may have.
+        blocks: All minutes so far.
+        smoothed: Whether anything was smoothed.
+    """
+
+    keypoints: int
+    most: int = MOST
+    blocks: list[Block] = field(default_factory=list)
     smoothed: bool = False
+    _number: int = 0
+    _people: int = 0
+    _worst: tuple[int, int] = (0, 0)
+    _begin: int = 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has become too much for one page."""
+        return max(self._number, self._people) > self.most
 
     def add(self, result: Result) -> None:
         """Take the next frame."""
-        frame = result.frame
-        if len(result.final):
-            self.rows.append((result.final, result.raw_xy, len(self.frames)))
-        self.frames.append((frame.index, frame.time_s, frame.size_wh, frame.name))
+        time_s = result.frame.time_s
+        if not self.blocks or not 0 <= time_s - self.blocks[-1].start_s < BLOCK_S:
+            if self.is_long:
+                self._keep_worst()
+            self.blocks.append(Block(time_s))
+        self.blocks[-1].add(result, self._number)
+        self._number += 1
+        self._people += len(result.final)
         self.smoothed |= result.smoothed is not None
+
+    def _keep_worst(self) -> None:
+        """Find the worst stretch that fits on a page, and drop what is neither in it nor may become part of one."""
+        for end in range(self._worst[1] + 1 if not self._begin else len(self.blocks), len(self.blocks) + 1):
+            while self._begin < end - 1 and not self._fits(self._begin, end):
+                self._begin += 1
+            if self._trouble(self._begin, end) >= self._trouble(*self._worst):
+                self._worst = self._begin, end
+        for number, block in enumerate(self.blocks):
+            if number < self._begin and not self._worst[0] <= number < self._worst[1]:
+                block.drop()
+
+    def _fits(self, begin: int, end: int) -> bool:
+        part = self.blocks[begin:end]
+        few = max(sum(block.count for block in part), sum(block.people for block in part)) <= self.most
+        return few and part[-1].start_s - part[0].start_s < HOUR_S
+
+    def _trouble(self, begin: int, end: int) -> int:
+        return sum(block.trouble for block in self.blocks[begin:end])
+
+    def overview(self) -> list[list[float]]:
+        """Return the summaries of all minutes of a long run; nothing for others."""
+        return [block.summary() for block in self.blocks] if self.is_long else []
 
     def columns(self, stills: bool) -> Columns:
         """Return what was collected, ordered by track and time."""
-        people = [poses for poses, _, _ in self.rows]
-        frame = np.repeat([number for _, _, number in self.rows], [len(poses) for poses in people]).astype(np.int64)
-        raw = _joined([raw for _, raw, _ in self.rows], (0, self.keypoints, 2))
+        part = self.blocks
+        if self.is_long:
+            self._keep_worst()
+            part = self.blocks[slice(*self._worst)]
+        frames = [frame for block in part for frame in block.frames]
+        rows = [row for block in part for row in block.rows]
+        people = [poses for poses, _, _ in rows]
+        before = sum(block.count for block in self.blocks[: self._worst[0]]) if self.is_long else 0
+        frame = np.repeat([number - before for _, _, number in rows], [len(poses) for poses in people]).astype(np.int64)
+        raw = _joined([raw for _, raw, _ in rows], (0, self.keypoints, 2))
         track = _joined([poses.track_id for poses in people], (0,)).astype(np.int64)
         order = np.lexsort((frame, track))
         xy = _joined([poses.xy for poses in people], (0, self.keypoints, 2))
         measured: Array = np.asarray(np.isfinite(raw).all(axis=(1, 2)))
         raw = np.where(measured[:, None, None], raw, xy)
         return Columns(
-            index=np.array([index for index, *_ in self.frames], np.int64),
-            time_s=np.array([time_s for _, time_s, *_ in self.frames], np.float64),
-            size_wh=np.array([size for _, _, size, _ in self.frames], np.int64).reshape(-1, 2),
+            index=np.array([index for index, *_ in frames], np.int64),
+            time_s=np.array([time_s for _, time_s, *_ in frames], np.float64),
+            size_wh=np.array([size for _, _, size, _ in frames], np.int64).reshape(-1, 2),
             frame=frame[order],
             track=track[order],
             measured=measured[order],
@@ -176,7 +267,7 @@ class Collector:
             score=_joined([poses.score for poses in people], (0, self.keypoints))[order],
             flags=_joined([poses.flags for poses in people], (0, self.keypoints)).astype(np.uint8)[order],
             smoothed=self.smoothed,
-            names=tuple(name for *_, name in self.frames) if stills else (),
+            names=tuple(name for *_, name in frames) if stills else (),
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -137,6 +138,18 @@ def verdict(numbers: Mapping[str, Any], joints: list[dict[str, Any]], layout: Ke
     sure = 1 - numbers["low"]
     word = "Good" if sure > 0.95 else "Fair" if sure > 0.8 else "Poor"
     return f"{word}: {share(sure)} of the joints score 0.2 or more; {weakest}."
+
+
+def part_of(overview: Sequence[Sequence[float]], columns: Columns) -> list[str]:
+    """Return which part of a run that is too long the page shows, in a sentence."""
+    if not overview or not len(columns.time_s):
+        return []
+    begin, end = (timedelta(seconds=round(float(columns.time_s[at]))) for at in (0, -1))
+    hours = (overview[-1][0] - overview[0][0]) / 3600
+    return [
+        f"The recording is {hours:.1f} hours long: besides the overview, this page shows its part with most trouble, "
+        f"from {begin} to {end}, and its numbers are of that part."
+    ]
 
 
 def share(value: float) -> str:

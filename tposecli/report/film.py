@@ -14,6 +14,7 @@ from urllib.parse import quote
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tposecli.report.columns import Columns
 from tposecli.sinks.encoding import VideoOptions
@@ -127,18 +128,21 @@ class SmallVideo:
     Args:
         info: The video.
         limit: Bytes.
+        index: Numbers of the frames that are wanted.
     """
 
-    def __init__(self, info: SourceInfo, limit: int) -> None:
+    def __init__(self, info: SourceInfo, limit: int, index: NDArray[np.int64]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="tpose-report-")
         self._path = Path(self._folder.name) / "small.mp4"
         self._limit, self._first_s = limit, 0.0
+        self._span = (int(index[0]), int(index[-1])) if len(index) else (0, -1)
         width, height = info.size_wh or (SIDE, SIDE)
         self.size_wh = small_wh(width, height, even=True)
         scale = None if self.size_wh == (width, height) else Scale(1.0, *self.size_wh)
         tick = info.time_base or Fraction(1, 90_000)
         sized = SourceInfo(info.name, info.size_wh, info.fps, tick)
-        self._sink: VideoSink | None = VideoSink(self._path, sized, VideoOptions(crf=CRF, scale=scale))
+        # Any start above 0 makes the copy begin at 0, whatever the time of its first frame.
+        self._sink: VideoSink | None = VideoSink(self._path, sized, VideoOptions(crf=CRF, scale=scale, start_s=1.0))
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +160,7 @@ class SmallVideo:
 
     def write(self, frame: Frame) -> None:
         """Encode the next frame, unless the copy is too large already."""
-        if self._sink is None:
+        if self._sink is None or not self._span[0] <= frame.index <= self._span[1]:
             return
         if not self._sink.frames:
             self._first_s = frame.time_s

@@ -24,7 +24,7 @@ from tposecli.pipeline.corrections import build_processor, describe_corrections,
 from tposecli.pipeline.keep_options import KeepOptions
 from tposecli.pipeline.postprocess import PostOptions
 from tposecli.report.columns import Collector, Columns
-from tposecli.report.facts import angle_table, counts, joint_table, provenance_of, verdict, warnings_of
+from tposecli.report.facts import angle_table, counts, joint_table, part_of, provenance_of, verdict, warnings_of
 from tposecli.report.film import (
     Film,
     SmallVideo,
@@ -104,6 +104,8 @@ class Content:
         stills: Whether the frames are images that do not follow one another.
         moments: What to look at first.
         pictures: What is not poses.
+        overview: Every minute of a run that is too long for one page; see ``Block.summary``.
+        overview: Every minute of a run that is too long for one page.
     """
 
     columns: Columns
@@ -113,6 +115,7 @@ class Content:
     stills: bool
     moments: Sequence[Moment] = ()
     pictures: Pictures = field(default_factory=Pictures)
+    overview: Sequence[Sequence[float]] = ()
 
 
 def make_report(job: ReportJob) -> Made:
@@ -131,10 +134,12 @@ def make_report(job: ReportJob) -> Made:
     recording = read_aligned(given)
     layout = KeypointLayout.from_dict(recording.header)
     corrections = read_corrections_of(recording, given)
-    columns = collect(recording, layout, given, corrections)
+    collector = collect(recording, layout, given, corrections)
+    columns = collector.columns(recording.stills)
     moments = worst_moments(columns, layout)
     header = {**recording.header, **describe_corrections(corrections)}
     content = Content(columns, layout, header, str(recording.path), recording.stills, moments)
+    content = replace(content, overview=collector.overview())
     if paired is not None and len(columns.index):
         _look(job, content, *paired[1:])
     else:
@@ -148,13 +153,13 @@ def make_report(job: ReportJob) -> Made:
 
 def collect(
     recording: AlignedPoses, layout: KeypointLayout, given: PoseInput, corrections: CorrectionsFile | None = None
-) -> Columns:
-    """Return the poses of a file, tracked and smoothed as its run did, with the corrections that were made by hand."""
+) -> Collector:
+    """Collect the poses of a file, tracked and smoothed as its run did, with the corrections that were made by hand."""
     post = build_processor(recording, given, recorded_options(recording.header), corrections)
     collector = Collector(len(layout))
     for result in post.process(without_pixels(recording.frames)):
         collector.add(result)
-    return collector.columns(recording.stills)
+    return collector
 
 
 def recorded_options(header: Mapping[str, Any]) -> PostOptions:
@@ -233,7 +238,7 @@ def _film(job: ReportJob, columns: Columns, source: VideoInput, stack: ExitStack
     film = original(Path(job.given.inputs[0]), source, columns, limit)
     if film is not None or not can_be_embedded(columns, limit):
         return film or Film(), None
-    return Film(), stack.enter_context(SmallVideo(source.info, limit))
+    return Film(), stack.enter_context(SmallVideo(source.info, limit, columns.index))
 
 
 def page_of(content: Content) -> bytes:
@@ -259,12 +264,13 @@ def page_of(content: Content) -> bytes:
         "sizes": columns.size_wh.tolist() if stills else [],
         "numbers": numbers,
         "verdict": verdict(numbers, joints, layout),
-        "warnings": warnings_of(numbers, joints, layout, stills),
+        "warnings": [*part_of(content.overview, columns), *warnings_of(numbers, joints, layout, stills)],
         "facts": provenance_of(header, content.path),
         "joints": joints,
         "angles": [[angle.name, angle.first, angle.second, angle.joints] for angle in angles_of(layout)],
         "angle_table": [] if stills else angle_table(columns, layout),
         "moments": [[each.kind, each.row, each.joint, each.text, each.badness] for each in content.moments],
+        "overview": content.overview,
         "film": pictures.film.head(),
         "why": why,
         "why_note": pictures.why_note,

@@ -173,7 +173,7 @@ function angleTable() {
   table.tHead.replaceChildren();
   table.tBodies[0].replaceChildren();
   const columns = ["Person", "Angle", "Left: range", "median", "Right: range", "median", "Right of left"];
-  table.tHead.append(make("tr", {}, ...columns.map((text) => make("th", {scope: "col", textContent: text}))));
+  table.tHead.append(make("tr", {}, ...columns.map((text) => make("th", {scope: "col", textContent: text, className: text === "median" ? "minor" : ""}))));
   const range = (/** @type {any} */ one) => (one ? `${one.low.toFixed(0)}° to ${one.high.toFixed(0)}°` : "–");
   const shown = [...new Set(rows.map((/** @type {any} */ row) => row.track))].filter((id) => chosenTracks.has(id));
   for (const track of shown) {
@@ -182,8 +182,8 @@ function angleTable() {
       const left = find(part === "trunk" ? "trunk" : `left_${part}`), right = part === "trunk" ? null : find(`right_${part}`);
       if (!left && !right) continue;
       const share = left && right && left.high - left.low > 3 ? percent((right.high - right.low) / (left.high - left.low)) : "–";
-      const cells = [nameOf(track), part === "trunk" ? "trunk to the horizontal" : part, range(left), left ? `${left.median.toFixed(0)}°` : "–", range(right), right ? `${right.median.toFixed(0)}°` : "–", share];
-      table.tBodies[0].append(make("tr", {}, ...cells.map((text) => make("td", {textContent: text}))));
+      const cells = [nameOf(track), part === "trunk" ? "trunk, upright 90°" : part, range(left), left ? `${left.median.toFixed(0)}°` : "–", range(right), right ? `${right.median.toFixed(0)}°` : "–", share];
+      table.tBodies[0].append(make("tr", {}, ...cells.map((text, i) => make("td", {textContent: text, className: columns[i] === "median" ? "minor" : ""}))));
     }
   }
 }

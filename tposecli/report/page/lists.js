@@ -119,3 +119,29 @@ function showHere() {
   $("here").textContent = text;
   canvas.setAttribute("aria-label", text);
 }
+
+/** Every minute of a recording that is too long for one page. */
+function setUpOverview() {
+  if (!HEAD.overview.length) return;
+  $("overview").hidden = false;
+  const part = `${clockText(P.time[0])} to ${clockText(P.time[HEAD.frames - 1])}`;
+  $("overview-note").textContent = `Each bar is a minute: its height is the share of joints in trouble (low, filled in, put right, left out), its colour the mean score. Below it: how many people. Framed: the part shown on this page, ${part}.`;
+  const drawAll = () => {
+    const all = $("overview-canvas"), width = all.clientWidth, height = 90, context = fitted(all, width, height);
+    const begin = HEAD.overview[0][0], end = HEAD.overview[HEAD.overview.length - 1][0] + 60, at = (/** @type {number} */ s) => ((s - begin) / (end - begin)) * width;
+    const bar = Math.max(1, at(begin + 60) - 0.5), most = Math.max(...HEAD.overview.map((/** @type {number[]} */ one) => one[2] / Math.max(1, one[1])), 1e-9);
+    for (const [start, frames, people, score, trouble] of HEAD.overview) {
+      context.fillStyle = scoreColour(score);
+      context.fillRect(at(start), 70 - 66 * Math.min(1, 0.04 + trouble), bar, 66 * Math.min(1, 0.04 + trouble));
+      context.fillStyle = css("--dim");
+      const crowd = (14 * people) / Math.max(1, frames) / most;
+      context.fillRect(at(start), 74, bar, crowd);
+    }
+    context.strokeStyle = css("--accent");
+    context.lineWidth = 2;
+    context.strokeRect(at(P.time[0]) + 1, 1, Math.max(3, at(P.time[HEAD.frames - 1]) - at(P.time[0]) - 2), height - 2);
+  };
+  const worst = HEAD.overview.reduce((/** @type {number[]} */ a, /** @type {number[]} */ b) => (b[4] > a[4] ? b : a));
+  $("overview-canvas").setAttribute("aria-label", `${HEAD.overview.length} minutes; most trouble at ${clockText(worst[0])}: ${percent(worst[4])} of the joints`);
+  new ResizeObserver(drawAll).observe($("overview"));
+}

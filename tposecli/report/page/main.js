@@ -47,6 +47,7 @@ async function begin() {
   setUpPhotos();
   await openFilm();
   setUpPlayer();
+  setUpOverview();
   setUpLanes();
   setUpLists();
   setUpCurves();

@@ -28,7 +28,7 @@ function heatCanvas(map) {
   [small.width, small.height] = [w, h];
   const context = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d")), image = context.createImageData(w, h);
   for (let i = 0; i < map.length; i++) {
-    const v = map[i], t = Math.sqrt(v);
+    const t = Math.max(0, Math.sqrt(map[i]) - 0.14) / 0.86;
     image.data.set([255 * Math.min(1, 0.35 + 1.4 * t), 255 * Math.max(0, 1.35 * t - 0.25), 255 * Math.max(0.05, 0.5 - Math.abs(t - 0.35)), 235 * Math.min(1, 1.25 * t)], 4 * i);
   }
   context.putImageData(image, 0, 0);
