@@ -199,6 +199,21 @@ class TestStrangeInput:
         seen.page.keyboard.press("End")
         seen.shown(19)
 
+    def test_a_linked_video_is_played_from_its_place_and_missed_when_it_is_gone(
+        self, visit: Open, media: Path, tmp_path: Path
+    ) -> None:
+        video = numbered_copy(media / "walk.mp4", tmp_path / "in put.mp4")
+        page = report(journal_of(video, tmp_path / "in.poses.jsonl"), video, embed=0)
+        seen = visit(page)
+        assert "keep in put.mp4 where it is" in seen.text("#film-note")
+        seen.page.keyboard.press("End")
+        seen.shown(134)
+        video.unlink()
+        gone = visit(page, missing_files=True)
+        assert "not where it was" in gone.text("#film-note")
+        gone.page.keyboard.press("End")
+        gone.shown(134)
+
     def test_nobody(self, visit: Open, tmp_path: Path) -> None:
         journal = made_up_journal(tmp_path / "a.poses.jsonl", 20, lambda _: Poses.empty())
         seen = visit(report(journal))
