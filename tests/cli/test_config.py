@@ -125,10 +125,10 @@ def test_commands_below_commands(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[video]\nsmoth = "none"\n', "tpose.toml, [video]: no option is called 'smoth'. Did you mean 'smooth'?"),
-        ("[vidoe]\nstart = 1\n", "tpose.toml: no command is called 'vidoe'. Did you mean 'video'?"),
-        ("min_scor = 1\n", "Did you mean 'min-score'?"),
-        ("[weights.pul]\noffline = true\n", "tpose.toml, [weights]: no command is called 'pul'. Did you mean 'pull'?"),
+        ('[video]\nsmoth = "none"\n', "tpose.toml, [video]: no option is called 'smoth'; did you mean 'smooth'?"),
+        ("[vidoe]\nstart = 1\n", "tpose.toml: no command is called 'vidoe'; did you mean 'video'?"),
+        ("min_scor = 1\n", "did you mean 'min-score'?"),
+        ("[weights.pul]\noffline = true\n", "tpose.toml, [weights]: no command is called 'pul'; did you mean 'pull'?"),
         ('[video]\nname = "argument"\n', "no option is called 'name'"),
         ("[video\n", "cannot be read as TOML"),
         ('[video]\nsmooth = "nine"\n', "(from tpose.toml)"),
@@ -166,7 +166,7 @@ def test_help_does_not_read_the_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["vidoe", "x.mp4"], "Did you mean 'video'?"),
+        (["vidoe", "x.mp4"], "did you mean 'video'?"),
         (["zzz"], "convert, "),
         (["video", "--smoth", "none"], "--smooth"),
         (["render", "--colour", "side"], "--colour-by"),

@@ -139,7 +139,7 @@ def test_a_broken_file_of_options_and_unknown_variables(home: Path, monkeypatch:
     monkeypatch.setenv("TPOSE_VIDEO_SMOOTH", "none")
     monkeypatch.setenv("TPOSE_MIRRORS", "https://me:secret@host/")
     settings = told()["settings"]
-    assert "Did you mean 'smooth'" in settings["tpose.toml"]["note"]
+    assert "did you mean 'smooth'" in settings["tpose.toml"]["note"]
     assert "did you mean TPOSE_VIDEO_SMOOTH" in settings["TPOSE_VIDEO_SMOTH"]["note"]
     assert settings["TPOSE_VIDEO_SMOOTH"]["good"]
     assert settings["TPOSE_MIRRORS"]["value"] == "https://host/"

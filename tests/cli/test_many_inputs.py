@@ -122,10 +122,10 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["video", "--smoth", "none"], "tpose: there is no option --smoth; did you mean --smooth?; see"),
+        (["video", "--smoth", "none"], "tpose: no option is called --smoth; did you mean --smooth?"),
         (["video", "a.mp4", "--start", "1m"], "tpose: --start: '1m' is not a time"),
         (["score"], "tpose: missing argument 'FILE'; see"),
-        (["vidoe"], "tpose: there is no command 'vidoe'. Did you mean 'video'?"),
+        (["vidoe"], "tpose: no command is called 'vidoe'; did you mean 'video'?"),
         (["video"], "tpose: no input; name a video"),
         (["video", "nosuch.mp4", "-o", "x.xyz"], "tpose: x.xyz: "),
     ],

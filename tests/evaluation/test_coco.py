@@ -212,7 +212,7 @@ def test_missing_or_damaged_images_are_reported(data: tuple[Path, dict[str, Any]
         (["--coco", "val2017", "--annotations", "x.json"], "give one"),
         (["--seed", "1"], "--limit"),
         (["--sigmas", "a,b"], "--sigmas"),
-        (["--data-dir", "nowhere"], "`tpose data coco val2017` downloads it"),
+        (["--data-dir", "nowhere"], "download it with: tpose data coco val2017"),
         (["--report", "r.txt"], ".json or .md"),
     ],
 )

@@ -275,7 +275,7 @@ def test_check_names_what_is_missing(site: Server, tmp_path: Path) -> None:
 
     assert lacking.exit_code == 1
     assert "2 of 4 images are missing, for example 000000000285.jpg, 000000000632.jpg" in lacking.output
-    assert "`tpose data coco val2017` downloads it" in lacking.output
+    assert "download it with: tpose data coco val2017" in lacking.output
     assert "person.json: truncated, or not JSON; it is published on the OneDrive" in lacking.output
 
 

@@ -98,7 +98,9 @@ def save(
     picture = outputs.picture
     moving = picture is not None and (is_video(picture) or is_numbered(picture))
     if moving and (not isinstance(results, Results) or results.is_still):
-        raise UsageError(f"{picture}: a video is written of the results of a video as pose(...) returns them")
+        raise UsageError(
+            f"{picture}: a video is written from what pose(...) returns for a video; save a list as .json or .csv"
+        )
     every, names = _each(results), None
     if isinstance(results, Results):
         head, stride, is_still, names = results.header, results.stride, results.is_still, results.names

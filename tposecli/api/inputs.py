@@ -308,7 +308,7 @@ def _check_image_path(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: a folder in a list; pass the folder by itself")
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file; check the name")
     if kind_of(str(path)) == "video":
         raise InputError(f"{path}: a video in a list; pass videos one at a time, or use Session for many")
 

@@ -53,7 +53,9 @@ class AttentionStyle:
         if self.layers == "all":
             return replace(self, layers=tuple(range(count)))
         if not isinstance(self.layers, str) and any(not -count <= layer < count for layer in self.layers):
-            raise UsageError(f"attention layer {max(self.layers)}: this model has {count} layers, 0 to {count - 1}")
+            raise UsageError(
+                f"attention layer {max(self.layers)}: expected 0 to {count - 1}, as this model has {count} layers"
+            )
         return self
 
     @property

@@ -211,7 +211,7 @@ def in_one_line(error: click.ClickException) -> str:
     """Return one of click's errors as this program words its own: what is wrong, and what to do."""
     if isinstance(error, click.NoSuchOption):
         near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
-        text = f"there is no option {error.option_name}{near}"
+        text = f"no option is called {error.option_name}{near}"
     elif isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
         param, hint = error.param, error.param_hint
         name = (param.get_error_hint(error.ctx) if param is not None else "") if hint is None else hint
@@ -221,6 +221,6 @@ def in_one_line(error: click.ClickException) -> str:
         text = error.format_message()
     text = text.rstrip(".")
     text = text[:1].lower() + text[1:] if text[1:2].islower() else text
-    if isinstance(error, click.NoSuchOption | click.MissingParameter) and error.ctx is not None:
+    if isinstance(error, click.NoSuchOption | click.MissingParameter) and error.ctx and not text.endswith("?"):
         return f"{text}; see {error.ctx.command_path} --help"
     return text

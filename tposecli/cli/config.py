@@ -58,7 +58,7 @@ class ConfiguredGroup(Group):
             kind = self._kind_of(ctx, name)
             if kind:
                 return kind, self.get_command(ctx, kind), args
-            ctx.fail(f"there is no command {name!r}. {_suggestion(name, self.list_commands(ctx))}")
+            ctx.fail(f"no command is called {name!r}; {_suggestion(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def _kind_of(self, ctx: click.Context, word: str) -> str:
@@ -109,7 +109,7 @@ def read_config(path: Path, root: click.Command) -> dict[str, Any]:
         with path.open("rb") as file:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{path}: cannot be read as TOML ({error})") from error
+        raise click.UsageError(f"{path}: cannot be read as TOML ({error}); correct it") from error
     _check(content, root, str(path))
     return content
 
@@ -215,14 +215,14 @@ def _check(table: Mapping[str, Any], command: click.Command, where: str) -> None
         if isinstance(value, dict):
             if key not in below or key in UNCONFIGURED:
                 raise click.UsageError(
-                    f"{where}: no command is called {key!r}. {_suggestion(key, set(below) - UNCONFIGURED)}"
+                    f"{where}: no command is called {key!r}; {_suggestion(key, set(below) - UNCONFIGURED)}"
                 )
             _check(value, below[key], f"{where}, [{key}]")
         elif not any(_plain(key) in _options(leaf) for leaf in leaves):
             known = {name.replace("_", "-") for leaf in leaves for name in _options(leaf)}
-            raise click.UsageError(f"{where}: no option is called {key!r}. {_suggestion(key.replace('_', '-'), known)}")
+            raise click.UsageError(f"{where}: no option is called {key!r}; {_suggestion(key.replace('_', '-'), known)}")
         elif any("\0" in str(part) for part in (value if isinstance(value, list) else [value])):
-            raise click.UsageError(f"{where}: {key!r} contains a NUL character, which no option can")
+            raise click.UsageError(f"{where}: {key!r} contains a NUL character, which no option can; remove it")
 
 
 def _leaves(command: click.Command) -> Iterator[click.Command]:
@@ -286,7 +286,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = nearest_name(name, names)
     if near:
-        return f"Did you mean {near!r}?"
+        return f"did you mean {near!r}?"
     if Path(name).exists():
-        return f"For a video write 'tpose video {name}', for pictures 'tpose images {name}'."
-    return f"Known: {', '.join(names)}."
+        return f"for a video use tpose video {name}, for images tpose images {name}"
+    return f"known: {', '.join(names)}"

@@ -43,8 +43,8 @@ from tposecli.utils.signals import Stopped, stop_on_signals
 from tposecli.utils.version import __version__
 
 OPENCV_REMEDY = (
-    "install what is missing (`apt-get install libgl1 libglib2.0-0`), or the build without windows: "
-    "`pip uninstall opencv-python`, then `pip install --force-reinstall opencv-python-headless`"
+    "install what is missing (apt-get install libgl1 libglib2.0-0), or the build without windows: "
+    "pip uninstall opencv-python, then pip install --force-reinstall opencv-python-headless"
 )
 INTERRUPTED = 130
 TERMINATED = 143

@@ -93,7 +93,7 @@ class BoxesFile:
         ids = [self._ids.find(frame) for frame in frames]
         if frames and not self._warned and all(image_id is None for image_id in ids):
             log.warning(
-                "%s: contains neither %s nor any other of the first %d frames; does it belong to another source?",
+                "%s: contains neither %s nor any other of the first %d frames; check that it belongs to this input",
                 self._path,
                 _title(frames[0]),
                 len(frames),
@@ -212,7 +212,9 @@ class _InvalidEntries:
     def report(self, good: int) -> None:
         """Log a warning about skipped entries; raise InputError if none was valid."""
         if self._count and not good:
-            raise InputError(f"{self._path}: none of its {self._count} {self._what} is valid ({self._first})")
+            raise InputError(
+                f"{self._path}: none of its {self._count} {self._what} is valid ({self._first}); correct the file"
+            )
         if self._count:
             log.warning("%s: %d %s skipped (%s)", self._path, self._count, self._what, self._first)
 
@@ -222,9 +224,11 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(read_whole(path).decode("utf-8-sig"))
     except OSError as error:
-        raise InputError(f"{path}: the boxes cannot be read ({error.strerror})") from error
+        raise InputError(
+            f"{path}: the boxes cannot be read ({error.strerror}); check the file and its permissions"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from error
+        raise InputError(f"{path}: not a JSON file ({error}); write or download it again") from error
 
 
 Row = tuple[float, float, float, float, float]

@@ -196,7 +196,7 @@ def find_model(model: str, downloads: Downloads | None = None) -> Path:
                 verify_file(path, DIGESTS.get(path.name, "") if in_cache else "")
             return path.resolve()
     if not bare:
-        raise WeightsError(f"{given}: no such model file")
+        raise WeightsError(f"{given}: no such model file; check the name")
     remote = published_file(name)
     if remote is None:
         raise WeightsError(
@@ -295,7 +295,9 @@ def _explained(path: Path, trust: bool) -> Iterator[None]:
     except TposeError:
         raise
     except ImportError as error:
-        raise UsageError(f"{path}: this kind of model needs a package that is not installed ({error})") from error
+        raise UsageError(
+            f"{path}: this kind of model needs a package that is not installed ({error}); install it, or use a .pt file"
+        ) from error
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         advice = "download it again" + (
@@ -304,5 +306,6 @@ def _explained(path: Path, trust: bool) -> Iterator[None]:
         raise WeightsError(f"{path}: not a YOLO model that ultralytics reads ({reason}); {advice}") from error
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused: it contains more than a model, and loading it could execute code"
+            f"{path}: refused: it contains more than a model, and loading it could execute code; "
+            "use weights from a source you trust"
         ) from error

@@ -41,7 +41,9 @@ class Exportable(nn.Module):
         whole: Any = net
         head = whole.model[-1]
         if getattr(head, "end2end", False) or type(head).__name__ != "Detect":
-            raise UsageError(f"{type(head).__name__}: only nets with a plain detection head can be exported")
+            raise UsageError(
+                f"{type(head).__name__}: a detection head that cannot be exported; use --device cuda or another model"
+            )
         head.export, head.dynamic, head.format = True, True, "onnx"
         self.net = net
 

@@ -68,7 +68,9 @@ def align_journal(journal: Journal) -> AlignedPoses:
     try:
         KeypointLayout.from_dict(journal.header)
     except ValueError as error:
-        raise InputError(f"{journal.path}: damaged (invalid keypoint layout in its header: {error})") from error
+        raise InputError(
+            f"{journal.path}: damaged (invalid keypoint layout in its header: {error}); run the original command again"
+        ) from error
     return AlignedPoses(journal.path, JOURNAL, journal.provenance, journal, journal.header.get("time_base") is None)
 
 

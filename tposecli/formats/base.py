@@ -62,7 +62,9 @@ class PoseSource:
             with self.path.open("rb") as file:
                 return file.read(HEAD_BYTES)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be read ({error.strerror})") from error
+            raise InputError(
+                f"{self.path}: cannot be read ({error.strerror}); check the file and its permissions"
+            ) from error
 
     @cached_property
     def json(self) -> JsonFile:
@@ -331,7 +333,9 @@ def keypoint_order(path: Path, names: Sequence[Any] | None, count: int) -> list[
         found = [plain.index(name) if name in plain else ABSENT for name in KEYPOINTS]
         if max(found) > ABSENT:
             return found
-        raise InputError(f"{path}: none of its keypoints ({', '.join(plain[:5])}, ...) is one of COCO's 17")
+        raise InputError(
+            f"{path}: none of its keypoints ({', '.join(plain[:5])}, ...) is one of COCO's 17; rename them in the file"
+        )
     if count in COCO_FIRST:
         return list(range(len(KEYPOINTS)))
     raise InputError(

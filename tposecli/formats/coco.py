@@ -136,7 +136,9 @@ def _people_of(
     others = Counter({key: len(by_category[key]) for key in used if key not in person.ids})
     if not chosen and (others or bare):
         found = person.describe_all((others + bare).elements())
-        raise InputError(f"{path}: contains no keypoints of people, only annotations of other kinds: {found}")
+        raise InputError(
+            f"{path}: no keypoints of people, only annotations of other kinds ({found}); name a keypoint file"
+        )
     if not person.is_person:
         log.info("%s: its only poses are of %s", path, person.title)
     others += Counter({key: count for key, count in bare.items() if key not in person.ids})
@@ -225,7 +227,9 @@ def _pose_file(dataset: _Dataset, frames: tuple[FrameRef, ...], stills: bool) ->
     if unknown:
         texts = {number: text for text, number in dataset.numbers.items()}
         image = next((texts[number] for number in unknown if number in texts), min(unknown))
-        raise InputError(f"{dataset.path}: people are in image {image!r}, which is not among its images")
+        raise InputError(
+            f"{dataset.path}: people are in image {image!r}, which is not among its images; write the file again"
+        )
     # People whom gap filling added have no raw keypoints; then the two cannot be matched person by person.
     both = [(key, len(each)) for key, each in poses.items()] == [(key, len(each)) for key, each in raw.items()]
     return PoseFile(

@@ -43,7 +43,9 @@ class JsonFile:
         try:
             self._text = read_whole(path).decode("utf-8-sig")
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
+            ) from error
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path}: neither a journal nor JSON (it is no UTF-8 text); the poses of a video "

@@ -67,9 +67,9 @@ def validate(path: Path) -> Verdict:
             return _journal(path, first)
         content = _parsed(read_whole(path))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     if isinstance(content, _Invalid):
-        raise InputError(f"{path}: neither a journal nor strict JSON ({content.reason})")
+        raise InputError(f"{path}: neither a journal nor strict JSON ({content.reason}); write the file again")
     if isinstance(content, list):
         return _results(path, content)
     if isinstance(content, dict) and {"images", "annotations"} & set(content):

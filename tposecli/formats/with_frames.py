@@ -95,7 +95,8 @@ def _recorded_frames(recording: AlignedPoses, source: VideoInput | ImageSource) 
             )
             if frame is None or (frame.index != entry.index and not stills):
                 raise InputError(
-                    f"{name}: frame {entry.index} ({entry.name}) of {recording.path} is missing or unreadable"
+                    f"{name}: frame {entry.index} ({entry.name}) of {recording.path} is missing or unreadable; "
+                    "put it there, or remove it from the poses"
                 )
             _check_same(frame, entry.size_wh, entry.time_s, name)
             yield Result(make_frame(entry, frame.image, frame.duration_s), entry.poses)

@@ -82,13 +82,13 @@ class Runtime:
         """
         first, *others = (resolve_device(name.strip()) for name in device.split(","))
         if any(other.type != first.type for other in others):
-            raise UsageError(f"device {device!r}: several devices must be of the same type")
+            raise UsageError(f"device {device!r}: several devices must be of one type; name CUDA devices only")
         if precision not in PRECISIONS:
             raise UsageError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         if precision == "fp16" and first.type == "cpu":
             raise UsageError("fp16 is slow and inaccurate on a CPU; choose --precision bf16 or fp32")
         if batch_size is not None and batch_size < 1:
-            raise UsageError(f"batch size {batch_size}: it must be at least 1")
+            raise UsageError(f"batch size {batch_size}: expected 1 or more")
         if precision == "auto":
             precision = _fastest_precision(first, backend)
         _check_backend(backend, first, precision)
@@ -144,7 +144,8 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
-            raise UsageError(f"device {name!r}: this machine has {count} CUDA devices; choose another or --device cpu")
+            known = f"choose cuda:0 to cuda:{count - 1}" if count else "use --device cpu; tpose doctor says more"
+            raise UsageError(f"device {name!r}: not found among {count} CUDA devices; {known}")
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps': this machine has no Metal device; choose --device cpu")

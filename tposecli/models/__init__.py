@@ -32,6 +32,6 @@ def build(name: str, input_hw: tuple[int, int] | None = None, keypoints: int = 1
     spec = find_spec(name)
     size = input_hw or spec.input_hw
     if any(side <= 0 or side % spec.divisor for side in size):
-        raise UsageError(f"input size {size[0]}x{size[1]}: both sides of {name}'s crops must divide by {spec.divisor}")
+        raise UsageError(f"input size {size[0]}x{size[1]}: expected multiples of {spec.divisor} for {name}")
     encoder = EncoderShape(spec.layers, spec.channels, spec.hidden, spec.heads)
     return spec.backbone.build(size, encoder, keypoints).eval()

@@ -82,7 +82,8 @@ def _choose(poses: Poses, job: FigureJob) -> Poses:
             f"{job.image}: nobody was found; give the box with --detector boxes:FILE, or lower --det-score"
         )
     if not 0 <= job.person < len(poses):
-        raise UsageError(f"--person {job.person}: {job.image.name} has {len(poses)} people, 0 to {len(poses) - 1}")
+        known = "one person; use 0" if len(poses) == 1 else f"{len(poses)} people; use 0 to {len(poses) - 1}"
+        raise UsageError(f"--person {job.person}: {job.image.name} shows {known}")
     sides = poses.boxes.xyxy[:, 2:] - poses.boxes.xyxy[:, :2]
     order = np.argsort(-sides.prod(axis=1), kind="stable")
     return poses[order[job.person : job.person + 1]]

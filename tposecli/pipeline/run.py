@@ -165,7 +165,7 @@ def accepting_old(before: Journal, head: dict[str, Any], opened_input: OpenedInp
 def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
     """Raise InputError if no frame of a video was decoded."""
     if opened_input.tracked and not summary.frames:
-        raise InputError("no frames decoded: the video ends before --start, or every frame is damaged")
+        raise InputError("no frames decoded; the video ends before --start, or every frame is damaged")
 
 
 def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summary: Summary) -> None:

@@ -42,7 +42,7 @@ class Scale:
         try:
             return cls(float(text))
         except ValueError as error:
-            raise UsageError(f"scale: {text!r} is none of 0.5, 1280x720, 1280x and x720") from error
+            raise UsageError(f"scale: {text!r} is not a scale; expected 0.5, 1280x720, 1280x or x720") from error
 
     def size_wh(self, width: int, height: int) -> tuple[int, int]:
         """Return the output width and height for a frame of this size."""

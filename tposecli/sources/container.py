@@ -171,7 +171,7 @@ def pick_video(
         only = f"only {kinds}" if kinds else "no streams at all"
         raise InputError(f"{name}: no video stream found ({only}); name a file that contains video")
     if wanted is not None and wanted >= len(streams):
-        raise UsageError(f"{name}: video stream {wanted} requested, but it has {len(streams)} (counted from 0)")
+        raise UsageError(f"{name}: no video stream {wanted}; choose 0 to {len(streams) - 1}")
     best = container.streams.best("video")
     stream = streams[wanted] if wanted is not None else best if best in streams else streams[0]
     if stream.codec_context is None:

@@ -77,7 +77,7 @@ def find_videos(
     if all(isinstance(location, Path) and location.is_dir() for location in found):
         deeper = "" if recursive else "add --recursive to search subfolders, or "
         named = ", ".join(str(location) for location in found)
-        raise InputError(f"{named}: no videos found; {deeper}use 'tpose images' for images")
+        raise InputError(f"{named}: no videos found; {deeper}use tpose images for images")
     if own:
         named = ", ".join(path.name for path in own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "")
         log.info("skipped because tpose made them: %s", named)

@@ -76,7 +76,7 @@ def _read_member(opened: zipfile.ZipFile, name: str, title: Path) -> Bytes:
     except KeyError as error:
         raise InputError(f"{title}: no such file in the zip file; check the name") from error
     if entry.file_size > MAX_BYTES:
-        raise InputError(f"{title}: {entry.file_size} bytes are too many for an image")
+        raise InputError(f"{title}: {entry.file_size} bytes are too many for an image; remove it from the zip file")
     data = _unpack(opened, entry)
     if len(data) != entry.file_size or zlib.crc32(data) != entry.CRC:
         raise InputError(f"{title}: is not what the zip file says (another size or checksum); it may be damaged")

@@ -211,7 +211,7 @@ def _check_file(path: Path) -> None:
     if not path.exists():
         raise InputError(f"{path}: no such file; check the name")
     if path.is_dir():
-        raise InputError(f"{path}: a folder without videos; add --recursive, or use 'tpose images' for images")
+        raise InputError(f"{path}: a folder without videos; add --recursive, or use tpose images for images")
     if path.suffix.lower() in PLAYLISTS:
         raise InputError(f"{path}: a playlist of other files, which are not opened; name those files, or join them")
     if path.is_file() and path.stat().st_size == 0:

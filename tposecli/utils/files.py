@@ -74,7 +74,9 @@ def check_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: the output folder cannot be created ({error.strerror})") from error
+        raise OutputError(
+            f"{folder}: the output folder cannot be created ({error.strerror}); choose another"
+        ) from error
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: the output folder is not writable; choose another or change its permissions")
 

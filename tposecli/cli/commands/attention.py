@@ -97,4 +97,5 @@ def attention(image: Path, output: Path, person: int, points: tuple[tuple[float,
     if isinstance(keypoints, str):
         raise click.BadParameter("expected names of keypoints, or all", param_hint="--keypoints")
     people = make_figure(FigureJob(image, output, person, keypoints, points), figure_settings_of(options))
-    say(f"{output}: person {person} of {people}", err=True)
+    which = "the only person" if people == 1 else f"person {person} of {people}, counted from 0"
+    say(f"{output}: {which}", err=True)

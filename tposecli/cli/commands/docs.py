@@ -96,7 +96,7 @@ def _find(name: str) -> Path:
         return found[stem]
     root = click.get_current_context().find_root().command
     if isinstance(root, click.Group) and stem in root.commands:
-        raise click.UsageError(f"the options of this command are shown by: tpose {stem} --help-all")
+        raise click.UsageError(f"a command has no page; use tpose {stem} --help-all")
     near = nearest_name(stem, found)
     raise click.UsageError(
         f"there is no page {name!r}; {f'did you mean {near}?' if near else 'tpose docs lists the pages'}"

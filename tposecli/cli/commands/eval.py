@@ -186,4 +186,6 @@ def _sigmas(value: str | None) -> tuple[float, ...] | None:
     try:
         return None if value is None else tuple(float(part) for part in value.split(","))
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of numbers", param_hint="--sigmas") from None
+        raise click.BadParameter(
+            f"{value!r} is not a list of numbers; write them with commas: 0.1,0.2", param_hint="--sigmas"
+        ) from None

@@ -73,4 +73,5 @@ def export(**options: Any) -> None:
     )
     path, error = run_export(job, shared.downloads_of(options))
     if not options["quiet"]:
-        say(f"{path}: differs from torch by {error:.0e} of the largest value", err=True)
+        checked = f"differs from torch by {error:.0e} of the largest value" if error else "equal to torch"
+        say(f"{path}: checked, {checked}", err=True)

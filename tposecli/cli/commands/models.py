@@ -36,4 +36,4 @@ def models() -> None:
             str(where) if where else f"not downloaded; {spec.url}" if spec.trained else "none; for your own training",
         )
     console().print(table)
-    say("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes.")
+    say("AP: published by the authors, COCO val2017, flip test, detected boxes (56.4 AP) and true boxes")

@@ -190,7 +190,7 @@ def _job(options: shared.Options) -> PoseJob:
 
     data = (*options["data"], *(f"coco:{name}" for name in options["coco"]))
     if not data:
-        raise click.UsageError("name the training data with --data or --coco")
+        raise click.UsageError("no training data; name it with --data or --coco")
     if options["steps"] and options["minutes"]:
         raise click.UsageError("--steps and --minutes both set the length; give one of them")
     return PoseJob(

@@ -66,7 +66,7 @@ def train_detector(
         say(loop.measure(weights, checks))
         return
     if output is None or not (data or (init and minutes == 0)):
-        raise UsageError("name the photos with --data and the folder of the run with -o")
+        raise UsageError("no photos or no folder; add --data and -o")
     sources = data_sources.sources(data, output / "rendered", say)
     job = loop.DetectorJob(sources, checks, output, init=init, minutes=minutes, seed=seed, resume=resume)
     say(loop.train(job, say))

@@ -296,7 +296,9 @@ def model_choice_of(options: Options) -> ModelChoice:
     """Return which net to run, and how."""
     size = options["batch_size"]
     if size != "auto" and not (size.isdecimal() and int(size)):
-        raise click.BadParameter(f"{size!r} is neither auto nor a number above 0", param_hint="--batch-size")
+        raise click.BadParameter(
+            f"{size!r} is not a size; expected auto or a number above 0", param_hint="--batch-size"
+        )
     return ModelChoice(
         options["model"],
         options["weights"],
@@ -338,5 +340,7 @@ def window_of(options: Options) -> Window:
 
     start, end = options["start"], options["end"]
     if end is not None and end <= start:
-        raise click.BadParameter(f"the end ({end:g} s) is not after the start ({start:g} s)", param_hint="--end")
+        raise click.BadParameter(
+            f"the end ({end:g} s) is not after the start ({start:g} s); choose a later end", param_hint="--end"
+        )
     return Window(start, end, options["stride"], options["clock"])

@@ -124,7 +124,7 @@ def _common_frames(
     refs = [ref for ref in truth.frames if key(ref) in known]
     if not refs:
         raise InputError(
-            f"{truth.path}: none of its frames is among those of the poses; is it the ground truth of the same clip?"
+            f"{truth.path}: none of its frames is among those of the poses; name the ground truth of the same clip"
         )
     frames = [
         Truth(

@@ -129,7 +129,7 @@ def _detections_path(job: EvalJob) -> Path:
         )
     if not path.is_file():
         raise UsageError(
-            f"{path}: the file of published boxes is missing; {DETECTION_PAGES}. Put it there, or use --boxes gt, "
+            f"{path}: the file of published boxes is missing; {DETECTION_PAGES}; put it there, or use --boxes gt, "
             "--boxes detector or --boxes FILE"
         )
     return path

@@ -200,7 +200,7 @@ def images_path(data: DataChoice) -> Path:
     if data.images is not None:
         return data.images
     if data.annotations is not None:
-        raise UsageError(f"--annotations {data.annotations}: name its image folder with --images")
+        raise UsageError(f"--annotations {data.annotations}: no image folder; add --images")
     return images_folder(data.folder, str(data.coco))
 
 
@@ -216,7 +216,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise UsageError(f"{path}: no such file; {download_hint(path) or 'check its name'}") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error}); download it again") from error
 
@@ -244,7 +244,7 @@ def _images(path: Path, entries: Sequence[Any], problems: Problems) -> tuple[tup
             problems.add(SAME_ID, f"{found[key][0]} and {name}, {entry['id']}")
         found[key] = name, size, entry["id"]
     if not found:
-        raise InputError(f"{path}: lists no images")
+        raise InputError(f"{path}: lists no images; expected a COCO keypoint file")
     first = max((key for key in found if isinstance(key, int)), default=0) + 1
     numbers: dict[Id, int] = {key: key for key in found if isinstance(key, int)}
     numbers |= {key: first + place for place, key in enumerate(sorted(key for key in found if isinstance(key, str)))}

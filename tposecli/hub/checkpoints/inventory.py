@@ -90,7 +90,7 @@ def _verify(item: WeightsFile, path: Path) -> WeightsReport:
     damage = "" if item.pinned or known else find_damage(path, path.suffix, item.min_bytes)
     if damage:
         return WeightsReport(
-            f"{path}: {damage}; download it again with `tpose weights pull --force {item.model}`", False
+            f"{path}: {damage}; download it again with: tpose weights pull --force {item.model}", False
         )
     state = "as published" if item.pinned else "as at its first use" if known else "recorded now"
     return WeightsReport(f"{path}: {state}, SHA-256 {digest}", True)
@@ -105,7 +105,7 @@ def find_local(remote: RemoteFile) -> Path:
     cached = cache_dir() / remote.file
     found = bundled_file(remote.file) or (cached if cached.is_file() else None)
     if found is None:
-        raise WeightsError(f"{remote.label}: not on this machine; get it with `tpose weights pull {remote.label}`")
+        raise WeightsError(f"{remote.label}: not on this machine; get it with: tpose weights pull {remote.label}")
     return found
 
 
@@ -128,7 +128,7 @@ def add_file(file: Path, remote: RemoteFile, replace: bool = False) -> Path:
         WeightsError: It is not that model's file, is visibly damaged, or cannot be copied.
     """
     if not file.is_file():
-        raise WeightsError(f"{file}: no such file")
+        raise WeightsError(f"{file}: no such file; check the name")
     path = cache_dir() / remote.file
     digest = _checked_digest(file, remote)
     known = recorded_digest(path) or (sha256_of(path) if path.is_file() else "")
@@ -156,7 +156,7 @@ def _checked_digest(file: Path, remote: RemoteFile) -> str:
         WeightsError: It cannot be.
     """
     if not remote.url:
-        raise WeightsError(f"{remote.label}: its weights are bundled with the program and cannot be added")
+        raise WeightsError(f"{remote.label}: its weights are bundled with the program; add those of another model")
     digest = sha256_of(file)
     if not digest.startswith(remote.sha256):
         raise WeightsError(

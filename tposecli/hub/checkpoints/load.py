@@ -59,7 +59,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path}: refused: it contains more than tensors, and reading it could execute code"
+            f"{path}: refused: it contains more than tensors, and reading it could execute code; "
+            "save the state dict alone, as .safetensors"
         ) from error
     except UNREADABLE as error:
         raise WeightsError(f"{path}: not a readable checkpoint ({error}); download the file again") from error

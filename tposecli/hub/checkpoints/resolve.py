@@ -184,7 +184,7 @@ def resolve(
 def _user_checkpoint(model: str, weights: Path) -> Checkpoint:
     """Return the checkpoint of a user's own file; files written by ``tpose train`` name their model."""
     if not weights.is_file():
-        raise WeightsError(f"{weights}: no such weights file")
+        raise WeightsError(f"{weights}: no such weights file; check the name")
     known = read_metadata(weights)
     if model == "auto" and known.model is None:
         raise UsageError(f"--weights {weights}: add --model to say which model these weights are for")
@@ -220,16 +220,16 @@ def fetch_for_auto(remote: RemoteFile, stamp_name: str, downloads: Downloads | N
     if downloads.offline:
         return "offline"
     stamp = cache_dir() / stamp_name
-    command = f"`tpose weights pull {remote.label}` downloads the official {remote.label}"
+    retry = f"get it with: tpose weights pull {remote.label}"
     try:
         with file_lock(stamp, remote.label):
             if _is_fresh(stamp):
-                return f"{command}, which could not be downloaded within the last day"
+                return f"the download of {remote.label} failed within the last day; {retry}"
             try:
                 fetch(remote, replace(downloads, retry=AUTO_RETRY))
             except (WeightsError, UsageError) as error:
                 stamp.touch()
-                return f"{error}; not tried again for a day, {command}"
+                return f"{error}; not tried again for a day; {retry}"
             stamp.unlink(missing_ok=True)
             return ""
     except OSError as error:

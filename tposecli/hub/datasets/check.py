@@ -52,7 +52,7 @@ def check_set(folder: Path, name: str) -> list[DatasetProblem]:
         UsageError: The set is unknown.
     """
     parts = parts_of(name)
-    remedy = f"`tpose data coco {name}` downloads it"
+    remedy = f"download it with: tpose data coco {name}"
     files = [folder / part.folder / file for part in parts for file in part.names]
     found = [_json_file(path, remedy) for path in files]
     found += [_image_folder(folder, name, part, remedy) for part in parts if not part.names]

@@ -160,7 +160,8 @@ def download_hint(path: Path) -> str:
     """Return how to download a missing file or folder that is named like part of the layout; empty for any other."""
     for name in SETS:
         if path.name in (annotation_file(path, name).name, name):
-            return f"`tpose data coco {name}` downloads it; --data-dir names the folder of annotations/ and images/"
+            hint = "or name the folder of annotations/ and images/ with --data-dir"
+            return f"download it with: tpose data coco {name}, {hint}"
     return ""
 
 

@@ -147,7 +147,9 @@ def write_checked(path: Path, form: ExportFormat, write: Callable[[Path], float]
             for file in sorted(part.parent.iterdir(), key=lambda file: file.name == path.name):
                 move(file, path.parent / file.name, replace=may_replace(path))
     except OSError as failure:
-        raise OutputError(f"{path}: cannot be written ({failure.strerror or failure})") from failure
+        raise OutputError(
+            f"{path}: cannot be written ({failure.strerror or failure}); choose another output"
+        ) from failure
     return error
 
 

@@ -41,7 +41,7 @@ def plot(path: Path, report: BenchReport) -> None:
         with new_file(path) as temporary:
             figure.savefig(temporary, dpi=140, format=path.suffix.lstrip(".").lower() or "png")
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: the plot cannot be written ({error})") from error
+        raise OutputError(f"{path}: the plot cannot be written ({error}); choose another file") from error
 
 
 def _nets(axis: Axes, table: Table) -> None:

@@ -84,10 +84,10 @@ def run_once(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path) -
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise TposeError(f"the run under measurement failed: {reason}")
+        raise TposeError(f"the measured run failed; its error was: {reason}")
     run = Run(**json.loads(done.stdout))
     if run.failed:
-        raise TposeError(f"the run under measurement failed: {run.failed[0]}")
+        raise TposeError(f"the measured run failed; its error was: {run.failed[0]}")
     return run
 
 

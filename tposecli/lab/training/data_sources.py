@@ -88,9 +88,7 @@ def read_sources(
     found = [_source(spec, options, log) for spec in specs]
     layouts = [layout for layout, _ in found]
     if len(set(layouts)) > 1:
-        raise UsageError(
-            "the --data files have different keypoints; a model can only be trained on one set of keypoints"
-        )
+        raise UsageError("the --data files have different keypoints; name files with the same ones")
     return layouts[0], tuple(source for _, source in found)
 
 
@@ -126,7 +124,7 @@ def _source(spec: str, options: ReadOptions, log: LogCallback) -> tuple[Keypoint
         log(f"  {line}")
     if not good:
         reasons = "; ".join(problems.lines()) or "it has no annotations of these images"
-        raise InputError(f"{photos.annotations}: no person in it can be used for training ({reasons})")
+        raise InputError(f"{photos.annotations}: no person in it can be used for training ({reasons}); name other data")
     return layout, DataSource(spec, good, _number(spec, weight_text or "1"))
 
 
@@ -147,7 +145,9 @@ def _check(spec: str, layout: KeypointLayout, options: ReadOptions, log: LogCall
     problems = Problems(options.strict)
     own, shown = read_people(AnnotationFile(annotations, images, half), Problems())
     if own != layout:
-        raise UsageError(f"--check {spec}: its keypoints differ from those of the training data")
+        raise UsageError(
+            f"--check {spec}: its keypoints differ from those of the training data; name a set with the same ones"
+        )
     truth = load_set(DataChoice(None, annotations=annotations, sigmas=None if own.is_coco else own.sigmas), problems)
     if half:
         ids = sorted(truth.ids)[half_slice(half)]

@@ -80,7 +80,7 @@ def join_team(device: str) -> Iterator[Team]:
         return
     own_gpu = device == "auto" and torch.cuda.is_available()
     if own_gpu and torch.cuda.device_count() <= local_rank:
-        raise UsageError(f"torchrun started more processes than there are GPUs ({torch.cuda.device_count()})")
+        raise UsageError(f"torchrun started too many processes; use --nproc-per-node {torch.cuda.device_count()}")
     resolved = torch.device("cuda", local_rank) if own_gpu else resolve_device(device)
     if resolved.type == "cuda":
         torch.cuda.set_device(resolved)

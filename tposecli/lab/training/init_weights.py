@@ -47,7 +47,7 @@ def load_initial_weights(net: PoseNet, spec: ModelSpec, init: str, downloads: Do
     """
     path = _torchvision_weights(spec, downloads) if init == IMAGENET else Path(init).expanduser()
     if not path.is_file():
-        raise UsageError(f"--init {path}: no such file")
+        raise UsageError(f"--init {path}: no such file; check the name")
     if isinstance(net, TransPoseM) and path.suffix == ".json":
         start_from_movenet(net, path, crops(FIT_CROPS))
         return f"starting from {path.name}: its convolutions and heatmap head, with the encoder as the identity"
@@ -57,7 +57,10 @@ def load_initial_weights(net: PoseNet, spec: ModelSpec, init: str, downloads: Do
     fits = {name: value for name, value in theirs.items() if name in own and _same(own[name], value)}
     trained = {name for name, value in own.items() if value.is_floating_point() and name != EMBEDDING}
     if not trained & fits.keys():
-        raise UsageError(f"--init {path}: none of its {len(theirs)} tensors fits {spec.name}")
+        raise UsageError(
+            f"--init {path}: none of its {len(theirs)} tensors fits {spec.name}; "
+            "name a checkpoint of the same model or backbone"
+        )
     net.load_state_dict({**own, **fits})
     loaded = trained & fits.keys()
     fresh = sorted({name.split(".")[0] for name in trained - fits.keys()})

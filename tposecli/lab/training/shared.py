@@ -114,7 +114,9 @@ def read_checkpoint(folder: Path, parts: Mapping[str, Any], device: torch.device
         for name, part in parts.items():
             part.load_state_dict(content[name])
     except (RuntimeError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path}: not a checkpoint of this net ({error})") from error
+        raise InputError(
+            f"{path}: not a checkpoint of this net ({error}); name the folder of a run of the same model"
+        ) from error
     return content
 
 

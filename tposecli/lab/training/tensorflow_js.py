@@ -44,7 +44,7 @@ def graph_arrays(path: Path, what: str) -> Iterator[dict[str, Tensor]]:
     try:
         yield _arrays(path)
     except (KeyError, OSError, RuntimeError, TypeError, ValueError, IndexError) as error:
-        raise WeightsError(f"{path}: not {what} with its .bin file beside it ({error})") from error
+        raise WeightsError(f"{path}: not {what} with its .bin file beside it ({error}); download both again") from error
 
 
 def graph_nodes(path: Path) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def read_things(things: Path) -> tuple[list[Image], list[Image]]:
         elif max((trimmed := _trimmed(np.asarray(image, np.uint8))).shape[:2]) >= MIN_CUT_OUT:
             cut_outs.append(trimmed)
     if not cut_outs:
-        raise InputError(f"{things}: no cut-outs (PNG with transparency) in it or its subfolders")
+        raise InputError(f"{things}: no cut-outs in it or its subfolders; expected PNG files with transparency")
     return cut_outs, backgrounds
 
 

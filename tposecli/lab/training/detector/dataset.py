@@ -135,7 +135,9 @@ def read_photos(
             else:
                 bad[f"of another category, {person.describe(category)}: left out"] += 1
     except (OSError, *INVALID_ENTRY, RecursionError) as error:
-        raise InputError(f"{annotations}: not a readable COCO annotation file ({error!r})") from error
+        raise InputError(
+            f"{annotations}: not a readable COCO annotation file ({error!r}); write or download it again"
+        ) from error
     photos = []
     for row in rows[half_slice(half)]:
         path = images / row["file_name"]

@@ -135,7 +135,7 @@ def train(job: DetectorJob, log: LogCallback) -> Path:
             next_check = run.seconds + job.check_minutes * 60
         if run.progress >= 1:
             return job.out / WEIGHTS_NAME
-    raise InputError("the training data ended before the run did")
+    raise InputError("the training data ended before the run did; name more with --data")
 
 
 def _start_from(net: PersonDetector, path: Path) -> None:
