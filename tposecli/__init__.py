@@ -1,4 +1,4 @@
-"""Human poses from videos and pictures with TransPose, and the attention that explains them.
+"""Human poses from videos and images with TransPose, and the attention that explains them.
 
 One photo, three lines::
 
@@ -11,7 +11,7 @@ A video, frame by frame::
     for result in Pose()("clip.mp4"):
         print(result.frame.time_s, result.final.track_id, result.final.xy)
 
-Pictures are (H, W, 3) uint8 arrays in RGB order; coordinates are pixels, x to the right and y down.
+Images are (H, W, 3) uint8 arrays in RGB order; coordinates are pixels, x to the right and y down.
 
 - Estimate: :class:`Pose`, and the parts it is made of: :class:`PoseEstimator`, :func:`open_video`, :func:`run`.
 - Results: :class:`PoseResult`, :class:`Poses`, :class:`Boxes`, :class:`Frame`.

@@ -1,4 +1,4 @@
-"""Tables, files and pictures of results, read back."""
+"""Tables, files and images of results, read back."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_a_table_has_the_rows_of_the_csv(pose: Pose, media: Path, tmp_path: Path
     assert str(table.dtypes["track"]) == "Int64" and str(table.dtypes["joint"]) == "category"
 
 
-def test_pictures_have_their_names_and_nobody_a_row(pose: Pose, media: Path) -> None:
+def test_images_given_have_their_names_and_nobody_a_row(pose: Pose, media: Path) -> None:
     photo = sorted((media / "stills").iterdir())[0]
     table = to_dataframe(pose([photo, np.zeros((60, 80, 3), np.uint8)]))
-    assert list(dict.fromkeys(table["name"])) == [photo.name, "picture_000001"]
-    empty = table[table["name"] == "picture_000001"]
+    assert list(dict.fromkeys(table["name"])) == [photo.name, "image_000001"]
+    empty = table[table["name"] == "image_000001"]
     assert len(empty) == 1 and empty[["x", "track", "joint"]].isna().all(axis=None)
     assert len(to_dataframe(pose([]))) == 0
     with pytest.raises(TypeError, match="expected results of"):
@@ -75,7 +75,7 @@ def test_arrays_with_a_rate_become_a_video(pose: Pose, media: Path, tmp_path: Pa
         assert video.info.fps == 12 and len(list(video)) == len(images)
 
 
-def test_pictures_into_a_folder_and_into_a_file(pose: Pose, media: Path, tmp_path: Path) -> None:
+def test_images_given_into_a_folder_and_into_a_file(pose: Pose, media: Path, tmp_path: Path) -> None:
     stills = sorted((media / "stills").iterdir())[:3]
     results = list(pose(stills))
     save(results[1:], tmp_path / "drawn", tmp_path / "o.json")

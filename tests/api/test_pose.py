@@ -1,4 +1,4 @@
-"""``Pose`` takes what people have: paths, arrays, PIL pictures, lists, folders, videos; and parts of their own."""
+"""``Pose`` takes what people have: paths, arrays, PIL images, lists, folders, videos; and parts of their own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_same_picture_in_every_form_has_the_same_poses(pose: Pose, photo: Pa
         assert equal(result, expected)
 
 
-def test_pil_pictures_are_turned_upright_and_converted(pose: Pose, pixels: Image) -> None:
+def test_pil_images_given_are_turned_upright_and_converted(pose: Pose, pixels: Image) -> None:
     turned = PilImages.fromarray(np.rot90(pixels).copy())
     exif = PilImages.Exif()
     exif[0x0112] = 6  # To be turned clockwise by 90 degrees.
@@ -77,12 +77,12 @@ def test_pil_pictures_are_turned_upright_and_converted(pose: Pose, pixels: Image
     ("make", "message"),
     [
         (lambda image: image.astype(np.float32) / 255, r"\(image \* 255\)"),
-        (lambda image: image[:, :, 0], "for grey pictures"),
+        (lambda image: image[:, :, 0], "for grey images"),
         (lambda image: np.dstack([image, image[:, :, :1]]), r"for RGBA use image\[:, :, :3\]"),
         (lambda image: image.transpose(2, 0, 1), r"image.transpose\(1, 2, 0\)"),
         (lambda image: image.astype(np.uint16), "uint16"),
         (lambda image: image[:0], "it is empty"),
-        (lambda image: [image, image[:, :, 0]], "picture 1: .*grey"),
+        (lambda image: [image, image[:, :, 0]], "image 1: .*grey"),
     ],
 )
 def test_other_arrays_are_refused_with_the_conversion(pose: Pose, pixels: Image, make: Any, message: str) -> None:
@@ -178,7 +178,7 @@ def test_videos_come_one_at_a_time(pose: Pose, media: Path) -> None:
     for source in ([media / "walk.mp4"], f"{media}/*.mp4"):
         with pytest.raises(InputError, match="one at a time"):
             pose(source)
-    with pytest.raises(ValueError, match="expected one picture"):
+    with pytest.raises(ValueError, match="expected one image"):
         pose.image(media / "walk.mp4")
 
 
@@ -193,7 +193,7 @@ def test_own_boxes_give_a_pose_each(pose: Pose, pixels: Image) -> None:
     assert len(pose.image(pixels, boxes=Boxes.empty())) == 0
 
 
-def test_own_boxes_of_several_pictures_and_of_a_video(pose: Pose, pixels: Image, media: Path) -> None:
+def test_own_boxes_of_several_images_given_and_of_a_video(pose: Pose, pixels: Image, media: Path) -> None:
     results = list(pose([pixels, pixels], boxes=[[[10, 20, 110, 320]], []]))
     assert [len(result) for result in results] == [1, 0]
     video = list(pose(open_video(media / "walk.mp4", end_s=0.1), boxes={0: [[10, 20, 110, 320]], 2: []}))
@@ -367,12 +367,12 @@ def test_results_can_be_sent_to_another_process(pose: Pose, pixels: Image) -> No
 def test_reading_begins_when_results_are_taken(pose: Pose, pixels: Image) -> None:
     taken: list[int] = []
 
-    def pictures() -> Iterator[Image]:
+    def images() -> Iterator[Image]:
         for number in range(3):
             taken.append(number)
             yield pixels
 
-    results = pose(pictures())
+    results = pose(images())
     assert taken == [0]
     assert len(list(results)) == 3 and taken == [0, 1, 2]
 

@@ -192,7 +192,7 @@ def test_a_foreign_part_is_neither_replaced_nor_removed(
     elif note is not None:
         note_path(part).write_text(note)
     before = {path.name: path.read_bytes() for path in cache.iterdir()}
-    with pytest.raises(WeightsError, match=r"\.part.*: not left by a download of this program; move it away"):
+    with pytest.raises(WeightsError, match=r"\.part.*: not from a download of this program; move it"):
         get(web, digest)
     assert before.items() <= {path.name: path.read_bytes() for path in cache.iterdir() if path.is_file()}.items()
     assert not web.requests

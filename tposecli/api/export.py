@@ -1,4 +1,4 @@
-"""Tables, files and pictures of results."""
+"""Tables, files and images of results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def to_dataframe(results: SomeResults) -> pandas.DataFrame:
     Columns are those of ``--csv``: ``frame``, ``time_s`` (seconds), ``track`` (Int64, missing without track), ``joint``
     (category), ``x``, ``y`` (pixels, smoothed if smoothing ran), ``score``, ``raw_x``, ``raw_y`` (pixels as measured,
     missing for people who were filled in), ``flag`` (bits of :class:`tposecli.Flag`) and ``person`` (from 0 in each
-    frame). Pictures have their ``name`` in a last column. A frame without people has one row with its number and time.
+    frame). Images have their ``name`` in a last column. A frame without people has one row with its number and time.
 
     Args:
         results: One result, a list of them, or what a :class:`tposecli.Pose` returns, which is then used up.
@@ -78,8 +78,8 @@ def save(
     """Write results to files, as the command line does; several files are written in one pass.
 
     The ending says what is written: ``.json`` (COCO), ``.csv``, ``.parquet``, ``.npz``, ``.mmpose.json``; a video with
-    the people drawn (``.mp4``, ``.mkv``, ``.webm``, ...) and the sound of the source; a picture (``.jpg``, ``.png``);
-    any other name is a folder for pictures. Nothing appears under its name before it is complete.
+    the people drawn (``.mp4``, ``.mkv``, ``.webm``, ...) and the sound of the source; an image (``.jpg``, ``.png``);
+    any other name is a folder for images. Nothing appears under its name before it is complete.
 
     Args:
         results: One result, a list of them, or what a :class:`tposecli.Pose` returns, which is then used up. A video is
@@ -95,11 +95,11 @@ def save(
         ValueError: There are no results.
     """
     outputs, encoding = _outputs(paths), encoding or VideoOptions()
-    picture = outputs.picture
-    moving = picture is not None and (is_video(picture) or is_numbered(picture))
+    image = outputs.picture
+    moving = image is not None and (is_video(image) or is_numbered(image))
     if moving and (not isinstance(results, Results) or results.is_still):
         raise UsageError(
-            f"{picture}: a video is written from what pose(...) returns for a video; save a list as .json or .csv"
+            f"{image}: a video is written from what pose(...) returns for a video; save a list as .json or .csv"
         )
     every, names = _each(results), None
     if isinstance(results, Results):
@@ -113,8 +113,8 @@ def save(
     if is_still and names is None:
         every, names = _numbered(every)
     check_outputs(outputs, names if is_still else None, RunFlags(overwrite), journal=False)
-    if moving and picture is not None:
-        check_video_output(picture, encoding, overwrite)
+    if moving and image is not None:
+        check_video_output(image, encoding, overwrite)
 
     def video(path: Path) -> VideoOut:
         assert isinstance(results, Results)
@@ -127,7 +127,7 @@ def save(
     )
     with ExitStack() as stack:  # The sound is found before the first frame is read.
         sinks = [stack.enter_context(opened(sink)) for sink in factory.open(dict(head))]
-        _deliver(_copies(every) if picture is not None else every, sinks)
+        _deliver(_copies(every) if image is not None else every, sinks)
 
 
 def _deliver(results: Iterator[PoseResult], sinks: Sequence[Sink]) -> None:
@@ -145,10 +145,10 @@ def _deliver(results: Iterator[PoseResult], sinks: Sequence[Sink]) -> None:
 
 
 def draw(result: PoseResult, style: DrawStyle | None = None) -> Image:
-    """Return a copy of the picture with the people drawn: (H, W, 3) uint8 RGB.
+    """Return a copy of the image with the people drawn: (H, W, 3) uint8 RGB.
 
     Args:
-        result: The people of one picture.
+        result: The people of one image.
         style: How they are drawn.
     """
     return draw_result(result, SkeletonDrawer(style, result.layout))
@@ -157,10 +157,10 @@ def draw(result: PoseResult, style: DrawStyle | None = None) -> Image:
 def plot(
     result: PoseResult, ax: Axes | None = None, *, attention: int | str | None = None, style: DrawStyle | None = None
 ) -> Axes:
-    """Show the picture with its people in Matplotlib, in pixels of the picture, and return the axes.
+    """Show the image with its people in Matplotlib, in pixels of the image, and return the axes.
 
     Args:
-        result: The people of one picture.
+        result: The people of one image.
         ax: Where; None for a new figure.
         attention: Show the attention map of this keypoint (number or name) of everybody instead of the skeletons.
         style: How people are drawn.
@@ -208,26 +208,26 @@ def _outputs(paths: Sequence[str | PathLike[str]]) -> Outputs:
         UsageError: There are none, or two of one kind.
     """
     poses: dict[str, Path] = {}
-    pictures: list[Path] = []
+    images: list[Path] = []
     formats = sorted((row for row in written_formats() if row.suffix), key=lambda row: -len(row.suffix))
     for path in map(Path, paths):
         row = next((row for row in formats if path.name.lower().endswith(row.suffix)), None)
         if row is None:
             if path.suffix and not (is_video(path) or is_image_file(path) or is_numbered(path) or path.is_dir()):
                 known = ", ".join(row.suffix for row in formats)
-                raise UsageError(f"{path}: no format has this ending; use {known}, a video, a picture, or a folder")
-            pictures.append(path)
+                raise UsageError(f"{path}: no format has this ending; use {known}, a video, an image, or a folder")
+            images.append(path)
         elif row.name in poses:
             raise UsageError(f"{path}: {poses[row.name]} has the same format; save one of them")
         else:
             poses[row.name] = path
-    if len(pictures) > 1:
-        raise UsageError(f"{pictures[1]}: {pictures[0]} shows the people already; save one of them")
-    return Outputs(pictures[0] if pictures else None, poses)
+    if len(images) > 1:
+        raise UsageError(f"{images[1]}: {images[0]} shows the people already; save one of them")
+    return Outputs(images[0] if images else None, poses)
 
 
 def _numbered(results: Iterator[PoseResult]) -> tuple[Iterator[PoseResult], Sequence[str]]:
-    """Return pictures numbered by their place among those that are written, as sinks expect them, and their names."""
+    """Return images numbered by their place among those that are written, as sinks expect them, and their names."""
     listed = [replace(result, frame=replace(result.frame, index=number)) for number, result in enumerate(results)]
     return iter(listed), [result.frame.name for result in listed]
 

@@ -1,4 +1,4 @@
-"""What :class:`tposecli.Pose` takes: paths, arrays, PIL pictures, lists of them, videos and frames."""
+"""What :class:`tposecli.Pose` takes: paths, arrays, PIL images, lists of them, videos and frames."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tposecli")
 
-Picture: TypeAlias = Any
-"""(H, W, 3) uint8 RGB, a PIL picture, or the path of an image file."""
+ImageLike: TypeAlias = Any
+"""(H, W, 3) uint8 RGB, a PIL image, or the path of an image file."""
 
 HEAD: Final = 1 << 20
 """Bytes of a file by which images are told from videos where the name does not say."""
@@ -42,8 +42,8 @@ class Input:
         expected: Number of frames, about; None if unknown.
         is_still: Whether they have nothing to do with one another.
         live: Whether the source is endless.
-        names: Names of pictures; None if unknown.
-        failed: Name and reason of each picture that could not be read.
+        names: Names of images; None if unknown.
+        failed: Name and reason of each image that could not be read.
         video: The video that the frames are of; None if they are of none.
     """
 
@@ -60,7 +60,7 @@ class Input:
 
     @property
     def failed(self) -> list[tuple[str, str]]:
-        """Pictures that could not be read so far."""
+        """Images that could not be read so far."""
         return self._failed
 
     def side_streams(self) -> SideStreams | None:
@@ -84,13 +84,13 @@ def open_input(source: Any, fps: float | None = None, recursive: bool = False) -
 
     Args:
         source: See :meth:`tposecli.Pose.__call__`.
-        fps: Frames per second, where pictures are the frames of a video.
+        fps: Frames per second, where images are the frames of a video.
         recursive: Look into subfolders of a folder, too.
 
     Raises:
         InputError: A path does not exist, or cannot be read.
         TypeError: This is nothing to find people in.
-        ValueError: An array is no (H, W, 3) uint8 RGB picture.
+        ValueError: An array is no (H, W, 3) uint8 RGB image.
     """
     rate = _rate(fps)
     if isinstance(source, int) and not isinstance(source, bool):
@@ -101,44 +101,44 @@ def open_input(source: Any, fps: float | None = None, recursive: bool = False) -
         return _of_images(source)
     if hasattr(source, "info") and hasattr(source, "side_streams"):
         return _of_video(source)
-    if _is_picture(source):
+    if _is_image(source):
         array = source if isinstance(source, PilImages.Image) else _array(source)
         many = array if isinstance(array, np.ndarray) and array.ndim == 4 else [array]
-        return _of_pictures(list(many), rate)
+        return _of_list(list(many), rate)
     if isinstance(source, Sequence):
-        return _of_pictures(source, rate)
+        return _of_list(source, rate)
     if isinstance(source, Iterable):
         return _of_stream(source, rate)
     raise TypeError(
-        f"{type(source).__name__}: expected a path, an (H, W, 3) uint8 RGB array, a PIL picture, a list of these, or "
+        f"{type(source).__name__}: expected a path, an (H, W, 3) uint8 RGB array, a PIL image, a list of these, or "
         "frames of open_video()"
     )
 
 
-def as_image(picture: Picture, title: str = "picture") -> Image:
-    """Return an array or a PIL picture as (H, W, 3) uint8 RGB; PIL pictures are turned upright by their EXIF data.
+def as_image(image: ImageLike, title: str = "image") -> Image:
+    """Return an array or a PIL image as (H, W, 3) uint8 RGB; PIL images are turned upright by their EXIF data.
 
     Raises:
         TypeError: It is neither.
         ValueError: An array has another shape or type; the message says how to convert it.
     """
-    if isinstance(picture, PilImages.Image):
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    if not _is_picture(picture):
-        raise TypeError(f"{title}: expected a path, an array or a PIL picture, got {type(picture).__name__}")
-    array = _array(picture)
+    if isinstance(image, PilImages.Image):
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    if not _is_image(image):
+        raise TypeError(f"{title}: expected a path, an array or a PIL image, got {type(image).__name__}")
+    array = _array(image)
     if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8 and array.size:
         return np.ascontiguousarray(array)
     raise ValueError(f"{title}: expected (H, W, 3) uint8 RGB, got {array.shape} {array.dtype}{_hint(array)}")
 
 
 def _hint(array: np.ndarray[Any, Any]) -> str:
-    """Return how to convert an array that is no picture; empty if nobody can tell."""
+    """Return how to convert an array that is no image; empty if nobody can tell."""
     shape = array.shape
     if not array.size:
         return "; it is empty"
     if array.ndim == 2 or (array.ndim == 3 and shape[2] == 1):
-        return "; for grey pictures use np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)"
+        return "; for grey images use np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)"
     if array.ndim == 3 and shape[2] == 4:
         return "; for RGBA use image[:, :, :3]"
     if array.ndim == 3 and shape[0] in (1, 3, 4) and shape[2] not in (3, 4):
@@ -148,11 +148,11 @@ def _hint(array: np.ndarray[Any, Any]) -> str:
     return ""
 
 
-def _array(picture: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(picture)
+def _array(image: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(image)
 
 
-def _is_picture(source: Any) -> bool:
+def _is_image(source: Any) -> bool:
     return isinstance(source, PilImages.Image) or hasattr(source, "__array__")
 
 
@@ -182,9 +182,9 @@ def _of_path(text: str, rate: Fraction | None, recursive: bool) -> Input:
     if kind == "video" or (rate is not None and not path.is_dir()):
         return _of_one_video(path, rate)
     if path.is_file() and path.suffix.lower() not in (".zip", ".txt"):
-        return _of_pictures([path], None, path.name)
+        return _of_list([path], None, path.name)
     images = find_images([text], recursive)
-    return _of_images(ImageSource(images)) if rate is None else _of_pictures(list(images.paths), rate, path.name)
+    return _of_images(ImageSource(images)) if rate is None else _of_list(list(images.paths), rate, path.name)
 
 
 def _kind_of_content(path: Path) -> str:
@@ -237,16 +237,16 @@ def _of_images(images: ImageSource) -> Input:
     return _Images(images)
 
 
-class _Pictures(Input):
-    """Pictures of a list: independent ones or, with a frame rate, the frames of a video."""
+class _ImageList(Input):
+    """Images of a list: independent ones or, with a frame rate, the frames of a video."""
 
-    def __init__(self, pictures: Iterable[Picture], rate: Fraction | None, name: str, known: bool) -> None:
-        count = len(pictures) if known and isinstance(pictures, Sequence) else None
+    def __init__(self, images: Iterable[ImageLike], rate: Fraction | None, name: str, known: bool) -> None:
+        count = len(images) if known and isinstance(images, Sequence) else None
         base = None if rate is None else 1 / rate
         super().__init__((), SourceInfo(name, fps=rate, time_base=base, frames=count), rate is None, count)
-        self._pictures, self._rate = pictures, rate
-        if known and isinstance(pictures, Sequence):
-            self.names = _names(pictures)
+        self._images_given, self._rate = images, rate
+        if known and isinstance(images, Sequence):
+            self.names = _names(images)
 
     def with_size(self, size_wh: tuple[int, int]) -> Self:
         """Note the size of the frames of a video, and return the input."""
@@ -255,10 +255,10 @@ class _Pictures(Input):
         return self
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, picture in enumerate(self._pictures):
-            name = self.names[index] if self.names is not None else _name(picture, index)
+        for index, image in enumerate(self._images_given):
+            name = self.names[index] if self.names is not None else _name(image, index)
             try:
-                image = decoded(picture, f"picture {index}")
+                image = decoded(image, f"image {index}")
             except InputError as error:
                 if self.expected == 1 or not self.is_still:
                     raise
@@ -276,30 +276,30 @@ class _Pictures(Input):
         return Frame(image, index, float(index / self._rate), name, index, float(1 / self._rate))
 
 
-def decoded(picture: Picture, title: str) -> Image:
-    """Return a picture as (H, W, 3) uint8 RGB; raises as :func:`as_image` and :func:`read_image` do."""
-    if isinstance(picture, str | os.PathLike):
-        return read_image(Path(picture))
-    return as_image(picture, title)
+def decoded(image: ImageLike, title: str) -> Image:
+    """Return an image as (H, W, 3) uint8 RGB; raises as :func:`as_image` and :func:`read_image` do."""
+    if isinstance(image, str | os.PathLike):
+        return read_image(Path(image))
+    return as_image(image, title)
 
 
-def _of_pictures(pictures: Sequence[Picture], rate: Fraction | None, name: str = "pictures") -> Input:
-    """Check the pictures of a list and return them; an empty list has no results."""
-    if pictures and all(isinstance(picture, Frame) for picture in pictures):
-        return _of_stream(pictures, rate)
-    for index, picture in enumerate(pictures):
-        if isinstance(picture, str | os.PathLike):
-            _check_image_path(Path(picture))
-        elif not isinstance(picture, PilImages.Image):
-            as_image(picture, f"picture {index}")
-    made = _Pictures(pictures, rate, name, known=True)
-    if not pictures:
+def _of_list(images: Sequence[ImageLike], rate: Fraction | None, name: str = "images") -> Input:
+    """Check the images of a list and return them; an empty list has no results."""
+    if images and all(isinstance(image, Frame) for image in images):
+        return _of_stream(images, rate)
+    for index, image in enumerate(images):
+        if isinstance(image, str | os.PathLike):
+            _check_image_path(Path(image))
+        elif not isinstance(image, PilImages.Image):
+            as_image(image, f"image {index}")
+    made = _ImageList(images, rate, name, known=True)
+    if not images:
         return made
-    if len(pictures) == 1 or rate is not None:  # Whatever is wrong with it is said at once.
-        first = decoded(pictures[0], "picture 0")
+    if len(images) == 1 or rate is not None:  # Whatever is wrong with it is said at once.
+        first = decoded(images[0], "image 0")
         if rate is not None:
             return made.with_size((first.shape[1], first.shape[0]))
-        made._pictures = [first]
+        made._images_given = [first]
     return made
 
 
@@ -314,31 +314,31 @@ def _check_image_path(path: Path) -> None:
 
 
 def _of_stream(items: Iterable[Any], rate: Fraction | None) -> Input:
-    """Return an iterable as input: frames as they are, pictures as pictures; only the first is looked at now."""
+    """Return an iterable as input: frames as they are, images as images; only the first is looked at now."""
     iterator = iter(items)
     first = next(iterator, None)
     if first is None:
-        return _Pictures((), rate, "pictures", known=True)
+        return _ImageList((), rate, "images", known=True)
     every = itertools.chain([first], iterator)
     if not isinstance(first, Frame):
-        made = _Pictures(every, rate, "pictures", known=False)
+        made = _ImageList(every, rate, "images", known=False)
         if rate is None:
             return made
-        image = decoded(first, "picture 0")
+        image = decoded(first, "image 0")
         return made.with_size((image.shape[1], image.shape[0]))
     base = None if rate is None else 1 / rate
     return Input(every, SourceInfo(first.name or "frames", first.size_wh, rate, base), False)
 
 
-def _names(pictures: Sequence[Picture]) -> tuple[str, ...]:
-    """Return unique names of pictures: those of the files, numbered where two are equal."""
-    names = [_name(picture, index) for index, picture in enumerate(pictures)]
+def _names(images: Sequence[ImageLike]) -> tuple[str, ...]:
+    """Return unique names of images: those of the files, numbered where two are equal."""
+    names = [_name(image, index) for index, image in enumerate(images)]
     if len(set(names)) == len(names):
         return tuple(names)
     return tuple(f"{index:06d}_{name}" for index, name in enumerate(names))
 
 
-def _name(picture: Picture, index: int) -> str:
-    if isinstance(picture, str | os.PathLike):
-        return Path(picture).name
-    return Path(getattr(picture, "filename", "") or f"picture_{index:06d}").name
+def _name(image: ImageLike, index: int) -> str:
+    if isinstance(image, str | os.PathLike):
+        return Path(image).name
+    return Path(getattr(image, "filename", "") or f"image_{index:06d}").name

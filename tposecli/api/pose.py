@@ -36,7 +36,7 @@ CHECKPOINTS: Final = (".safetensors", ".pth", ".pt")
 
 
 class Pose:
-    """Finds the people in pictures and videos and estimates their keypoints.
+    """Finds the people in images and videos and estimates their keypoints.
 
     The nets are loaded once, here. Three lines give the keypoints of a photo, two those of every frame of a video::
 
@@ -122,7 +122,7 @@ class Pose:
         recursive: bool = False,
         progress: bool = False,
     ) -> Results:
-        """Return the results of a picture, of several, or of a video, in order; they are made while they are taken.
+        """Return the results of an image, of several, or of a video, in order; they are made while they are taken.
 
         Args:
             source: One of
@@ -131,21 +131,21 @@ class Pose:
                   camera (0), an image sequence (``%06d.png``);
                 - an array, (H, W, 3) uint8 in **RGB** order, or several as (B, H, W, 3). OpenCV gives BGR: pass
                   ``image[:, :, ::-1]``;
-                - a PIL picture;
-                - a list or generator of these, each a picture of its own; or of :class:`Frame`, such as
+                - a PIL image;
+                - a list or generator of these, each an image of its own; or of :class:`Frame`, such as
                   ``open_video("clip.mp4", start_s=3)``, which follow one another in time.
             boxes: The people, instead of detecting them: (N, 4) left, top, right, bottom in pixels, or (N, 5) with
-                scores, for one picture; for several and for videos a sequence with one such array a frame, or a mapping
+                scores, for one image; for several and for videos a sequence with one such array a frame, or a mapping
                 from the frame's index or the image's name. Every box gives one pose, in the same order.
-            fps: Frames per second: the pictures are the frames of a video, to be tracked and smoothed.
+            fps: Frames per second: the images are the frames of a video, to be tracked and smoothed.
             recursive: Look into subfolders of a folder, too.
             progress: Show a progress bar, in a terminal or a notebook.
 
         Raises:
-            InputError: A path does not exist or cannot be read. Of several pictures, those that cannot be decoded are
+            InputError: A path does not exist or cannot be read. Of several images, those that cannot be decoded are
                 left out with a warning, and listed in ``Results.failed``.
             TypeError: The source is of another type.
-            ValueError: An array is no (H, W, 3) uint8 picture (grey, RGBA and floats are refused, with the conversion
+            ValueError: An array is not an (H, W, 3) uint8 image (grey, RGBA and floats are refused, with the conversion
                 in the message), or boxes are wrong.
         """
         opened = open_input(source, fps, recursive)
@@ -156,22 +156,22 @@ class Pose:
             results = _with_progress(results, opened)
         return Results(opened, results, head, self._nets.estimator.spec.stride)
 
-    def image(self, picture: Any, boxes: BoxesLike | None = None) -> PoseResult:
-        """Return the people of one picture.
+    def image(self, image: Any, boxes: BoxesLike | None = None) -> PoseResult:
+        """Return the people of one image.
 
         Args:
-            picture: A path, an (H, W, 3) uint8 **RGB** array, or a PIL picture.
+            image: A path, an (H, W, 3) uint8 **RGB** array, or a PIL image.
             boxes: The people, instead of detecting them: (N, 4) left, top, right, bottom in pixels.
 
         Raises:
             InputError: The file does not exist or cannot be read.
-            TypeError: This is no picture.
-            ValueError: An array is no (H, W, 3) uint8 picture, this is a video or several pictures, or boxes are wrong.
+            TypeError: This is no image.
+            ValueError: An array is not an (H, W, 3) uint8 image, this is a video or several images, or boxes are wrong.
         """
-        results = self(picture, boxes=boxes)
+        results = self(image, boxes=boxes)
         with results:
             if not results.is_still or results.source.expected != 1:
-                raise ValueError(f"{results.info.name}: expected one picture; for more use: for result in pose(...)")
+                raise ValueError(f"{results.info.name}: expected one image; for more use: for result in pose(...)")
             return next(results)
 
     def _stages(self, opened: Input, given: GivenBoxes | None, head: Mapping[str, Any]) -> Stages:
@@ -245,7 +245,7 @@ def _given(boxes: Any, opened: Input) -> GivenBoxes:
     """Return the boxes that the caller gives instead of a detector.
 
     Raises:
-        ValueError: They do not fit the pictures.
+        ValueError: They do not fit the images.
     """
     if isinstance(boxes, Mapping):
         return GivenBoxes(boxes)
@@ -255,7 +255,7 @@ def _given(boxes: Any, opened: Input) -> GivenBoxes:
     if not isinstance(boxes, Sequence):
         raise ValueError("boxes: expected a list with an array per frame, or a mapping from frames to arrays")
     if opened.is_still and opened.expected not in (None, len(boxes)):
-        raise ValueError(f"boxes: expected a list of {opened.expected}, one array per picture, got {len(boxes)}")
+        raise ValueError(f"boxes: expected a list of {opened.expected}, one array per image, got {len(boxes)}")
     return GivenBoxes(boxes)
 
 
@@ -263,4 +263,4 @@ def _with_progress(results: Generator[Result], opened: Input) -> Generator[Resul
     from tqdm.auto import tqdm
 
     with closing(results):
-        yield from tqdm(results, total=opened.expected, unit="picture" if opened.is_still else "frame")
+        yield from tqdm(results, total=opened.expected, unit="image" if opened.is_still else "frame")

@@ -17,7 +17,7 @@ from tposecli.types import Float32, Result, SourceInfo
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
 class PoseResult(Result):
-    """The people of one picture or frame.
+    """The people of one image or frame.
 
     Coordinates are pixels of the frame, x to the right and y down, the centre of the first pixel at (0, 0).
 
@@ -31,7 +31,7 @@ class PoseResult(Result):
         matrices: (N, 2, 3) float64 maps from the frame to the crop of each person; None without attention.
         header: What the poses depend on: model, weights, detector, options. Pose files have it as ``info``.
         stride: Pixels of the crop per cell of the attention grid.
-        is_still: Whether this is a picture of its own and no frame of a video.
+        is_still: Whether this is an image of its own and no frame of a video.
     """
 
     header: Mapping[str, Any] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class PoseResult(Result):
         return KeypointLayout.from_dict(self.header)
 
     def attention_map(self, person: int, keypoint: int | str, layer: int = -1) -> Float32:
-        """Put an attention map back onto the picture.
+        """Put an attention map back onto the image.
 
         Args:
             person: Row of ``poses``.
@@ -90,8 +90,8 @@ class Results(Iterator[PoseResult]):
     Attributes:
         info: Name, size and frame rate of what is read.
         header: As :attr:`PoseResult.header`.
-        names: Names of the pictures, in order; None for a video, or where they are not known in advance.
-        is_still: Whether pictures are independent of one another: not tracked, not smoothed.
+        names: Names of the images, in order; None for a video, or where they are not known in advance.
+        is_still: Whether images are independent of one another: not tracked, not smoothed.
         stride: As :attr:`PoseResult.stride`.
     """
 
@@ -109,12 +109,12 @@ class Results(Iterator[PoseResult]):
 
     @property
     def names(self) -> Sequence[str] | None:
-        """Names of the pictures."""
+        """Names of the images."""
         return self._source.names
 
     @property
     def is_still(self) -> bool:
-        """Whether these are pictures that have nothing to do with one another."""
+        """Whether these are images that have nothing to do with one another."""
         return self._source.is_still
 
     @property
@@ -124,11 +124,11 @@ class Results(Iterator[PoseResult]):
 
     @property
     def failed(self) -> list[tuple[str, str]]:
-        """Name and reason of each picture that could not be read so far; a warning is logged for each, too."""
+        """Name and reason of each image that could not be read so far; a warning is logged for each, too."""
         return self._source.failed
 
     def __repr__(self) -> str:
-        kind = "pictures" if self.is_still else "frames"
+        kind = "images" if self.is_still else "frames"
         expected = self._source.expected
         return f"Results({self.info.name!r}, {'about ' + str(expected) if expected else 'some'} {kind})"
 

@@ -2,7 +2,7 @@
 
 The command line comes first, then the environment (``TPOSE_VIDEO_SMOOTH``), then the file, then the option's default.
 The file is ``--config FILE``, or ``tpose.toml`` in the current folder, or the one in the user's configuration folder:
-TOML with keys named like the options. The file of the current folder may be somebody else's, as one unpacked from an
+TOML with keys named like the options. The file of the current folder may come from others, as one unpacked from an
 archive is: it may neither grant trust, nor replace files, nor name any, and is announced when it is read. Keys at
 the top apply to every command that has the option, those of a table to the command of that name::
 
@@ -181,7 +181,7 @@ def _refuse_untrusted(table: Mapping[str, Any], command: click.Command, where: s
         names_file |= _plain(key) in ("detector", "det_model", "boxes", "model") and _looks_like_file(value)
         if _plain(key) in UNTRUSTED or names_file:
             raise click.UsageError(
-                f"{where}: {key!r} may not be set in the {DEFAULT_FILE} of a folder, which may be somebody else's; "
+                f"{where}: {key!r} may not be set in the {DEFAULT_FILE} of a folder, which may come from others; "
                 f"give it on the command line, in a file named with --config, or in {user_file()}"
             )
 

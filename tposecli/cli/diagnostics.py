@@ -278,6 +278,8 @@ def _detector_choice() -> Diagnosis:
     if bundled_file(BUNDLED_WEIGHTS) is None:
         return Diagnosis("choices", "--detector", "none", f"{BUNDLED_WEIGHTS} is missing; install again", good=False)
     if (cache_dir() / find_published(AUTO_YOLO).file).is_file():
-        return Diagnosis("choices", "--detector", AUTO_YOLO, "in the cache; licence AGPL-3.0; bundled does without")
+        return Diagnosis(
+            "choices", "--detector", AUTO_YOLO, "in the cache; licence AGPL-3.0; --detector bundled does not need it"
+        )
     why = "the network is off" if offline_by_environment() else "unless it can be downloaded when a run starts"
     return Diagnosis("choices", "--detector", "bundled", f"{AUTO_YOLO} (AGPL-3.0) is not here, {why}")

@@ -67,7 +67,7 @@ GC_THRESHOLD = 20_000
 )
 @click.version_option(__version__, prog_name="tpose")
 def cli() -> None:
-    """Human poses from videos and pictures with TransPose, and the attention that explains them.
+    """Human poses from videos and images with TransPose, and the attention that explains them.
 
     Every option can also be set in tpose.toml (see --config), or in the environment: TPOSE_VIDEO_SMOOTH=none.
     """

@@ -317,7 +317,7 @@ def resolve_auto(options: DetectorOptions, device: torch.device, downloads: Down
         log.info("detector: bundled (%s)", reason)
         return replace(options, name=AUTO_BUNDLED)
     log.info(
-        "detector: YOLO11n of ultralytics (%s, licence AGPL-3.0); --detector bundled does without it",
+        "detector: YOLO11n of ultralytics (%s, licence AGPL-3.0); --detector bundled does not need it",
         AUTO_YOLO,
     )
     size = options.image_size or (AUTO_SIZES[_auto_precision()] if device.type == "cpu" else None)

@@ -48,7 +48,7 @@ class JsonFile:
             ) from error
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{path}: neither a journal nor JSON (it is no UTF-8 text); the poses of a video "
+                f"{path}: neither a journal nor JSON (not UTF-8 text); the poses of a video "
                 f"are in its journal, {path.name}.poses.jsonl"
             ) from error
 

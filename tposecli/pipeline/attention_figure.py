@@ -78,9 +78,7 @@ def make_figure(job: FigureJob, settings: Settings) -> int:
 def _choose(poses: Poses, job: FigureJob) -> Poses:
     """Return the person that the job names."""
     if not len(poses):
-        raise InputError(
-            f"{job.image}: nobody was found; give the box with --detector boxes:FILE, or lower --det-score"
-        )
+        raise InputError(f"{job.image}: no people found; give the box with --detector boxes:FILE, or lower --det-score")
     if not 0 <= job.person < len(poses):
         known = "one person; use 0" if len(poses) == 1 else f"{len(poses)} people; use 0 to {len(poses) - 1}"
         raise UsageError(f"--person {job.person}: {job.image.name} shows {known}")

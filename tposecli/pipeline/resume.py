@@ -64,7 +64,7 @@ def check_journal(path: Path, outputs: Sequence[Path]) -> None:
             with path.open("rb") as file:
                 journal = is_journal(file.read(1 << 16))
     if not journal:
-        raise UsageError(f"{path}: not a journal, whose name it has; move it, or choose another name for the output")
+        raise UsageError(f"{path}: not a journal, but of its name; move it, or choose another name for the output")
 
 
 def know_partial_videos(outputs: Outputs) -> None:

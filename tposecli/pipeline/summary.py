@@ -60,7 +60,7 @@ class Summary:
         if self.stills:
             made = f"{count(self.frames, 'image')}, {count(self.people, 'person', 'people')}"
             return f"{made} in {duration(self.wall_s)} ({rate:.1f} images/s)"
-        people = "1 person" if self.most == 1 else f"up to {self.most} people" if self.most else "nobody"
+        people = "1 person" if self.most == 1 else f"up to {self.most} people" if self.most else "no people"
         ids = [count(self.ids, "id")] if self.ids else []
         made = ", ".join([count(self.frames, "frame"), people, *ids])
         return f"{self.name}: {made} in {duration(self.wall_s)} ({rate:.1f} frames/s)"

@@ -119,7 +119,8 @@ def open_media(location: InputLocation) -> av.container.InputContainer:
     try:
         container = av.open(params.name, "r", options=options, timeout=params.timeout_s, **_metadata_args())
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{redacted(location)}: cannot be opened as a video ({_reason(location, error)})") from error
+        remedy = _remedy(location)
+        raise InputError(f"{redacted(location)}: cannot be opened as a video ({reason_of(error)}); {remedy}") from error
     if container.format.name == "tty":
         container.close()
         raise InputError(f"{redacted(location)}: this is a text file, not a video; name a video file")
@@ -146,14 +147,11 @@ def _format_whitelist() -> str:
     return ",".join(sorted(av.formats_available - REFERRING_FORMATS))
 
 
-def _reason(location: InputLocation, error: Exception) -> str:
-    """Return FFmpeg's reason and a remedy."""
-    reason = reason_of(error)
+def _remedy(location: InputLocation) -> str:
+    """Return what to do about a video that cannot be opened."""
     if is_url(location):
-        return f"{reason}; check the URL, the connection and, for https, the certificate"
-    if is_stdin(location):
-        return f"{reason}; {UNSEEKABLE}"
-    return f"{reason}; it may be truncated, damaged or in another format"
+        return "check the URL, the connection and, for https, the certificate"
+    return UNSEEKABLE if is_stdin(location) else "it may be truncated, damaged or in another format"
 
 
 def pick_video(

@@ -286,7 +286,7 @@ class VideoSource:
         done = {
             f"{self.resized} frames changed size and were scaled to the first one's": self.resized,
             f"moved {self.moved} frames whose timestamps were out of order": self.moved,
-            f"its clock was reset {self.origin.resets} times; times go on without a break": self.origin.resets,
+            f"its clock was reset {self.origin.resets} times; its times continue without a gap": self.origin.resets,
             "interlaced, was deinterlaced": deinterlacer.used,
             "pixels were not square, stretched to {}x{}".format(*self._converter.size_wh): self._converter.stretched,
             "high dynamic range, mapped to 8 bits": self._converter.mapped,

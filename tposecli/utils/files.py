@@ -416,7 +416,7 @@ def open_finite(path: Path) -> BufferedReader:
     file = path.open("rb")
     if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(errno.EINVAL, "a device and no file", str(path))
+        raise OSError(errno.EINVAL, "a device, not a file", str(path))
     return file
 
 

@@ -159,7 +159,7 @@ def _output_lock(output: Path) -> Iterator[None]:
 
 def _open_locked(output: Path, lock: Path) -> BinaryIO:
     """Create and lock the lock file of an output, or take over that of a run that died."""
-    foreign = UsageError(f"{lock}: not a lock of this program, whose name it has; move it, or choose another output")
+    foreign = UsageError(f"{lock}: not a lock of this program, but of its name; move it, or choose another output")
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,11 @@ def count(word: str) -> int:
         "--only", type=click.Choice(PARTS), multiple=True, help="Measure this part only. May be repeated.  [all]"
     ),
     click.option(
-        "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Repeat each measurement this often."
+        "--rounds",
+        type=click.IntRange(1),
+        default=5,
+        show_default=True,
+        help="Repeat each measurement N times.",
     ),
     click.option(
         "--baseline/--no-baseline", default=True, show_default=True, help="Also measure the authors' original code."

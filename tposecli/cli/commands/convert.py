@@ -31,7 +31,7 @@ from tposecli.cli.options.tracking import tracking_options
 @click.command(
     cls=Command,
     first=("json", "csv", "openpose", "inputs", "smooth", "track", "overwrite"),
-    short_help="Write poses in other formats, tracked and smoothed anew.",
+    short_help="Write poses in other formats, tracked and smoothed again.",
 )
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
@@ -62,7 +62,7 @@ from tposecli.cli.options.tracking import tracking_options
 @keep_options
 @shared.reporting_options
 def convert(poses: Path, **options: Any) -> None:
-    """Write poses in other formats, tracked and smoothed anew, without running the model.
+    """Write poses in other formats, tracked and smoothed again, without running the model.
 
     FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from.
 

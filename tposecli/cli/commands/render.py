@@ -34,7 +34,7 @@ from tposecli.cli.options.tracking import tracking_options
         *("inputs", "output", "style", "background", "colour_by", "labels", "trails", "blur_heads", "smooth"),
         "overwrite",
     ),
-    short_help="Draw poses on their video or images anew.",
+    short_help="Draw poses on their video or images again.",
 )
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
@@ -61,7 +61,7 @@ from tposecli.cli.options.tracking import tracking_options
 @keep_options
 @shared.reporting_options
 def render(poses: Path, output: Path, **options: Any) -> None:
-    """Draw poses on their video or images, tracked and smoothed anew, without running the model.
+    """Draw poses on their video or images, tracked and smoothed again, without running the model.
 
     FILE is a journal (out.mp4.poses.jsonl) or another pose file or folder in a format of --from.
 

@@ -70,7 +70,7 @@ net_options = option_group(
     click.option(
         "--init",
         metavar="WHAT",
-        help="Begin with these weights: imagenet, a checkpoint (all tensors that fit), or MoveNet's JSON.",
+        help="Start from these weights: imagenet, a checkpoint (all tensors that fit), or MoveNet's JSON.",
     ),
 )
 
@@ -93,7 +93,7 @@ recipe_options = option_group(
         "--freeze",
         multiple=True,
         metavar="NAME",
-        help="Freeze the parameters whose names begin so: backbone.stem. May be repeated.",
+        help="Freeze the parameters whose names start with this: backbone.stem. May be repeated.",
     ),
     option_of(Recipe, "decay", "--decay", help="How the learning rate falls."),
     option_of(Recipe, "warm_up", "--warm-up", help="Raise the learning rate over the first N steps."),

@@ -24,8 +24,8 @@ from tposecli.cli.terminal import say
         "HALF is even or odd: every other image; partial: people may be unannotated. May be repeated.",
     ),
     click.option("--check", multiple=True, metavar="WHAT", help="Validate on this: ANN.json:IMAGES[:HALF]."),
-    click.option("--init", type=LocalPath(path_type=Path), help="Begin with these weights, or NanoDet-g: its JSON."),
-    click.option("--measure", "weights", type=LocalPath(path_type=Path), help="Measure these weights, do not train."),
+    click.option("--init", type=LocalPath(path_type=Path), help="Start from these weights, or NanoDet-g: its JSON."),
+    click.option("--measure", "weights", type=LocalPath(path_type=Path), help="Measure these weights, train nothing."),
 )
 @option_group(
     FILES,

@@ -193,7 +193,9 @@ detector_options = option_group(
         show_default=True,
         help=f"Person detector: {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.",
     ),
-    click.option("--max-people", type=click.IntRange(1), help="Keep at most N people per frame, the surest ones."),
+    click.option(
+        "--max-people", type=click.IntRange(1), help="Keep at most N people per frame, those with the best scores."
+    ),
     click.option("--det-score", type=FiniteRange(0, 1), help="Drop boxes below this score.  [the detector's own]"),
     click.option(
         "--det-nms",

@@ -26,7 +26,7 @@ pose_options = option_group(
         type=click.Choice([row.name for row in readable_formats()]),
         help="Format of FILE.  [recognised from the file]",
     ),
-    click.option("--track-again", is_flag=True, help="Track people anew, even if the file has ids."),
+    click.option("--track-again", is_flag=True, help="Track people again, even if the file has ids."),
     click.option("--no-edits", is_flag=True, help="Leave out the corrections that tpose edit wrote."),
 )
 

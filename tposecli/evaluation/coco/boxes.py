@@ -163,7 +163,9 @@ def _detected(path: Path, truth: KeypointSet, problems: Problems) -> BoxChoice:
             by_image.setdefault(image, []).append(row)
     if entries and not by_image:
         reasons = "; ".join(problems.lines()) or f"none is of {truth.person.title}"
-        raise InputError(f"{path}: none of its {len(entries)} detections belongs to the set: {reasons}")
+        raise InputError(
+            f"{path}: none of its {len(entries)} detections belongs to the set ({reasons}); name those of this set"
+        )
     return _choice(path, {image: rows for image, rows in by_image.items() if image in truth.ids}, truth)
 
 

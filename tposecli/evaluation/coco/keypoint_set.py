@@ -180,7 +180,9 @@ def load_set(data: DataChoice, problems: Problems) -> KeypointSet:
     )
     if annotations and not any(_counts(person) for person in flat):
         reasons = "; ".join(problems.lines()) or "none has a labelled keypoint"
-        raise InputError(f"{path}: none of its {len(annotations)} annotations can be scored ({reasons})")
+        raise InputError(
+            f"{path}: none of its {len(annotations)} annotations can be scored ({reasons}); name another file"
+        )
     return found.limited(data.limit, data.seed)
 
 

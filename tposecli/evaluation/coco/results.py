@@ -77,7 +77,8 @@ def read_results(path: Path, truth: KeypointSet, problems: Problems) -> list[Rec
             rows.append(row)
     if entries and not rows:
         raise InputError(
-            f"{path}: none of its {len(entries)} results belongs to the set: {'; '.join(left_out.lines())}"
+            f"{path}: none of its {len(entries)} results belongs to the set ({'; '.join(left_out.lines())}); "
+            "name those of this set"
         )
     return [row for row in rows if row["image_id"] in truth.ids]
 

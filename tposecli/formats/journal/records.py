@@ -101,7 +101,7 @@ def read_frame(line: Any, keypoints: int) -> JournalFrame:
     poses = Poses(Boxes(boxes, scores), numbers[:, :, :2], numbers[:, :, 2])
     source_sha256 = line.get("source_sha256")
     if not isinstance(source_sha256, str | None):
-        raise ValueError("source_sha256 is no text")
+        raise ValueError("source_sha256 is not text")
     return JournalFrame(index, str(line["name"]), pts, time_s, (width, height), poses, source_sha256)
 
 

@@ -58,7 +58,7 @@ class PartialFile:
         ours = not self._note.is_symlink() and {"source", "validator", "size"} <= self._read().keys()
         for path in (self.path, self._note):
             if os.path.lexists(path) and not (ours and path.is_file() and not path.is_symlink()):
-                raise DownloadError(f"{path}: not left by a download of this program; move it away, or {elsewhere}")
+                raise DownloadError(f"{path}: not from a download of this program; move it, or {elsewhere}")
 
     def headers(self) -> dict[str, str]:
         """Return the request headers: a range request if there is something to resume."""

@@ -182,5 +182,5 @@ def _number(spec: str, text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise UsageError(f"--data {spec}: {text!r} is not a number above 0")
+        raise UsageError(f"--data {spec}: expected a number above 0, got {text!r}")
     return number

@@ -36,6 +36,7 @@ from tposecli.lab.training.state import TrainingState
 from tposecli.lab.training.validation import ValidationMetrics, measure
 from tposecli.models import build, find_spec
 from tposecli.models.pose_net import PoseNet
+from tposecli.pipeline.summary import count
 from tposecli.utils.errors import UsageError
 from tposecli.utils.version import __version__
 
@@ -118,7 +119,7 @@ class _Run:
         state, team = self.state, self.team
         clock = _Clock(state.step, state.seconds)
         epoch = self.sampling.epoch
-        self.log(f"{self._position()}, {len(self.sources)} sources, {epoch} samples per epoch, {team.device}")
+        self.log(f"{self._position()}, {count(len(self.sources), 'source')}, {epoch} samples per epoch, {team.device}")
         with closing(self._batches()) as batches:
             while self._progress() < 1 and not stop.number:
                 with clock:
