@@ -225,6 +225,19 @@ def test_models_are_listed() -> None:
     assert result.exit_code == 0
     for name in ("transpose-m-a3", "transpose-r18-a3", "transpose-r-a4", "transpose-h-s", "transpose-h-a6"):
         assert name in result.output
+    assert "https://" not in result.output and "https://" in tpose("models", "--verbose").output
+
+
+@pytest.mark.parametrize("words", [["models"], ["weights", "list"], ["doctor"]])
+def test_tables_have_no_colours_in_a_pipe_and_fit_80_columns(words: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tposecli", *words]
+    home = {"TPOSE_HOME": "cache", "FORCE_COLOR": "", "COLUMNS": "80"}
+    output = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, **home}, cwd=tmp_path
+    ).stdout
+    assert output and "\x1b" not in output
+    if words != ["doctor"]:  # Its lines are paths and versions, which are never broken.
+        assert max(map(len, output.splitlines())) <= 80
 
 
 def test_main_command_runs_without_what_others_need(tmp_path: Path, media: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_line_a_minute_where_there_is_no_terminal(
         ),
         ({"frames": 1, "people": 3, "most": 3}, "a: 1 frame, up to 3 people in 10.0 s (0.1 frames/s)"),
         ({"frames": 8, "people": 1, "most": 1, "stills": True}, "8 images, 1 person in 10.0 s (0.8 images/s)"),
-        ({"frames": 8}, "a: 8 frames, nobody in 10.0 s (0.8 frames/s)"),
+        ({"frames": 8}, "a: 8 frames, no people in 10.0 s (0.8 frames/s)"),
     ],
 )
 def test_summary(facts: dict[str, Any], line: str) -> None:

@@ -650,8 +650,10 @@ def test_pull_list_verify_path(mirror: Server, cache: Path) -> None:
     assert done.exit_code == 0 and done.stdout.split()[0] == str(cache / OFFICIAL.file)
     assert tpose("weights", "path", OFFICIAL.name).stdout == f"{cache / OFFICIAL.file}\n"
     listed = tpose("weights", "list").stdout
-    assert "recorded" in listed and "pinned" in listed and str(cache / OFFICIAL.file) in listed
+    assert "recorded" in listed and "pinned" in listed and OFFICIAL.file in listed and f"cache: {cache}\n" in listed
     assert listed.count("absent") == 4
+    everything = tpose("weights", "list", "--verbose").stdout
+    assert f"{OFFICIAL.name}: {cache / OFFICIAL.file}\n" in everything and "https://" in everything
     checked = tpose("weights", "verify")
     assert checked.exit_code == 0 and "as at its first use" in checked.stdout and "as published" in checked.stdout
     (cache / OFFICIAL.file).write_bytes(official()[:-1])

@@ -24,7 +24,8 @@ def weights() -> None:
 
 
 @weights.command("list")
-def list_() -> None:
+@click.option("--verbose", "-v", is_flag=True, help="Also print the path of each file, or the URL of absent ones.")
+def list_(verbose: bool) -> None:
     """List all weights, downloaded or not.
 
     The table has a row for each model and for any other file in the cache.
@@ -37,14 +38,19 @@ def list_() -> None:
     from rich.table import Table
 
     from tposecli.hub.checkpoints.inventory import inventory
+    from tposecli.hub.checkpoints.resolve import cache_dir
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("model", "size", "digest"):
         table.add_column(title, no_wrap=True, justify="right" if title == "size" else "left")
     table.add_column("file", overflow="fold")
-    for item in inventory():
+    items = inventory()
+    for item in items:
         table.add_row(*item.row())
     console().print(table)
+    say(f"cache: {cache_dir()}")
+    if verbose:
+        say(*(f"{item.model if item.model != '-' else item.file}: {item.place}" for item in items))
 
 
 @weights.command()

@@ -43,12 +43,17 @@ class WeightsFile:
     url: str = ""
 
     def row(self) -> tuple[str, str, str, str]:
-        """Return model, size, state of the digest, and file, as text."""
+        """Return model, size, state of the digest, and name of the file, as text."""
         if self.path is None:
-            return self.model, "-", "pinned" if self.pinned else "-", f"absent; {self.url}" if self.url else "none"
+            return self.model, "absent" if self.url else "none", "pinned" if self.pinned else "-", self.file
         known = "recorded" if recorded_digest(self.path) else "new"
         size = f"{self.path.stat().st_size / 1e6:.1f} MB"
-        return self.model, size, "pinned" if self.pinned else known, str(self.path)
+        return self.model, size, "pinned" if self.pinned else known, self.file
+
+    @property
+    def place(self) -> str:
+        """Where the file is: its path or, if it is not on this machine, its URL, if it has one."""
+        return str(self.path or self.url or "none; for your own training")
 
 
 @dataclass(frozen=True, slots=True)
