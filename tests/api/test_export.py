@@ -93,7 +93,7 @@ def test_images_given_into_a_folder_and_into_a_file(pose: Pose, media: Path, tmp
 
 def test_what_cannot_be_saved_is_refused_and_leaves_nothing(pose: Pose, media: Path, tmp_path: Path) -> None:
     results = list(islice(pose(media / "walk.mp4"), 2))
-    with pytest.raises(UsageError, match="a video is written of the results"):
+    with pytest.raises(UsageError, match="a video is written from what"):
         save(results, tmp_path / "o.mp4")
     with pytest.raises(UsageError, match="no format has this ending"):
         save(results, tmp_path / "o.xlsx")

@@ -107,7 +107,7 @@ def _show(name: str) -> None:
     """Print a page: set for the terminal, or as Markdown into a pipe."""
     text = plain_markdown(_find(name).read_text(encoding="utf-8"))
     if not sys.stdout.isatty():
-        click.echo(text)
+        say(*text.splitlines())
         return
     from rich.console import Console
     from rich.markdown import Markdown
