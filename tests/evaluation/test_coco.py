@@ -129,7 +129,7 @@ def test_custom_set_with_detector_boxes(data: tuple[Path, dict[str, Any]], tmp_p
     only = [{"image_id": 1000, "category_id": 1, "bbox": [5, 5, 40, 50], "score": 0.5}]
     (tmp_path / "one.json").write_text(json.dumps(only))
     alone = tpose_eval(*given, "--boxes", "detector", "--detector", f"boxes:{tmp_path / 'one.json'}")
-    assert alone.exit_code == 0 and "6 images, 1 boxes" in alone.stdout
+    assert alone.exit_code == 0 and "6 images, 1 box " in alone.stdout
     assert isinstance(tpose_eval(*given).exception, UsageError)
 
 
@@ -187,8 +187,8 @@ def test_invalid_detections_are_counted_named_and_skipped(data: tuple[Path, dict
         result = tpose_eval(*given, tmp_path / name, "--output", tmp_path / f"rows_{name}")
         assert result.exit_code == 0, result.output
     assert (tmp_path / "rows_good.json").read_text() == (tmp_path / "rows_bad.json").read_text()
-    assert "1 detections of images that are not in the set: skipped (image 77)" in result.stdout
-    assert "1 boxes of zero size" in result.stdout and "2 entries that make no sense" in result.stdout
+    assert "1 detection of images that are not in the set: skipped (image 77)" in result.stdout
+    assert "1 box of zero size" in result.stdout and "2 entries that are invalid" in result.stdout
     assert isinstance(tpose_eval(*given, tmp_path / "bad.json", "--strict").exception, InputError)
 
 
@@ -199,7 +199,7 @@ def test_missing_or_damaged_images_are_reported(data: tuple[Path, dict[str, Any]
     victim.unlink() if damage == "missing" else victim.write_bytes(b"\xff\xd8 no picture")
     given = ("--data-dir", folder, "--boxes", "gt", "--no-flip-test")
     result = tpose_eval(*given, "--output", tmp_path / "rows.json")
-    assert result.exit_code == 1 and victim.name in result.stdout and "1 images" in result.stdout
+    assert result.exit_code == 1 and victim.name in result.stdout and "1 image" in result.stdout
     rest = {row["image_id"] for row in rows_of(tmp_path / "rows.json")}
     assert rest == {image["id"] for image in content["images"][:-1]} - {content["images"][1]["id"]}
     strict = tpose_eval(*given, "--strict").exception

@@ -117,7 +117,7 @@ def test_results_of_other_programs_are_scored(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["figures"]["AP"] == pytest.approx(1) and report["keypoints"][3]["labelled"] == 0
-    assert "1 results of images that are not in the set: skipped (image 6)" in result.stdout
+    assert "1 result of images that are not in the set: skipped (image 6)" in result.stdout
     assert "result 3 of rows.json" in result.stdout
     assert isinstance(tpose_eval(*given, "--strict").exception, InputError)
     assert "sigmas" in str(tpose_eval(*given, "--sigmas", "0.1,0.2").exception)

@@ -61,7 +61,7 @@ def test_the_category_is_the_one_named_person(tmp_path: Path) -> None:
     content["annotations"] = [cat, *({**one, "category_id": 2} for one in content["annotations"])]
     result = score(tmp_path, content, [{**one, "category_id": "2"} for one in rows], "--strict")
     assert line(result) == plain
-    assert "1 annotations of other categories: skipped (annotation 1, 'cat' (id 1))" in result.stdout
+    assert "1 annotation of other categories: skipped (annotation 1, 'cat' (id 1))" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_category_is_the_one_named_person(tmp_path: Path) -> None:
         ({"category_id": 3}, "of other categories.*id 3 instead of 'person'"),
         ({"category_id": None}, "without a category_id"),
         ({"image_id": 5}, "not in the set"),
-        ({"keypoints": [1, 2]}, "no sense"),
+        ({"keypoints": [1, 2]}, "invalid"),
     ],
 )
 def test_results_that_match_nothing_are_an_error(tmp_path: Path, change: dict[str, Any], reason: str) -> None:

@@ -346,7 +346,7 @@ def test_video_stream_can_be_chosen(tmp_path: Path) -> None:
     assert open_video(path, stream=0).info.size_wh == (128, 64)
     second = open_video(path, stream=1)
     assert second.info.size_wh == (64, 32) and numbers(second) == [0, 1, 2]
-    with pytest.raises(UsageError, match="it has 2"):
+    with pytest.raises(UsageError, match="choose 0 to 1"):
         open_video(path, stream=2)
 
 

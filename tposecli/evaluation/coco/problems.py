@@ -10,7 +10,7 @@ MISSING: Final = "images missing: their people count as not detected"
 UNREADABLE: Final = "images that cannot be decoded: their people count as not detected"
 UNKNOWN_DETECTION: Final = "detections of images that are not in the set: skipped"
 NO_SIZE: Final = "boxes of zero size: skipped"
-INVALID: Final = "invalid entries: skipped"
+INVALID: Final = "entries that are invalid: skipped"
 OTHER_CATEGORY: Final = "annotations of other categories: skipped"
 OTHER_RESULT: Final = "results of other categories: skipped"
 NO_CATEGORY: Final = "results without a category_id: skipped"
@@ -26,6 +26,16 @@ UNKNOWN_RESULT: Final = "results of images that are not in the set: skipped"
 
 MAX_NAMED: Final = 5
 """How many names of each kind a summary line lists; reports list all."""
+
+SINGULAR: Final = {
+    "annotations": "annotation",
+    "boxes": "box",
+    "detections": "detection",
+    "entries": "entry",
+    "images": "image",
+    "results": "result",
+}
+"""First words of the kinds of problems, for one of them."""
 
 
 class Problems:
@@ -77,4 +87,6 @@ class Problems:
 
 def _sentence(kind: str, names: list[str]) -> str:
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{len(names)} {kind} ({', '.join(names[:MAX_NAMED])}{more})"
+    what, space, rest = kind.partition(" ")
+    what = SINGULAR.get(what, what) if len(names) == 1 else what
+    return f"{len(names)} {what}{space}{rest} ({', '.join(names[:MAX_NAMED])}{more})"

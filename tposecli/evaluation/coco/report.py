@@ -15,7 +15,7 @@ from tposecli.evaluation.coco.per_keypoint import BINS, Details
 from tposecli.evaluation.coco.problems import Problems
 from tposecli.evaluation.coco.published import Figures, Published
 from tposecli.evaluation.explain.figures import Explanations
-from tposecli.pipeline.summary import Summary
+from tposecli.pipeline.summary import Summary, count
 from tposecli.utils import report_tables
 from tposecli.utils.report_tables import format_number, markdown_table
 from tposecli.utils.version import __version__
@@ -174,7 +174,7 @@ def _sentences(report: EvalReport) -> list[str]:
     if summary.wall_s:
         images, people = report.rates
         lines.append(
-            f"{summary.frames} images, {summary.people} boxes in {summary.wall_s:.1f} s: "
+            f"{count(summary.frames, 'image')}, {count(summary.people, 'box', 'boxes')} in {summary.wall_s:.1f} s: "
             f"{images:.1f} images/s, {people:.1f} boxes/s"
         )
     if earlier := report.provenance.get("images_done_before"):
