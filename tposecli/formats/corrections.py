@@ -54,7 +54,7 @@ def journal_digest(journal: Path) -> str:
         with journal.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise InputError(f"{journal}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{journal}: cannot be read ({error.strerror}); check the file and its permissions") from error
 
 
 def read_corrections(path: Path) -> CorrectionsFile:
@@ -80,7 +80,7 @@ def read_corrections(path: Path) -> CorrectionsFile:
             except ValueError as error:
                 raise ValueError(f"correction {number}: {error}") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     except (ValueError, RecursionError) as error:
         remedy = "mend or remove it, or add --no-edits to leave it out"
         raise InputError(f"{path}: not a valid file of corrections ({error}); {remedy}") from error

@@ -125,7 +125,7 @@ def read_corrections_of(recording: AlignedPoses, given: PoseInput) -> Correction
     if found.journal_sha256 != journal_digest(recording.path):
         raise InputError(
             f"{path}: its corrections are of another state of {recording.path.name}, which has changed since; remove "
-            "or rename it to correct the journal anew, or add --no-edits to leave it out"
+            "or rename it to correct the journal again, or add --no-edits to leave it out"
         )
     return found
 
@@ -181,9 +181,9 @@ def edit(job: EditJob) -> EditSummary:
     given = PoseInput(job.journal)
     recording = read_aligned(given)
     if recording.format != JOURNAL:
-        raise UsageError(f"{job.journal} is no journal; name the OUT.poses.jsonl that tpose video writes")
+        raise UsageError(f"{job.journal} is not a journal; name the OUT.poses.jsonl that tpose video writes")
     if recording.stills:
-        raise UsageError(f"{job.journal} is a journal of images, in which people have no ids that last")
+        raise UsageError(f"{job.journal} is a journal of images, which has no ids that last; name one of a video")
     path = corrections_path(job.journal)
     with output_locks([path]):
         before = read_corrections_of(recording, given)
@@ -191,7 +191,7 @@ def edit(job: EditJob) -> EditSummary:
         layout = KeypointLayout.from_dict(recording.header)
         steps = list(before.steps)
         if job.undo and not steps:
-            raise UsageError(f"{job.journal}: there is no correction to undo")
+            raise UsageError(f"{job.journal}: there is no correction to undo; make one first")
         undone = (str(steps.pop()),) if job.undo else ()
         people = People.of(recording, given, before)
         for step in steps:
@@ -268,7 +268,9 @@ class People:
         elif isinstance(wish, Split):
             times = self.time_s[rows]
             if not times[0] < wish.at_s <= times[-1] + SAME_TIME_S:
-                raise UsageError(f"person {wish.person} cannot be split at {wish.at_s:g} s, only {self._where(rows)}")
+                raise UsageError(
+                    f"person {wish.person} cannot be split at {wish.at_s:g} s, only {self._where(rows)}; choose such a time"
+                )
             self.taken += 1
             return [replace(wish, at_s=float(times[times >= wish.at_s - SAME_TIME_S][0]), new=self.taken)]
         elif isinstance(wish, SetJoint):
@@ -276,7 +278,7 @@ class People:
         elif isinstance(wish, Exchange):
             self._rows(wish.other)
         if not len(self._concerned(wish)):
-            raise UsageError(f"person {wish.person} is not there then, only {self._where(rows)}")
+            raise UsageError(f"person {wish.person} is not there then, only {self._where(rows)}; choose such a time")
         return [wish]
 
     def effect(self, step: Correction) -> str:
@@ -336,7 +338,7 @@ class People:
             UsageError: They are, or they are the same.
         """
         if wish.person == wish.into:
-            raise UsageError(f"person {wish.person} cannot be merged into itself")
+            raise UsageError(f"person {wish.person} cannot be merged into itself; name two people")
         both = np.intersect1d(self.time_s[self._rows(wish.person)], self.time_s[self._rows(wish.into)])
         if len(both):
             raise UsageError(
@@ -353,10 +355,14 @@ class People:
         nearest = float(self.frame_s[np.abs(self.frame_s - wish.at_s).argmin()])
         tolerance = float(np.diff(self.frame_s).max(initial=SAME_TIME_S))
         if abs(nearest - wish.at_s) > tolerance or nearest not in self.time_s[rows]:
-            raise UsageError(f"person {wish.person} is not there at {wish.at_s:g} s, only {self._where(rows)}")
+            raise UsageError(
+                f"person {wish.person} is not there at {wish.at_s:g} s, only {self._where(rows)}; choose such a time"
+            )
         width, height = self.size_wh
         if not (0 <= wish.x < width and 0 <= wish.y < height):
-            raise UsageError(f"({wish.x:g}, {wish.y:g}) is outside the picture of {width}x{height} pixels")
+            raise UsageError(
+                f"({wish.x:g}, {wish.y:g}) is outside the frame; choose a place in {width}x{height} pixels"
+            )
         found = replace(wish, at_s=nearest)
         for step in before:
             same = isinstance(step, SetJoint) and (step.person, step.joint) == (wish.person, wish.joint)
@@ -391,7 +397,7 @@ def _with_their_ids(options: PostOptions, corrections: CorrectionsFile, path: Pa
     try:
         track, keep = TrackOptions(**ids.get("track", {})), KeepOptions(**ids.get("keep", {}))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: invalid options of tracking ({error})") from error
+        raise InputError(f"{path}: invalid options of tracking ({error}); remove the file and correct again") from error
     if options.track not in (TrackOptions(), track) or options.keep not in (KeepOptions(), keep):
         raise UsageError(
             f"{path} corrects the ids of other options; leave out those that begin with --track, --no-track, "

@@ -141,11 +141,11 @@ def _set_joint(text: str) -> Wish:
 @option_group(
     PEOPLE,
     _correction("--merge", "ID=ID", _merge, "The first person is the second one: 2=1."),
-    _correction("--split", "ID@TIME", _split, "A person is somebody else from this time on: 3@12.4."),
+    _correction("--split", "ID@TIME", _split, "A person is another one from this time on: 3@12.4."),
     _correction("--exchange", "ID=ID[@FROM-TO]", _exchange, "Two people exchange their ids: 1=2@3.5-8."),
     _correction("--drop", "ID[@FROM-TO]", _drop, "Leave a person out: 5, or 5@0-2.5."),
     _correction("--only", "ID,...", _only, "Leave out everybody else: 1,2."),
-    _correction("--name", "ID=NAME", _name, "Name a person, in pictures and files: 1=Ana."),
+    _correction("--name", "ID=NAME", _name, "Name a person, in images and files: 1=Ana."),
 )
 @option_group(
     JOINTS,
