@@ -194,13 +194,13 @@ def test_a_joint_keeps_its_place_when_its_person_gets_another_id(journal: Path) 
         (("--only", "1,8"), "there is no person 8"),
         (("--drop-joint", "1:left_toe"), "there is no joint 'left_toe'"),
         (("--set-joint", "1:nose@2=5,5"), "person 1 is not there at 2 s"),
-        (("--set-joint", "1:nose@0.5=700,5"), "outside the picture of 640x360"),
+        (("--set-joint", "1:nose@0.5=700,5"), "outside the frame of 640x360"),
         (("--set-joint", "2:nose@1=5,5", "--set-joint", "2:nose@1=6,6"), "already; take that back first"),
         (("--merge", "1"), "expected ID=ID"),
         (("--split", "1@soon"), "is not a time"),
         (("--drop", "1@5-3"), "the end must be after the beginning"),
         (("--name", "1=\x1b[31m"), "printable"),
-        (("--set-joint", "2:nose@1=nan,5"), "outside the picture"),
+        (("--set-joint", "2:nose@1=nan,5"), "outside the frame"),
     ],
 )
 def test_what_cannot_be_corrected_is_refused_and_nothing_is_written(

@@ -360,9 +360,7 @@ class People:
             )
         width, height = self.size_wh
         if not (0 <= wish.x < width and 0 <= wish.y < height):
-            raise UsageError(
-                f"({wish.x:g}, {wish.y:g}) is outside the frame; choose a place in {width}x{height} pixels"
-            )
+            raise UsageError(f"({wish.x:g}, {wish.y:g}) is outside the frame of {width}x{height}; choose a place in it")
         found = replace(wish, at_s=nearest)
         for step in before:
             same = isinstance(step, SetJoint) and (step.person, step.joint) == (wish.person, wish.joint)
