@@ -26,7 +26,7 @@ NAMES = ("HTTP", "TPOSE_MIRRORS", "AP", "HEIC", "COCO", "OpenCV", "OpenVINO", "Y
 
 WORDS = (
     *("anew", "gone on with", "go on with", "goes on with", "leans on", "calm", "calmer", "at rest", "surest"),
-    *("somebody", "nobody", "told by", "it is no", "it is none", "so many", "this often", "makes no sense"),
+    *("somebody", "told by", "it is no", "it is none", "so many", "this often", "makes no sense"),
     *("please", "sorry", "oops", "can't", "don't", "isn't", "won't", "doesn't", "picture", "pictures"),
     "whose name it has",
 )

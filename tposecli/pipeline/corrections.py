@@ -268,8 +268,9 @@ class People:
         elif isinstance(wish, Split):
             times = self.time_s[rows]
             if not times[0] < wish.at_s <= times[-1] + SAME_TIME_S:
+                there = self._where(rows)
                 raise UsageError(
-                    f"person {wish.person} cannot be split at {wish.at_s:g} s, only {self._where(rows)}; choose such a time"
+                    f"person {wish.person} cannot be split at {wish.at_s:g} s, only {there}; choose such a time"
                 )
             self.taken += 1
             return [replace(wish, at_s=float(times[times >= wish.at_s - SAME_TIME_S][0]), new=self.taken)]

@@ -81,7 +81,7 @@ def original(path: Path, source: VideoInput, columns: Columns, limit: int) -> Fi
 def linked(path: Path, source: VideoInput, columns: Columns, page: Path) -> Film:
     """Return a link to the video, relative to the page."""
     if not path.is_file() or path.suffix.lower() not in PLAYED:
-        return Film(note=f"{path.name} is no file that browsers play: the page shows the poses without their pictures.")
+        return Film(note=f"{path.name} is no file that browsers play: the page shows the poses without their frames.")
     note = f"The video is not part of this page: keep {path.name} where it is to see it."
     try:
         relative = os.path.relpath(os.path.abspath(path), os.path.dirname(os.path.abspath(page)))
@@ -201,7 +201,7 @@ def small_photo(image: Image, side: int) -> bytes:
     smaller = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(smaller, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
     if not done:
-        raise InputError(f"a photo of {image.shape[1]}x{image.shape[0]} pixels cannot be encoded as JPEG")
+        raise InputError(f"a photo of {image.shape[1]}x{image.shape[0]} pixels cannot be encoded as JPEG; leave it out")
     return bytes(np.asarray(data).tobytes())
 
 

@@ -144,7 +144,7 @@ def make_report(job: ReportJob) -> Made:
         _look(job, content, *paired[1:])
     else:
         why = f"{gone[0]} is not there" if gone else "No video was named"
-        content.pictures.film = Film(note=f"{why}: the page shows the poses without pictures.")
+        content.pictures.film = Film(note=f"{why}: the page shows the poses without images.")
     page = page_of(content)
     with new_file(job.output) as temporary:
         temporary.write_bytes(page)
