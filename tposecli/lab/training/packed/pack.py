@@ -93,7 +93,9 @@ def read_packs(paths: Sequence[Path]) -> PackedPeople:
     parts = [_read(path) for path in paths]
     blobs = [blob for part in parts for blob in part[0]]
     if not blobs:
-        raise InputError(f"{', '.join(map(str, paths)) or 'no files'}: no packed people")
+        raise InputError(
+            f"{', '.join(map(str, paths)) or 'no files'}: no packed people; name the files that the packing wrote"
+        )
     images = np.stack(ParallelMap(cores(), "unpack")(_decode, blobs))
     xy, weight = (np.concatenate([part[index] for part in parts]) for index in (1, 2))
     return PackedPeople(*(torch.from_numpy(part) for part in (images, xy, weight)))
@@ -146,5 +148,5 @@ def _read(path: Path) -> tuple[list[NDArray[np.uint8]], Float32, Float32]:
 def _decode(data: NDArray[np.uint8]) -> Image:
     image: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
     if image is None or image.shape != (*STORED_HW, 3):
-        raise InputError("packed people: a picture is damaged; pack them again")
+        raise InputError("packed people: an image is damaged; pack them again")
     return np.ascontiguousarray(image[:, :, ::-1])

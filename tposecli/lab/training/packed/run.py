@@ -202,13 +202,15 @@ class _Run:
             return None
         teacher = load(resolve(self.job.teacher, None, Downloads(offline=True)))
         if teacher.input_hw != input_hw or teacher.final_layer.out_channels != len(COCO.names):
-            raise UsageError(f"{self.job.teacher}: not a teacher for {self.job.model}, whose crops are {input_hw}")
+            raise UsageError(
+                f"{self.job.teacher}: not a teacher for {self.job.model}, whose crops are {input_hw}; choose another teacher"
+            )
         placed: PoseNet = teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed.eval().requires_grad_(False)
 
 
 def _no_crops(count: int) -> Tensor:
-    raise UsageError("MoveNet's graph needs crops to begin with; convert it by tpose train --init first")
+    raise UsageError("--init: MoveNet's graph needs crops to start with; convert it by tpose train --init first")
 
 
 @torch.inference_mode()
