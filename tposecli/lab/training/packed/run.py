@@ -203,7 +203,7 @@ class _Run:
         teacher = load(resolve(self.job.teacher, None, Downloads(offline=True)))
         if teacher.input_hw != input_hw or teacher.final_layer.out_channels != len(COCO.names):
             raise UsageError(
-                f"{self.job.teacher}: not a teacher for {self.job.model}, whose crops are {input_hw}; choose another teacher"
+                f"{self.job.teacher}: not a teacher for {self.job.model}, whose crops are {input_hw}; choose another"
             )
         placed: PoseNet = teacher.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed.eval().requires_grad_(False)
