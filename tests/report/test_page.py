@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,15 +240,20 @@ class TestStrangeInput:
 
     def test_a_hundred_thousand_frames_open_and_every_one_is_found(self, visit: Open, tmp_path: Path) -> None:
         page = tmp_path / "long.html"
-        page.write_bytes(
-            page_of(Content(long_columns(100_000), COCO, {"source": "long.mp4"}, "long.poses.jsonl", False))
-        )
+        overview = [[60.0 * minute, 1800, 1800, 0.7, minute / 600] for minute in range(600)]
+        columns = long_columns(100_000)
+        columns = replace(columns, time_s=columns.time_s + 15_000)
+        content = Content(columns, COCO, {"source": "long.mp4"}, "long", False, overview=overview)
+        page.write_bytes(page_of(content))
         seen = visit(page)
         frames = seen.script(
             """() => { const all = []; for (const at of [99999, 12, 54321, 77, 5000]) {
               scrub.value = at; scrub.dispatchEvent(new Event('input'));
               all.push(Number(document.documentElement.dataset.shown)); } return all; }"""
         )
+        assert seen.text("#clock") == "4:12:46.67 · 5000"
+        assert "10.0 hours long" in seen.text("#warnings")
+        assert "600 minutes; most trouble at 9:59:00.00" in seen.page.get_attribute("#overview-canvas", "aria-label")
         assert frames == [99999, 12, 54321, 77, 5000]
 
 

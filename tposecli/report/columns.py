@@ -30,7 +30,6 @@ HOUR_S: Final = 3600.0
 BLOCK_S: Final = 60.0
 WEAK: Final = 0.2
 """Keypoints scored lower count as trouble."""
-MICROSECONDS: Final = 1_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,6 +90,11 @@ class Columns:
         """Return the pixels of one step of the packed coordinates."""
         return max(FINEST, math.ceil(max(self.size) * (1 + 2 * MARGIN) / 65_535 * 20) / 20)
 
+    def tick_s(self) -> float:
+        """Return the seconds of one step of the packed times: a millionth, unless there are gaps of half an hour."""
+        longest = float(np.abs(np.diff(self.time_s)).max(initial=0))
+        return max(1e-6, longest / (1 << 30))
+
     def packed(self) -> bytes:
         """Return everything but ids and names, compressed; ``data.js`` reads it."""
         unit, shift = self.unit(), MARGIN * max(self.size)
@@ -101,7 +105,7 @@ class Columns:
         xy, raw = steps(self.xy), steps(self.raw)
         raw[~self.measured] = xy[~self.measured]
         score = np.rint(np.clip(self.score, 0, 1) * 255).astype(np.uint8)
-        ticks = np.rint(self.time_s * MICROSECONDS).astype(np.int64)
+        ticks = np.rint((self.time_s - self.time_s[:1]) / self.tick_s()).astype(np.int64)
         parts = [
             _planes(_zigzag(np.diff(ticks, prepend=0).astype(np.int32))),
             _planes(_zigzag(np.diff(self.index, prepend=0).astype(np.int32))),

@@ -257,6 +257,8 @@ def page_of(content: Content) -> bytes:
         "frames": len(columns.index),
         "rows": len(columns),
         "unit": columns.unit(),
+        "start_s": float(columns.time_s[0]) if len(columns.time_s) else 0.0,
+        "tick_ns": columns.tick_s() * 1e9,
         "smoothed": columns.smoothed,
         "tracks": [{"id": track, "start": rows.start, "end": rows.stop} for track, rows in columns.tracks()],
         "names": columns.names,

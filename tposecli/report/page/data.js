@@ -100,7 +100,7 @@ function readPoses(bytes) {
   const reader = new Reader(bytes), F = HEAD.frames, R = HEAD.rows;
   /** @param {number} n @param {(i: number) => any} make */
   const many = (n, make) => Array.from({length: n}, (_, i) => make(i));
-  const time = reader.sums(F).map((us) => us / 1e6);
+  const time = reader.sums(F).map((ticks) => HEAD.start_s + (ticks * HEAD.tick_ns) / 1e9);
   const index = Int32Array.from(reader.sums(F)), frame = Uint32Array.from(reader.sums(R));
   const box = many(4, () => reader.bent(R));
   const boxScore = reader.take(R), measured = reader.take(R);
