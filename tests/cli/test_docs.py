@@ -35,7 +35,7 @@ def test_a_page_is_found_by_its_name(name: str) -> None:
 @pytest.mark.parametrize("name", pages())
 def test_no_directive_or_link_into_nowhere_is_left(name: str) -> None:
     text = plain_markdown(pages()[name].read_text(encoding="utf-8"))
-    assert "```{" not in text and "![" not in text and ".md)" not in text and ".md#" not in text
+    assert "```{" not in text and "{py:" not in text and "![" not in text and ".md)" not in text and ".md#" not in text
 
 
 @pytest.mark.parametrize(

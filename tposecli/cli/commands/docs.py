@@ -58,7 +58,8 @@ def plain_markdown(text: str) -> str:
     """Return a page in the Markdown that every reader knows: without directives and pictures; links as words."""
     text = re.sub(r"```\{(toctree|include|eval-rst)\}.*?```\n?", "", text, flags=re.DOTALL)
     text = re.sub(r"```\{literalinclude\} (\S*/)*(\S+)\n.*?```", r"It is the file `\2`.", text, flags=re.DOTALL)
-    text = re.sub(r"```python notest", "```python", text)
+    text = text.replace("```python notest", "```python")
+    text = re.sub(r"\{py:\w+\}(?=`)", "", text)
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
     return re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*?([\w-]+)\.md[^)]*\)", _reference, text)
 
