@@ -72,6 +72,13 @@ class TestRun:
         assert done.exit_code == 0, done.output
         assert "no.npz cannot be read" in head_of(run / "c.html")["why_note"]
 
+    def test_attention_of_the_run_needs_no_video(self, run: Path) -> None:
+        journal = run / "a.json.poses.jsonl"
+        assert tpose("report", journal, "-o", run / "d.html", "--attention", run / "a.npz").exit_code == 0
+        assert head_of(run / "d.html")["why"]["people"]
+        assert tpose("report", journal, "-o", run / "e.html").exit_code == 0
+        assert "which are not there" in head_of(run / "e.html")["why_note"]
+
     def test_photos_are_part_of_the_page(self, run: Path, media: Path) -> None:
         photos = sorted((media / "stills").glob("*.jpg"))[:2]
         done = tpose("images", *photos, "--json", run / "p.json", "--report", run / "p.html", "-q", "--device", "cpu")
