@@ -145,6 +145,10 @@ def make_report(job: ReportJob) -> Made:
     else:
         why = f"{gone[0]} is not there" if gone else "No video was named"
         content.pictures.film = Film(note=f"{why}: the page shows the poses without images.")
+        if job.options.why is not None or not job.options.explain:
+            _attention(job, content)  # The arrays of the run need no images.
+        else:
+            content.pictures.why_note = "No attention: it is computed from the images, which are not there."
     page = page_of(content)
     with new_file(job.output) as temporary:
         temporary.write_bytes(page)
