@@ -45,6 +45,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_a_tree_keeps_its_names_and_failures_are_said_once_more(tree: Path) -> None:
     result = tpose("video", "clips", "-r", "-o", "out/", "--csv", "all.csv", "--json", "-", *FAST)
+    assert "all.csv: " in result.stderr and ".parts" not in result.stderr
     assert result.exit_code == 1
     assert (tree / "out/cam1/a.mp4").is_file() and (tree / "out/cam2/a.mp4").is_file()
     found = rows(tree / "all.csv")

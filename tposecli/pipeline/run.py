@@ -207,7 +207,9 @@ def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, 
             stop = error
         with deferred():  # All or nothing: what is complete by now is kept even if a second signal comes.
             stack.close()
-    summary.outputs = [*outputs.files, *([journal_path(outputs.files[0])] if outputs.files else [])]
+    shared = outputs.poses.get("csv") if opened_input.sinks.label else None
+    own = [path for path in outputs.files if path != shared]
+    summary.outputs = [*own, *([journal_path(outputs.files[0])] if outputs.files else [])]
     summary.seconds = stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
     discard_partial(outputs)
