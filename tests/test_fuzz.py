@@ -27,6 +27,7 @@ def test_what_was_trouble_once_is_an_error_that_says_so(reader: Target, file: Pa
         assert str(error)
 
 
+@pytest.mark.slow
 def test_twelve_seconds_find_nothing(tmp_path: Path) -> None:
     names = [part for name in ("journal", "boxes", "images", "video") for part in ("--target", name)]
     command = [sys.executable, "-m", "tests.fuzz", "--minutes", "0.2", "--seed", "20211010", "--out", str(tmp_path)]

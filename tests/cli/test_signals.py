@@ -35,7 +35,7 @@ def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
 def words(media: Path, tmp_path: Path) -> list[str]:
     """A run that is long enough to be stopped in its middle."""
     source = ["video", f"{media}/crossing.mp4", "--detector", f"boxes:{media}/crossing.json"]
-    small = ["--end", "5", "--model", "transpose-r18-a3"]
+    small = ["--end", "3.2", "--model", "transpose-r18-a3"]
     return [*source, *small, "-o", f"{tmp_path}/a b.mp4", "--json", f"{tmp_path}/o.json"]
 
 

@@ -56,6 +56,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_boxes_are_those_of_the_librarys_net(tmp_path: Path) -> None:
     environment = os.environ | {"TPOSE_HOME": str(tmp_path), "TPOSE_OFFLINE": "1"}
     done = subprocess.run(

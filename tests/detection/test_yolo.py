@@ -137,6 +137,7 @@ def test_the_command_detects_in_a_fresh_process(weights: Path, tmp_path: Path) -
 # ---- through OpenVINO
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
 def test_the_exported_net_finds_what_predict_finds(weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = BoxFilter(0.25, 0.7)

@@ -154,6 +154,7 @@ def test_the_ratio_compares_medians_over_all_keypoints() -> None:
     assert found.layers[0].deletion is not None and found.layers[0].deletion.area == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_eval_explains_in_table_report_and_plot(tmp_path: Path, media: Path) -> None:
     given = ("--annotations", media / "stills.json", "--images", media, "--boxes", "gt", "--no-flip-test", "--limit", 2)
     more = ("--explain", "--explain-limit", 1, "--explain-layer", "all", "--plots", tmp_path / "plots")

@@ -215,6 +215,7 @@ def many_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -
     curve.assert_flat(most_mb=25)
 
 
+@pytest.mark.slow
 def test_of_many_pictures_the_broken_ones_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many_pictures(tmp_path, monkeypatch, 400)
 

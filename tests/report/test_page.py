@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from tests import REPOSITORY
 from tests.support.browser import Visit, chromium
 from tests.support.runs import journal_of, long_columns, made_up_journal, numbered_copy, standing, walking
 from tposecli.formats.align import PoseInput
@@ -61,8 +65,6 @@ def report(journal: Path, *inputs: Path, embed: int = 20_000_000) -> Path:
 @pytest.fixture(scope="module")
 def walk_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two people with the times of portrait.mp4, whose frame rate varies."""
-    from tests import REPOSITORY
-
     folder = tmp_path_factory.mktemp("walk")
     video = numbered_copy(REPOSITORY / "sample_media" / "portrait.mp4", folder / "in.mp4")
 
@@ -261,3 +263,31 @@ def test_the_head_is_json(walk_page: Path) -> None:
     text = walk_page.read_text().partition('id="head">')[2].partition("</script>")[0]
     head = json.loads(text)
     assert head["frames"] == 100 and head["numbers"]["ids"] == 2
+
+
+class TestLooks:
+    """Screenshots, as small as stamps, against those that somebody has looked at.
+
+    ``TPOSE_NEW_PICTURES=1 pytest tests/report -k looks`` replaces them; look at them before they are committed.
+    """
+
+    KEPT = REPOSITORY / "tests" / "golden" / "report"
+    STAMP_WIDTH = 60
+    MAX_DIFFERENCE = 8.0
+    """Mean difference in grey levels of 255: another font makes 2 to 3, a panel that is gone or moved more than 10."""
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [1440, 768, 390])
+    def test_looks_as_it_did(self, visit: Open, walk_page: Path, width: int, scheme: str) -> None:
+        seen = visit(walk_page, "#t=2", width=width, scheme=scheme)
+        seen.page.wait_for_timeout(300)
+        picture = cv2.imdecode(np.frombuffer(seen.page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        height = round(picture.shape[0] * self.STAMP_WIDTH / picture.shape[1])
+        stamp = cv2.resize(picture, (self.STAMP_WIDTH, height), interpolation=cv2.INTER_AREA)
+        kept = self.KEPT / f"{width}-{scheme}.png"
+        if os.environ.get("TPOSE_NEW_PICTURES"):
+            kept.parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(kept), stamp)
+        before = cv2.imread(str(kept))
+        assert before.shape == stamp.shape
+        assert np.abs(before.astype(float) - stamp).mean() < self.MAX_DIFFERENCE

@@ -69,22 +69,23 @@ function drawLanes() {
 function drawLane(lane, id, marks) {
   const width = lane.clientWidth, track = HEAD.tracks.find((/** @type {Track} */ one) => one.id === id);
   if (!width || !track) return;
-  const context = fitted(lane, width, LANE_HEIGHT), sums = new Float64Array(width + 1), counts = new Uint32Array(width + 1), bits = new Uint8Array(width + 1);
+  const context = fitted(lane, width, LANE_HEIGHT), sums = new Float64Array(width + 1), counts = new Uint32Array(width + 1), bits = new Uint8Array(width + 1), ends = new Float64Array(width + 1);
   const cell = Math.max(1, Math.ceil(width / HEAD.frames));
   const busy = Math.max(1, Math.floor((track.end - track.start) / 60000));
   for (let row = track.start; row < track.end; row += 1) {
     const x = Math.floor(along(P.frame[row]) * (width - 1));
     if (row % busy === 0) { sums[x] += P.measured[row] ? meanScore(row) : 0; counts[x] += P.measured[row]; }
+    ends[x] = Math.max(ends[x], x + cell, along(Math.min(P.frame[row] + 1, HEAD.frames - 1)) * (width - 1));  // Until the next frame, however long this one is shown.
     for (let joint = 0; joint < JOINTS; joint++) bits[x] |= P.flags[joint][row];
     if (!P.measured[row]) bits[x] |= 128;
   }
   for (let x = 0; x <= width; x++) {
     if (counts[x]) {
       context.fillStyle = scoreColour(sums[x] / counts[x]);
-      context.fillRect(x, 3, cell + 0.5, 15);
+      context.fillRect(x, 3, ends[x] - x + 0.5, 15);
     } else if (bits[x] & 128) {
       context.fillStyle = marks[0];
-      context.fillRect(x, 3, cell + 0.5, 15);
+      context.fillRect(x, 3, ends[x] - x + 0.5, 15);
     }
     [FILLED, REPAIRED, OUTLIER].forEach((flag, place) => {
       if (!(bits[x] & flag)) return;
