@@ -39,7 +39,7 @@ def test_the_readme_has_the_two_commands() -> None:
     text = README.read_text(encoding="utf-8")
     assert re.search(r"^pip install \. && tpose video sample_media/walk\.mp4 ", text, re.MULTILINE)
     section = text.partition("\n## Develop\n")[2].partition("\n## ")[0]
-    assert re.search(r"^pip install -e '\.\[dev\]' && pytest$", section, re.MULTILINE)
+    assert re.search(r"^pip install -e '\.\[dev\]' && pytest -n 2 --dist loadfile$", section, re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=name)
