@@ -58,7 +58,7 @@ def make_files(work: Path) -> list[Path]:
         (folder / "images").mkdir(parents=True)
     path = {name: folder / "poses.json" for name, folder in folders.items()}
     frames = folders["render"] / "images" / "%06d.png"
-    quick = "--model", "transpose-r18-a3"
+    quick = "--model", "transpose-m-a3"
     tpose("video", CLIP, "--json", path["video"], "--end", 1, *quick)
     journal = path["video"].with_name("poses.json.poses.jsonl")
     tpose("render", journal, "-i", CLIP, "-o", frames, "--json", path["render"])

@@ -2,7 +2,7 @@
 
 As a script it measures the time of this implementation and of the package's::
 
-    python -m tests.support.plain_eval person_keypoints_val2017.json images/val2017 transpose-r18-a3
+    python -m tests.support.plain_eval person_keypoints_val2017.json images/val2017 transpose-m-a3
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class _Silent:
     def end(self, *_: Any) -> None: ...
 
 
-def main(annotations: Path, images: Path, model: str = "transpose-r18-a3") -> None:
+def main(annotations: Path, images: Path, model: str = "transpose-m-a3") -> None:
     """Time both implementations, after a short warm-up of each."""
     content = json.loads(annotations.read_text())
     net, people = load(resolve(model)), true_people(content)

@@ -59,11 +59,15 @@ PARTS: Final[tuple[tuple[str, str, Callable[[PartScore], float | None]], ...]] =
     (f"PCK@{PCK_TORSO}", ".1%", lambda p: p.accuracy.pck_torso),
     ("error, px", ".2f", lambda p: p.accuracy.error_px),
     ("error, %", ".2f", lambda p: p.accuracy.error_height),
-    ("acceleration error, %/s²", ".0f", lambda p: p.motion.acceleration_height),
+    ("accel. error, %/s²", ".0f", lambda p: p.motion.acceleration_height),
     ("jitter, %/s³", ".0f", lambda p: p.motion.jitter),
     ("lag, ms", "+.1f", lambda p: p.motion.lag_ms),
 )
 """Name, format and value of each column in the tables by keypoint and by person."""
+
+FEW_COLUMNS: Final = 4
+MAX_COLUMN: Final = 7
+"""Tables of more columns have narrow ones, whose heads take several lines, to fit a terminal of 80 columns."""
 
 Table = tuple[str, Sequence[str], list[list[str]]]
 """Title, column heads, rows of cells."""
@@ -114,9 +118,11 @@ def show(found: Comparison, console: Console) -> None:
     from rich.table import Table as RichTable
 
     for title, heads, rows in tables(found):
-        table = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+        look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "pad_edge": False}
+        table = RichTable(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, **look)
         for place, head in enumerate(heads):
-            table.add_column(head, justify="right" if place else "left")
+            most = MAX_COLUMN if place and len(heads) > FEW_COLUMNS else None
+            table.add_column(head, justify="right" if place else "left", max_width=most)
         for row in rows:
             table.add_row(*row)
         console.print(table)

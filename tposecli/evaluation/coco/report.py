@@ -68,10 +68,7 @@ class EvalReport:
 
 def text(report: EvalReport) -> str:
     """Return the report as text for the terminal."""
-    rows = _rows(report)
-    widths = [max(len(label) for label, _ in rows)] + [9] * len(FIGURES)
-    cells = ([label, *values] for label, values in rows)
-    lines = [] if report.scores is None and report.published is None else [_aligned(row, widths) for row in cells]
+    lines = [] if report.scores is None and report.published is None else _figure_lines(_rows(report))
     lines += _sentences(report)
     if report.explanations is not None:
         found = report.explanations
@@ -160,6 +157,12 @@ def _rows(report: EvalReport) -> Table:
         if difference is not None:
             rows.append(("difference", [format_number(value, "+.4f") for value in difference]))
     return rows
+
+
+def _figure_lines(rows: Table) -> list[str]:
+    """Return the lines of the table of figures for the terminal: each label above its figures, to fit 80 columns."""
+    cells = ((label, "".join(f"{value:>8}" for value in values)) for label, values in rows)
+    return [line for label, figures in cells for line in ((label, figures) if label else (figures,))]
 
 
 def _sentences(report: EvalReport) -> list[str]:
