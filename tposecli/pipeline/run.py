@@ -168,6 +168,14 @@ def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
         raise InputError("no frames decoded; the video ends before --start, or every frame is damaged")
 
 
+def _made(sinks: SinkFactory) -> list[Path]:
+    """Return the files of one input, the journal last; its part of a table that several share is not among them."""
+    files = sinks.outputs.files
+    shared = sinks.outputs.poses.get("csv") if sinks.label else None
+    own = [path for path in files if path != shared]
+    return [*own, journal_path(files[0])] if files else own
+
+
 def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summary: Summary) -> None:
     """Run one input through everything; outputs are closed as complete only if nothing was raised.
 
@@ -207,9 +215,7 @@ def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, 
             stop = error
         with deferred():  # All or nothing: what is complete by now is kept even if a second signal comes.
             stack.close()
-    shared = outputs.poses.get("csv") if opened_input.sinks.label else None
-    own = [path for path in outputs.files if path != shared]
-    summary.outputs = [*own, *([journal_path(outputs.files[0])] if outputs.files else [])]
+    summary.outputs = _made(opened_input.sinks)
     summary.seconds = stages.timings.seconds
     summary.wall_s = time.perf_counter() - start
     discard_partial(outputs)
