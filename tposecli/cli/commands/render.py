@@ -16,6 +16,7 @@ from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.pose_files import (
     POSES,
     frame_names_option,
+    frames_options,
     input_option,
     pose_input_of,
     pose_options,
@@ -41,10 +42,7 @@ from tposecli.cli.options.tracking import tracking_options
 @option_group(
     INPUT,
     input_option("Video or images that the poses belong to.", required=True),
-    click.option(
-        "--another-video", is_flag=True, help="Accept a file other than the original that has the same frames."
-    ),
-    click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."),
+    *frames_options,
 )
 @option_group(
     FILES, click.option("--output", "-o", type=shared.OUTPUT, help="Write this video or, for images, into this folder.")

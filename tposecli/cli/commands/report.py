@@ -10,7 +10,7 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
-from tposecli.cli.options.pose_files import POSES, input_option, pose_input_of, pose_options
+from tposecli.cli.options.pose_files import POSES, frames_options, input_option, pose_input_of, pose_options
 from tposecli.cli.options.report import make_report_of, report_content_options
 
 
@@ -24,10 +24,7 @@ from tposecli.cli.options.report import make_report_of, report_content_options
 @option_group(
     INPUT,
     input_option("Video or images that the poses belong to; without them the page shows the poses alone."),
-    click.option(
-        "--another-video", is_flag=True, help="Accept a file other than the original that has the same frames."
-    ),
-    click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."),
+    *frames_options,
 )
 @option_group(FILES, click.option("--output", "-o", type=shared.OUTPUT, required=True, help="Write this page (.html)."))
 @report_content_options

@@ -31,6 +31,15 @@ pose_options = option_group(
 )
 
 
+frames_options = (
+    click.option(
+        "--another-video", is_flag=True, help="Accept a file other than the original that has the same frames."
+    ),
+    click.option("--recursive", "-r", is_flag=True, help="Look into subfolders, too."),
+)
+"""How the video or the images of ``--input`` may differ from those that the poses were measured on, and are found."""
+
+
 def input_option(what: str, required: bool = False) -> Callable[[Command], Command]:
     """Return ``--input``: the video or the images that poses belong to."""
     return click.option("--input", "-i", "inputs", metavar="PATH", multiple=True, required=required, help=what)
