@@ -28,8 +28,8 @@ MOST: Final = 400_000
 """Frames, and people in all of them, that one page shows; of a longer run it shows a part."""
 HOUR_S: Final = 3600.0
 BLOCK_S: Final = 60.0
-WEAK: Final = 0.2
-"""Keypoints scored lower count as trouble."""
+SURE: Final = 0.2
+"""Keypoints scored lower count as not seen, as the authors have it."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -168,7 +168,7 @@ class Block:
         self.people += len(poses)
         self.joints += poses.score.size
         self.score += float(poses.score.sum())
-        self.trouble += int(((poses.score < WEAK) | (poses.flags != 0)).sum())
+        self.trouble += int(((poses.score < SURE) | (poses.flags != 0)).sum())
 
     def drop(self) -> None:
         """Forget frames and rows."""

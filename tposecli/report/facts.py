@@ -14,8 +14,8 @@ from tposecli.geometry.angles import angles_of, joint_angles
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.hub.checkpoints.calibration import calibration_of
 from tposecli.models.catalog import CATALOG
-from tposecli.report.columns import Columns
-from tposecli.report.moments import SURE, disagreement, switches, words
+from tposecli.report.columns import SURE, Columns
+from tposecli.report.moments import disagreement, switches, words
 from tposecli.types import UNTRACKED, Flag
 from tposecli.utils.version import __version__
 

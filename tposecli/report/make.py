@@ -105,7 +105,6 @@ class Content:
         moments: What to look at first.
         pictures: What is not poses.
         overview: Every minute of a run that is too long for one page; see ``Block.summary``.
-        overview: Every minute of a run that is too long for one page.
     """
 
     columns: Columns
@@ -247,14 +246,25 @@ def _film(job: ReportJob, columns: Columns, source: VideoInput, stack: ExitStack
 
 def page_of(content: Content) -> bytes:
     """Return the page."""
+    head, pictures = _head(content), content.pictures
+    blocks = {"poses": content.columns.packed()}
+    if pictures.film.data:
+        blocks["film"] = pictures.film.data
+    if pictures.photos:
+        blocks["photos"] = b"".join(pictures.photos)
+    if pictures.why is not None and head["why"] is not None:
+        blocks["maps"] = pictures.why.packed()
+    return make_page(f"{head['name']} - tpose report", _rounded(head), blocks, pictures.film.kind == "linked")
+
+
+def _head(content: Content) -> dict[str, Any]:
+    """Return everything on the page that is not binary, for JSON."""
     columns, layout, header, pictures = content.columns, content.layout, content.header, content.pictures
     stills, numbers = content.stills, counts(columns)
     joints = joint_table(columns, layout, header)
-    name = str(header.get("source") or content.path)
-    why = None if pictures.why is None else pictures.why.head()
-    head = {
+    return {
         "format": FORMAT,
-        "name": name,
+        "name": str(header.get("source") or content.path),
         "stills": stills,
         "layout": {**layout.to_dict(), "sides": [layout.side(joint) for joint in range(len(layout))]},
         "size": columns.size,
@@ -278,21 +288,13 @@ def page_of(content: Content) -> bytes:
         "moments": [[each.kind, each.row, each.joint, each.text, each.badness] for each in content.moments],
         "overview": content.overview,
         "film": pictures.film.head(),
-        "why": why,
+        "why": None if pictures.why is None else pictures.why.head(),
         "why_note": pictures.why_note,
         "photos": [len(photo) for photo in pictures.photos],
         "palette": [_hex(colour) for colour in PALETTE],
         "colours": {side: _hex(getattr(DrawStyle(), side)) for side in ("left", "right", "centre")},
         "model": str(header.get("model") or ""),
     }
-    blocks = {"poses": columns.packed()}
-    if pictures.film.data:
-        blocks["film"] = pictures.film.data
-    if pictures.photos:
-        blocks["photos"] = b"".join(pictures.photos)
-    if why is not None and pictures.why is not None:
-        blocks["maps"] = pictures.why.packed()
-    return make_page(f"{name} - tpose report", _rounded(head), blocks, pictures.film.kind == "linked")
 
 
 def _hex(colour: Colour) -> str:

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.report.columns import Columns
+from tposecli.report.columns import SURE, Columns
 from tposecli.types import UNTRACKED, Flag
 
 Array = NDArray[Any]
 
-SURE: Final = 0.2
-"""Keypoints scored lower count as not seen, as the authors have it."""
 COUNT: Final = 20
 """Moments of each kind."""
 APART_S: Final = 0.5
