@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 
 from tposecli.geometry.keypoints import COCO, KeypointLayout
 from tposecli.pipeline.keep import Keep
-from tposecli.pipeline.keep_options import KeepOptions
+from tposecli.pipeline.keep_options import KeepOptions, SelectOptions
+from tposecli.pipeline.select import Selector
 from tposecli.smoothing.base import Smoother
 from tposecli.smoothing.chain import build_corrected_smoother
 from tposecli.smoothing.options import AS_MEASURED, SmoothOptions
@@ -29,11 +30,13 @@ class PostOptions:
         track: How people are tracked; None for not at all.
         smooth: How keypoints are repaired and filtered over time.
         keep: Which people are kept at all.
+        select: Which of them are written and drawn.
     """
 
     track: TrackOptions | None = field(default_factory=TrackOptions)
     smooth: SmoothOptions = field(default_factory=SmoothOptions)
     keep: KeepOptions = field(default_factory=KeepOptions)
+    select: SelectOptions = field(default_factory=SelectOptions)
 
     def to_dict(self, tracked: bool, live: bool) -> dict[str, Any]:
         """Return what was done, for provenance.
@@ -43,11 +46,13 @@ class PostOptions:
             live: Whether the source is watched while it runs.
         """
         track = asdict(self.track) if self.track is not None and tracked else None
-        return {"track": track, "keep": asdict(self.keep), **self.smooth.to_dict(live)}
+        select = self.select.to_dict()
+        chosen = {"keep": asdict(self.keep), **({"select": select} if select else {})}
+        return {"track": track, **chosen, **self.smooth.to_dict(live)}
 
     def of_stills(self) -> PostOptions:
         """Return the options for images that do not follow one another in time."""
-        return replace(STILLS, keep=self.keep)
+        return replace(STILLS, keep=self.keep, select=self.select)
 
 
 STILLS: Final = PostOptions(None, AS_MEASURED)
@@ -65,6 +70,7 @@ class PostProcessor:
             they might have continued a track.
         keep: People whom it does not keep start no track, and are dropped unless they continue one.
         corrections: What somebody corrected by hand, made before the smoothing.
+        selector: Leaves people out of the finished results.
     """
 
     tracker: Tracker | CustomTracker | None = None
@@ -72,6 +78,7 @@ class PostProcessor:
     weak_score: float = 0.0
     keep: Keep = field(default_factory=Keep)
     corrections: Corrections = field(default_factory=Corrections)
+    selector: Selector = field(default_factory=Selector)
 
     @classmethod
     def build(
@@ -97,7 +104,8 @@ class PostProcessor:
         keep = Keep.build(options.keep, header or {})
         by_hand = corrections or Corrections(layout=layout)
         smoother = build_corrected_smoother(options.smooth, by_hand, live, layout)
-        return cls(tracker, smoother, weak_score, keep, by_hand)
+        selector = Selector(options.select, options.track.lost_s if options.track is not None else 0.0)
+        return cls(tracker, smoother, weak_score, keep, by_hand, selector)
 
     def process(self, results: Iterable[Result], timings: Timings | None = None) -> Generator[Result]:
         """Yield the results with ids and smoothed poses, in order; the smoother may hold some frames back.
@@ -107,7 +115,7 @@ class PostProcessor:
             timings: Receives the time that each stage takes.
         """
         timings = timings or Timings()
-        yield from self._smooth(self._track(results, timings), timings)
+        yield from self.selector.process(self._smooth(self._track(results, timings), timings))
 
     def _track(self, results: Iterable[Result], timings: Timings) -> Iterator[Result]:
         """Assign ids and drop weak detections, and what may be no people, that continue no track."""

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -19,11 +19,13 @@ from tposecli.formats.with_frames import read_with_frames, without_pixels
 from tposecli.pipeline.corrections import build_processor, describe_corrections, read_corrections_of
 from tposecli.pipeline.job import Outputs, Settings, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
+from tposecli.pipeline.select import Selector, Whole
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
 from tposecli.sinks.video import VideoOptions, VideoOut
+from tposecli.smoothing.options import AS_MEASURED
 from tposecli.sources import ImageSource
 from tposecli.tracking.corrections import Corrections
 from tposecli.types import Result, SourceInfo
@@ -157,6 +159,7 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     recording = rerun.recording
     summary = Summary(recording.path.name, path=str(recording.path))
     post = build_processor(recording, rerun.job.given, settings.post, rerun.corrections)
+    post = replace(post, selector=_selector(rerun, settings))
     with output_locks(rerun.job.outputs.files), ExitStack() as stack:
         sinks = [stack.enter_context(opened(sink)) for sink in rerun.sinks()]
         results = stack.enter_context(closing(post.process(rerun.results, timings)))
@@ -166,6 +169,26 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     summary.wall_s = time.perf_counter() - start
     watcher.end(summary)
     return summary
+
+
+def _selector(rerun: _Rerun, settings: Settings) -> Selector:
+    """Return who is shown; if that depends on the whole recording, look through it first.
+
+    Raises:
+        UsageError: A person who is asked for is not there.
+    """
+    options, given = settings.post.select, rerun.job.given
+    if not options.only and not options.min_seconds:
+        return Selector(options)
+    if rerun.recording.stills:
+        raise UsageError(f"{rerun.recording.path}: images have no ids that last; leave out --only and --min-seconds")
+    recording = rerun.recording if rerun.recording.format == JOURNAL else read_aligned(given)
+    first = build_processor(recording, given, replace(settings.post, smooth=AS_MEASURED), rerun.corrections)
+    names = Corrections(rerun.corrections.steps).names() if rerun.corrections is not None else {}
+    found = replace(first, selector=Selector()).process(without_pixels(recording.frames))
+    selector = Selector(options, whole=Whole.of(found, names))
+    selector.check()
+    return selector
 
 
 def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from tposecli.pipeline.job import ImagesJob, Settings, Unwatched, VideoJob, Watc
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, needs_attention, refuse_inputs, written_names
 from tposecli.pipeline.resume import check_same_run, earlier_run, replaceable_outputs
 from tposecli.pipeline.run import Nets, OpenedInput, RunContext, accepting_old, run_input
+from tposecli.pipeline.select import Selector
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -118,6 +119,7 @@ class Session:
 def _check(job: VideoJob, settings: Settings) -> None:
     """Refuse what cannot be done, before any work."""
     outputs, flags = job.outputs, settings.flags
+    Selector(settings.post.select).check()
     if job.rate is not None and not is_read_once(job.input):
         with suppress(InputError, OSError), open_video_input(job.input, rate=job.rate):
             pass  # What has times of its own takes no rate; an input that cannot be opened is reported in its turn.

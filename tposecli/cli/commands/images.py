@@ -15,7 +15,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options
 from tposecli.cli.options.encoding import view_options
-from tposecli.cli.options.keep import keep_options
+from tposecli.cli.options.keep import still_keep_options
 from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
 from tposecli.cli.options.report import check_pages, page_of_images, report_option
 from tposecli.cli.options.settings import settings_of
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @shared.model_options
 @shared.detector_options
 @drawing_options
-@keep_options
+@still_keep_options
 @shared.reporting_options
 @click.pass_context
 def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:

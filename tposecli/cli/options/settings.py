@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tposecli.cli.options.attention import attention_style_of
 from tposecli.cli.options.common import Options, command_line, detector_choice_of, model_choice_of
 from tposecli.cli.options.drawing import style_of
-from tposecli.cli.options.keep import keep_of
+from tposecli.cli.options.keep import keep_of, select_of
 from tposecli.cli.options.pose_files import variants_of
 from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
@@ -47,7 +47,7 @@ def post_of(options: Options) -> PostOptions:
     """Return how poses are tracked and smoothed."""
     from tposecli.pipeline.postprocess import PostOptions
 
-    return PostOptions(track_of(options), smooth_of(options), keep_of(options))
+    return PostOptions(track_of(options), smooth_of(options), keep_of(options), select_of(options))
 
 
 def drawing_of(options: Options) -> DrawingSettings:
