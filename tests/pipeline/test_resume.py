@@ -467,7 +467,7 @@ def test_a_run_without_a_frame_is_in_nobodys_way(
 def test_a_span_behind_the_end_is_an_error(launcher: Launcher, clip: list[str], tmp_path: Path) -> None:
     wrong = launcher.start(*clip[:2], *clip[4:], "--start", "100", *outputs(tmp_path))
     assert wrong.wait() == 1
-    assert "before --start" in wrong.said() and "Traceback" not in wrong.said()
+    assert "ends at" in wrong.said() and "before --start 100" in wrong.said() and "Traceback" not in wrong.said()
     launcher.run(*clip, *outputs(tmp_path))
     assert (tmp_path / "out.mp4").exists()
 

@@ -164,8 +164,12 @@ def accepting_old(before: Journal, head: dict[str, Any], opened_input: OpenedInp
 
 def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
     """Raise InputError if no frame of a video was decoded."""
-    if opened_input.tracked and not summary.frames:
-        raise InputError("no frames decoded; the video ends before --start, or every frame is damaged")
+    if not opened_input.tracked or summary.frames:
+        return
+    ends_s, start_s = getattr(opened_input.source, "ends_s", None), getattr(opened_input.source, "start_s", 0)
+    if ends_s is not None and ends_s <= start_s:
+        raise InputError(f"no frames: the video ends at {ends_s:.2f} s, before --start {start_s:g}; start earlier")
+    raise InputError("no frames decoded; every frame is damaged, or not in the time from --start to --end")
 
 
 def _made(sinks: SinkFactory) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+from bisect import bisect_left
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +38,7 @@ from tposecli.sources.locations import (
     local_path,
     short_name,
 )
+from tposecli.sources.packet_index import PacketIndex, index_of
 from tposecli.sources.pixels import FrameConverter, square_wh
 from tposecli.sources.time_window import WHOLE, ZERO, Window
 from tposecli.types import Frame, SourceInfo
@@ -56,6 +57,14 @@ HAS_TIMES = (
 _FALLBACK_RATE = Fraction(25)
 _EPSILON_S = 1e-6
 _EARLY_S = 1.0  # A file that ends this much before its declared end was truncated.
+_MARGIN_S = 1  # Seeking goes by decoding times, which are somewhat earlier than those of the frames.
+_WORTH = 50
+"""Reading the packet of a frame takes less than a fiftieth of decoding it: for starts earlier than that part of the
+video, decoding from the beginning is faster than reading all packets."""
+
+
+class _MissedError(Exception):
+    """Seeking led past the packet that decoding was to begin with."""
 
 
 @dataclass(slots=True)
@@ -65,6 +74,8 @@ class _Pass:
     Attributes:
         threads: FFmpeg's decoder threading: ``AUTO``, or ``SLICE``, which does not delay frames.
         after: Only frames with a later timestamp are wanted; None means all.
+        key: Timestamp of the packet to begin with, and of the first frame; None for the first one.
+        seek: Whether to seek; otherwise packets are read from the beginning.
         last: Timestamp of the latest frame.
         guessed: Whether a timestamp was missing.
         waiting: Timestamps of packets sent to the decoder whose frames have not come out yet.
@@ -72,6 +83,8 @@ class _Pass:
 
     threads: str = "AUTO"
     after: int | None = None
+    key: int | None = None
+    seek: bool = True
     last: int | None = None
     guessed: bool = False
     waiting: list[int] = field(default_factory=list)
@@ -87,15 +100,22 @@ class _Extent:
     Attributes:
         latest: Presentation timestamp of the last frame.
         end: End of the last frame; None if unknown, or before the last packet was read.
+        reached: Latest timestamp of all packets, those that are not shown included.
+        step: Longest time that a frame is shown.
     """
 
     latest: int | None = None
     end: int | None = None
+    reached: int = 0
+    step: int = 0
     _first: tuple[int, int] | None = None
     _end_dts: int | None = None
 
     def add(self, packet: VideoPacket) -> None:
         """Take the next packet."""
+        if packet.pts is not None:
+            self.step = max(self.step, packet.pts - self.reached, packet.duration or 0)
+            self.reached = max(self.reached, packet.pts)
         if packet.pts is None or packet.dts is None or packet.is_discard:
             return
         first = self._first or (packet.pts, packet.dts)
@@ -113,9 +133,11 @@ class VideoSource:
     """A video file or stream as frames; each iteration opens it anew and closes it when it ends, for whatever reason.
 
     Sources that can only be read once (standard input, URLs) are opened once, for inspection and the first iteration.
-    Skipped frames are still decoded, so that ``Frame.index`` counts all frames of the file, but they are not converted
-    to RGB. A damaged packet costs its frame, which is counted; a truncated file yields the frames it has. Interlaced
-    frames are deinterlaced, HDR is mapped to 8 bit, and non-square pixels are stretched to square.
+    ``Frame.index`` counts all frames of the file. To begin late, the packets of a file are counted, and decoding begins
+    with the group of the first frame in the window; where packets and frames may not be one to one, all are decoded,
+    but those before the window are not converted to RGB. A damaged packet costs its frame, which is counted; a
+    truncated file yields the frames it has. Interlaced frames are deinterlaced, HDR is mapped to 8 bit, and non-square
+    pixels are stretched to square.
 
     Attributes:
         info: Metadata; size and rotation are those of the first decodable frame.
@@ -160,6 +182,8 @@ class VideoSource:
         self.corrupt, self.resized, self.moved = 0, 0, 0
         self.corrupt_at: list[float] = []
         self._extent = _Extent()
+        self._index: PacketIndex | None = None
+        self._whole: _Extent | None = None
         self._name, self._wanted, self._max_pixels = short_name(path), stream, max_pixels
         demuxer = Demuxer(path, stream, "SLICE" if is_live(path) else "AUTO", max_pixels)
         try:
@@ -198,6 +222,9 @@ class VideoSource:
         self._free, self._video_index = timed and not starts_at_zero(container), stream.index
         begin_s = Fraction(0) if timed and not self._free else (first.pts or 0) * self._time_base * self._speed
         self._zero_s = begin_s if self.window.clock == ZERO or not timed else Fraction(0)
+        self._zero = round(self._zero_s / self._time_base)
+        plain = timed and self._speed == 1 and not self.lead and not first.interlaced_frame
+        self._first = first.pts - self._zero if plain and first.pts is not None else None
         self.info = SourceInfo(
             name=self._name,
             size_wh=self._converter.size_wh,
@@ -206,7 +233,7 @@ class VideoSource:
             frames=stream.frames or None,
             rotation=self._converter.upright.rotation,
         )
-        length_s = duration_s(container, stream)
+        self._length_s = length_s = duration_s(container, stream)
         before_s = float(begin_s - self._zero_s)
         self.start_s, self.end_s = self.window.start_s or before_s, self.window.end_s
         self.expected = self.window.expected(self.info.frames, self.info.fps, length_s, before_s)
@@ -237,6 +264,40 @@ class VideoSource:
             return self._kept.listen(self.origin)
         return FileSideStreams(self.path, self._new_clock, self._video_index, self.origin)
 
+    def index(self) -> PacketIndex | None:
+        """Return the frames of the whole video and where decoding can begin, from its packets, which are not decoded.
+
+        An hour of video takes about a second; later calls return the same. None if packets and frames may not be one to
+        one: the file is damaged, interlaced or joined of several, or its packets have no timestamps. None as well for
+        a source that can only be read once.
+
+        Raises:
+            InputError: The file cannot be opened again.
+        """
+        if self._whole is None and self._first is not None and not is_read_once(self.path):
+            self._whole, resets = _Extent(), self.origin.resets
+            with self.demuxer() as demuxer:
+                with suppress(av.FFmpegError):
+                    packets = self._measured(demuxer, self._whole)
+                    self._index = index_of(packets, demuxer.stream.codec_context, self._first)
+                if self.origin.resets > resets or self._ends_early(demuxer, self._whole):
+                    self._index, self.origin.resets = None, resets
+                if not resets_clock(demuxer.container):
+                    self._whole.finish()
+        return self._index
+
+    @staticmethod
+    def _measured(demuxer: Demuxer, extent: _Extent) -> Iterator[VideoPacket]:
+        for packet in demuxer.packets():
+            extent.add(packet)
+            yield packet
+
+    @property
+    def ends_s(self) -> float | None:
+        """End of the last frame that was read in the latest iteration, on the clock of the window; None if unknown."""
+        end = self._extent.latest if self._extent.end is None else self._extent.end
+        return None if end is None else float(end * self._time_base)
+
     def __enter__(self) -> Self:
         return self
 
@@ -250,8 +311,14 @@ class VideoSource:
         self.origin.cut_s, self.origin.resets = Fraction(0), 0
         wanted = cut = 0
         deinterlacer = Deinterlacer(self._time_base)
-        with closing(self._deinterlaced_frames(deinterlacer)) as frames:
-            for index, (frame, pts) in enumerate(frames):
+        known = self.index() if self._is_late() else None
+        begin = 0 if known is None else self._begin(known)
+        if known is not None and begin == len(known.pts):
+            self._extent = self._whole or _Extent()
+            return
+        key = int(known.pts[begin]) if known is not None and begin else None
+        with closing(self._deinterlaced_frames(deinterlacer, key)) as frames:
+            for index, (frame, pts) in enumerate(frames, start=begin):
                 time_s = float(pts * self._time_base)
                 if self.end_s is not None and time_s >= self.end_s - _EPSILON_S:
                     break
@@ -272,6 +339,20 @@ class VideoSource:
                         yield Frame(image, index, float(pts * self._time_base), self._name, pts, shown_s)
                     wanted += 1
         self._log_conversions(deinterlacer)
+
+    def _is_late(self) -> bool:
+        """Return whether the window begins so late that it is worth reading all packets to find its beginning."""
+        return self.start_s > 0 and (not self._length_s or self.start_s * _WORTH > self._length_s)
+
+    def _begin(self, index: PacketIndex) -> int:
+        """Return the frame to begin decoding with; the number of frames if the window begins after all of them."""
+
+        def is_in(pts: int) -> bool:
+            return float(pts * self._time_base) >= self.start_s - _EPSILON_S
+
+        frames = index.pts.tolist()
+        first = bisect_left(frames, True, key=is_in)
+        return len(frames) if first == len(frames) else index.key_of(first)
 
     def _shown_s(self, frame: av.video.frame.VideoFrame, pts: int) -> float | None:
         """Return how long a frame is shown according to the source, or None."""
@@ -295,26 +376,29 @@ class VideoSource:
             if happened:
                 log.warning("%s: %s", self._name, what)
 
-    def _deinterlaced_frames(self, deinterlacer: Deinterlacer) -> Generator[TimedFrame, None, None]:
-        """Yield every frame with its timestamp, deinterlaced."""
-        with closing(self._all_frames()) as frames:
+    def _deinterlaced_frames(self, deinterlacer: Deinterlacer, key: int | None) -> Generator[TimedFrame, None, None]:
+        """Yield every frame from one on with its timestamp, deinterlaced."""
+        with closing(self._all_frames(key)) as frames:
             for frame, pts in frames:
                 yield from deinterlacer.push(frame, pts)
             yield from deinterlacer.flush()
 
-    def _all_frames(self) -> Generator[TimedFrame, None, None]:
+    def _all_frames(self, key: int | None) -> Generator[TimedFrame, None, None]:
         """Yield every frame of the file with its timestamp, which increases.
+
+        If ``key`` is given, the frame of this timestamp, which begins a group, is the first one.
 
         When PyAV flushes a multi-threaded decoder, it drops the frames after a damaged one; frames lost in this way at
         the very end are read again without threads.
         """
-        first = _Pass()
+        first = _Pass(after=None if key is None else key - 1, key=key)
         latest = None
-        for frame, pts in self._read(first):
+        for frame, pts in self._read_from(first):
             latest = self._increasing(pts, latest)
             yield frame, latest
         if first.waiting and not first.guessed and not is_read_once(self.path):
-            for frame, pts in self._read(_Pass("SLICE", after=first.last)):
+            after = first.after if first.last is None else first.last
+            for frame, pts in self._read(_Pass("SLICE", after=after)):
                 latest = self._increasing(pts, latest)
                 yield frame, latest
 
@@ -341,13 +425,21 @@ class VideoSource:
             self._configure(demuxer)
             yield demuxer
 
+    def _read_from(self, run: _Pass) -> Generator[TimedFrame, None, None]:
+        """Decode the file once; if seeking leads past the beginning, read all packets instead."""
+        try:
+            yield from self._read(run)
+        except _MissedError:
+            run.seek = False
+            yield from self._read(run)
+
     def _read(self, run: _Pass) -> Generator[TimedFrame, None, None]:
         """Decode the file once, packet by packet."""
         with self.demuxer(run.threads) as demuxer:
-            if run.after is not None and not self.origin.resets and self._speed == 1:
-                zero = round(self._zero_s / self._time_base)
+            if run.after is not None and run.seek and not self.origin.resets and self._speed == 1:
+                early = 0 if run.key is None else round(_MARGIN_S / self._time_base)
                 with suppress(av.FFmpegError):  # Damaged files may not be seekable; they are read from the start.
-                    demuxer.container.seek(run.after + self.lead + zero, stream=demuxer.stream)
+                    demuxer.container.seek(run.after + self.lead + self._zero - early, stream=demuxer.stream)
             for packet in self._packets(demuxer, run):
                 for frame in self._decode(demuxer.stream, packet, run):
                     pts = self._timestamp(frame, run)
@@ -358,27 +450,46 @@ class VideoSource:
 
     def _packets(self, demuxer: Demuxer, run: _Pass) -> Iterator[VideoPacket | None]:
         """Yield the packets of the stream, then None to flush the decoder; a demuxer error ends the file."""
-        end_s, step_s, reason = 0.0, 0.0, "cut off"
-        extent = self._extent = _Extent()
-        claimed_s = claimed_end_s(demuxer.container, demuxer.stream)
+        extent, reason = _Extent(), ""
+        self._extent = extent
         try:
-            for packet in demuxer.packets():
-                begin_s, length_s = self._seconds(packet.pts), float((packet.duration or 0) * self._time_base)
-                step_s = max(step_s, begin_s - end_s, length_s)
-                end_s = max(end_s, begin_s)
+            for packet in self._from_key(demuxer.packets(), run.key):
                 extent.add(packet)
                 yield packet
-            if not resets_clock(demuxer.container):
+            if run.key is not None and self._whole is not None:
+                self._extent = self._whole
+            elif not resets_clock(demuxer.container):
                 extent.finish()
         except av.FFmpegError as error:
-            reason, claimed_s = str(error.strerror), math.inf
-        if claimed_s < math.inf and not is_read_once(self.path) and is_whole_matroska(local_path(self.path)):
-            claimed_s = 0.0
-        # The last frame may be shown as long as any before it.
-        if run.after is None and claimed_s > end_s + max(_EARLY_S, 2 * step_s):
-            self._count_loss(end_s)
-            log.warning("%s: the file ends early (%s)", self._name, reason)
+            reason = str(error.strerror)
+        if run.after is None and (reason or self._ends_early(demuxer, extent)):
+            self._count_loss(self._seconds(extent.reached))
+            log.warning("%s: the file ends early (%s)", self._name, reason or "cut off")
         yield None
+
+    @staticmethod
+    def _from_key(packets: Iterator[VideoPacket], key: int | None) -> Iterator[VideoPacket]:
+        """Yield the packets from that of a frame on which begins a group; all before it are shown before it."""
+        missed = key is not None
+        for packet in packets:
+            if missed and key is not None:
+                if packet.pts is None or packet.is_discard or packet.pts < key:
+                    continue
+                if packet.pts > key:
+                    raise _MissedError
+                missed = False
+            yield packet
+        if missed:
+            raise _MissedError
+
+    def _ends_early(self, demuxer: Demuxer, extent: _Extent) -> bool:
+        """Return whether a file that was read to its end is shorter than it claims to be."""
+        claimed_s = claimed_end_s(demuxer.container, demuxer.stream)
+        if claimed_s and not is_read_once(self.path) and is_whole_matroska(local_path(self.path)):
+            return False
+        # The last frame may be shown as long as any before it.
+        end_s, step_s = float(extent.reached * self._time_base), float(extent.step * self._time_base)
+        return claimed_s > end_s + max(_EARLY_S, 2 * step_s)
 
     def _decode(
         self, stream: av.video.stream.VideoStream, packet: VideoPacket | None, run: _Pass
