@@ -96,7 +96,7 @@ def test_what_cannot_be_saved_is_refused_and_leaves_nothing(pose: Pose, media: P
     with pytest.raises(UsageError, match="a video is written from what"):
         save(results, tmp_path / "o.mp4")
     with pytest.raises(UsageError, match="no format has this ending"):
-        save(results, tmp_path / "o.xlsx")
+        save(results, tmp_path / "o.fbx")
     with pytest.raises(UsageError, match="same format"):
         save(results, tmp_path / "a.csv", tmp_path / "b.csv")
     with pytest.raises(UsageError, match="nothing to write"):

@@ -19,7 +19,7 @@ from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
 from tposecli.detection.factory import DetectorOptions
 from tposecli.evaluation.coco.job import EvalJob
-from tposecli.formats.catalog import written_formats
+from tposecli.formats.catalog import option_formats
 from tposecli.hub.download.options import Downloads
 from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions
 from tposecli.inference.options import BACKENDS, ModelChoice, Precision
@@ -70,7 +70,7 @@ def test_settings(command: str, arguments: list[str], post: PostOptions) -> None
     assert strengths == dict(settings.post.smooth.strengths)
     assert replace(settings.post, smooth=replace(settings.post.smooth, strengths={})) == post
     assert settings.drawing == DrawingSettings() and replace(settings.files, variants={}) == FileSettings()
-    assert settings.files.variants == {row.name: row.variants[0] for row in written_formats() if row.variants}
+    assert settings.files.variants == {row.name: row.variants[0] for row in option_formats() if row.variants}
     assert replace(settings.flags, command="") == Settings().flags
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tposecli.formats.base import FrameRef, PoseFile, PoseSource, WriteOptions
+from tposecli.formats.exchange.recording import Recording
 from tposecli.types import Result
 from tposecli.utils.files import PartFile
 
@@ -35,3 +36,8 @@ class CountsSink:
 
     def close(self, complete: bool) -> None:
         self._part.close(complete)
+
+
+def export_heads(recording: Recording, path: Path) -> None:
+    rows = zip(recording.frame.tolist(), recording.track.tolist(), recording.xy[:, 0].round().tolist(), strict=True)
+    path.write_text("".join(f"{frame} {track}: {x:g} {y:g}\n" for frame, track, (x, y) in rows))

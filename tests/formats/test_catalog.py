@@ -13,7 +13,7 @@ import pytest
 from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.formats.base import WriteOptions
-from tposecli.formats.catalog import POSE_FORMATS, PoseFormat, written_formats
+from tposecli.formats.catalog import POSE_FORMATS, PoseFormat, option_formats, written_formats
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.job import Outputs, RunFlags
 from tposecli.pipeline.outputs import check_outputs
@@ -30,14 +30,14 @@ def loaded(reference: str) -> object:
 
 @pytest.mark.parametrize("row", POSE_FORMATS, ids=lambda row: row.name)
 def test_every_reference_can_be_imported(row: PoseFormat) -> None:
-    references = [row.writer, row.reader, row.head_sniffer, row.json_sniffer]
+    references = [row.writer, row.exporter, row.reader, row.head_sniffer, row.json_sniffer]
     assert all(callable(loaded(reference)) for reference in references if reference)
-    assert bool(row.option) == bool(row.writer) == bool(row.help)
+    assert bool(row.option) == bool(row.writer) and bool(row.writer or row.exporter) == bool(row.help)
     assert row.reader or not (row.head_sniffer or row.json_sniffer)
 
 
 def test_names_and_options_are_unique() -> None:
-    names, options = [row.name for row in POSE_FORMATS], [row.option for row in written_formats()]
+    names, options = [row.name for row in POSE_FORMATS], [row.option for row in option_formats()]
     assert len(set(names)) == len(names)
     assert len(set(options)) == len(options)
 
@@ -45,8 +45,8 @@ def test_names_and_options_are_unique() -> None:
 @pytest.mark.parametrize("command", WRITING_COMMANDS)
 def test_every_writing_command_has_every_format(command: str) -> None:
     options = {name for option in cli.commands[command].params for name in option.opts}
-    assert options >= {row.option for row in written_formats()}
-    assert options >= {f"{row.option}-format" for row in written_formats() if row.variants}
+    assert options >= {row.option for row in option_formats()}
+    assert options >= {f"{row.option}-format" for row in option_formats() if row.variants}
 
 
 @pytest.mark.parametrize("command", ["convert", "render", "score"])
@@ -69,7 +69,7 @@ def test_coco_only_formats_refuse_other_keypoints(tmp_path: Path) -> None:
         try:
             row.open_sink(tmp_path / row.name, WriteOptions(layout.to_dict())).close(complete=False)
         except UsageError as error:
-            assert row.option in str(error)
+            assert row.title in str(error)
             refused.append(row)
     assert refused == [row for row in written_formats() if row.coco_only]
 

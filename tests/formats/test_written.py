@@ -21,7 +21,7 @@ from click.testing import Result as Ran
 from tests import REPOSITORY
 from tposecli.cli.main import cli
 from tposecli.formats.base import WriteOptions
-from tposecli.formats.catalog import written_formats
+from tposecli.formats.catalog import option_formats
 from tposecli.formats.journal.journal import JournalWriter
 from tposecli.formats.mmpose import MmposeSink
 from tposecli.formats.npz import NpzSink
@@ -342,7 +342,7 @@ class TestConvert:
         self.run_of(tmp_path / "run", measured(40), PostOptions(smooth=SmoothOptions(smooth)))
         path = journal(tmp_path / "o.mp4.poses.jsonl", measured(40))
         ours, theirs = outputs_in(tmp_path / "again").poses, outputs_in(tmp_path / "run").poses
-        named = [f"{row.option}={ours[row.name]}" for row in written_formats()]
+        named = [f"{row.option}={ours[row.name]}" for row in option_formats()]
         ran = tpose("convert", path, *named, "--smooth", smooth)
         assert ran.exit_code == 0, ran.output + str(ran.exception)
         assert "40 frames" in ran.stderr

@@ -119,7 +119,7 @@ def align(found: PoseFile, given: PoseInput) -> AlignedPoses:
     """
     if given.inputs:
         source = open_source(given)
-        return _with_images(found, source) if isinstance(source, ImageList) else _with_video(found, source)
+        return _with_images(found, source) if isinstance(source, ImageList) else _with_video(found, given, source)
     if given.fps is not None:
         return _with_rate(found, given, given.fps)
     if not found.has_times and not found.stills:
@@ -132,7 +132,7 @@ def align(found: PoseFile, given: PoseInput) -> AlignedPoses:
     return AlignedPoses(
         found.path,
         found.format,
-        {**make_header(SourceInfo(found.path.name)), **_own_provenance(found)},
+        {**make_header(SourceInfo(found.path.name)), **_own_provenance(found), **names_of(found, given)},
         frames,
         found.stills,
         found.tracked,
@@ -252,7 +252,7 @@ def _stem(name: str) -> str:
     return PurePosixPath(_file_name(name)).stem
 
 
-def _with_video(found: PoseFile, source: VideoInput) -> AlignedPoses:
+def _with_video(found: PoseFile, given: PoseInput, source: VideoInput) -> AlignedPoses:
     """Align with all frames of a video, without decoding them."""
     info = source.info
     ticks = timestamps(source) if isinstance(source, VideoSource) else [frame.pts or 0 for frame in source]
@@ -263,7 +263,9 @@ def _with_video(found: PoseFile, source: VideoInput) -> AlignedPoses:
         JournalFrame(index, info.name, pts, float(pts * base), size, table.get(index, NO_PEOPLE))
         for index, pts in enumerate(ticks)
     ]
-    return AlignedPoses(found.path, found.format, make_header(info), frames, False, found.tracked)
+    return AlignedPoses(
+        found.path, found.format, make_header(info) | names_of(found, given), frames, False, found.tracked
+    )
 
 
 def _with_images(found: PoseFile, images: ImageList) -> AlignedPoses:
@@ -285,7 +287,9 @@ def _with_rate(found: PoseFile, given: PoseInput, fps: Fraction) -> AlignedPoses
         JournalFrame(index, frame.name, index, float(index * base), size_wh, _people(found, frame))
         for index, frame in video_frames(found)
     ]
-    return AlignedPoses(found.path, found.format, make_header(info), frames, False, found.tracked)
+    return AlignedPoses(
+        found.path, found.format, make_header(info) | names_of(found, given), frames, False, found.tracked
+    )
 
 
 def _own_frame(found: PoseFile, frame: FrameRef, size_wh: tuple[int, int]) -> JournalFrame:
@@ -299,6 +303,12 @@ def _own_frame(found: PoseFile, frame: FrameRef, size_wh: tuple[int, int]) -> Jo
 
 def _people(found: PoseFile, frame: FrameRef) -> Poses:
     return found.poses.get(frame.id, NO_PEOPLE)
+
+
+def names_of(found: PoseFile, given: PoseInput) -> dict[str, Any]:
+    """Return the names of people in the form of a header."""
+    names = {str(track): name for track, name in found.people.items()}
+    return {"track_names": names} if names and found.tracked and not given.track_again else {}
 
 
 def _own_provenance(found: PoseFile) -> Mapping[str, Any]:

@@ -89,6 +89,7 @@ class WriteOptions:
         describe_attention: Returns the ``attention`` field of each person of a frame; None for no such field.
         label: Name of the video in an output that several share; empty if it has one of its own.
         header: Whether a table begins with its column names; not so where another video has written them.
+        per_person: Write a file for each person in formats that are written as a whole.
     """
 
     info: Mapping[str, Any]
@@ -99,6 +100,7 @@ class WriteOptions:
     describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
     label: str = ""
     header: bool = True
+    per_person: bool = False
 
     @property
     def stills(self) -> bool:
@@ -148,6 +150,7 @@ class PoseFile:
         tracked: Every person has a track id.
         ordered: The index of a frame is only its place in the file's list, or among the files of a folder.
         image_names: Names of images by ``FrameRef.id``, where the file names images by text instead of listing them.
+        people: Names of people by their track ids.
     """
 
     path: Path
@@ -161,6 +164,7 @@ class PoseFile:
     tracked: bool = False
     ordered: bool = False
     image_names: Mapping[int, str] = field(default_factory=dict)
+    people: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def has_times(self) -> bool:

@@ -1,12 +1,16 @@
 """The table of pose file formats, from which the command line, the outputs of a run and the readers are derived.
 
-To add a format, write its module and add a row to ``POSE_FORMATS``.
+To add a format, write its module and add a row to ``POSE_FORMATS``. Other packages add theirs as entry points of the
+group ``tposecli.formats``, each of which is a ``PoseFormat``.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,9 +20,18 @@ from tposecli.utils.files import check_folder, check_output, forbid_replacing
 
 if TYPE_CHECKING:
     from tposecli.formats.base import PoseFile, PoseSource, WriteOptions
+    from tposecli.formats.exchange.recording import Recording
     from tposecli.formats.journal.journal import Journal
     from tposecli.formats.json_stream import Member
     from tposecli.sinks.base import Sink
+
+log = logging.getLogger("tposecli")
+
+ENTRY_POINTS: Final = "tposecli.formats"
+"""Group of the entry points by which other packages add formats."""
+
+_WHOLE: Final = "tposecli.formats.exchange.whole_files:WholeFiles"
+"""What gathers a run for formats with an exporter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +42,9 @@ class PoseFormat:
     table and must not wait for numpy.
 
     Attributes:
-        name: Key of the format in ``Outputs.poses``, and its name for ``--from``.
-        option: Option that writes the format, such as ``--csv``; empty if it cannot be written.
-        help: Help text of that option.
+        name: Key of the format in ``Outputs.poses``, and its name for ``--from`` and ``--to``.
+        option: Option that writes the format, such as ``--csv``; empty if only ``--to`` does.
+        help: Help text of that option, or what the format is, for a list of them.
         suffix: Suffix of its files in a folder that several inputs share.
         folder_pattern: Glob pattern of the files in an output folder; empty if the output is a single file.
         to_stdout: The output ``-`` is standard output.
@@ -39,7 +52,11 @@ class PoseFormat:
         package: Optional package that writing needs, also the name of its module; empty if none.
         extra: Extra of tposecli that installs the package.
         variants: Choices of the option ``OPTION-format``, the default first; empty if there is one variant only.
-        writer: ``(path, WriteOptions) -> Sink``.
+        writer: ``(path, WriteOptions) -> Sink``, for formats that are written frame by frame.
+        exporter: ``(Recording, path) -> None``, for those that are written as a whole, into a file that does not exist
+            or a folder that is empty.
+        one_person: A file holds one person; several are refused unless each gets a file.
+        timed: The format is for people who move: it needs a video, and their ids.
         reader: ``(PoseSource) -> PoseFile | Journal``; empty if the format cannot be read.
         head_sniffer: ``(bytes) -> bool``, True if a file that begins with these bytes has this format.
         json_sniffer: ``(Member) -> bool``, True if a JSON file with this member has this format.
@@ -56,9 +73,17 @@ class PoseFormat:
     extra: str = ""
     variants: tuple[str, ...] = ()
     writer: str = ""
+    exporter: str = ""
+    one_person: bool = False
+    timed: bool = False
     reader: str = ""
     head_sniffer: str = ""
     json_sniffer: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the user writes to get the format, for messages."""
+        return self.option or f"--to {self.name}"
 
     @property
     def parameter(self) -> str:
@@ -72,10 +97,27 @@ class PoseFormat:
             UsageError: The format needs COCO's keypoints, and the poses have others.
             OutputError: The file cannot be written.
         """
-        if self.coco_only and not options.layout.is_coco:
-            raise UsageError(f"{self.option}: for COCO's 17 keypoints only, and these poses have others; leave it out")
-        sink: Sink = _load(self.writer)(path, options)
+        self.check_keypoints(options)
+        sink: Sink = _load(self.writer)(path, options) if self.writer else _load(_WHOLE)([(self, path)], options)
         return sink
+
+    def export(self, recording: Recording, path: Path) -> None:
+        """Write a whole recording.
+
+        Raises:
+            UsageError: The format cannot hold it.
+            OSError: The file cannot be written.
+        """
+        _load(self.exporter)(recording, path)
+
+    def check_keypoints(self, options: WriteOptions) -> None:
+        """Check that the format can hold the keypoints.
+
+        Raises:
+            UsageError: It needs COCO's, and the poses have others.
+        """
+        if self.coco_only and not options.layout.is_coco:
+            raise UsageError(f"{self.title}: for COCO's 17 keypoints only, and these poses have others; leave it out")
 
     def read(self, source: PoseSource) -> PoseFile | Journal:
         """Read a file or folder.
@@ -104,14 +146,14 @@ class PoseFormat:
         """
         if self.package and find_spec(self.package) is None:
             raise UsageError(
-                f"{self.option} needs {self.package}; install it with pip install 'tposecli[{self.extra}]', "
+                f"{self.title} needs {self.package}; install it with pip install 'tposecli[{self.extra}]', "
                 "or leave the option out"
             )
         if not self.folder_pattern:
             check_output(path, overwrite)
             return
         if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file; name a folder for {self.option}")
+            raise UsageError(f"{path} is a file; name a folder for {self.title}")
         if not overwrite and path.is_dir() and next(path.glob(self.folder_pattern), None) is not None:
             raise UsageError(f"{path} holds {self.folder_pattern} files already; add --overwrite to replace them all")
         check_folder(path.parent)
@@ -187,16 +229,84 @@ POSE_FORMATS: Final = (
         ".npz",
         writer="tposecli.formats.npz:open_npz",
     ),
+    PoseFormat(
+        "wide-csv",
+        help="CSV with one row per person and frame",
+        suffix=".wide.csv",
+        exporter="tposecli.formats.exchange.wide:export_wide_csv",
+        reader="tposecli.formats.exchange.wide:read_wide_csv",
+        head_sniffer="tposecli.formats.exchange.wide:is_wide_csv",
+    ),
+    PoseFormat(
+        "xlsx",
+        help="Excel workbook with the table of wide-csv",
+        suffix=".xlsx",
+        package="openpyxl",
+        extra="xlsx",
+        exporter="tposecli.formats.exchange.wide:export_xlsx",
+    ),
+    PoseFormat(
+        "dlc-csv",
+        help="DeepLabCut's CSV",
+        suffix=".dlc.csv",
+        timed=True,
+        exporter="tposecli.formats.exchange.dlc:export_dlc_csv",
+        reader="tposecli.formats.exchange.dlc:read_dlc_csv",
+        head_sniffer="tposecli.formats.exchange.dlc:is_dlc_csv",
+    ),
+    PoseFormat(
+        "dlc-h5",
+        help="DeepLabCut's HDF5",
+        suffix=".h5",
+        package="tables",
+        extra="dlc",
+        timed=True,
+        exporter="tposecli.formats.exchange.dlc:export_dlc_h5",
+        reader="tposecli.formats.exchange.dlc:read_dlc_h5",
+        head_sniffer="tposecli.formats.exchange.dlc:is_hdf5",
+    ),
 )
 """All formats, in the order of the options; the journal of a run is written beside the first output in this order.
-Where the sniffers of several formats accept a file, the first row wins."""
+Where the sniffers of several formats accept a file, the row whose suffix it has wins, else the first."""
 
 
-def written_formats() -> list[PoseFormat]:
-    """Return the formats that an option writes."""
+def option_formats() -> list[PoseFormat]:
+    """Return the formats that have an option of their own."""
     return [row for row in POSE_FORMATS if row.option]
 
 
+def written_formats() -> list[PoseFormat]:
+    """Return the formats that can be written, without those of other packages."""
+    return [row for row in POSE_FORMATS if row.writer or row.exporter]
+
+
 def readable_formats() -> list[PoseFormat]:
-    """Return the formats that can be read."""
+    """Return the formats that can be read, without those of other packages."""
     return [row for row in POSE_FORMATS if row.reader]
+
+
+@cache
+def added_formats() -> tuple[PoseFormat, ...]:
+    """Return the formats that other packages add; one that fails or whose name is taken is left out, with a warning."""
+    rows: dict[str, PoseFormat] = {}
+    own = {row.name for row in POSE_FORMATS}
+    for point in entry_points(group=ENTRY_POINTS):
+        package = point.dist.name if point.dist else point.value
+        try:
+            row = point.load()
+        except Exception as error:  # noqa: BLE001 - another package may raise anything.
+            log.warning("%s: its pose file format %s cannot be loaded (%s); left out", package, point.name, error)
+            continue
+        if not isinstance(row, PoseFormat):
+            log.warning("%s: %s is not a PoseFormat; left out", package, point.value)
+        elif row.name in own or row.name in rows:
+            log.warning("%s: there is a pose file format %s already; left out", package, row.name)
+        else:
+            rows[row.name] = row
+    return tuple(rows.values())
+
+
+def find_format(name: str) -> PoseFormat | None:
+    """Return the format of that name, also one of another package; None if there is none."""
+    found = next((row for row in POSE_FORMATS if row.name == name), None)
+    return found or next((row for row in added_formats() if row.name == name), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tposecli.formats.base import PoseFile, PoseSource
-from tposecli.formats.catalog import PoseFormat, readable_formats
+from tposecli.formats.catalog import PoseFormat, added_formats, find_format, readable_formats
 from tposecli.formats.journal.journal import Journal
 from tposecli.utils.errors import InputError
 
@@ -23,7 +23,9 @@ def read_poses(path: Path, format_name: str | None = None) -> Journal | PoseFile
     source = PoseSource(path)
     if format_name is None:
         return detect_format(source).read(source)
-    found = next(row for row in readable_formats() if row.name == format_name)
+    found = find_format(format_name)
+    if found is None or not found.reader:
+        raise InputError(f"{path}: {format_name} is not a format that can be read; known: {_names()}")
     if path.is_dir() and not found.folder_pattern:
         raise InputError(f"{path}: a folder, but {format_name} is a file; name the file in it")
     return found.read(source)
@@ -35,11 +37,13 @@ def detect_format(source: PoseSource) -> PoseFormat:
     Raises:
         InputError: It cannot be read, or has an unknown format.
     """
-    formats = readable_formats()
+    formats = [*readable_formats(), *(row for row in added_formats() if row.reader)]
     if source.path.is_dir():
         folders = [row for row in formats if row.folder_pattern]
         return next((row for row in folders if any(source.path.glob(row.folder_pattern))), folders[0])
-    found = next((row for row in formats if row.recognizes_head(source.head)), None)
+    able = [row for row in formats if row.recognizes_head(source.head)]
+    fitting = [row for row in able if row.suffix and source.path.name.lower().endswith(row.suffix)]
+    found = next(iter([*fitting, *able]), None)
     members = () if found else source.json
     for member in members:
         found = next((row for row in formats if row.recognizes_json(member)), None)
@@ -49,6 +53,9 @@ def detect_format(source: PoseSource) -> PoseFormat:
     if found is None and next((member.key for member in members), None) == "":
         found = next(row for row in formats if row.name == "coco")
     if found is None:
-        names = ", ".join(row.name for row in formats)
-        raise InputError(f"{source.path}: unknown format; if it is one of {names}, say which with --from")
+        raise InputError(f"{source.path}: unknown format; if it is one of {_names()}, say which with --from")
     return found
+
+
+def _names() -> str:
+    return ", ".join(row.name for row in (*readable_formats(), *added_formats()) if row.reader)

@@ -19,6 +19,7 @@ from tposecli.formats.align import (
     align_journal,
     image_header,
     make_header,
+    names_of,
     open_source,
     poses_by_index,
     video_frames,
@@ -71,7 +72,8 @@ def _read_foreign(found: PoseFile, given: PoseInput) -> tuple[AlignedPoses, Vide
         source = ImageSource(opened)
         recording = AlignedPoses(found.path, found.format, image_header(opened), _undecoded(opened), True)
         return recording, source, _all_frames(found, poses_by_index(found, opened.names), source)
-    recording = AlignedPoses(found.path, found.format, make_header(opened.info), (), False, found.tracked)
+    header = make_header(opened.info) | names_of(found, given)
+    recording = AlignedPoses(found.path, found.format, header, (), False, found.tracked)
     return recording, opened, _all_frames(found, poses_by_index(found), opened)
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
 from tposecli.drawing.style import DrawStyle
-from tposecli.formats.catalog import PoseFormat, written_formats
+from tposecli.formats.catalog import PoseFormat, find_format, written_formats
 from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.postprocess import PostOptions
 from tposecli.pipeline.summary import Summary
@@ -65,11 +65,13 @@ class FileSettings:
         variants: The variant of a format by its name, where it is not the default.
         attention_stats: Add to the dataset how concentrated each keypoint's attention is, and what it depends on.
         frame_names: Pattern of the image names of a video's frames; empty for the default.
+        per_person: Write a file for each person in formats that are written as a whole.
     """
 
     variants: Mapping[str, str] = field(default_factory=dict)
     attention_stats: bool = False
     frame_names: str = ""
+    per_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,16 @@ class Outputs:
     crops: Path | None = None
 
     def __post_init__(self) -> None:
-        unknown = self.poses.keys() - {row.name for row in written_formats()}
+        unknown = [name for name in self.poses if not _is_written(find_format(name))]
         if unknown:
             raise ValueError(f"unknown pose file formats: {', '.join(sorted(unknown))}")
 
     @property
     def pose_files(self) -> list[tuple[PoseFormat, Path]]:
         """The pose files with their formats, in the order of the table."""
-        return [(row, self.poses[row.name]) for row in written_formats() if row.name in self.poses]
+        names = [row.name for row in written_formats()]
+        order = sorted(self.poses, key=lambda name: names.index(name) if name in names else len(names))
+        return [(row, self.poses[name]) for name in order if (row := find_format(name)) is not None]
 
     @property
     def wanted(self) -> list[Path]:
@@ -140,6 +144,10 @@ class Outputs:
     def files(self) -> list[Path]:
         """Those that are files or folders; the journal is written beside the first of them."""
         return [path for path in self.wanted if path != STDOUT]
+
+
+def _is_written(row: PoseFormat | None) -> bool:
+    return row is not None and bool(row.writer or row.exporter)
 
 
 @dataclass(frozen=True, slots=True)

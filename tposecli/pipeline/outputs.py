@@ -17,6 +17,7 @@ from tposecli.drawing.privacy import blur_heads
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.formats.base import WriteOptions
 from tposecli.formats.catalog import written_formats
+from tposecli.formats.exchange.whole_files import WholeFiles
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.journal.journal import journal_path
 from tposecli.geometry.keypoints import KeypointLayout
@@ -144,7 +145,12 @@ def open_pose_files(outputs: Outputs, files: FileSettings, options: WriteOptions
         OutputError: A file cannot be written.
     """
     for row, path in outputs.pose_files:
-        yield row.open_sink(path, replace(options, variant=files.variants.get(row.name, "")))
+        if row.writer:
+            yield row.open_sink(path, replace(options, variant=files.variants.get(row.name, "")))
+    whole = [(row, path) for row, path in outputs.pose_files if not row.writer]
+    if whole:
+        # The last to open is the first to close: if a format cannot hold the poses, nothing is written.
+        yield WholeFiles(whole, replace(options, per_person=files.per_person))
 
 
 def written_names(picture: Path | None, encoding: VideoOptions, side_by_side: bool) -> str:

@@ -27,9 +27,9 @@ from tposecli.sinks.open_video import check_video_output, open_output
 from tposecli.sinks.video import VideoOptions, VideoOut
 from tposecli.smoothing.options import AS_MEASURED
 from tposecli.sources import ImageSource
-from tposecli.tracking.corrections import Corrections
 from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
+from tposecli.utils.files import published_files
 from tposecli.utils.locks import output_locks
 from tposecli.utils.timings import Timings
 from tposecli.utils.version import __version__
@@ -111,7 +111,7 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     style, stride = settings.drawing.attention, 1  # Journals hold no attention to be shown.
     opener = None if recording.stills else video
     names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-    people = Corrections(corrections.steps).names() if corrections is not None else {}
+    people = {int(person): name for person, name in info.get("track_names", {}).items()}
     sinks = SinkFactory(
         *(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names), people=people
     )
@@ -160,12 +160,12 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     summary = Summary(recording.path.name, path=str(recording.path))
     post = build_processor(recording, rerun.job.given, settings.post, rerun.corrections)
     post = replace(post, selector=_selector(rerun, settings))
-    with output_locks(rerun.job.outputs.files), ExitStack() as stack:
+    with output_locks(rerun.job.outputs.files), published_files() as made, ExitStack() as stack:
         sinks = [stack.enter_context(opened(sink)) for sink in rerun.sinks()]
         results = stack.enter_context(closing(post.process(rerun.results, timings)))
         watcher.begin(SourceInfo(summary.name), None)
         deliver(rerun.prepare(results), sinks, timings, watcher, summary)
-    summary.seconds, summary.outputs = timings.seconds, rerun.job.outputs.files
+    summary.seconds, summary.outputs = timings.seconds, _made(rerun.job.outputs, made)
     summary.wall_s = time.perf_counter() - start
     watcher.end(summary)
     return summary
@@ -189,6 +189,13 @@ def _selector(rerun: _Rerun, settings: Settings) -> Selector:
     selector = Selector(options, whole=Whole.of(found, names))
     selector.check()
     return selector
+
+
+def _made(outputs: Outputs, made: Iterable[Path]) -> list[Path]:
+    """Return the outputs that there are now; in place of one that each person has, the files of all people."""
+    folders = {file.resolve().parent: file.parent for file in outputs.files if not file.exists()}
+    each = [folders[path.parent] / path.name for path in made if path.parent in folders]
+    return [*(file for file in outputs.files if file.exists()), *each]
 
 
 def _check(recording: AlignedPoses, job: ConvertJob | RenderJob, settings: Settings) -> None:

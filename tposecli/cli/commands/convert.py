@@ -22,6 +22,7 @@ from tposecli.cli.options.pose_files import (
     pose_outputs_of,
     pose_stem,
     size,
+    to_options,
 )
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
@@ -30,7 +31,7 @@ from tposecli.cli.options.tracking import tracking_options
 
 @click.command(
     cls=Command,
-    first=("json", "csv", "openpose", "inputs", "smooth", "track", "overwrite"),
+    first=("to", "json", "csv", "openpose", "inputs", "smooth", "track", "overwrite"),
     short_help="Write poses in other formats, tracked and smoothed again.",
 )
 @click.argument("poses", type=POSES, metavar="FILE")
@@ -54,6 +55,7 @@ from tposecli.cli.options.tracking import tracking_options
     ),
 )
 @pose_output_options
+@to_options
 @frame_names_option
 @shared.overwrite_option
 @tracking_options
@@ -68,6 +70,7 @@ def convert(poses: Path, **options: Any) -> None:
 
     \b
     tpose convert out.mp4.poses.jsonl --csv out.csv
+    tpose convert out.mp4.poses.jsonl --to dlc-h5 out.h5 --to xlsx out.xlsx
     tpose convert out.mp4.poses.jsonl --openpose out/ --smooth none
     tpose convert openpose_out/ -i in.mp4 --json tracked.json
     tpose convert results.json --input-fps 29.97 --size 1920x1080 --mmpose out.mmpose.json

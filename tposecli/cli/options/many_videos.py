@@ -11,7 +11,7 @@ import click
 
 from tposecli.cli.options.common import Options, in_folder, is_folder, window_of
 from tposecli.cli.options.encoding import encoding_of
-from tposecli.formats.catalog import written_formats
+from tposecli.formats.catalog import option_formats
 
 if TYPE_CHECKING:
     from tposecli.pipeline.job import Outputs, VideoJob
@@ -76,7 +76,7 @@ def outputs_of(video: NamedVideo, options: Options, several: bool, table: Shared
         name = f"{video.name}{suffix if is_file else ''}"
         return given / name if several else in_folder(given, name) if is_file else given
 
-    poses = {row.name: place(row.parameter, row.suffix) for row in written_formats()}
+    poses = {row.name: place(row.parameter, row.suffix) for row in option_formats()}
     if table is not None:
         poses[SHARED_TABLE] = table.part(video.label)
     found = Outputs(

@@ -11,19 +11,37 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT
 from tposecli.cli.options.common import FOLDER, OUTPUT, Command, LocalPath, Options, in_folder, refuse_address
-from tposecli.formats.catalog import PoseFormat, readable_formats, written_formats
+from tposecli.formats.catalog import (
+    PoseFormat,
+    added_formats,
+    find_format,
+    option_formats,
+    readable_formats,
+    written_formats,
+)
 
 if TYPE_CHECKING:
     from tposecli.formats.align import PoseInput
 
 POSES = LocalPath(path_type=Path, exists=False)
 
+
+class FormatName(click.Choice[str]):
+    """The name of a format: one of the table, or one that another package adds."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; other packages are asked only for names that the table does not have."""
+        if value not in self.choices and any(row.name == value for row in added_formats()):
+            return value
+        return super().convert(value, param, ctx)
+
+
 pose_options = option_group(
     INPUT,
     click.option(
         "--from",
         "kind",
-        type=click.Choice([row.name for row in readable_formats()]),
+        type=FormatName([row.name for row in readable_formats()]),
         help="Format of FILE.  [recognised from the file]",
     ),
     click.option("--track-again", is_flag=True, help="Track people again, even if the file has ids."),
@@ -58,7 +76,7 @@ def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
         )
 
 
-pose_output_options = option_group(FILES, *(option for row in written_formats() for option in _output_options(row)))
+pose_output_options = option_group(FILES, *(option for row in option_formats() for option in _output_options(row)))
 
 
 def _frame_names(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -80,11 +98,34 @@ frame_names_option = option_group(
 )
 
 
+to_options = option_group(
+    FILES,
+    click.option(
+        "--to",
+        type=(FormatName([row.name for row in written_formats()]), OUTPUT),
+        metavar="FORMAT PATH",
+        multiple=True,
+        help=f"Write poses in this format: {', '.join(row.name for row in written_formats())}. May be repeated.",
+    ),
+    click.option(
+        "--per-person",
+        is_flag=True,
+        help="Write a file for each person (walk_Ana.trc for walk.trc) in the formats that only --to writes.",
+    ),
+)
+
+
 def pose_outputs_of(options: Options, stem: str) -> dict[str, Path]:
     """Return the pose files to write by the name of their format; in a folder they are named after ``stem``."""
-    given = {row: options[row.parameter] for row in written_formats()}
+    given = {row: options[row.parameter] for row in option_formats()}
     poses = {row.name: in_folder(path, stem + row.suffix) if row.suffix else path for row, path in given.items()}
-    return {name: path for name, path in poses.items() if path is not None}
+    named = {name: path for name, path in poses.items() if path is not None}
+    for name, path in options.get("to", ()):
+        if name in named:
+            raise click.UsageError(f"--to {name} {path}: {named[name]} has that format already; name one of them")
+        row = find_format(name)
+        named[name] = in_folder(path, stem + row.suffix) if row is not None and row.suffix else path
+    return named
 
 
 def pose_stem(path: Path) -> str:
@@ -101,7 +142,7 @@ def pose_stem(path: Path) -> str:
 
 def variants_of(options: Options) -> dict[str, str]:
     """Return the variant of each format that has several."""
-    return {row.name: options[f"{row.parameter}_format"] for row in written_formats() if row.variants}
+    return {row.name: options[f"{row.parameter}_format"] for row in option_formats() if row.variants}
 
 
 def size(value: str) -> tuple[int, int]:

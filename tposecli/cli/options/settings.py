@@ -67,7 +67,9 @@ def files_of(options: Options) -> FileSettings:
     from tposecli.pipeline.job import FileSettings
 
     names = options.get("frame_names") or ""
-    return FileSettings(variants_of(options), options.get("attention_stats", False), names)
+    return FileSettings(
+        variants_of(options), options.get("attention_stats", False), names, options.get("per_person", False)
+    )
 
 
 def flags_of(options: Options) -> RunFlags:
