@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -111,9 +111,8 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     style, stride = settings.drawing.attention, 1  # Journals hold no attention to be shown.
     opener = None if recording.stills else video
     names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-    people = {int(person): name for person, name in info.get("track_names", {}).items()}
     sinks = SinkFactory(
-        *(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names), people=people
+        *(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names), people=_names(info)
     )
 
     rerun = _Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare, corrections)
@@ -130,6 +129,11 @@ def provenance(
     options = {**origin_header.get("options", {}), **settings.post.to_dict(not recording.stills, live=False)}
     run = {"tool": "tposecli", "tool_version": __version__, "command": settings.flags.command, "options": options}
     return {**origin_header, **run, **origin, **describe_corrections(corrections)}
+
+
+def _names(info: Mapping[str, Any]) -> dict[int, str]:
+    """Return the names of people by their ids, from a header."""
+    return {int(person): name for person, name in info.get("track_names", {}).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,7 @@ def _selector(rerun: _Rerun, settings: Settings) -> Selector:
         raise UsageError(f"{rerun.recording.path}: images have no ids that last; leave out --only and --min-seconds")
     recording = rerun.recording if rerun.recording.format == JOURNAL else read_aligned(given)
     first = build_processor(recording, given, replace(settings.post, smooth=AS_MEASURED), rerun.corrections)
-    names = Corrections(rerun.corrections.steps).names() if rerun.corrections is not None else {}
+    names = _names({**rerun.recording.header, **describe_corrections(rerun.corrections)})
     found = replace(first, selector=Selector()).process(without_pixels(recording.frames))
     selector = Selector(options, whole=Whole.of(found, names))
     selector.check()
