@@ -15,10 +15,11 @@ from tposecli.geometry.keypoints import COCO, KEYPOINTS
 from tposecli.report.columns import Collector, Columns
 from tposecli.report.facts import counts, joint_table, verdict, warnings_of
 from tposecli.report.film import PHOTO_SIDES, linked, original, photo_side, small_wh
-from tposecli.report.make import Content, ReportJob, make_report, page_of, recorded_options
+from tposecli.report.make import Content, ReportJob, make_report, page_of
 from tposecli.report.moments import COUNT, worst_moments
 from tposecli.report.options import ReportOptions, parse_size
 from tposecli.report.page_file import as_script_json, visible
+from tposecli.report.read_run import recorded_options
 from tposecli.sources.video import VideoSource
 from tposecli.types import Flag, Frame, Result
 from tposecli.utils.errors import InputError, UsageError

@@ -17,6 +17,7 @@ import cloup
 from tposecli.cli.command import in_one_line
 from tposecli.cli.commands.attention import attention
 from tposecli.cli.commands.bench import bench
+from tposecli.cli.commands.check import check
 from tposecli.cli.commands.completion import completion
 from tposecli.cli.commands.convert import convert
 from tposecli.cli.commands.data import data
@@ -74,7 +75,7 @@ def cli() -> None:
 
 
 cli.section("Run", video, images, edit, convert, render)
-cli.section("Look", report, attention, validate)
+cli.section("Look", report, check, attention, validate)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)
 cli.section("Make", train, train_detector, sample_media)

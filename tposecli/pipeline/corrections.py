@@ -160,11 +160,16 @@ def build_processor(
     return replace(post, tracker=None) if recording.tracked and not given.track_again else post
 
 
+def names_of(corrections: CorrectionsFile | None) -> dict[int, str]:
+    """Return the names that were given to people by hand, by id."""
+    return {} if corrections is None else Corrections(corrections.steps).names()
+
+
 def describe_corrections(corrections: CorrectionsFile | None) -> dict[str, Any]:
     """Return what headers say of corrections; nothing if there are none."""
     if corrections is None:
         return {}
-    names = {str(person): name for person, name in Corrections(corrections.steps).names().items()}
+    names = {str(person): name for person, name in names_of(corrections).items()}
     steps = [step.to_dict() for step in corrections.steps]
     return {"corrections": steps, **({"track_names": names} if names else {})}
 
@@ -202,10 +207,10 @@ def edit(job: EditJob) -> EditSummary:
                 added.append(f"{step}: {people.effect(step)}")
                 people.correct(step)
                 steps.append(step)
+        now = replace(before, steps=tuple(steps))
         if steps != list(before.steps):
-            write_corrections(path, replace(before, steps=tuple(steps)))
-    names = Corrections(tuple(steps)).names()
-    return EditSummary(path, undone, tuple(added), tuple(steps), tuple(people.spans(names)))
+            write_corrections(path, now)
+    return EditSummary(path, undone, tuple(added), now.steps, tuple(people.spans(names_of(now))))
 
 
 @dataclass(slots=True)

@@ -14,16 +14,13 @@ import numpy as np
 
 from tposecli.drawing.labels import PALETTE
 from tposecli.drawing.style import Colour, DrawStyle
-from tposecli.formats.align import AlignedPoses, PoseInput, read_aligned
-from tposecli.formats.corrections import CorrectionsFile
-from tposecli.formats.with_frames import read_with_frames, without_pixels
+from tposecli.formats.align import PoseInput, read_aligned
+from tposecli.formats.with_frames import read_with_frames
 from tposecli.geometry.angles import angles_of
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.inference.options import ModelChoice
-from tposecli.pipeline.corrections import build_processor, describe_corrections, read_corrections_of
-from tposecli.pipeline.keep_options import KeepOptions
-from tposecli.pipeline.postprocess import PostOptions
-from tposecli.report.columns import Collector, Columns
+from tposecli.pipeline.corrections import describe_corrections, read_corrections_of
+from tposecli.report.columns import Columns
 from tposecli.report.facts import angle_table, counts, joint_table, part_of, provenance_of, verdict, warnings_of
 from tposecli.report.film import (
     Film,
@@ -38,10 +35,9 @@ from tposecli.report.film import (
 from tposecli.report.moments import Moment, worst_moments
 from tposecli.report.options import ReportOptions
 from tposecli.report.page_file import make_page
+from tposecli.report.read_run import collect
 from tposecli.report.why import Explainer, Why, choose_rows, open_explainer, read_why
-from tposecli.smoothing.options import FILTERS, SmoothOptions
 from tposecli.sources import ImageSource, VideoInput
-from tposecli.tracking.options import TrackOptions
 from tposecli.types import Frame, Result
 from tposecli.utils.files import check_output, new_file
 
@@ -152,36 +148,6 @@ def make_report(job: ReportJob) -> Made:
     with new_file(job.output) as temporary:
         temporary.write_bytes(page)
     return Made(len(columns.index), len(columns), len(page), time.perf_counter() - start)
-
-
-def collect(
-    recording: AlignedPoses, layout: KeypointLayout, given: PoseInput, corrections: CorrectionsFile | None = None
-) -> Collector:
-    """Collect the poses of a file, tracked and smoothed as its run did, with the corrections that were made by hand."""
-    post = build_processor(recording, given, recorded_options(recording.header), corrections)
-    collector = Collector(len(layout))
-    for result in post.process(without_pixels(recording.frames)):
-        collector.add(result)
-    return collector
-
-
-def recorded_options(header: Mapping[str, Any]) -> PostOptions:
-    """Return how a run tracked and smoothed, from its header; the defaults for what that does not say."""
-    options = header.get("options") or {}
-    try:
-        track = options.get("track", {})
-        details = dict(options.get("smoothing") or {})
-        method = options.get("smooth", "auto")
-        general = {name: details.pop(name) for name in ("fill_gaps_s", "repair") if name in details}
-        strengths = {method: FILTERS[method].options(**details)} if method in FILTERS else {}
-        return PostOptions(
-            None if track is None else TrackOptions(**track),
-            SmoothOptions(method, strengths, **general),
-            KeepOptions(**(options.get("keep") or {})),
-        )
-    except (TypeError, ValueError, AttributeError) as error:
-        log.warning("the options of the run cannot be read (%s); took the defaults", error)
-        return PostOptions()
 
 
 def _look(job: ReportJob, content: Content, source: VideoInput | ImageSource, results: Iterable[Result]) -> None:

@@ -43,6 +43,7 @@ class Moment:
         badness: Larger is worse; comparable within a kind.
         joint: Index of the joint that it is about; None for the whole person.
         text: What happened, in words.
+        other: Id of another track that it is about; None for none.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Moment:
     badness: float
     joint: int | None
     text: str
+    other: int | None = None
 
 
 def worst_moments(columns: Columns, layout: KeypointLayout) -> list[Moment]:
@@ -84,7 +86,7 @@ def switches(columns: Columns) -> Iterator[Moment]:
         if near.any():
             other = int(np.flatnonzero(near)[np.argmin(distance[near])])
             text = f"id {track} begins where id {runs[other][0]} ended {waited[other]:.1f} s before: the same person?"
-            yield Moment(SWITCH, first, float(2 - distance[other]), None, text)
+            yield Moment(SWITCH, first, float(2 - distance[other]), None, text, runs[other][0])
 
 
 def jumps(columns: Columns) -> Array:

@@ -6,22 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cloup import option_group
 
-from tposecli.cli.command import INPUT, Command, RenamedOption
+from tposecli.cli.command import Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
 from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.pose_files import (
     POSES,
+    foreign_frames_options,
     frame_names_option,
-    input_option,
     pose_input_of,
     pose_options,
     pose_output_options,
     pose_outputs_of,
     pose_stem,
-    size,
     to_options,
 )
 from tposecli.cli.options.settings import settings_of
@@ -36,24 +34,7 @@ from tposecli.cli.options.tracking import tracking_options
 )
 @click.argument("poses", type=POSES, metavar="FILE")
 @pose_options
-@option_group(
-    INPUT,
-    input_option("Video or images that the poses of another tool belong to."),
-    click.option(
-        "--input-fps",
-        cls=RenamedOption,
-        formerly=("--fps",),
-        type=shared.frame_rate,
-        metavar="RATE",
-        help="Frame rate (Hz) of another tool's poses, if there is no video.",
-    ),
-    click.option(
-        "--size",
-        type=size,
-        metavar="WxH",
-        help="Frame size (pixels) of another tool's poses, if there is no video.",
-    ),
-)
+@foreign_frames_options
 @pose_output_options
 @to_options
 @frame_names_option

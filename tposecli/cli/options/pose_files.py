@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 import click
 from cloup import option_group
 
-from tposecli.cli.command import FILES, INPUT
-from tposecli.cli.options.common import FOLDER, OUTPUT, Command, LocalPath, Options, in_folder, refuse_address
+from tposecli.cli.command import FILES, INPUT, RenamedOption
+from tposecli.cli.options.common import (
+    FOLDER,
+    OUTPUT,
+    Command,
+    LocalPath,
+    Options,
+    frame_rate,
+    in_folder,
+    refuse_address,
+)
 from tposecli.formats.catalog import (
     PoseFormat,
     added_formats,
@@ -61,6 +70,35 @@ frames_options = (
 def input_option(what: str, required: bool = False) -> Callable[[Command], Command]:
     """Return ``--input``: the video or the images that poses belong to."""
     return click.option("--input", "-i", "inputs", metavar="PATH", multiple=True, required=required, help=what)
+
+
+def size(value: str) -> tuple[int, int]:
+    """Return width and height from ``1280x720``."""
+    parts = value.lower().split("x")
+    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{value!r} is not a size; write width x height, as 1280x720")
+    return int(parts[0]), int(parts[1])
+
+
+foreign_frames_options = option_group(
+    INPUT,
+    input_option("Video or images that the poses of another tool belong to."),
+    click.option(
+        "--input-fps",
+        cls=RenamedOption,
+        formerly=("--fps",),
+        type=frame_rate,
+        metavar="RATE",
+        help="Frame rate (Hz) of another tool's poses, if there is no video.",
+    ),
+    click.option(
+        "--size",
+        type=size,
+        metavar="WxH",
+        help="Frame size (pixels) of another tool's poses, if there is no video.",
+    ),
+)
+"""What poses of another tool do not say of their frames."""
 
 
 def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
@@ -143,14 +181,6 @@ def pose_stem(path: Path) -> str:
 def variants_of(options: Options) -> dict[str, str]:
     """Return the variant of each format that has several."""
     return {row.name: options[f"{row.parameter}_format"] for row in option_formats() if row.variants}
-
-
-def size(value: str) -> tuple[int, int]:
-    """Return width and height from ``1280x720``."""
-    parts = value.lower().split("x")
-    if len(parts) != 2 or not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
-        raise click.BadParameter(f"{value!r} is not a size; write width x height, as 1280x720")
-    return int(parts[0]), int(parts[1])
 
 
 def pose_input_of(path: Path, options: Options) -> PoseInput:
