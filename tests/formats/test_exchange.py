@@ -213,6 +213,149 @@ def test_labels_made_in_deeplabcut_are_read(tmp_path: Path) -> None:
     assert second.xy[0, 13].tolist() == [30.25, 40.25] and second.score[0, [0, 13]].tolist() == [1, 1]
 
 
+# SLEAP
+
+
+def test_sleap_io_reads_slp(tmp_path: Path) -> None:
+    sleap_io = pytest.importorskip("sleap_io")
+    results = film()
+    labels = sleap_io.load_slp(str(write(tmp_path / "o.slp", "slp", results)), open_videos=False)
+    assert [track.name for track in labels.tracks] == ["Ana", "Bo"] and labels.videos[0].filename == "walk.mp4"
+    assert labels.skeletons[0].node_names == list(KEYPOINTS)
+    assert ("left_knee", "right_knee") in {tuple(sorted(pair)) for pair in labels.skeletons[0].symmetry_names}
+    found = labels.numpy(return_confidence=True)
+    for number, track in enumerate(NAMES):
+        wanted = grid(results, track)
+        assert difference(found[:, number, :, :2], wanted[:, :, :2]) == 0
+        assert difference(np.where(np.isnan(wanted), np.nan, found[:, number])[:, :, 2], wanted[:, :, 2]) == 0
+
+
+def test_corrections_made_in_sleap_come_before_predictions(tmp_path: Path) -> None:
+    sleap_io = pytest.importorskip("sleap_io")
+    labels = sleap_io.load_slp(str(write(tmp_path / "o.slp", "slp", film())), open_videos=False)
+    predicted = labels[4].instances[1]
+    xy = predicted.numpy().copy()
+    xy[15] = 123, 234
+    mine = sleap_io.Instance.from_numpy(xy, labels.skeletons[0], track=predicted.track, from_predicted=predicted)
+    labels[4].instances.append(mine)
+    sleap_io.save_slp(labels, str(tmp_path / "mine.slp"), embed=False, verbose=False)
+    found = read_poses(tmp_path / "mine.slp")
+    assert isinstance(found, PoseFile)
+    people = found.poses[labels[4].frame_idx]
+    bo = people.track_id.tolist().index(next(track for track, name in found.people.items() if name == "Bo"))
+    assert len(people) == 2 and people.xy[bo, 15].tolist() == [123, 234]
+
+
+# NWB
+
+
+def test_pynwb_reads_nwb_with_true_times(tmp_path: Path) -> None:
+    pynwb = pytest.importorskip("pynwb")
+    pytest.importorskip("ndx_pose")
+    results = film(tracks=(2,), time_s=lambda index: index**2 / 100)
+    with pynwb.NWBHDF5IO(str(write(tmp_path / "o.nwb", "nwb", results)), "r") as io:
+        file = io.read()
+        poses = file.processing["behavior"]["PoseEstimation"]
+        series = [poses.pose_estimation_series[joint] for joint in KEYPOINTS]
+        assert file.subject.subject_id == "Ana" and list(poses.skeleton.nodes) == list(KEYPOINTS)
+        found = [np.column_stack([each.data[:], each.confidence[:]]) for each in series]
+        assert difference(np.stack(found, axis=1), grid(results, 2)) == 0
+        assert series[0].timestamps[:].tolist() == [result.frame.time_s for result in results]
+
+
+# OpenSim and C3D
+
+
+def plane(results: list[Result], track: int) -> NDArray[np.float64]:
+    """(frames, 17, 3) positions of one person, y up; unreliable joints are NaN."""
+    values = grid(results, track)
+    values[values[:, :, 2] < 0.2] = np.nan
+    x, y = values[:, :, 0], SIZE[1] - 1 - values[:, :, 1]
+    return np.stack([x, y, x * 0], axis=2)
+
+
+def test_trc_is_what_pose2sim_reads(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    results = film(tracks=(2,), time_s=lambda index: index**2 / 100)
+    path = write(tmp_path / "o.trc", "trc", results)
+    # As Pose2Sim's read_trc: five lines of a header, the names in the fourth.
+    header = path.read_text().splitlines()[:5]
+    table = pandas.read_csv(path, sep="\t", skiprows=4, encoding="utf-8")
+    assert header[3].split("\t")[2::3] == list(KEYPOINTS)
+    facts = dict(zip(header[1].split("\t"), header[2].split("\t"), strict=True))
+    assert (facts["Units"], facts["NumFrames"], facts["NumMarkers"]) == ("px", "10", "17")
+    assert table.iloc[:, 1].tolist() == pytest.approx([result.frame.time_s for result in results])
+    found = table.iloc[:, 2:].to_numpy().reshape(len(results), 17, 3)
+    assert difference(found, plane(results, 2)) <= 5e-6
+
+
+def test_mot_has_the_angles_of_the_joints(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    results = film(tracks=(2,))
+    path = write(tmp_path / "o.mot", "mot", results)
+    lines = path.read_text().splitlines()
+    head = lines.index("endheader") + 1
+    assert "inDegrees=yes" in lines[:head] and f"nRows={len(results)}" in lines[:head]
+    table = pandas.read_csv(path, sep="\t", skiprows=head)
+    assert table.time.tolist() == pytest.approx([result.frame.time_s for result in results], abs=1e-6)
+    for index, result in enumerate(results):
+        hip, knee, ankle = result.final.xy[0, [11, 13, 15]].astype(float)
+        thigh, shank = knee - hip, ankle - knee
+        cosine = thigh @ shank / np.hypot(*thigh) / np.hypot(*shank)
+        assert abs(table.left_knee[index]) == pytest.approx(np.degrees(np.arccos(cosine)), abs=1e-4)
+
+
+def test_a_joint_that_is_not_seen_has_no_angle(tmp_path: Path) -> None:
+    poses = poses_of(0, [2])
+    poses.score[0, 15] = 0.1
+    path = write(tmp_path / "o.mot", "mot", [Result(Frame(blank(SIZE), 0, 0.0, "walk.mp4"), poses)])
+    names, values = (line.split("\t") for line in path.read_text().splitlines()[-2:])
+    row = dict(zip(names, values, strict=True))
+    assert row["left_knee"] == "nan" and float(row["right_knee"]) != 0
+
+
+def test_ezc3d_reads_c3d(tmp_path: Path) -> None:
+    ezc3d = pytest.importorskip("ezc3d")
+    results = film(tracks=(2,))
+    file = ezc3d.c3d(str(write(tmp_path / "o.c3d", "c3d", results)))
+    points = file["parameters"]["POINT"]
+    assert points["LABELS"]["value"] == list(KEYPOINTS) and points["UNITS"]["value"] == ["px"]
+    assert points["RATE"]["value"][0] == pytest.approx(FPS)
+    assert file["parameters"]["SUBJECTS"]["NAMES"]["value"] == ["Ana"]
+    found = file["data"]["points"][:3].transpose(2, 1, 0)
+    assert difference(found, plane(results, 2)) <= 3e-5
+
+
+def test_a_variable_frame_rate_is_refused_for_c3d(tmp_path: Path) -> None:
+    pytest.importorskip("ezc3d")
+    with pytest.raises(UsageError, match=r"its frame rate varies.*--to trc"):
+        write(tmp_path / "o.c3d", "c3d", film(tracks=(2,), time_s=lambda index: index**2 / 100))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["trc", "mot", "c3d", "nwb"])
+def test_several_people_need_several_files(tmp_path: Path, name: str) -> None:
+    row = find_format(name)
+    assert row is not None
+    pytest.importorskip(row.package or "numpy")
+    with pytest.raises(UsageError, match=r"2 \(Ana, Bo\); add --per-person"):
+        write(tmp_path / f"o.{name}", name, film())
+    assert not list(tmp_path.iterdir())
+    write(tmp_path / f"o.{name}", name, film(), per_person=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"o_Ana.{name}", f"o_Bo.{name}"]
+
+
+def test_a_format_that_refuses_keeps_the_others_from_being_written(tmp_path: Path) -> None:
+    ran = run("convert", two_people(tmp_path), "--csv", tmp_path / "o.csv", "--to", "dlc-csv", tmp_path / "o.dlc.csv",
+              "--to", "trc", tmp_path / "o.trc", "--input-fps", "30", "--size", "640x480")  # fmt: skip
+    assert isinstance(ran.exception, UsageError) and "--per-person" in str(ran.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["two.csv"]
+
+
+def two_people(folder: Path) -> Path:
+    return write(folder / "two.csv", "wide-csv", film(30))
+
+
 # What all of them have in common
 
 READ_AGAIN = [row.name for row in POSE_FORMATS if row.exporter and row.reader]

@@ -62,6 +62,7 @@ class Recording:
         score: (P, K) float32; 0 or less for keypoints that were not found.
         flags: (P, K) uint8, bits of ``types.Flag``.
         min_score: Keypoints with a lower score are unreliable; formats without scores leave them out.
+        px_per_m: Pixels of a metre; None if unknown.
     """
 
     info: Mapping[str, Any]
@@ -78,6 +79,7 @@ class Recording:
     score: Float32
     flags: NDArray[np.uint8]
     min_score: float = 0.2
+    px_per_m: float | None = None
 
     @property
     def layout(self) -> KeypointLayout:
