@@ -112,6 +112,7 @@ def outputs_in(folder: Path) -> Outputs:
     names = {
         "coco": "o.json",
         "csv": "o.csv",
+        "angles": "o.angles.csv",
         "parquet": "o.parquet",
         "openpose": "openpose",
         "mmpose": "o.mmpose.json",
@@ -346,7 +347,7 @@ class TestConvert:
         ran = tpose("convert", path, *named, "--smooth", smooth)
         assert ran.exit_code == 0, ran.output + str(ran.exception)
         assert "40 frames" in ran.stderr
-        for name in ("csv", "mmpose"):
+        for name in ("csv", "angles", "mmpose"):
             assert ours[name].read_bytes() == theirs[name].read_bytes()
         first, second = (poses["coco"].read_bytes().partition(b"\n")[2] for poses in (ours, theirs))
         assert first == second

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.json_stream import JsonFile
 from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
+from tposecli.geometry.motion_options import AngleOptions, Facing
 from tposecli.types import UNTRACKED, Boxes, Poses, Result
 from tposecli.utils.errors import InputError
 from tposecli.utils.strict_json import json_integer, json_number
@@ -90,6 +91,8 @@ class WriteOptions:
         label: Name of the video in an output that several share; empty if it has one of its own.
         header: Whether a table begins with its column names; not so where another video has written them.
         per_person: Write a file for each person in formats that are written as a whole.
+        facing: Where everybody faces, for the sign of angles; see ``geometry/facing.py``.
+        px_per_m: Pixels of a metre, for lengths in metres; None for pixels.
     """
 
     info: Mapping[str, Any]
@@ -101,6 +104,13 @@ class WriteOptions:
     label: str = ""
     header: bool = True
     per_person: bool = False
+    facing: Facing = "auto"
+    px_per_m: float | None = None
+
+    @property
+    def angles(self) -> AngleOptions:
+        """How angles are told."""
+        return AngleOptions(self.facing, self.min_score)
 
     @property
     def stills(self) -> bool:

@@ -203,6 +203,14 @@ POSE_FORMATS: Final = (
         writer="tposecli.formats.tables:open_parquet",
     ),
     PoseFormat(
+        "angles",
+        "--angles",
+        "Write joint and segment angles as CSV, one row per person and frame.",
+        ".angles.csv",
+        coco_only=True,
+        writer="tposecli.formats.angles:open_angles",
+    ),
+    PoseFormat(
         "openpose",
         "--openpose",
         "Write OpenPose JSON into this folder, one file per frame.",

@@ -12,6 +12,7 @@ from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
 from tposecli.drawing.style import DrawStyle
 from tposecli.formats.catalog import PoseFormat, find_format, written_formats
+from tposecli.geometry.motion_options import Facing, ScaleOptions
 from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.postprocess import PostOptions
 from tposecli.pipeline.summary import Summary
@@ -66,12 +67,16 @@ class FileSettings:
         attention_stats: Add to the dataset how concentrated each keypoint's attention is, and what it depends on.
         frame_names: Pattern of the image names of a video's frames; empty for the default.
         per_person: Write a file for each person in formats that are written as a whole.
+        facing: Where everybody faces, for the sign of angles.
+        scale: What says how many pixels a metre is.
     """
 
     variants: Mapping[str, str] = field(default_factory=dict)
     attention_stats: bool = False
     frame_names: str = ""
     per_person: bool = False
+    facing: Facing = "auto"
+    scale: ScaleOptions = field(default_factory=ScaleOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class SinkFactory:
         label: Name of the video in outputs that several share; empty if each has its own.
         begun: Shared outputs that another input has begun; this one is added.
         people: Names of people by their ids.
+        px_per_m: Pixels of a metre; None if unknown.
     """
 
     outputs: Outputs
@@ -71,6 +72,7 @@ class SinkFactory:
     label: str = ""
     begun: set[Path] = field(default_factory=set)
     people: Mapping[int, str] = field(default_factory=dict)
+    px_per_m: float | None = None
 
     def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
         """Open one sink after the other; the one that draws on the frame itself comes last.
@@ -90,6 +92,8 @@ class SinkFactory:
             describe_attention=self._describe if self.files.attention_stats else None,
             label=self.label,
             header=outputs.poses.get("csv") not in self.begun,
+            facing=self.files.facing,
+            px_per_m=self.px_per_m,
         )
         self.begun.update(outputs.poses.values())
         yield from open_pose_files(outputs, self.files, options)

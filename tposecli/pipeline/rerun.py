@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -16,16 +16,16 @@ from tposecli.formats.base import WriteOptions
 from tposecli.formats.corrections import CorrectionsFile
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.with_frames import read_with_frames, without_pixels
+from tposecli.geometry.scale import PixelScale
 from tposecli.pipeline.corrections import build_processor, describe_corrections, read_corrections_of
 from tposecli.pipeline.job import Outputs, Settings, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
-from tposecli.pipeline.select import Selector, Whole
 from tposecli.pipeline.summary import Summary
+from tposecli.pipeline.whole import Whole, look_through, names_of
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
 from tposecli.sinks.video import VideoOptions, VideoOut
-from tposecli.smoothing.options import AS_MEASURED
 from tposecli.sources import ImageSource
 from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import InputError, UsageError
@@ -76,15 +76,24 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
     _check(recording, job, settings)
     corrections = read_corrections_of(recording, job.given)
     ids = _image_ids(recording) if recording.stills else None
+    whole = look_through(recording, job.given, settings, corrections)
+    scale = _scale(whole, settings)
 
     def sinks() -> Iterator[Sink]:
-        info = {"description": "poses", **provenance(recording, settings, corrections)}
+        info = {"description": "poses", **provenance(recording, settings, corrections, scale)}
         names = FrameNames(str(info.get("source") or ""), settings.files.frame_names)
-        options = WriteOptions(info, min_score=settings.drawing.style.min_score, image_ids=ids, frame_names=names)
+        options = WriteOptions(
+            info,
+            min_score=settings.drawing.style.min_score,
+            image_ids=ids,
+            frame_names=names,
+            facing=settings.files.facing,
+            px_per_m=None if scale is None else scale.px_per_m,
+        )
         yield from open_pose_files(job.outputs, settings.files, options)
 
     results = without_pixels(recording.frames)
-    return _run(_Rerun(recording, job, results, sinks, corrections=corrections), settings, watcher)
+    return _run(_Rerun(recording, job, results, sinks, corrections=corrections, whole=whole), settings, watcher)
 
 
 def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
@@ -102,6 +111,7 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
         check_video_output(job.outputs.picture, job.encoding, settings.flags.overwrite)
     ids = _image_ids(recording) if recording.stills else None
     corrections = read_corrections_of(recording, job.given)
+    whole = look_through(recording, job.given, settings, corrections)
     info = provenance(recording, settings, corrections)
 
     def video(path: Path) -> VideoOut:
@@ -112,15 +122,18 @@ def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:
     opener = None if recording.stills else video
     names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
     sinks = SinkFactory(
-        *(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names), people=_names(info)
+        *(job.outputs, settings.drawing, settings.files, style, stride, opener, ids, names), people=names_of(info)
     )
 
-    rerun = _Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare, corrections)
+    rerun = _Rerun(recording, job, results, lambda: sinks.open(info), sinks.prepare, corrections, whole)
     return _run(rerun, settings, watcher)
 
 
 def provenance(
-    recording: AlignedPoses, settings: Settings, corrections: CorrectionsFile | None = None
+    recording: AlignedPoses,
+    settings: Settings,
+    corrections: CorrectionsFile | None = None,
+    scale: PixelScale | None = None,
 ) -> dict[str, Any]:
     """Return the header of what is made now: this program and command, and those that made the poses."""
     origin_header = recording.header
@@ -128,12 +141,8 @@ def provenance(
     origin = {"journal": made_by} if recording.format == JOURNAL else {"poses": {**made_by, "format": recording.format}}
     options = {**origin_header.get("options", {}), **settings.post.to_dict(not recording.stills, live=False)}
     run = {"tool": "tposecli", "tool_version": __version__, "command": settings.flags.command, "options": options}
-    return {**origin_header, **run, **origin, **describe_corrections(corrections)}
-
-
-def _names(info: Mapping[str, Any]) -> dict[int, str]:
-    """Return the names of people by their ids, from a header."""
-    return {int(person): name for person, name in info.get("track_names", {}).items()}
+    metres = {} if scale is None else {"scale": scale.to_dict()}
+    return {**origin_header, **run, **origin, **metres, **describe_corrections(corrections)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,7 @@ class _Rerun:
         sinks: Opens the sinks.
         prepare: Makes finished results what sinks may see.
         corrections: Those of the journal; None for none.
+        whole: What was seen when it was looked through; None if that was not necessary.
     """
 
     recording: AlignedPoses
@@ -155,6 +165,12 @@ class _Rerun:
     sinks: Callable[[], Iterator[Sink]]
     prepare: Callable[[Iterable[Result]], Iterable[Result]] = iter
     corrections: CorrectionsFile | None = None
+    whole: Whole | None = None
+
+
+def _scale(whole: Whole | None, settings: Settings) -> PixelScale | None:
+    """Return how many pixels a metre is, if that is asked for."""
+    return (whole or Whole({})).scale(settings.files.scale)
 
 
 def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
@@ -163,7 +179,8 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     recording = rerun.recording
     summary = Summary(recording.path.name, path=str(recording.path))
     post = build_processor(recording, rerun.job.given, settings.post, rerun.corrections)
-    post = replace(post, selector=_selector(rerun, settings))
+    if rerun.whole is not None:
+        post = replace(post, selector=replace(post.selector, ids=rerun.whole.chosen(settings.post.select)))
     with output_locks(rerun.job.outputs.files), published_files() as made, ExitStack() as stack:
         sinks = [stack.enter_context(opened(sink)) for sink in rerun.sinks()]
         results = stack.enter_context(closing(post.process(rerun.results, timings)))
@@ -173,26 +190,6 @@ def _run(rerun: _Rerun, settings: Settings, watcher: Watcher) -> Summary:
     summary.wall_s = time.perf_counter() - start
     watcher.end(summary)
     return summary
-
-
-def _selector(rerun: _Rerun, settings: Settings) -> Selector:
-    """Return who is shown; if that depends on the whole recording, look through it first.
-
-    Raises:
-        UsageError: A person who is asked for is not there.
-    """
-    options, given = settings.post.select, rerun.job.given
-    if not options.only and not options.min_seconds:
-        return Selector(options)
-    if rerun.recording.stills:
-        raise UsageError(f"{rerun.recording.path}: images have no ids that last; leave out --only and --min-seconds")
-    recording = rerun.recording if rerun.recording.format == JOURNAL else read_aligned(given)
-    first = build_processor(recording, given, replace(settings.post, smooth=AS_MEASURED), rerun.corrections)
-    names = _names({**rerun.recording.header, **describe_corrections(rerun.corrections)})
-    found = replace(first, selector=Selector()).process(without_pixels(recording.frames))
-    selector = Selector(options, whole=Whole.of(found, names))
-    selector.check()
-    return selector
 
 
 def _made(outputs: Outputs, made: Iterable[Path]) -> list[Path]:

@@ -22,58 +22,13 @@ from tposecli.utils.errors import UsageError
 log = logging.getLogger("tposecli")
 
 Mask = NDArray[np.bool_]
+Span = tuple[float, float]
+"""Times of the first and the last frame of a person, seconds."""
 
 MAX_HELD_S: Final = 5.0
 """Longest ``min_seconds`` of a run that reads its frames only once: they wait in memory until it is known."""
 
 SAME_TIME_S: Final = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """Who is in a whole recording, which is known if its poses were measured before.
-
-    Attributes:
-        spans: Times of the first and the last frame of each id, seconds.
-        names: Names of people by their ids.
-    """
-
-    spans: Mapping[int, tuple[float, float]]
-    names: Mapping[int, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, results: Iterable[Result], names: Mapping[int, str]) -> Whole:
-        """Look through a recording, whose people have their ids."""
-        spans: dict[int, tuple[float, float]] = {}
-        for result in results:
-            note(spans, result.poses, result.frame.time_s)
-        return cls(spans, names)
-
-    def find(self, who: str) -> int:
-        """Return the id of a person by id or name.
-
-        Raises:
-            UsageError: There is no such person, or several have that name.
-        """
-        named = [person for person, name in self.names.items() if name.casefold() == who.casefold()]
-        if who.isdecimal() and int(who) in self.spans:
-            return int(who)
-        if len(named) == 1 and named[0] in self.spans:
-            return named[0]
-        there = [f"{person} ({self.names[person]})" if person in self.names else str(person) for person in self.spans]
-        if len(named) > 1:
-            raise UsageError(f"several people are called {who}; use their ids: {', '.join(map(str, named))}")
-        raise UsageError(f"there is no person {who}; choose of: {', '.join(there) or 'nobody'}")
-
-    def allowed(self, options: SelectOptions) -> frozenset[int]:
-        """Return the ids that are asked for and there for long enough.
-
-        Raises:
-            UsageError: One that is asked for is not there.
-        """
-        asked = {self.find(who) for who in options.only} if options.only else set(self.spans)
-        long = {person for person, span in self.spans.items() if is_long(span, options.min_seconds)}
-        return frozenset(asked & long)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +38,19 @@ class Selector:
     Attributes:
         options: Whom to show.
         lost_s: Seconds after which a person who was not seen gets another id.
-        whole: What is known of the whole recording; None if its frames are measured now.
+        ids: Ids of the people who are asked for and there for long enough; None if that is not known yet.
     """
 
     options: SelectOptions = field(default_factory=SelectOptions)
     lost_s: float = 0.0
-    whole: Whole | None = None
+    ids: frozenset[int] | None = None
 
     def check(self) -> None:
-        """Check what can be known before anything is read.
+        """Check what a run can do that measures its frames now.
 
         Raises:
             UsageError: A name is given where people have none yet, or frames would have to wait for too long.
         """
-        if self.whole is not None:
-            self.whole.allowed(self.options)
-            return
         for who in self.options.only:
             if not who.isdecimal():
                 raise UsageError(
@@ -115,16 +67,15 @@ class Selector:
         """Yield the results with the people who are shown."""
         if self.options.everybody:
             yield from results
-        elif self.whole is not None:
-            ids = self.whole.allowed(self.options)
+        elif self.ids is not None:
             for result in results:
-                yield self._shown(result, ids)
+                yield self._shown(result, self.ids)
         else:
             yield from self._as_they_come(results)
 
     def _as_they_come(self, results: Iterable[Result]) -> Iterator[Result]:
         """Hold results back while somebody is in the first of them who may or may not be there for long enough."""
-        spans: dict[int, tuple[float, float]] = {}
+        spans: dict[int, Span] = {}
         asked = {int(who) for who in self.options.only}
         waiting: deque[Result] = deque()
         now = 0.0
@@ -141,7 +92,7 @@ class Selector:
             there = ", ".join(map(str, spans)) or "nobody"
             log.warning("--only: nobody had the id %s; choose of: %s", ", ".join(map(str, sorted(missing))), there)
 
-    def _is_decided(self, result: Result, spans: Mapping[int, tuple[float, float]], now: float) -> bool:
+    def _is_decided(self, result: Result, spans: Mapping[int, Span], now: float) -> bool:
         """Return whether it is known for everybody in a frame how long they are there, or that it is long enough."""
         if not self.options.min_seconds:
             return True
@@ -151,7 +102,7 @@ class Selector:
             for person in ids
         )
 
-    def _long(self, spans: Mapping[int, tuple[float, float]], asked: set[int]) -> frozenset[int]:
+    def _long(self, spans: Mapping[int, Span], asked: set[int]) -> frozenset[int]:
         long = (person for person, span in spans.items() if is_long(span, self.options.min_seconds))
         return frozenset(person for person in long if not asked or person in asked)
 
@@ -169,14 +120,14 @@ class Selector:
         return measured if result.smoothed is None else replace(measured, smoothed=result.smoothed[kept])
 
 
-def note(spans: dict[int, tuple[float, float]], poses: Poses, time_s: float) -> None:
+def note(spans: dict[int, Span], poses: Poses, time_s: float) -> None:
     """Add the people of a frame to the times of the first and the last frame of each id."""
     for person in poses.track_id.tolist():
         if person != UNTRACKED:
             spans[person] = spans.get(person, (time_s, time_s))[0], time_s
 
 
-def is_long(span: tuple[float, float], min_seconds: float) -> bool:
+def is_long(span: Span, min_seconds: float) -> bool:
     """Return whether it is at least that long."""
     return span[1] - span[0] >= min_seconds - SAME_TIME_S
 

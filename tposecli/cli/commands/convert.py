@@ -11,6 +11,7 @@ from tposecli.cli.command import Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import min_score_option
 from tposecli.cli.options.keep import keep_options
+from tposecli.cli.options.motion import facing_option, scale_options
 from tposecli.cli.options.pose_files import (
     POSES,
     foreign_frames_options,
@@ -43,6 +44,8 @@ from tposecli.cli.options.tracking import tracking_options
 @smoothing_options
 @min_score_option
 @keep_options
+@facing_option
+@scale_options
 @shared.reporting_options
 def convert(poses: Path, **options: Any) -> None:
     """Write poses in other formats, tracked and smoothed again, without running the model.

@@ -16,6 +16,7 @@ from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options
 from tposecli.cli.options.encoding import view_options
 from tposecli.cli.options.keep import still_keep_options
+from tposecli.cli.options.motion import facing_option
 from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
 from tposecli.cli.options.report import check_pages, page_of_images, report_option
 from tposecli.cli.options.settings import settings_of
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @shared.detector_options
 @drawing_options
 @still_keep_options
+@facing_option
 @shared.reporting_options
 @click.pass_context
 def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:

@@ -13,6 +13,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_of, encoding_options, view_options
 from tposecli.cli.options.keep import keep_options
+from tposecli.cli.options.motion import facing_option
 from tposecli.cli.options.pose_files import (
     POSES,
     frame_names_option,
@@ -57,6 +58,7 @@ from tposecli.cli.options.tracking import tracking_options
 @drawing_options
 @trail_options
 @keep_options
+@facing_option
 @shared.reporting_options
 def render(poses: Path, output: Path, **options: Any) -> None:
     """Draw poses on their video or images, tracked and smoothed again, without running the model.

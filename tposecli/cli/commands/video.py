@@ -14,6 +14,7 @@ from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_options, reading_options, view_options
 from tposecli.cli.options.keep import keep_options
 from tposecli.cli.options.many_videos import work_of
+from tposecli.cli.options.motion import facing_option
 from tposecli.cli.options.pose_files import frame_names_option, pose_output_options
 from tposecli.cli.options.report import check_pages, pages_of_videos, report_option
 from tposecli.cli.options.settings import settings_of
@@ -67,6 +68,7 @@ from tposecli.cli.options.tracking import tracking_options
 @drawing_options
 @trail_options
 @keep_options
+@facing_option
 @shared.reporting_options
 @click.pass_context
 def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> None:

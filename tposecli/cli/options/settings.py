@@ -8,11 +8,13 @@ from tposecli.cli.options.attention import attention_style_of
 from tposecli.cli.options.common import Options, command_line, detector_choice_of, model_choice_of
 from tposecli.cli.options.drawing import style_of
 from tposecli.cli.options.keep import keep_of, select_of
+from tposecli.cli.options.motion import scale_of
 from tposecli.cli.options.pose_files import variants_of
 from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
 
 if TYPE_CHECKING:
+    from tposecli.geometry.motion_options import Facing
     from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, RunFlags, Settings
     from tposecli.pipeline.postprocess import PostOptions
 
@@ -67,8 +69,14 @@ def files_of(options: Options) -> FileSettings:
     from tposecli.pipeline.job import FileSettings
 
     names = options.get("frame_names") or ""
+    facing: Facing = options.get("facing", "auto")
     return FileSettings(
-        variants_of(options), options.get("attention_stats", False), names, options.get("per_person", False)
+        variants_of(options),
+        options.get("attention_stats", False),
+        names,
+        options.get("per_person", False),
+        facing,
+        scale_of(options),
     )
 
 
