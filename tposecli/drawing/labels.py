@@ -38,7 +38,7 @@ def id_colour(track: int) -> Colour:
 
 @lru_cache(maxsize=512)
 def render_label(text: str, height: int, colour: Colour) -> tuple[Image, Float64]:
-    """Render a text label with rounded ends, dark text on ``colour``.
+    """Render a text label with rounded ends, dark text on ``colour``; the text may end with a sign of degrees.
 
     The label is drawn at four times its size and scaled down. The text is placed by the bounding box of its pixels
     rather than by the font's metrics, so that it is centred whatever the font.
@@ -47,11 +47,18 @@ def render_label(text: str, height: int, colour: Colour) -> tuple[Image, Float64
         (height, w, 3) pixels and (height, w, 1) opacity in 0..1.
     """
     fine = 4 * height
+    degrees = text.endswith("°")
+    text = text.removesuffix("°")
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, fine / 40
     (width, above), below = cv2.getTextSize(text, font, scale, fine // 11)
     page = np.zeros((above + below + fine, width + fine), np.uint8)
     cv2.putText(page, text, (fine // 2, above + fine // 2), font, scale, 255, fine // 11, cv2.LINE_AA)
     x, y, width, above = cv2.boundingRect(page)
+    if degrees:  # OpenCV's font has no such sign.
+        ring = above // 6
+        page = np.pad(page, ((0, 0), (0, fine)))
+        cv2.circle(page, (x + width + 2 * ring, y + ring), ring, 255, fine // 16, cv2.LINE_AA)
+        x, y, width, above = cv2.boundingRect(page)
     rows = round(0.52 * fine)
     if any(letter.islower() for letter in text):  # one letter size for all words, with or without ascenders
         y, above, rows = *_text_rows(font, scale, fine), round(0.68 * fine)

@@ -10,12 +10,14 @@ from typing import Final
 import cv2
 import numpy as np
 
+from tposecli.drawing.angle_marks import AngleMarks
 from tposecli.drawing.labels import OUTLINE_COLOUR, SUBPIXEL_BITS, draw_box, id_colour, paste, render_label
 from tposecli.drawing.privacy import hide_background
 from tposecli.drawing.shapes import OPACITY_STEPS, Int32, Shapes, StrokeStyle, person_size, window_origin
 from tposecli.drawing.style import Colour, DrawStyle
 from tposecli.drawing.trails import Trails
 from tposecli.geometry.keypoints import COCO, KeypointLayout
+from tposecli.geometry.motion_options import AngleOptions
 from tposecli.types import UNTRACKED, Image, Poses
 
 MIN_CORE: Final = 36
@@ -57,6 +59,7 @@ class SkeletonDrawer:
         self._layout = layout
         self._people = {person: text for person, name in (people or {}).items() if (text := _drawable(name))}
         self._strokes = StrokeStyle(style.min_score, style.opaque_score, style.width, style.limbs, layout)
+        self._angles = AngleMarks(AngleOptions(style.facing, style.min_score)) if style.angles else None
         self._trails = Trails(style.trails, style.trail_s, style.min_score) if style.trails else None
 
     def draw(self, image: Image, poses: Poses, time_s: float | None = None) -> Image:
@@ -78,10 +81,10 @@ class SkeletonDrawer:
         if self._trails is not None and time_s is not None:
             self._trails.update(poses, time_s)
             self._trails.draw(image, lambda who: figure_colours(self._style, who, self._layout)[0], self._style.width)
-        self._draw_people(image, poses)
+        self._draw_people(image, poses, time_s or 0.0)
         return image
 
-    def _draw_people(self, image: Image, poses: Poses) -> None:
+    def _draw_people(self, image: Image, poses: Poses, time_s: float) -> None:
         """Draw all figures, smallest first, then all text, so that no figure covers a label."""
         order = np.argsort(person_size(poses), kind="stable")
         ordered = poses[order]
@@ -92,6 +95,9 @@ class SkeletonDrawer:
             if self._style.boxes:
                 draw_box(image, ordered.boxes.xyxy[person], id_colour(box_ids[person]))
             self._draw_person(image, shapes, person, figure_colours(self._style, who[person], self._layout))
+        if self._angles is not None:
+            colours = [figure_colours(self._style, each, self._layout)[0] for each in who]
+            self._angles.draw(image, ordered, time_s, colours)
         if self._style.names:
             _write_names(image, shapes, self._layout)
         for person, text in enumerate(self._labels(ordered)):

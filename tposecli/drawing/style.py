@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tposecli.geometry.motion_options import Facing
 from tposecli.utils.option_fields import NumberRange, check_ranges, choice, number
 
 Colour = tuple[int, int, int]
@@ -35,6 +36,8 @@ class DrawStyle:
         names: Whether to write the name of each joint, where there is room.
         trails: Indices of the keypoints of tracked people that leave a trail.
         trail_s: Length of the trails, seconds.
+        angles: Whether to write the angles of knees, hips, elbows and shoulders.
+        facing: Where everybody faces, for the sign of these angles.
     """
 
     min_score: float = number(0.2, NumberRange(0, 1))
@@ -52,6 +55,8 @@ class DrawStyle:
     names: bool = False
     trails: tuple[int, ...] = ()
     trail_s: float = number(1.0, NumberRange(0, 60, low_open=True))
+    angles: bool = False
+    facing: Facing = choice("auto", Facing)
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -292,6 +292,7 @@ def _refuse_what_needs_coco(outputs: Outputs, drawing: DrawingSettings, files: F
         "--attention": needs_attention(outputs, files),
         "--blur-heads": drawing.blur_heads,
         "--trails": bool(drawing.style.trails),
+        "--labels angles": drawing.style.angles,
     }
     refused = ", ".join(option for option, asked in wanted.items() if asked)
     if refused:

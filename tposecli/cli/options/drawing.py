@@ -13,7 +13,7 @@ from tposecli.cli.options.fields import option_of
 from tposecli.drawing.style import DrawStyle
 from tposecli.utils.errors import unknown_name_hint
 
-LABELS = ("id", "score", "joints")
+LABELS = ("id", "score", "joints", "angles")
 
 
 def parse_names(value: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -119,4 +119,6 @@ def style_of(options: Options) -> DrawStyle:
         background=options["background"],
         trails=options.get("trails", ()),
         trail_s=options.get("trail_seconds", DrawStyle().trail_s),
+        angles="angles" in labels,
+        facing=options.get("facing", DrawStyle().facing),
     )
