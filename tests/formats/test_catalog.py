@@ -32,7 +32,8 @@ def loaded(reference: str) -> object:
 def test_every_reference_can_be_imported(row: PoseFormat) -> None:
     references = [row.writer, row.exporter, row.reader, row.head_sniffer, row.json_sniffer]
     assert all(callable(loaded(reference)) for reference in references if reference)
-    assert bool(row.option) == bool(row.writer) and bool(row.writer or row.exporter) == bool(row.help)
+    assert not (row.writer and row.exporter) and bool(row.writer or row.exporter) == bool(row.help)
+    assert row.writer or not row.option
     assert row.reader or not (row.head_sniffer or row.json_sniffer)
 
 

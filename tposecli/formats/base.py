@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tposecli.formats.exchange.options import ExchangeOptions
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.json_stream import JsonFile
 from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
@@ -90,9 +91,9 @@ class WriteOptions:
         describe_attention: Returns the ``attention`` field of each person of a frame; None for no such field.
         label: Name of the video in an output that several share; empty if it has one of its own.
         header: Whether a table begins with its column names; not so where another video has written them.
-        per_person: Write a file for each person in formats that are written as a whole.
         facing: Where everybody faces, for the sign of angles; see ``geometry/facing.py``.
         px_per_m: Pixels of a metre, for lengths in metres; None for pixels.
+        exchange: Options of formats of other programs.
     """
 
     info: Mapping[str, Any]
@@ -103,9 +104,9 @@ class WriteOptions:
     describe_attention: Callable[[Result], Sequence[Mapping[str, Any]]] | None = None
     label: str = ""
     header: bool = True
-    per_person: bool = False
     facing: Facing = "auto"
     px_per_m: float | None = None
+    exchange: ExchangeOptions = field(default_factory=ExchangeOptions)
 
     @property
     def angles(self) -> AngleOptions:

@@ -57,6 +57,7 @@ class PoseFormat:
             or a folder that is empty.
         one_person: A file holds one person; several are refused unless each gets a file.
         timed: The format is for people who move: it needs a video, and their ids.
+        pixels: The format holds pictures, and needs the video or the images.
         reader: ``(PoseSource) -> PoseFile | Journal``; empty if the format cannot be read.
         head_sniffer: ``(bytes) -> bool``, True if a file that begins with these bytes has this format.
         json_sniffer: ``(Member) -> bool``, True if a JSON file with this member has this format.
@@ -76,6 +77,7 @@ class PoseFormat:
     exporter: str = ""
     one_person: bool = False
     timed: bool = False
+    pixels: bool = False
     reader: str = ""
     head_sniffer: str = ""
     json_sniffer: str = ""
@@ -320,6 +322,20 @@ POSE_FORMATS: Final = (
         one_person=True,
         timed=True,
         exporter="tposecli.formats.exchange.c3d:export_c3d",
+    ),
+    PoseFormat(
+        "coco-train",
+        help="Folder with COCO annotations and images, for tpose train",
+        folder_pattern="images/*.jpg",
+        pixels=True,
+        writer="tposecli.formats.exchange.training_set:CocoTrainingSet",
+    ),
+    PoseFormat(
+        "yolo-pose",
+        help="Folder with YOLO's pose labels, images and data.yaml",
+        folder_pattern="images/*.jpg",
+        pixels=True,
+        writer="tposecli.formats.exchange.training_set:YoloTrainingSet",
     ),
 )
 """All formats, in the order of the options; the journal of a run is written beside the first output in this order.

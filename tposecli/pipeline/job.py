@@ -12,6 +12,7 @@ from tposecli.attention.style import AttentionStyle
 from tposecli.detection.factory import DetectorOptions
 from tposecli.drawing.style import DrawStyle
 from tposecli.formats.catalog import PoseFormat, find_format, written_formats
+from tposecli.formats.exchange.options import ExchangeOptions
 from tposecli.geometry.motion_options import Facing, ScaleOptions
 from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.postprocess import PostOptions
@@ -66,17 +67,17 @@ class FileSettings:
         variants: The variant of a format by its name, where it is not the default.
         attention_stats: Add to the dataset how concentrated each keypoint's attention is, and what it depends on.
         frame_names: Pattern of the image names of a video's frames; empty for the default.
-        per_person: Write a file for each person in formats that are written as a whole.
         facing: Where everybody faces, for the sign of angles.
         scale: What says how many pixels a metre is.
+        exchange: Options of formats of other programs.
     """
 
     variants: Mapping[str, str] = field(default_factory=dict)
     attention_stats: bool = False
     frame_names: str = ""
-    per_person: bool = False
     facing: Facing = "auto"
     scale: ScaleOptions = field(default_factory=ScaleOptions)
+    exchange: ExchangeOptions = field(default_factory=ExchangeOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,13 +148,14 @@ def open_pose_files(outputs: Outputs, files: FileSettings, options: WriteOptions
         UsageError: A format does not support the keypoints.
         OutputError: A file cannot be written.
     """
+    options = replace(options, exchange=files.exchange)
     for row, path in outputs.pose_files:
         if row.writer:
             yield row.open_sink(path, replace(options, variant=files.variants.get(row.name, "")))
     whole = [(row, path) for row, path in outputs.pose_files if not row.writer]
     if whole:
         # The last to open is the first to close: if a format cannot hold the poses, nothing is written.
-        yield WholeFiles(whole, replace(options, per_person=files.per_person))
+        yield WholeFiles(whole, options)
 
 
 def written_names(picture: Path | None, encoding: VideoOptions, side_by_side: bool) -> str:

@@ -72,7 +72,7 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
         InputError: The poses are missing or damaged.
         UsageError: An output exists, none is named, or the times of the frames are unknown.
     """
-    recording = read_aligned(job.given)
+    recording, results = _read(job)
     _check(recording, job, settings)
     corrections = read_corrections_of(recording, job.given)
     ids = _image_ids(recording) if recording.stills else None
@@ -92,8 +92,24 @@ def convert(job: ConvertJob, settings: Settings, watcher: Watcher) -> Summary:
         )
         yield from open_pose_files(job.outputs, settings.files, options)
 
-    results = without_pixels(recording.frames)
     return _run(_Rerun(recording, job, results, sinks, corrections=corrections, whole=whole), settings, watcher)
+
+
+def _read(job: ConvertJob) -> tuple[AlignedPoses, Iterable[Result]]:
+    """Read the poses, with the pixels of their frames if a format holds pictures.
+
+    Raises:
+        InputError: The poses or the pictures are missing or damaged, or do not belong together.
+        UsageError: The pictures are not named.
+    """
+    training = next((row for row, _ in job.outputs.pose_files if row.pixels), None)
+    if training is None:
+        recording = read_aligned(job.given)
+        return recording, without_pixels(recording.frames)
+    if not job.given.inputs:
+        raise UsageError(f"{training.title}: holds the frames, too; name the video or the images with -i")
+    recording, _, results = read_with_frames(job.given, another=False)
+    return recording, results
 
 
 def render(job: RenderJob, settings: Settings, watcher: Watcher) -> Summary:

@@ -20,6 +20,7 @@ from tposecli.cli.options.common import (
     in_folder,
     refuse_address,
 )
+from tposecli.cli.options.fields import option_of
 from tposecli.formats.catalog import (
     PoseFormat,
     added_formats,
@@ -28,6 +29,7 @@ from tposecli.formats.catalog import (
     readable_formats,
     written_formats,
 )
+from tposecli.formats.exchange.options import ExchangeOptions
 
 if TYPE_CHECKING:
     from tposecli.formats.align import PoseInput
@@ -150,7 +152,18 @@ to_options = option_group(
         is_flag=True,
         help="Write a file for each person (walk_Ana.trc for walk.trc) in the formats that only --to writes.",
     ),
+    option_of(
+        *(ExchangeOptions, "every_s", "--every"),
+        metavar="SECONDS",
+        help="Seconds between the frames of the training sets coco-train and yolo-pose; 0 takes all. Frames with "
+        "keypoints set by hand are always taken.",
+    ),
 )
+
+
+def exchange_of(options: Options) -> ExchangeOptions:
+    """Return the options of formats of other programs; those of commands without ``--to`` are the default."""
+    return ExchangeOptions(options["per_person"], options["every"]) if "to" in options else ExchangeOptions()
 
 
 def pose_outputs_of(options: Options, stem: str) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from tposecli.cli.options.common import Options, command_line, detector_choice_o
 from tposecli.cli.options.drawing import style_of
 from tposecli.cli.options.keep import keep_of, select_of
 from tposecli.cli.options.motion import scale_of
-from tposecli.cli.options.pose_files import variants_of
+from tposecli.cli.options.pose_files import exchange_of, variants_of
 from tposecli.cli.options.smoothing import smooth_of
 from tposecli.cli.options.tracking import track_of
 
@@ -70,14 +70,8 @@ def files_of(options: Options) -> FileSettings:
 
     names = options.get("frame_names") or ""
     facing: Facing = options.get("facing", "auto")
-    return FileSettings(
-        variants_of(options),
-        options.get("attention_stats", False),
-        names,
-        options.get("per_person", False),
-        facing,
-        scale_of(options),
-    )
+    stats = options.get("attention_stats", False)
+    return FileSettings(variants_of(options), stats, names, facing, scale_of(options), exchange_of(options))
 
 
 def flags_of(options: Options) -> RunFlags:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tposecli.formats.exchange.plane import markers
 from tposecli.formats.exchange.recording import Recording
-from tposecli.geometry.angles import angles_of, joint_angles
+from tposecli.geometry.facing import AngleReader
 
 MOT_HEAD: Final = """Coordinates
 version=1
@@ -18,7 +18,7 @@ nRows={rows}
 nColumns={columns}
 inDegrees=yes
 
-Angles in the image plane by the conventions of Sports2D, flexion 0 for a straight limb.
+Angles in the image plane: flexion is 0 for a straight limb; segments are counted from the horizontal, anticlockwise.
 Times in seconds, angles in degrees; nan where a joint is not seen.
 
 endheader
@@ -47,14 +47,16 @@ def export_trc(recording: Recording, path: Path) -> None:
 
 
 def export_mot(recording: Recording, path: Path) -> None:
-    """Write joint angles in degrees, with the time of each frame."""
-    grid = recording.grid(recording.sole_person(), reliable_only=True)
-    angles = angles_of(recording.layout)
-    values = joint_angles(grid[:, :, :2], angles)
-    head = MOT_HEAD.format(rows=len(values), columns=1 + len(angles))
-    rows = zip(recording.time_s.tolist(), values.tolist(), strict=True)
-    body = ([f"{time_s:.6f}", *_cells(row, 4, "nan")] for time_s, row in rows)
-    _write(path, head, [["time", *(angle.name for angle in angles)], *body])
+    """Write joint and segment angles in degrees, with the time of each frame; see ``geometry/angles.py``."""
+    recording.sole_person()
+    reader = AngleReader(recording.angles)
+    head = MOT_HEAD.format(rows=len(recording.index), columns=1 + len(reader.angles))
+    rows = [["time", *(angle.name for angle in reader.angles)]]
+    for place, time_s in enumerate(recording.time_s.tolist()):
+        poses = recording.poses_at(place)
+        values = reader.read(poses, time_s)[0][0] if len(poses) else [np.nan] * len(reader.angles)
+        rows.append([f"{time_s:.6f}", *_cells(values, 4, "nan")])
+    _write(path, head, rows)
 
 
 def _cells(values: Sequence[float], decimals: int, missing: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.geometry.keypoints import KeypointLayout
-from tposecli.types import UNTRACKED, Flag, Float32
+from tposecli.geometry.motion_options import AngleOptions
+from tposecli.types import UNTRACKED, Boxes, Flag, Float32, Poses
 from tposecli.utils.errors import UsageError
 
 SAME_TIME: Final = 0.02
@@ -63,6 +64,7 @@ class Recording:
         flags: (P, K) uint8, bits of ``types.Flag``.
         min_score: Keypoints with a lower score are unreliable; formats without scores leave them out.
         px_per_m: Pixels of a metre; None if unknown.
+        angles: How angles are told.
     """
 
     info: Mapping[str, Any]
@@ -80,6 +82,7 @@ class Recording:
     flags: NDArray[np.uint8]
     min_score: float = 0.2
     px_per_m: float | None = None
+    angles: AngleOptions = field(default_factory=AngleOptions)
 
     @property
     def layout(self) -> KeypointLayout:
@@ -118,6 +121,12 @@ class Recording:
         """(P, K) keypoints at or above the minimum score, or corrected by hand."""
         corrected = (self.flags & Flag.CORRECTED) > 0
         return np.asarray((self.score > 0) & ((self.score >= self.min_score) | corrected))
+
+    def poses_at(self, place: int) -> Poses:
+        """Return the people of the frame at a position in ``index``; boxes have no scores of their own."""
+        rows = slice(*np.searchsorted(self.frame, [place, place + 1]))
+        boxes = Boxes(self.box[rows], self.person_score[rows])
+        return Poses(boxes, self.xy[rows], self.score[rows], self.track[rows], self.flags[rows])
 
     def select(self, rows: NDArray[np.bool_]) -> Recording:
         """Return the recording with only the poses of these rows, (P,)."""

@@ -64,7 +64,7 @@ class WholeFiles:
         outputs, self._outputs = self._outputs, ()
         recording = self.recording
         with ExitStack() as stack:
-            each = [_written(row, path, recording, self._options.per_person, stack) for row, path in outputs]
+            each = [_written(row, path, recording, self._options.exchange.per_person, stack) for row, path in outputs]
             written = list(chain.from_iterable(each))
             for temporary, path in written:
                 _publish(temporary, path, _pattern(outputs, path))
@@ -90,6 +90,8 @@ class WholeFiles:
             np.concatenate([each.score for each in kept]),
             np.concatenate([each.flags for each in kept]),
             self._options.min_score,
+            self._options.px_per_m,
+            self._options.angles,
         )
 
 
@@ -138,11 +140,28 @@ def _pattern(outputs: Iterable[tuple[PoseFormat, Path]], path: Path) -> str:
 
 
 def _publish(temporary: Path, path: Path, pattern: str) -> None:
-    """Give a file, or the files of a folder, their own names; those of an earlier run go."""
+    """Give a file, or the files of a folder, their own names."""
+    if temporary.is_dir():
+        publish_folder(temporary, path, pattern)
+        return
     try:
-        if not temporary.is_dir():
-            move(temporary, path, may_replace(path))
-            return
+        move(temporary, path, may_replace(path))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def publish_folder(temporary: Path, path: Path, pattern: str) -> None:
+    """Move the files of a folder to their own names; those of an earlier run go.
+
+    Args:
+        temporary: Where they are.
+        path: Where they shall be.
+        pattern: Glob pattern of those of an earlier run.
+
+    Raises:
+        OutputError: A file cannot be moved.
+    """
+    try:
         replace = may_replace(path)
         for old in list(path.glob(pattern)) if replace and pattern else ():
             old.unlink()
