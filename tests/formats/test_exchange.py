@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tests import REPOSITORY
 from tposecli.cli.main import cli
+from tposecli.detection.yolo import load_ultralytics
 from tposecli.formats.align import PoseInput, read_aligned
 from tposecli.formats.base import PoseFile, WriteOptions
 from tposecli.formats.catalog import POSE_FORMATS, find_format
@@ -434,7 +435,10 @@ def test_tpose_train_accepts_the_training_set(tmp_path: Path) -> None:
 
 
 def test_ultralytics_accepts_yolos_labels(tmp_path: Path) -> None:
-    check = pytest.importorskip("ultralytics.data.utils").verify_image_label
+    pytest.importorskip("ultralytics")
+    load_ultralytics()  # Keeps it from changing the process and from the network.
+    from ultralytics.data.utils import verify_image_label as check
+
     folder = convert_clip(tmp_path, "yolo-pose", "--every", 0)
     results = film(8)
     assert (folder / "data.yaml").read_text().startswith("# ")
