@@ -23,7 +23,19 @@ ORDER = (
 MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
     *("attention", "bench", "check", "completion", "convert", "data", "docs", "doctor", "edit", "eval", "export"),
-    *("images", "models", "render", "report", "sample-media", "score", "train", "train-detector", "validate", "video"),
+    *(
+        "images",
+        "models",
+        "plot",
+        "render",
+        "report",
+        "sample-media",
+        "score",
+        "train",
+        "train-detector",
+        "validate",
+        "video",
+    ),
     "weights",
 ]
 MODULES = {

@@ -28,6 +28,7 @@ from tposecli.cli.commands.eval import evaluate
 from tposecli.cli.commands.export import export
 from tposecli.cli.commands.images import images
 from tposecli.cli.commands.models import models
+from tposecli.cli.commands.plot import plot
 from tposecli.cli.commands.render import render
 from tposecli.cli.commands.report import report
 from tposecli.cli.commands.sample_media import sample_media
@@ -75,7 +76,7 @@ def cli() -> None:
 
 
 cli.section("Run", video, images, edit, convert, render)
-cli.section("Look", report, check, attention, validate)
+cli.section("Look", report, check, attention, validate, plot)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)
 cli.section("Make", train, train_detector, sample_media)

@@ -11,7 +11,7 @@ from tposecli.cli.options.fields import option_of
 from tposecli.pipeline.keep_options import MIN_JOINTS, MIN_PERSON, KeepOptions, Region, SelectOptions
 
 
-def _only(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+def parse_people(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Return ids and names."""
     if value is None:
         return ()
@@ -75,7 +75,7 @@ keep_options = together(
         click.option(
             "--only",
             metavar="PEOPLE",
-            callback=_only,
+            callback=parse_people,
             help="Leave out everybody but these people, by id or by the name of tpose edit: 1,Ana.",
         ),
         option_of(
