@@ -1,1 +1,1 @@
-"""Our COCO JSON, read by the programs that users open it with; run with ``python -m tests.clients``."""
+"""Our pose files, read by the programs that users open them with; run with ``python -m tests.clients``."""

@@ -1,9 +1,9 @@
 # ruff: noqa: T201
-"""Make COCO JSON with every command that writes it, and read it with the programs that users open it with.
+"""Make pose files with every command that writes them, and read them with the programs that users open them with.
 
 Each group of clients gets an environment of its own, because their wheels of OpenCV overwrite one another. The
 environments (2.4 GB) are made in a temporary folder and removed at the end. Prints a table; exits with 1 if a client
-fails, cannot be installed, or finds other images, people, coordinates or tracks than are in the file.
+fails, cannot be installed, or finds other images, people, coordinates, times or tracks than are in the file.
 """
 
 from __future__ import annotations
@@ -33,13 +33,21 @@ ENVIRONMENTS = {
     ("sleap-io==0.9.5",): ("sleap-io",),
     ("datumaro==1.13.12",): ("datumaro",),
     ("fiftyone==1.22.1",): ("fiftyone",),
+    ("movement==0.15.0",): ("movement",),
+    ("kineticstoolkit==0.17.0",): ("kineticstoolkit",),
 }
 """Clients by the packages of their environment."""
 
 TOLERANCE = 0.02
 """Pixels by which means of coordinates may differ."""
 
-TIMEOUT_S = 840
+READERS_OF_JSON = "pycocotools", "supervision", "sleap-io", "datumaro", "fiftyone"
+"""The others read files of ``tpose convert --to``."""
+
+LARGEST_PX, LARGEST_S = 1e-4, 1e-6
+"""Pixels and seconds by which these may differ from the arrays of ``--npz``."""
+
+TIMEOUT_S = 1080
 """Seconds for everything."""
 
 
@@ -73,6 +81,22 @@ def make_files(work: Path) -> list[Path]:
     for image in content(path["sequence"])["images"]:
         shutil.copy(frames.with_name(image["file_name"]), folders["sequence"] / "images")
     return list(folders.values())
+
+
+def make_exchange(folder: Path, journal: Path) -> Path:
+    """Write the poses of a journal in formats of other programs, one person with a name; return the folder."""
+    folder.mkdir()
+    own = Path(shutil.copy(journal, folder))
+    tpose("edit", own, "--name", "1=Ana")
+    whole = {"dlc-csv": "poses.dlc.csv", "dlc-h5": "poses.h5", "slp": "poses.slp"}
+    each = {"nwb": "poses.nwb", "c3d": "poses.c3d"}
+    tpose("convert", own, "--npz", folder / "poses.npz", *to(folder, whole))
+    tpose("convert", own, "--per-person", *to(folder, each))
+    return folder
+
+
+def to(folder: Path, names: dict[str, str]) -> list[object]:
+    return [word for name, file in names.items() for word in ("--to", name, folder / file)]
 
 
 def write_frames(folders: dict[str, Path]) -> None:
@@ -139,6 +163,7 @@ def main() -> int:
         wanted = {packages: names for packages, names in ENVIRONMENTS.items() if only is None or only in names}
         installing = {packages: start(work / names[0], packages) for packages, names in wanted.items()}
         folders = make_files(work / "files")
+        exchange = make_exchange(work / "exchange", folders[0] / "poses.json.poses.jsonl")
         print(f"{'client':<12} {'JSON of':<10} {'images':>7} {'people':>7} {'tracks':>7}")
         for packages, clients in wanted.items():
             pip, python = installing[packages]
@@ -147,7 +172,10 @@ def main() -> int:
                 print(f"{', '.join(clients)}: FAILED, cannot be installed")
                 continue
             for client in clients:
-                failures += read(client, python, folders, work, end)
+                if client in READERS_OF_JSON:
+                    failures += read(client, python, folders, work, end)
+                else:
+                    failures += read_exchange(client, python, exchange, work, end)
         size = sum(path.lstat().st_size for path in work.rglob("*")) / 1e9
     print(f"{failures} failures, {time.monotonic() - begun:.0f} s, {size:.1f} GB")
     return int(failures > 0)
@@ -155,7 +183,37 @@ def main() -> int:
 
 def read(client: str, python: Path, folders: list[Path], work: Path, end: float) -> int:
     """Read all files with a client, print a line for each, and return the number of failures."""
-    command = [python, Path(__file__).with_name("readers.py"), client, *folders]
+    lines, log = ask(client, python, "readers.py", folders, work, end)
+    failures = 0
+    for folder, line in zip(folders, [*lines, *['{"error": "no answer"}'] * (len(folders) - len(lines))], strict=True):
+        found = json.loads(line)
+        problem = verdict(found, expected(folder / "poses.json"))
+        failures += bool(problem)
+        counts = " ".join(f"{found.get(what, '-'):>7}" for what in ("images", "people", "tracks"))
+        print(f"{client:<12} {folder.name:<10} {counts}  {'FAILED: ' + problem if problem else 'ok'}")
+    if failures:
+        print(log[-3000:])
+    return failures
+
+
+def read_exchange(client: str, python: Path, folder: Path, work: Path, end: float) -> int:
+    """Read files of other programs with a client, print a line for each, and return the number of failures."""
+    lines, log = ask(client, python, "exchange.py", [folder], work, end)
+    failures = int(not lines)
+    for found in map(json.loads, lines):
+        wrong = found.get("px", 0) > LARGEST_PX or found.get("s", 0) > LARGEST_S
+        problem = found.get("error", "differs" if wrong else "")
+        failures += bool(problem)
+        apart = "" if "error" in found else f"{found['px']:.1e} px, {found['s']:.1e} s"
+        print(f"{client:<15} {found['format']:<10} {apart:<24} {'FAILED: ' + problem if problem else 'ok'}")
+    if failures:
+        print(log[-3000:])
+    return failures
+
+
+def ask(client: str, python: Path, script: str, folders: list[Path], work: Path, end: float) -> tuple[list[str], str]:
+    """Run a client in its environment; return its answers, and what else it said."""
+    command = [python, Path(__file__).with_name(script), client, *folders]
     # Nothing is written to the user's own folders, and FiftyOne does not count its users.
     home = {"HOME": str(work), "FIFTYONE_DO_NOT_TRACK": "true", "NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONPATH": ""}
     with (work / f"{client}.log").open("w+b") as log:
@@ -169,17 +227,7 @@ def read(client: str, python: Path, folders: list[Path], work: Path, end: float)
         )
         log.seek(0)
         output = log.read().decode(errors="replace")
-    lines = done.stdout.decode().splitlines()
-    failures = 0
-    for folder, line in zip(folders, [*lines, *['{"error": "no answer"}'] * (len(folders) - len(lines))], strict=True):
-        found = json.loads(line)
-        problem = verdict(found, expected(folder / "poses.json"))
-        failures += bool(problem)
-        counts = " ".join(f"{found.get(what, '-'):>7}" for what in ("images", "people", "tracks"))
-        print(f"{client:<12} {folder.name:<10} {counts}  {'FAILED: ' + problem if problem else 'ok'}")
-    if failures:
-        print(output[-3000:])
-    return failures
+    return done.stdout.decode().splitlines(), output
 
 
 if __name__ == "__main__":

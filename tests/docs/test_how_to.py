@@ -22,7 +22,8 @@ from tests import REPOSITORY
 from tposecli.cli.main import cli
 
 FOLDER = REPOSITORY / "tposecli" / "docs"
-PAGES = [FOLDER / "first-steps.md", FOLDER / "reference" / "python.md", *sorted((FOLDER / "how-to").glob("*.md"))]
+REFERENCE = [FOLDER / "reference" / name for name in ("python.md", "other-programs.md")]
+PAGES = [FOLDER / "first-steps.md", *REFERENCE, *sorted((FOLDER / "how-to").glob("*.md"))]
 QUICK = {"own-detector", "other-tools"}
 """Pages that also run in the ordinary suite."""
 WHOLE = {"correct"}
