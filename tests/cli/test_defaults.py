@@ -13,6 +13,7 @@ from tposecli.cli.commands import bench, eval, train, train_detector
 from tposecli.cli.main import cli
 from tposecli.cli.options.common import model_choice_of, window_of
 from tposecli.cli.options.encoding import encoding_of
+from tposecli.cli.options.motion import scale_of
 from tposecli.cli.options.report import report_content_of
 from tposecli.cli.options.settings import figure_settings_of, inference_of, settings_of
 from tposecli.cli.options.smoothing import smooth_of
@@ -30,6 +31,7 @@ from tposecli.models.attention_readout import Mode
 from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, Settings
 from tposecli.pipeline.postprocess import STILLS, PostOptions
 from tposecli.report.options import ReportOptions
+from tposecli.report.plot.options import PlotOptions
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import Window
 
@@ -138,6 +140,13 @@ def test_report() -> None:
     options = options_of("report", "in.poses.jsonl", "-o", "out.html")
     assert report_content_of(options) == ReportOptions()
     assert replace(model_choice_of({"flip_test": False, **options}), downloads=Downloads()) == ModelChoice()
+
+
+def test_plot() -> None:
+    options, plain = options_of("plot", "in.poses.jsonl", "-o", "out.svg"), PlotOptions()
+    assert (options["angle"], options["joint"], options["people"], options["align"]) == ((), (), (), ())
+    assert (options["speed"], options["facing"]) == (plain.speed, plain.facing)
+    assert scale_of(options) == plain.scale
 
 
 def test_every_command_is_looked_at() -> None:

@@ -30,7 +30,7 @@ from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import is_same_source
 from tposecli.formats.journal.records import JournalFrame
 from tposecli.formats.read import read_poses
-from tposecli.sources import ImageList, ImageSource, VideoInput, Window, find_images, open_video_input
+from tposecli.sources import ImageList, ImageSource, VideoInput, View, Window, find_images, open_video_input
 from tposecli.types import Frame, Image, Poses, Result
 from tposecli.utils.errors import InputError, UsageError
 from tposecli.utils.threads import prefetch
@@ -157,7 +157,7 @@ def _video(given: PoseInput, recording: AlignedPoses, another: bool) -> VideoInp
     header, path = recording.header, Path(given.inputs[0])
     window = Window.of_header(header)
     rate = None if header.get("rate") is None else Fraction(header["rate"])
-    source = open_video_input(path, window, header.get("stream"), rate)
+    source = open_video_input(path, window, header.get("stream"), rate, view=View.of_header(header))
     recorded_sha256 = header.get("source_sha256")
     if not another and recorded_sha256 is not None and not is_same_source(header, source.files):
         raise InputError(

@@ -19,7 +19,7 @@ from tposecli.pipeline.postprocess import PostOptions
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
-from tposecli.sources import MAX_PIXELS, InputLocation, Window
+from tposecli.sources import MAX_PIXELS, InputLocation, View, Window
 from tposecli.types import Result, SourceInfo
 
 
@@ -168,6 +168,7 @@ class VideoJob:
         stream: Which of several video streams, from 0; None for the one that players choose.
         rate: Frame rate of an image sequence or a stream without timestamps; None for its own, else 25.
         label: Its name, unique in the run, in outputs that several inputs share; empty where each has its own.
+        view: How its frames are turned and cut, and their true rate.
     """
 
     input: InputLocation
@@ -177,6 +178,7 @@ class VideoJob:
     stream: int | None = None
     rate: Fraction | None = None
     label: str = ""
+    view: View = field(default_factory=View)
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
 
     settings = context.settings
     max_pixels = settings.inference.max_pixels
-    with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels) as source:
+    with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels, job.view) as source:
         names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
         style, stride = context.nets.attention_style, context.nets.estimator.spec.stride
         sinks = SinkFactory(
@@ -162,7 +162,10 @@ def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
             begun=context.begun,
         )
         rate = None if job.rate is None else str(job.rate)
-        header_entries = {"window": job.window.to_dict(), "stream": job.stream, "rate": rate}
+        header_entries = {
+            **{"window": job.window.to_dict(), "stream": job.stream, "rate": rate},
+            **job.view.to_dict(),
+        }
         yield OpenedInput(source, source.files, sinks, True, header_entries, source.live, job.encoding)
 
 

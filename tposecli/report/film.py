@@ -24,6 +24,7 @@ from tposecli.sources import VideoInput
 from tposecli.sources.time_window import WHOLE
 from tposecli.sources.timestamps import timestamps
 from tposecli.sources.video import VideoSource
+from tposecli.sources.view import ViewedSource
 from tposecli.types import Frame, Image, SourceInfo
 from tposecli.utils.errors import InputError
 
@@ -80,6 +81,8 @@ def original(path: Path, source: VideoInput, columns: Columns, limit: int) -> Fi
 
 def linked(path: Path, source: VideoInput, columns: Columns, page: Path) -> Film:
     """Return a link to the video, relative to the page."""
+    if isinstance(source, ViewedSource):
+        return Film(note=f"{path.name} is turned, cut or slowed down for its poses: the page shows them without it.")
     if not path.is_file() or path.suffix.lower() not in PLAYED:
         return Film(note=f"{path.name} is no file that browsers play: the page shows the poses without their frames.")
     note = f"The video is not part of this page: keep {path.name} where it is to see it."

@@ -74,7 +74,7 @@ class CopiedStream:
         return ()
 
 
-class _TranscodedAudio:
+class TranscodedAudio:
     """Decodes the audio of the source and encodes it again."""
 
     def __init__(self, output: av.container.OutputContainer, source: av.audio.stream.AudioStream, encoder: str) -> None:
@@ -105,14 +105,18 @@ class _TranscodedAudio:
     def _encode(self, frame: av.audio.frame.AudioFrame, zero_s: Fraction) -> list[AudioPacket]:
         """Encode one frame with its timestamp counted in samples."""
         tick = Fraction(1, frame.sample_rate)
-        time_base = as_fraction(frame.time_base)
-        start = self._next if frame.pts is None or time_base is None else frame.pts * time_base - zero_s
+        start = self._start(frame, zero_s)
         overlaps = start + frame.samples * tick / 2 < self._next
         if start < 0 or overlaps:
             return []
         self._next = start + frame.samples * tick
         frame.time_base, frame.pts = tick, round(start / tick)
         return list(self._target.encode(frame))
+
+    def _start(self, frame: av.audio.frame.AudioFrame, zero_s: Fraction) -> Fraction:
+        """Return the time of a frame in seconds, of which ``zero_s`` is 0."""
+        time_base = as_fraction(frame.time_base)
+        return self._next if frame.pts is None or time_base is None else frame.pts * time_base - zero_s
 
 
 def add_audio(stream: av.audio.stream.AudioStream, output: av.container.OutputContainer, muxer: str) -> OutputStream:
@@ -129,7 +133,7 @@ def add_audio(stream: av.audio.stream.AudioStream, output: av.container.OutputCo
             return CopiedStream(output, stream)
         except ValueError:
             log.debug("%s cannot hold %s", muxer, codec)
-    return _TranscodedAudio(output, stream, ENCODERS[muxer])
+    return TranscodedAudio(output, stream, ENCODERS[muxer])
 
 
 def copy_metadata(target: Any, source: Any) -> None:

@@ -57,6 +57,9 @@ QUALITY = {"libx264": 20, "libx265": 23, "libvpx-vp9": 31, "libsvtav1": 32}
 FALLBACK_TIME_BASE = Fraction(1, 90_000)
 FALLBACK_RATE = Fraction(25)
 
+SLOWEST, FASTEST = Fraction(1, 100), Fraction(100)
+"""Speeds of a video, relative to what it shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class VideoOptions:
@@ -72,6 +75,8 @@ class VideoOptions:
         start_s: Start of the video, in seconds of the source. If it is above 0, video and audio are shifted so that
             the first frame is at 0; at 0 they keep their times.
         end_s: End of the audio, in seconds of the source; None for the end of the source.
+        speed: Seconds that pass in the frames while one second is played.
+        stretch: Seconds of the output for each second of the file that the audio comes from.
     """
 
     codec: str | None = None
@@ -82,12 +87,16 @@ class VideoOptions:
     audio_from: InputLocation | SideStreams | None = None
     start_s: float = 0.0
     end_s: float | None = None
+    speed: Fraction = Fraction(1)
+    stretch: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
         if self.crf is not None and not 0 <= self.crf <= 63:
             raise UsageError(f"crf: expected 0 (best) to 63 (smallest), got {self.crf}")
         if self.rate is not None and not 0 < self.rate <= 1000:
             raise UsageError(f"fps: expected more than 0 and at most 1000 frames per second, got {self.rate}")
+        if not SLOWEST <= self.speed <= FASTEST:
+            raise UsageError(f"speed: expected {SLOWEST} to {FASTEST} times, got {float(self.speed):g}")
 
 
 def muxer_of(path: Path) -> str:

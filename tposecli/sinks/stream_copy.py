@@ -14,6 +14,7 @@ import av.container
 import av.stream
 
 from tposecli.sinks.audio import OutputStream, add_audio
+from tposecli.sinks.stretched_audio import StretchedAudio
 from tposecli.sinks.subtitles import add_subtitles
 from tposecli.sources.container import as_fraction
 from tposecli.sources.demuxer import AnyPacket, FileSideStreams, SideStreams
@@ -37,13 +38,26 @@ class StreamCopier:
         lost: A message for each stream that had to be left out.
     """
 
-    def __init__(self, source: InputLocation | SideStreams, output: av.container.OutputContainer, muxer: str) -> None:
+    def __init__(
+        self,
+        source: InputLocation | SideStreams,
+        output: av.container.OutputContainer,
+        muxer: str,
+        stretch: Fraction = Fraction(1),
+    ) -> None:
         """Open the source and add its streams to ``output``, to which nothing may have been written yet.
+
+        Args:
+            source: Where the streams come from.
+            output: Where they go.
+            muxer: FFmpeg's name of the container.
+            stretch: Seconds of the output for each second of the source. If it is not 1, audio is stretched, and
+                subtitles and chapters are left out.
 
         Raises:
             InputError: The source cannot be opened.
         """
-        self._output, self._muxer = output, muxer
+        self._output, self._muxer, self._stretch = output, muxer, stretch
         self._zero_s = Fraction(0)
         self._end_s: float | None = None
         self._source: SideStreams = source if isinstance(source, SideStreams) else FileSideStreams(source)
@@ -58,12 +72,12 @@ class StreamCopier:
         """Set the span that is copied.
 
         Args:
-            zero_s: Time of the frames that is 0 in the output.
+            zero_s: Time of the frames that is 0 in the output, on the source's clock.
             end_s: End on the source's clock; None for the source's own end.
         """
         zero_s += self._source.origin.cut_s
         self._zero_s, self._end_s = zero_s, end_s
-        if self._muxer in WITH_CHAPTERS:
+        if self._muxer in WITH_CHAPTERS and self._stretch == 1:
             self._set_chapters()
         if zero_s > 1 and self._streams:
             try:
@@ -74,6 +88,7 @@ class StreamCopier:
 
     def advance(self, until_s: float) -> None:
         """Mux everything up to ``until_s``, in seconds of the output."""
+        until_s /= float(self._stretch)
         while (packet := self._waiting or self._next()) is not None:
             self._waiting = packet
             if packet.dts is not None and packet.dts * packet.time_base - self._zero_s > until_s:
@@ -107,15 +122,25 @@ class StreamCopier:
 
     def _add(self, stream: Any) -> None:
         """Add one stream to the output, or warn that it is left out."""
-        add = add_audio if stream.type == "audio" else add_subtitles
         try:
-            self._streams[stream.index] = add(stream, self._output, self._muxer)
+            self._streams[stream.index] = self._made(stream)
         except (av.FFmpegError, ValueError, AttributeError) as error:
             kind = "audio stream" if stream.type == "audio" else "subtitle stream"
-            self.lost.append(
-                f"{self._source.name}: {kind} {stream.index} left out, {self._muxer} cannot hold it ({error})"
-            )
+            reason = f"{self._muxer} cannot hold it: " if self._stretch == 1 else ""
+            self.lost.append(f"{self._source.name}: {kind} {stream.index} left out ({reason}{error})")
             log.warning("%s", self.lost[-1])
+
+    def _made(self, stream: Any) -> OutputStream:
+        """Add one stream to the output."""
+        if self._stretch == 1:
+            add = add_audio if stream.type == "audio" else add_subtitles
+            return add(stream, self._output, self._muxer)
+        if stream.type != "audio":
+            raise ValueError("its times are those of another speed")
+        found = StretchedAudio(self._output, stream, self._muxer, self._stretch)
+        change = "%s: audio stream %d is stretched to %.3g times its length, at the same pitch"
+        log.info(change, self._source.name, stream.index, float(self._stretch))
+        return found
 
     def _next(self) -> AnyPacket | None:
         """Return the next packet of the selected span, or None at the end; a source that fails counts as ended."""

@@ -98,7 +98,7 @@ class VideoSink:
         self._converter = PaletteConverter(scale) if pix_fmt == "pal8" else VideoConverter(pix_fmt, scale)
         self._copier: StreamCopier | None = None
         if self._options.audio_from is not None:
-            self._copier = StreamCopier(self._options.audio_from, self._container, self._muxer)
+            self._copier = StreamCopier(self._options.audio_from, self._container, self._muxer, self._options.stretch)
 
     def __enter__(self) -> Self:
         return self
@@ -188,7 +188,7 @@ class VideoSink:
         self._shift = ticks if self._options.start_s > 0 or ticks < 0 else 0
         self._last = ticks - self._shift - 1
         if self._copier is not None:
-            self._copier.begin(self._shift * self._time_base, self._options.end_s)
+            self._copier.begin(self._shift * self._time_base / self._options.stretch, self._options.end_s)
 
     def _convert(self, image: Image) -> av.VideoFrame:
         """Convert an image to the encoder's pixel format."""

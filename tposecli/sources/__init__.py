@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
-from typing import Protocol, Self
 
 from tposecli.sources.camera import CameraSource
-from tposecli.sources.demuxer import SideStreams
 from tposecli.sources.find_images import IMAGE_SUFFIXES, ImageList, expand, find_images
 from tposecli.sources.find_videos import NamedVideo, find_videos, kind_of
 from tposecli.sources.image_sequence import SequenceSource, is_sequence
 from tposecli.sources.images import ImageSource
 from tposecli.sources.limits import MAX_PIXELS
 from tposecli.sources.locations import InputLocation, camera_number, is_stdin, is_url, local_path, read_errors, redacted
+from tposecli.sources.protocols import Source, VideoInput
 from tposecli.sources.time_window import WHOLE, ZERO, Window
 from tposecli.sources.video import HAS_TIMES, VideoSource
+from tposecli.sources.view import PLAIN, View, ViewedSource
 from tposecli.sources.webp import SUFFIX, AnimationSource
-from tposecli.types import Frame, SourceInfo
 from tposecli.utils.errors import UsageError
 
 __all__ = [
@@ -32,6 +29,7 @@ __all__ = [
     "Source",
     "VideoInput",
     "VideoSource",
+    "View",
     "Window",
     "expand",
     "find_images",
@@ -40,47 +38,6 @@ __all__ = [
     "open_video",
     "open_video_input",
 ]
-
-
-class Source(Protocol):
-    """Interface of all sources; each ``iter`` starts again from the beginning."""
-
-    @property
-    def info(self) -> SourceInfo:
-        """Metadata, available before the first frame."""
-
-    @property
-    def expected(self) -> int | None:
-        """Approximate number of frames of an iteration, for progress bars; None if unknown."""
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-
-class VideoInput(Source, Protocol):
-    """A source whose frames follow one another in time.
-
-    Attributes:
-        start_s: Start of the time window, in seconds from the beginning or, by ``Window.clock``, on the source's clock.
-        end_s: End of the window on the same clock, or None.
-        live: The source is endless.
-        corrupt: Frames lost in the latest iteration.
-    """
-
-    start_s: float
-    end_s: float | None
-    live: bool
-    corrupt: int
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that are read, for fingerprints; empty for a source that cannot be read twice."""
-
-    def side_streams(self) -> SideStreams | None:
-        """Return the audio and subtitle streams, for outputs that copy them; call it before iterating."""
 
 
 def open_video(  # noqa: PLR0913
@@ -122,8 +79,17 @@ def open_video_input(
     stream: int | None = None,
     rate: Fraction | None = None,
     max_pixels: int = MAX_PIXELS,
+    view: View = PLAIN,
 ) -> VideoInput:
     """Open any video input, as :func:`open_video` does; frames of more than ``max_pixels`` are refused."""
+    source = _open(location, window, stream, rate, max_pixels)
+    return source if view.is_plain else ViewedSource(source, view)
+
+
+def _open(
+    location: InputLocation, window: Window, stream: int | None, rate: Fraction | None, max_pixels: int
+) -> VideoInput:
+    """Open a video input as it is."""
     with read_errors(location):
         number = camera_number(location)
         if number is not None:

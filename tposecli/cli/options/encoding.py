@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,35 @@ from tposecli.cli.options.common import FOLDER, Options, frame_rate, together
 
 if TYPE_CHECKING:
     from tposecli.sinks.video import VideoOptions
+    from tposecli.sources import View
+
+
+def _number(value: str, what: str, low: float, high: float) -> Fraction:
+    """Return an exact number in a range."""
+    try:
+        number = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(-1)
+    if not low <= number <= high:
+        raise click.BadParameter(f"{value!r} is not a {what}; expected {low:g} to {high:g}")
+    return number.limit_denominator(1000)
+
+
+def _pace(value: str) -> Fraction:
+    return _number(value, "speed", 0.01, 100)
+
+
+def _true_rate(value: str) -> Fraction:
+    return _number(value, "frame rate", 1, 100_000)
+
+
+def _part(value: str) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of a part of the frame."""
+    parts = value.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts) or "0" in {p.strip() for p in parts[2:]}:
+        raise click.BadParameter(f"{value!r} is not a part of a frame; write X,Y,WIDTH,HEIGHT in pixels: 320,0,640,720")
+    left, top, width, height = map(int, parts)
+    return left, top, width, height
 
 
 reading_options = option_group(
@@ -26,10 +56,39 @@ reading_options = option_group(
         help="Frame rate (Hz) of an image sequence or of a raw stream; other videos have their own times.  "
         "[25, or what the header of the stream says]",
     ),
+    click.option(
+        "--true-fps",
+        type=_true_rate,
+        metavar="RATE",
+        help="Rate (Hz) at which a slow-motion file was filmed (240 for a clip saved as 30): times and speeds are then "
+        "those of what was filmed.",
+    ),
+    click.option(
+        "--rotate",
+        type=click.Choice(["0", "90", "180", "270"]),
+        default="0",
+        show_default=True,
+        help="Turn the frames clockwise (degrees) before anything else. Files that say how to turn them are upright "
+        "already.",
+    ),
+    click.option(
+        "--crop",
+        type=_part,
+        metavar="X,Y,W,H",
+        help="Keep only this part of the frames (pixels, after --rotate). All outputs have its coordinates.",
+    ),
 )
 
 encoding_options = option_group(
     FILES,
+    click.option(
+        "--speed",
+        type=_pace,
+        metavar="FACTOR",
+        default="1",
+        show_default=True,
+        help="Speed of the written video: 0.25 for slow motion. Its sound is stretched; poses keep their times.",
+    ),
     click.option(
         "--codec", help="Encode video as h264, hevc, vp9, av1, or with an FFmpeg encoder.  [h264; vp9 in .webm]"
     ),
@@ -67,4 +126,12 @@ def encoding_of(options: Options) -> VideoOptions:
     from tposecli.sinks.video import VideoOptions
 
     scale = None if options["scale"] is None else Scale.parse(options["scale"])
-    return VideoOptions(options["codec"], options["crf"], options["preset"], scale, options["fps"])
+    chosen = options["codec"], options["crf"], options["preset"], scale, options["fps"]
+    return VideoOptions(*chosen, speed=options["speed"])
+
+
+def view_of(options: Options) -> View:
+    """Return how the frames of the input are turned and cut, and their true rate."""
+    from tposecli.sources import View
+
+    return View(int(options["rotate"]), options["crop"], options["true_fps"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tposecli.cli.options.common import Options, in_folder, is_folder, window_of
-from tposecli.cli.options.encoding import encoding_of
+from tposecli.cli.options.encoding import encoding_of, view_of
 from tposecli.formats.catalog import option_formats
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def work_of(videos: Sequence[NamedVideo], options: Options) -> Work:
     csv: Path | None = options["csv"]
     table = SharedTable(csv) if several and csv is not None and _is_file(csv, ".csv") else None
     window, encoding = window_of(options), encoding_of(options)
-    reading = options["stream"], options["input_fps"]
+    reading, view = (options["stream"], options["input_fps"]), view_of(options)
     jobs = [
         VideoJob(
             video.location,
@@ -54,6 +54,7 @@ def work_of(videos: Sequence[NamedVideo], options: Options) -> Work:
             encoding,
             *reading,
             label=video.label if several else "",
+            view=view,
         )
         for video in videos
     ]
