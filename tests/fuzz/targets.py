@@ -69,13 +69,14 @@ def _poses(folder: Path) -> Seeds:
         with_frames.write(frame, Poses(boxes, np.full((people, 17, 2), 9.5), np.full((people, 17), 0.8)))
     with_frames.close()
     names = {"coco": "walk.json", "mmpose": "walk.mmpose.json", "openpose": "openpose"}
+    names |= {"wide-csv": "walk.wide.csv", "dlc-csv": "walk.dlc.csv"}
     outputs = Outputs(poses={key: folder / name for key, name in names.items()})
     flags = RunFlags(overwrite=True)
     convert(ConvertJob(PoseInput(journal), outputs), Settings(flags=flags), QuietWatcher())
     results = Outputs(poses={"coco": folder / "results.json"})
     settings = Settings(files=FileSettings({"coco": "results"}), flags=flags)
     convert(ConvertJob(PoseInput(journal), results), settings, QuietWatcher())
-    files = [journal, *folder.glob("*.json"), *sorted((folder / "openpose").glob("*.json"))[-1:]]
+    files = [journal, *folder.glob("*.json"), *folder.glob("*.csv"), *sorted((folder / "openpose").glob("*.json"))[-1:]]
     return {path.name: path.read_bytes() for path in files}
 
 

@@ -272,8 +272,6 @@ POSE_FORMATS: Final = (
         extra="dlc",
         timed=True,
         exporter="tposecli.formats.exchange.dlc:export_dlc_h5",
-        reader="tposecli.formats.exchange.dlc:read_dlc_h5",
-        head_sniffer="tposecli.formats.exchange.dlc:is_hdf5",
     ),
     PoseFormat(
         "slp",
@@ -284,7 +282,7 @@ POSE_FORMATS: Final = (
         timed=True,
         exporter="tposecli.formats.exchange.sleap:export_slp",
         reader="tposecli.formats.exchange.sleap:read_slp",
-        head_sniffer="tposecli.formats.exchange.dlc:is_hdf5",
+        head_sniffer="tposecli.formats.exchange.sleap:is_hdf5",
     ),
     PoseFormat(
         "nwb",

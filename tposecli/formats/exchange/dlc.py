@@ -1,4 +1,7 @@
-"""DeepLabCut's CSV and HDF5: a row per frame, and columns by scorer, individual, body part and coordinate."""
+"""DeepLabCut's CSV and HDF5: a row per frame, and columns by scorer, individual, body part and coordinate.
+
+The CSV is read, too. The HDF5 is not: its header is pickled, and reading it runs whatever code a file contains.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,9 @@ from tposecli.formats.base import (
     keypoint_order,
 )
 from tposecli.formats.exchange.recording import Recording, given_names, track_ids
+from tposecli.formats.frame_numbers import MAX_FRAMES
 from tposecli.types import UNTRACKED
-from tposecli.utils.errors import InputError
+from tposecli.utils.errors import InputError, UsageError
 
 log = logging.getLogger("tposecli")
 
@@ -34,8 +38,6 @@ KEY: Final = "df_with_missing"
 
 LEVELS: Final = ("scorer", "individuals", "bodyparts", "coords")
 COORDS: Final = ("x", "y", "likelihood")
-
-HDF5: Final = b"\x89HDF\r\n\x1a\n"
 
 
 def export_dlc_csv(recording: Recording, path: Path) -> None:
@@ -70,12 +72,15 @@ def _table(recording: Recording) -> tuple[list[str], list[tuple[str, ...]], NDAr
             "--csv",
             recording.source,
         )
+    rows = int(recording.index.max(initial=-1)) + 1
+    if rows > MAX_FRAMES:
+        raise UsageError(f"{recording.source}: frame {rows - 1} is too many for a DeepLabCut file; use --to wide-csv")
     people, joints = recording.people, recording.layout.names
     single = len(people) < 2 and not any(person.named for person in people)
     who = people or (recording.sole_person(),)
     columns = [(recording.scorer, person.name, joint, coord) for person in who for joint in joints for coord in COORDS]
     # Frames are numbered by their row, so that rows of frames that were left out stay empty.
-    values = np.full((int(recording.index.max(initial=-1)) + 1, len(columns)), np.nan)
+    values = np.full((rows, len(columns)), np.nan)
     found = [recording.grid(person).reshape(len(recording.index), -1) for person in who]
     values[recording.index] = np.concatenate(found, axis=1)
     if single:
@@ -95,11 +100,6 @@ class _Column:
 def is_dlc_csv(head: bytes) -> bool:
     """Check whether a file that begins with these bytes is DeepLabCut's CSV."""
     return head.startswith(b"scorer,")
-
-
-def is_hdf5(head: bytes) -> bool:
-    """Check whether a file that begins with these bytes is HDF5."""
-    return head.startswith(HDF5)
 
 
 def read_dlc_csv(source: PoseSource) -> PoseFile:
@@ -122,42 +122,14 @@ def read_dlc_csv(source: PoseSource) -> PoseFile:
     if len({len(level) for level in names}) > 1:
         raise InputError(f"{path}: the lines of its header differ in length; write it again with DeepLabCut")
     columns = [_Column(*column) for column in zip(*names, strict=True)]
-    return _pose_file(path, "dlc-csv", columns, ((row[:first], row[first:]) for row in rows[len(header) :]))
+    return _pose_file(path, columns, ((row[:first], row[first:]) for row in rows[len(header) :]))
 
 
-def read_dlc_h5(source: PoseSource) -> PoseFile:
-    """Read DeepLabCut's HDF5.
-
-    Raises:
-        InputError: It is damaged, or pandas and tables are missing.
-    """
-    path = source.path
-    try:
-        import pandas
-
-        frame = pandas.read_hdf(path)
-    except ImportError as error:
-        raise InputError(f"{path}: needs pandas and tables; pip install 'tposecli[dlc]'") from error
-    except Exception as error:  # PyTables and pandas raise whatever they like for another program's file.
-        raise InputError(f"{path}: not DeepLabCut's HDF5 ({error}); write it again, or use its CSV") from error
-    levels = list(frame.columns.names)
-    if not {"bodyparts", "coords"} <= set(levels):
-        raise InputError(f"{path}: no levels bodyparts and coords in it; write it again with DeepLabCut")
-    places = [levels.index(level) if level in levels else None for level in LEVELS[1:]]
-    columns = [_Column(*("" if place is None else str(column[place]) for place in places)) for column in frame.columns]
-    labels = ([str(part) for part in (index if isinstance(index, tuple) else (index,))] for index in frame.index)
-    rows = zip(labels, frame.to_numpy(np.float64).tolist(), strict=True)
-    return _pose_file(path, "dlc-h5", columns, rows)
-
-
-def _pose_file(
-    path: Path, kind: str, columns: Sequence[_Column], rows: Iterable[tuple[Sequence[str], Sequence[Any]]]
-) -> PoseFile:
+def _pose_file(path: Path, columns: Sequence[_Column], rows: Iterable[tuple[Sequence[str], Sequence[Any]]]) -> PoseFile:
     """Return the content of a table.
 
     Args:
         path: The file.
-        kind: Name of the format.
         columns: The columns.
         rows: For each row the number of the frame, or the parts of the image's path; and its cells.
     """
@@ -186,7 +158,7 @@ def _pose_file(
     poses, _ = people.poses(keypoint_order(path, joints, len(joints)))
     return PoseFile(
         path,
-        kind,
+        "dlc-csv",
         by_frame_index(frames),
         poses,
         stills=not numbered,
