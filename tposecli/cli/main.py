@@ -27,6 +27,7 @@ from tposecli.cli.commands.edit import edit
 from tposecli.cli.commands.eval import evaluate
 from tposecli.cli.commands.export import export
 from tposecli.cli.commands.images import images
+from tposecli.cli.commands.join import join
 from tposecli.cli.commands.models import models
 from tposecli.cli.commands.plot import plot
 from tposecli.cli.commands.render import render
@@ -75,7 +76,7 @@ def cli() -> None:
     """
 
 
-cli.section("Run", video, images, edit, convert, render)
+cli.section("Run", video, images, edit, join, convert, render)
 cli.section("Look", report, check, attention, validate, plot)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)

@@ -116,6 +116,7 @@ class Outputs:
         attention: Attention maps: an ``.npz``, a video, or a folder for images.
         attention_matrix: Which joint depends on which, averaged, as CSV; a plot is written beside it.
         crops: Folder for an image of each person in each frame.
+        journal: The journal, if nothing else is wanted; it is always written, beside the first of the others.
 
     Raises:
         ValueError: A format does not exist or cannot be written.
@@ -126,6 +127,7 @@ class Outputs:
     attention: Path | None = None
     attention_matrix: Path | None = None
     crops: Path | None = None
+    journal: Path | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.poses if not _is_written(find_format(name))]
@@ -143,13 +145,18 @@ class Outputs:
     def wanted(self) -> list[Path]:
         """The outputs that are asked for, the main one first."""
         poses = [path for _, path in self.pose_files]
-        files = (self.picture, *poses, self.attention, self.attention_matrix, self.crops)
+        files = (self.picture, *poses, self.attention, self.attention_matrix, self.crops, self.journal)
         return [path for path in files if path is not None]
 
     @property
     def files(self) -> list[Path]:
         """Those that are files or folders; the journal is written beside the first of them."""
         return [path for path in self.wanted if path != STDOUT]
+
+    @property
+    def need_frames(self) -> bool:
+        """Whether something is made of the pixels of the frames, and not of the poses alone."""
+        return any(path is not None for path in (self.picture, self.attention, self.attention_matrix, self.crops))
 
 
 def _is_written(row: PoseFormat | None) -> bool:

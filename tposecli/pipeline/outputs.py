@@ -222,7 +222,7 @@ def check_outputs(outputs: Outputs, names: Sequence[str] | None, flags: RunFlags
             _check_output(path, outputs, names, flags.overwrite or path.resolve() in replaceable)
         if journal and outputs.files:
             path = journal_path(outputs.files[0])
-            check_journal(path, outputs.files)
+            check_journal(path, [file for file in outputs.files if file != outputs.journal])
             check_output(path, flags.overwrite or flags.resume or may_start_afresh(path))
 
 

@@ -195,7 +195,10 @@ class ResumableJournal:
         head: The header that the outputs name as their origin; that of the first run, if it is resumed.
         kept: Frames measured by the earlier run.
         frames: Frames in the journal by now.
+        begin: Where its times begin, in ticks of the whole video.
     """
+
+    begin = 0
 
     def __init__(
         self, plan: JournalPlan, head: Mapping[str, Any], before: Journal | None, made: Mapping[Path, int]
@@ -223,7 +226,7 @@ class ResumableJournal:
             self._writer = JournalWriter(self.path, head, plan.outputs.files)
             return
         check_same_run(before, head)
-        self.head = before.provenance
+        self.head, self.begin = before.provenance, before.end().get("begin", 0)
         self._writer, self.kept = continue_journal(before, head["group_frames"])
         self.frames = self.kept
         self._entries = islice(before, self.kept)
@@ -253,7 +256,8 @@ class ResumableJournal:
         """Return the content of the last line of a complete run."""
         folder = os.path.realpath(self.path.parent)
         files = {os.path.relpath(path, folder): size for path, size in self._made.items()}
-        return {"options": self._plan.options, "files": files}
+        begin = {"begin": self.begin} if self.begin else {}
+        return {"options": self._plan.options, "files": files, **begin}
 
     def known(self, frames: Sequence[Frame]) -> Sequence[Poses | None] | None:
         """Return the poses of a group of frames that the earlier run measured; None after the last of those.
@@ -284,14 +288,18 @@ class ResumableJournal:
         self._writer.write(result.frame, result.poses, self._plan.digest(result.frame))
         self.frames += 1
 
-    def check_end(self) -> None:
+    def check_end(self, begin: int = 0) -> None:
         """Check, at the end of the source, that it had every frame that the earlier run measured.
+
+        Args:
+            begin: Where its times begin; 0 if it was not read.
 
         Raises:
             InputError: It has fewer.
         """
         if self._passed < self.kept:
             raise self._changed("it has fewer frames")
+        self.begin = begin or self.begin
 
     def _changed(self, what: str) -> InputError:
         return InputError(
@@ -336,7 +344,7 @@ class ImagesJournal(ResumableJournal):
         self._used.add(result.frame.name)
         self.frames += 1
 
-    def check_end(self) -> None:
+    def check_end(self, begin: int = 0) -> None:
         """Do nothing: images may be missing."""
 
     def _close(self, complete: bool) -> None:

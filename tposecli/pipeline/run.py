@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.journal.journal import Journal, journal_path
 from tposecli.formats.journal.provenance import describe_model, fingerprint, header, header_differences, is_same_source
+from tposecli.formats.with_frames import without_pixels
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import runtime_for
@@ -37,6 +38,7 @@ from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import opened
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import ImageList, Source
+from tposecli.types import Frame
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import published_files
 from tposecli.utils.locks import output_locks
@@ -172,12 +174,21 @@ def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
     raise InputError("no frames decoded; every frame is damaged, or not in the time from --start to --end")
 
 
+def _frames(opened_input: OpenedInput, before: Journal | None, context: RunContext) -> Iterable[Frame]:
+    """Return the frames of an input; black ones if all were measured and nothing is made of their pixels."""
+    seen = opened_input.sinks.outputs.need_frames or context.settings.drawing.show
+    attended = context.nets.estimator.attention is not None
+    if before is None or not before.complete or not opened_input.tracked or seen or attended:
+        return opened_input.source
+    return (result.frame for result in without_pixels(before))
+
+
 def _made(sinks: SinkFactory) -> list[Path]:
     """Return the files of one input, the journal last; its part of a table that several share is not among them."""
     files = sinks.outputs.files
     shared = sinks.outputs.poses.get("csv") if sinks.label else None
     own = [path for path in files if path != shared]
-    return [*own, journal_path(files[0])] if files else own
+    return list(dict.fromkeys([*own, journal_path(files[0])])) if files else own
 
 
 def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, summary: Summary) -> None:
@@ -201,18 +212,21 @@ def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, 
     with output_locks(outputs.files), published_files() as made, ExitStack() as stack:
         know_partial_videos(outputs)
         stages, journal = context.stages(opened_input), None
+        frames = _frames(opened_input, before, context)
         if outputs.files:
             journal = stack.enter_context(open_journal(plan, head, before, made))
             head, stages = journal.head, replace(stages, record=journal.record, known=journal.known)
         sinks = [stack.enter_context(opened(sink)) for sink in opened_input.sinks.open(head, stages.timings)]
-        results = stack.enter_context(closing(run(opened_input.source, stages)))
+        if not sinks:  # Nobody asks who is who: the journal has what was measured.
+            stages = replace(stages, post=PostProcessor())
+        results = stack.enter_context(closing(run(frames, stages)))
         watcher.begin(opened_input.source.info, opened_input.source.expected)
         start, stop = time.perf_counter(), None
         try:
             deliver(opened_input.sinks.prepare(results), sinks, stages.timings, watcher, summary)
             _require_frames(opened_input, summary)
             if journal is not None:
-                journal.check_end()
+                journal.check_end(getattr(opened_input.source, "cut", 0))
         except BaseException as error:
             if isinstance(error, Exception) or not opened_input.live:
                 raise

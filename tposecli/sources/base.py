@@ -47,6 +47,7 @@ class BaseSequence(ABC):
         end_s: End of the window, or None.
         live: The source is endless.
         files: The files that are read, for fingerprints.
+        cut: Timestamp of the first frame in the window if times count from it, else 0; known once it was read.
         corrupt: Frames lost inside the window in the latest iteration.
         resized: Frames whose size differed from the first one's and that were scaled to it.
     """
@@ -58,7 +59,7 @@ class BaseSequence(ABC):
     def __init__(self, window: Window) -> None:
         self.window = window
         self.start_s, self.end_s = window.start_s, window.end_s
-        self.corrupt, self.resized = 0, 0
+        self.corrupt, self.resized, self.cut = 0, 0, 0
 
     @abstractmethod
     def _lazy_images(self) -> Generator[LazyImage, None, None]:
@@ -92,7 +93,7 @@ class BaseSequence(ABC):
                 if time_s < self.start_s - _EPSILON_S:
                     continue
                 if not wanted and self.window.is_cut:
-                    cut = pts
+                    cut = self.cut = pts
                 if wanted % self.window.stride == 0:
                     image = decode()
                     self.corrupt += image is None

@@ -34,10 +34,6 @@ class PacketIndex:
     pts: NDArray[np.int64]
     keys: NDArray[np.int64]
 
-    def frame_at(self, pts: int) -> int:
-        """Return the number of the first frame that is not before a timestamp; the number of frames if all are."""
-        return int(np.searchsorted(self.pts, pts))
-
     def key_of(self, frame: int) -> int:
         """Return the latest frame, at most this one, from which it can be decoded."""
         return int(self.keys[np.searchsorted(self.keys, frame, side="right") - 1])

@@ -141,6 +141,7 @@ class VideoSource:
 
     Attributes:
         info: Metadata; size and rotation are those of the first decodable frame.
+        cut: Timestamp of the first frame in the window if times count from it, else 0; known once it was read.
         start_s: Start of the time window, in seconds from the beginning of the source or, if the window says so, on the
             source's own clock.
         end_s: End of the window on the same clock, or None.
@@ -179,7 +180,7 @@ class VideoSource:
         """
         self.path, self.window = path, window
         self.origin = Origin()
-        self.corrupt, self.resized, self.moved = 0, 0, 0
+        self.corrupt, self.resized, self.moved, self.cut = 0, 0, 0, 0
         self.corrupt_at: list[float] = []
         self._extent = _Extent()
         self._index: PacketIndex | None = None
@@ -309,14 +310,17 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         self.corrupt, self.resized, self.moved, self.corrupt_at = 0, 0, 0, []
         self.origin.cut_s, self.origin.resets = Fraction(0), 0
-        wanted = cut = 0
+        wanted = cut = self.cut = 0
         deinterlacer = Deinterlacer(self._time_base)
         known = self.index() if self._is_late() else None
-        begin = 0 if known is None else self._begin(known)
-        if known is not None and begin == len(known.pts):
-            self._extent = self._whole or _Extent()
-            return
-        key = int(known.pts[begin]) if known is not None and begin else None
+        begin, key = 0, None
+        if known is not None:
+            found = self.frames_of(known)
+            if not found:
+                self._extent = self._whole or _Extent()
+                return
+            begin = known.key_of(found.start)
+            key = int(known.pts[begin]) if begin else None
         with closing(self._deinterlaced_frames(deinterlacer, key)) as frames:
             for index, (frame, pts) in enumerate(frames, start=begin):
                 time_s = float(pts * self._time_base)
@@ -326,7 +330,8 @@ class VideoSource:
                     self._count_loss(time_s)
                 elif time_s >= self.start_s - _EPSILON_S:
                     if not wanted and self.window.is_cut:
-                        cut, self.origin.cut_s = pts, pts * self._time_base
+                        cut = self.cut = pts
+                        self.origin.cut_s = pts * self._time_base
                     if wanted % self.window.stride == 0:
                         self.resized += not self._converter.fits(frame)
                         try:
@@ -344,15 +349,17 @@ class VideoSource:
         """Return whether the window begins so late that it is worth reading all packets to find its beginning."""
         return self.start_s > 0 and (not self._length_s or self.start_s * _WORTH > self._length_s)
 
-    def _begin(self, index: PacketIndex) -> int:
-        """Return the frame to begin decoding with; the number of frames if the window begins after all of them."""
+    def frames_of(self, index: PacketIndex) -> range:
+        """Return the numbers of the frames in the time window; ``stride`` plays no part."""
 
-        def is_in(pts: int) -> bool:
-            return float(pts * self._time_base) >= self.start_s - _EPSILON_S
+        def number_of(time_s: float | None) -> int:
+            end = len(index.pts)
+            return end if time_s is None else bisect_left(range(end), True, key=lambda frame: not_before(frame, time_s))
 
-        frames = index.pts.tolist()
-        first = bisect_left(frames, True, key=is_in)
-        return len(frames) if first == len(frames) else index.key_of(first)
+        def not_before(frame: int, time_s: float) -> bool:
+            return float(int(index.pts[frame]) * self._time_base) >= time_s - _EPSILON_S
+
+        return range(number_of(self.start_s), number_of(self.end_s))
 
     def _shown_s(self, frame: av.video.frame.VideoFrame, pts: int) -> float | None:
         """Return how long a frame is shown according to the source, or None."""

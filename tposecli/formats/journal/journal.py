@@ -8,7 +8,8 @@ run, and whether it is ``complete``. Every further line is a frame, empty ones i
 
 Each line ends with its ``crc32``: that of the bytes before ``,"crc32"``. Journals without checksums, whose header has
 no ``checksum``, are read as well. When a run ends, a last line ``{"end": ...}`` says what it has written: the ``files``
-with their sizes, the ``options`` of the outputs, and the ``partial`` videos of a run that was stopped.
+with their sizes, the ``options`` of the outputs, where its times ``begin`` in the ticks of the whole video if they
+count from ``--start``, and the ``partial`` videos of a run that was stopped.
 
 Numbers read back as exactly the float32 values that were written. A run that is killed leaves complete lines and at
 most one truncated line at the end, which readers ignore.
@@ -52,8 +53,8 @@ SYNC_S: Final = 5.0
 
 
 def journal_path(output: Path) -> Path:
-    """Return the path of an output's journal: ``out.mp4.poses.jsonl`` for ``out.mp4``."""
-    return output.with_name(output.name + SUFFIX)
+    """Return the path of an output's journal, ``out.mp4.poses.jsonl`` for ``out.mp4``; a journal is its own."""
+    return output if output.name.endswith(SUFFIX) else output.with_name(output.name + SUFFIX)
 
 
 class JournalWriter:
