@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from cloup import option_group
 
-from tposecli.cli.command import FILES, Command
+from tposecli.cli.command import FILES, RUN, Command
 from tposecli.cli.options.common import FILE, OUTPUT, command_line, overwrite_option, quiet_option
 from tposecli.cli.terminal import say
 
@@ -21,7 +21,7 @@ from tposecli.cli.terminal import say
     ),
 )
 @overwrite_option
-@quiet_option
+@option_group(RUN, quiet_option)
 def join(journals: tuple[Path, ...], output: Path, overwrite: bool, quiet: bool) -> None:
     """Join the journals of segments of one video, made with --start and --end, to one journal of the whole.
 
