@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -594,6 +595,16 @@ def test_to_takes_formats_with_an_option_too(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text().startswith("frame,time_s,track,joint")
     twice = run("convert", OLD_JOURNAL, "--csv", tmp_path / "a.csv", "--to", "csv", tmp_path / "b.csv")
     assert "has that format already" in str(twice.exception)
+
+
+def test_corrections_arrive_in_the_files(tmp_path: Path) -> None:
+    journal = Path(shutil.copy(OLD_JOURNAL, tmp_path))
+    placed = run("edit", journal, "--name", "1=Ana", "--set-joint", "1:left_wrist@0.2=101,202")
+    assert placed.exception is None, placed.output
+    assert run("convert", journal, "--to", "dlc-csv", tmp_path / "o.dlc.csv", "--smooth", "none").exception is None
+    found = read_poses(tmp_path / "o.dlc.csv")
+    assert isinstance(found, PoseFile) and list(found.people.values()) == ["Ana"]
+    assert [101, 202] in [poses.xy[0, 9].tolist() for poses in found.poses.values()]
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path) -> None:

@@ -323,14 +323,14 @@ POSE_FORMATS: Final = (
     ),
     PoseFormat(
         "coco-train",
-        help="Folder with COCO annotations and images, for tpose train",
+        help="folder with COCO annotations and images, for tpose train",
         folder_pattern="images/*.jpg",
         pixels=True,
         writer="tposecli.formats.exchange.training_set:CocoTrainingSet",
     ),
     PoseFormat(
         "yolo-pose",
-        help="Folder with YOLO's pose labels, images and data.yaml",
+        help="folder with YOLO's pose labels, images and data.yaml",
         folder_pattern="images/*.jpg",
         pixels=True,
         writer="tposecli.formats.exchange.training_set:YoloTrainingSet",

@@ -138,6 +138,12 @@ frame_names_option = option_group(
 )
 
 
+def _listed() -> str:
+    """Return what ``--to`` writes."""
+    own = "; ".join(f"{row.name}: {row.help}" for row in written_formats() if not row.option)
+    return f"{own}; {', '.join(row.name for row in option_formats())}: as with their options"
+
+
 to_options = option_group(
     FILES,
     click.option(
@@ -145,7 +151,7 @@ to_options = option_group(
         type=(FormatName([row.name for row in written_formats()]), OUTPUT),
         metavar="FORMAT PATH",
         multiple=True,
-        help=f"Write poses in this format: {', '.join(row.name for row in written_formats())}. May be repeated.",
+        help=f"Write poses in another program's format; may be repeated. {_listed()}.",
     ),
     click.option(
         "--per-person",
