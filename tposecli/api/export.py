@@ -78,8 +78,8 @@ def save(
     """Write results to files, as the command line does; several files are written in one pass.
 
     The ending says what is written: ``.json`` (COCO), ``.csv``, ``.parquet``, ``.npz``, ``.mmpose.json``; formats of
-    other programs (``.slp``, ``.dlc.csv``, ``.trc``, ``.xlsx``, ...; see ``tpose convert --to``); a video with the people
-    drawn (``.mp4``, ``.mkv``, ``.webm``, ...) and the sound of the source; an image (``.jpg``, ``.png``);
+    other programs (``.slp``, ``.dlc.csv``, ``.trc``, ``.xlsx``, ...; see ``tpose convert --to``); a video with the
+    people drawn (``.mp4``, ``.mkv``, ``.webm``, ...) and the sound of the source; an image (``.jpg``, ``.png``);
     any other name is a folder for images. Nothing appears under its name before it is complete.
 
     Args:
