@@ -23,7 +23,7 @@ ORDER = (
 MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
     *("attention", "bench", "check", "completion", "convert", "data", "docs", "doctor", "edit", "eval"),
-    *("export", "images", "join", "models", "plot", "render", "report", "sample-media", "score"),
+    *("export", "images", "join", "models", "plot", "render", "report", "sample-media", "score", "sheet"),
     *("train", "train-detector", "validate", "video", "weights"),
 ]
 MODULES = {

@@ -30,7 +30,7 @@ from tposecli.lab.training.job import Decay, PoseJob
 from tposecli.models.attention_readout import Mode
 from tposecli.pipeline.job import DrawingSettings, FileSettings, InferenceSettings, Settings
 from tposecli.pipeline.postprocess import STILLS, PostOptions
-from tposecli.report.options import ReportOptions
+from tposecli.report.options import ReportOptions, SheetOptions
 from tposecli.report.plot.options import PlotOptions
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import Window
@@ -147,6 +147,12 @@ def test_plot() -> None:
     assert (options["angle"], options["joint"], options["people"], options["align"]) == ((), (), (), ())
     assert (options["speed"], options["facing"]) == (plain.speed, plain.facing)
     assert scale_of(options) == plain.scale
+
+
+def test_sheet() -> None:
+    options = options_of("sheet", "in.poses.jsonl", "-i", "in.mp4", "-o", "out.jpg")
+    given = (options[name] for name in ("frames", "worst", "columns", "tile_width"))
+    assert SheetOptions(*given) == SheetOptions()
 
 
 def test_every_command_is_looked_at() -> None:
