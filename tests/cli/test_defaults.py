@@ -157,7 +157,19 @@ def test_sheet() -> None:
 
 def test_every_command_is_looked_at() -> None:
     """Commands that are missing here have no options with a default in a dataclass."""
-    without = {"check", "completion", "data", "docs", "doctor", "edit", "models", "sample-media", "validate", "weights"}
+    without = {
+        "check",
+        "completion",
+        "data",
+        "docs",
+        "doctor",
+        "edit",
+        "join",
+        "models",
+        "sample-media",
+        "validate",
+        "weights",
+    }
     here = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
     assert set(cli.commands) <= without | here | {"images", "convert", "render"}
 
