@@ -466,6 +466,21 @@ def test_a_training_set_needs_its_pictures_and_people(tmp_path: Path) -> None:
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.parametrize("name", ["coco-train", "yolo-pose"])
+def test_only_a_training_set_is_replaced(tmp_path: Path, name: str) -> None:
+    folder = convert_clip(tmp_path, name, "--every", 0)
+    words = "convert", tmp_path / "poses.csv", "-i", tmp_path / "f%03d.png", "--smooth", "none"
+    assert run(*words, "--to", name, folder, "--every", 0.2, "--overwrite").exception is None
+    assert [len(list(part.iterdir())) for part in folder.iterdir() if part.is_dir()] == [2] * (
+        1 + (name == "yolo-pose")
+    )
+    (tmp_path / "mine" / "images").mkdir(parents=True)
+    photo = tmp_path / "mine" / "images" / "photo.jpg"
+    photo.write_bytes(b"mine")
+    ran = run(*words, "--to", name, tmp_path / "mine", "--overwrite")
+    assert "not of a training set of tpose" in str(ran.exception) and photo.read_bytes() == b"mine"
+
+
 def test_keypoints_that_were_guessed_are_no_labels_and_corrected_ones_are(tmp_path: Path) -> None:
     folder, results = tmp_path / "set", []
     for index in range(6):

@@ -38,15 +38,19 @@ def write_pose_file(row_name: str) -> Callable[[Path], None]:
         row.check_output(path, overwrite=False)
         sink = row.open_sink(path, WriteOptions({"description": "poses"}))
         sink.write(result())
-        appear(path / f"in_{0:012d}_keypoints.json" if row.folder_pattern else path)
+        appear(path / IN_FOLDER[row.folder_pattern] if row.folder_pattern else path)
         sink.close(complete=True)
 
     return write
 
 
+IN_FOLDER = {"*_keypoints.json": f"in_{0:012d}_keypoints.json", "images/*.jpg": "images/in_000000.jpg"}
+"""A file of a format that is a folder."""
+
+
 def appear(path: Path) -> None:
     """Somebody else writes a file of the output's name while the run goes on."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"mine")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tposecli.formats.base import WriteOptions
+from tposecli.formats.base import HEAD_BYTES, WriteOptions
 from tposecli.formats.exchange.whole_files import publish_folder
 from tposecli.formats.frame_names import FrameNames
 from tposecli.types import Flag, Image, Poses, Result
@@ -33,6 +33,9 @@ SURROUNDINGS: Final = 0.5
 
 QUALITY: Final = 95
 
+HEAD: Final = "# Written by tpose convert. These frames follow one another: validate on those of other clips."
+"""First line of ``data.yaml``."""
+
 
 class TrainingSet(ABC):
     """A folder with the pictures of some frames and the labels of the people in them.
@@ -45,7 +48,15 @@ class TrainingSet(ABC):
         options: What it holds.
     """
 
+    main: str
+    """The file that describes the set."""
+    mark: bytes
+    """What its beginning holds if it was made here."""
+    patterns: tuple[str, ...] = (PATTERN,)
+    """Files of a set that is replaced."""
+
     def __init__(self, path: Path, options: WriteOptions) -> None:
+        self._check_old(path)
         self._path, self._options = path, options
         self._names = options.frame_names or FrameNames(str(options.info.get("source") or ""))
         self._next_s, self.count = -np.inf, 0
@@ -54,6 +65,22 @@ class TrainingSet(ABC):
             (self._folder.path / IMAGES).mkdir()
         except OSError as error:
             raise unwritable(path, error) from error
+
+    def _check_old(self, path: Path) -> None:
+        """Refuse a folder with images that are not of a set made here: an old set is removed.
+
+        Raises:
+            UsageError: There are such images.
+        """
+        if not any(path.glob(PATTERN)):
+            return
+        try:
+            with (path / self.main).open("rb") as file:
+                ours = self.mark in file.read(HEAD_BYTES)
+        except OSError:
+            ours = False
+        if not ours:
+            raise UsageError(f"{path}: holds images that are not of a training set of tpose; choose another folder")
 
     @property
     def folder(self) -> Path:
@@ -118,13 +145,16 @@ class TrainingSet(ABC):
                         "--min-score"
                     )
                 self.finish()
-                publish_folder(self.folder, self._path, PATTERN)
+                publish_folder(self.folder, self._path, self.patterns)
         finally:
             self._folder.remove()
 
 
 class CocoTrainingSet(TrainingSet):
     """``ann.json`` and ``images/``, cut to the people and their surroundings; see :class:`TrainingSet`."""
+
+    main = ANNOTATIONS
+    mark = b'"tool":"tposecli"'
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         super().__init__(path, options)
@@ -163,11 +193,15 @@ class CocoTrainingSet(TrainingSet):
         skeleton = [[first + 1, second + 1] for first, second in layout.limbs]
         person = {"id": COCO_PERSON, "name": "person", "keypoints": list(layout.names), "skeleton": skeleton}
         lists = {"categories": [person], "images": self._images, "annotations": self._people}
-        write_text(self.folder / ANNOTATIONS, as_json({"info": self._options.info, **lists}), durable=False)
+        write_text(self.folder / self.main, as_json({"info": self._options.info, **lists}), durable=False)
 
 
 class YoloTrainingSet(TrainingSet):
     """``images/``, whole frames; ``labels/``, a line for each person; ``data.yaml``; see :class:`TrainingSet`."""
+
+    main = "data.yaml"
+    mark = HEAD.encode()
+    patterns = (PATTERN, "labels/*.txt")
 
     def __init__(self, path: Path, options: WriteOptions) -> None:
         super().__init__(path, options)
@@ -189,7 +223,7 @@ class YoloTrainingSet(TrainingSet):
         """Write the description of the data set."""
         layout = self._options.layout
         lines = [
-            "# Written by tpose convert. These frames follow one another: validate on those of other clips.",
+            HEAD,
             f"train: {IMAGES}",
             f"val: {IMAGES}",
             f"kpt_shape: [{len(layout)}, 3]",
@@ -199,7 +233,7 @@ class YoloTrainingSet(TrainingSet):
             "kpt_names:",
             f"  0: {as_json(layout.names)}",
         ]
-        write_text(self.folder / "data.yaml", "\n".join(lines) + "\n", durable=False)
+        write_text(self.folder / self.main, "\n".join(lines) + "\n", durable=False)
 
 
 def _labelled(poses: Poses, min_score: float) -> NDArray[np.bool_]:

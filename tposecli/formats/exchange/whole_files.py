@@ -67,7 +67,7 @@ class WholeFiles:
             each = [_written(row, path, recording, self._options.exchange.per_person, stack) for row, path in outputs]
             written = list(chain.from_iterable(each))
             for temporary, path in written:
-                _publish(temporary, path, _pattern(outputs, path))
+                _publish(temporary, path)
 
     @property
     def recording(self) -> Recording:
@@ -135,14 +135,10 @@ def _of_person(name: str, person: str, suffix: str) -> str:
     return f"{stem}_{_UNSAFE.sub('_', person)}{name.removeprefix(stem)}"
 
 
-def _pattern(outputs: Iterable[tuple[PoseFormat, Path]], path: Path) -> str:
-    return next((row.folder_pattern for row, named in outputs if named == path), "")
-
-
-def _publish(temporary: Path, path: Path, pattern: str) -> None:
+def _publish(temporary: Path, path: Path) -> None:
     """Give a file, or the files of a folder, their own names."""
     if temporary.is_dir():
-        publish_folder(temporary, path, pattern)
+        publish_folder(temporary, path)
         return
     try:
         move(temporary, path, may_replace(path))
@@ -150,22 +146,24 @@ def _publish(temporary: Path, path: Path, pattern: str) -> None:
         raise unwritable(path, error) from error
 
 
-def publish_folder(temporary: Path, path: Path, pattern: str) -> None:
+def publish_folder(temporary: Path, path: Path, old_patterns: Iterable[str] = ()) -> None:
     """Move the files of a folder to their own names; those of an earlier run go.
 
     Args:
         temporary: Where they are.
         path: Where they shall be.
-        pattern: Glob pattern of those of an earlier run.
+        old_patterns: Glob patterns of those of an earlier run.
 
     Raises:
         OutputError: A file cannot be moved.
     """
     try:
         replace = may_replace(path)
-        for old in list(path.glob(pattern)) if replace and pattern else ():
+        for old in [file for pattern in old_patterns for file in path.glob(pattern) if replace]:
             old.unlink()
-        for new in sorted(file for file in temporary.rglob("*") if file.is_file()):
+        files = [file for file in temporary.rglob("*") if file.is_file()]
+        # The file that describes the others is in no subfolder: it comes last.
+        for new in sorted(files, key=lambda file: (-len(file.parts), file)):
             target = path / new.relative_to(temporary)
             target.parent.mkdir(parents=True, exist_ok=True)
             move(new, target, replace, durable=False)
