@@ -481,6 +481,20 @@ def test_only_a_training_set_is_replaced(tmp_path: Path, name: str) -> None:
     assert "not of a training set of tpose" in str(ran.exception) and photo.read_bytes() == b"mine"
 
 
+def test_images_of_the_same_name_and_people_without_ids(tmp_path: Path) -> None:
+    image = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    results = [Result(Frame(image, n, 0.0, f"{n}/a.png"), poses_of(n, [-1])) for n in range(3)]
+    sink = CocoTrainingSet(tmp_path / "set", WriteOptions(INFO, image_ids=[1, 2, 3]))
+    for result in results:
+        sink.write(result)
+    sink.close(complete=True)
+    data = json.loads((tmp_path / "set" / "ann.json").read_text())
+    names = [image["file_name"] for image in data["images"]]
+    assert len(set(names)) == 3 == len(list((tmp_path / "set" / "images").iterdir()))
+    assert {person["track_id"] for person in data["annotations"]} == {None}
+    assert run("validate", tmp_path / "set" / "ann.json").exception is None
+
+
 def test_keypoints_that_were_guessed_are_no_labels_and_corrected_ones_are(tmp_path: Path) -> None:
     folder, results = tmp_path / "set", []
     for index in range(6):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tposecli.formats.base import HEAD_BYTES, WriteOptions
 from tposecli.formats.exchange.whole_files import publish_folder
 from tposecli.formats.frame_names import FrameNames
-from tposecli.types import Flag, Image, Poses, Result
+from tposecli.types import UNTRACKED, Flag, Image, Poses, Result
 from tposecli.utils.coco_records import COCO_PERSON
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import TemporaryFolder, unwritable, write_text
@@ -60,6 +60,7 @@ class TrainingSet(ABC):
         self._path, self._options = path, options
         self._names = options.frame_names or FrameNames(str(options.info.get("source") or ""))
         self._next_s, self.count = -np.inf, 0
+        self._taken: set[str] = set()
         try:
             self._folder = TemporaryFolder(path)
             (self._folder.path / IMAGES).mkdir()
@@ -100,7 +101,13 @@ class TrainingSet(ABC):
             self._next_s = frame.time_s + self._options.exchange.every_s - 1e-6
         name = frame.name if self._options.stills else self._names.name(frame.name, frame.index, self.count)
         self.count += 1
-        self.add(result, poses[kept], labelled[kept], f"{Path(name).stem}.jpg")
+        self.add(result, poses[kept], labelled[kept], f"{self._unique(Path(name).stem)}.jpg")
+
+    def _unique(self, stem: str) -> str:
+        """Return a name that no image before has; those of different folders may be the same."""
+        stem = stem if stem not in self._taken else f"{stem}_{self.count}"
+        self._taken.add(stem)
+        return stem
 
     @abstractmethod
     def add(self, result: Result, poses: Poses, labelled: NDArray[np.bool_], name: str) -> None:
@@ -183,7 +190,7 @@ class CocoTrainingSet(TrainingSet):
                     "iscrowd": 0,
                     "keypoints": pixels(keypoints.ravel()),
                     "num_keypoints": int((keypoints[:, 2] > 0).sum()),
-                    "track_id": track,
+                    "track_id": None if track == UNTRACKED else track,
                 }
             )
 
