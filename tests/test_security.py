@@ -273,8 +273,10 @@ def test_invalid_url_is_not_repeated(address: str) -> None:
 
 def test_read_errors_contain_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tposecli.cli.watchers import QuietWatcher
+    from tposecli.hub.download.options import Downloads
     from tposecli.pipeline import session
     from tposecli.pipeline.job import Outputs, VideoJob
+    from tposecli.pipeline.staging import Staging
 
     address = "http://me:secret@host/film.mp4"
 
@@ -282,9 +284,12 @@ def test_read_errors_contain_no_password(tmp_path: Path, monkeypatch: pytest.Mon
         raise av.error.OSError(5, "Input/output error", address)
 
     context = SimpleNamespace(settings=SimpleNamespace(inference=SimpleNamespace(max_pixels=1)))
+    job = VideoJob(address, Outputs(tmp_path / "o.mp4"))
 
     monkeypatch.setattr(session, "open_video_input", broken)
-    summary = session._run_video(VideoJob(address, Outputs(tmp_path / "o.mp4")), context, QuietWatcher())  # type: ignore[arg-type]
+    monkeypatch.setattr("tposecli.hub.remote.inspect", lambda *_: None)
+    with Staging(Downloads(offline=False)) as staging:
+        summary = session._run_video(staging.of_video(job), context, QuietWatcher(), staging)  # type: ignore[arg-type]
     assert summary.failed == [("http://host/film.mp4", "Input/output error")]
 
 
@@ -390,6 +395,7 @@ def test_temporary_files_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "tempfile.TemporaryDirectory",
         "tempfile.NamedTemporaryFile",
         "tempfile.TemporaryFile",
+        "tempfile.gettempdir",
     }
     assert not {name for name in used if name.endswith((".mktemp", ".tempnam"))}
     for module in MODULES:

@@ -335,10 +335,10 @@ def test_slash_folders_of_stored_poses(tmp_path: Path, media: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["video", "walk.mp4", "-o", "s3://bucket/out/"],
-        ["video", "walk.mp4", "--json", "gs://bucket/a.json"],
+        ["render", "a.json", "-i", "walk.mp4", "-o", "s3://bucket/out/"],
+        ["video", "walk.mp4", "--json", "https://example.org/a.json"],
         ["video", "walk.mp4", "--crops", "file:///tmp/c"],
-        ["images", "https://me:secret@example.org/a.jpg?token=1", "--csv", "a.csv"],
+        ["images", "a.jpg", "--csv", "https://me:secret@example.org/a.csv?token=1"],
         ["convert", "http://example.org/a.json", "--csv", "a.csv"],
         ["render", "a.json", "-i", "https://example.org/a.mp4", "-o", "b.mp4"],
         ["attention", "s3://bucket/a.jpg", "-o", "b.png"],

@@ -363,7 +363,7 @@ def test_images_that_were_added_mended_or_removed(tmp_path: Path, launcher: Laun
 
 @pytest.mark.parametrize("source", ["-", "0", "http://127.0.0.1:9/a.mp4"])
 def test_what_is_read_once_cannot_be_resumed(tmp_path: Path, launcher: Launcher, source: str) -> None:
-    run = launcher.start("video", source, "-o", tmp_path / "out.mp4", "--resume")
+    run = launcher.start("video", source, "-o", tmp_path / "out.mp4", "--resume", environment={"TPOSE_OFFLINE": "0"})
     assert run.wait() == 2
     assert "cannot be resumed" in run.said()
 

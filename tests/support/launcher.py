@@ -6,6 +6,7 @@ As a script: imports everything once, then forks a child for each line of JSON o
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -64,8 +65,25 @@ class Launcher:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen(command, **pipes, text=True, env=environment, start_new_session=True)
 
-    def start(self, *words: Any, stdin: str = os.devnull, stdout: str | None = None, limit: int = 0) -> Run:
-        """Start ``tpose words...``; ``limit`` is the maximum size of a file in bytes."""
+    def start(
+        self,
+        *words: Any,
+        stdin: str = os.devnull,
+        stdout: str | None = None,
+        limit: int = 0,
+        constants: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> Run:
+        """Start ``tpose words...``.
+
+        Args:
+            words: The command.
+            stdin: File for standard input.
+            stdout: File for standard output; None for one of its own.
+            limit: Maximum size of a file in bytes.
+            constants: Other values of constants, by ``module.NAME``.
+            environment: Variables to set.
+        """
         self.count += 1
         out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
         order = {
@@ -75,7 +93,8 @@ class Launcher:
             "stderr": str(err),
         }
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({**order, "limit": limit, "most_s": TIME_LIMIT_S}) + "\n")
+        more = {"limit": limit, "most_s": TIME_LIMIT_S, "constants": constants or {}, "environment": environment or {}}
+        self.process.stdin.write(json.dumps({**order, **more}) + "\n")
         self.process.stdin.flush()
         return Run(self, self.answer()["pid"], out, err)
 
@@ -144,6 +163,13 @@ def _child(order: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if order["limit"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["limit"], order["limit"]))
+    os.environ.update(order["environment"])
+    for name, value in order["constants"].items():
+        module, _, constant = name.rpartition(".")
+        if module == "sys.modules":
+            sys.modules[constant] = value
+        else:
+            setattr(importlib.import_module(module), constant, value)
     sys.argv = ["tpose", *order["words"]]
     main()
 

@@ -72,12 +72,13 @@ def serve(handler: Handler, content: bytes) -> None:
         handler.head(200, Content_Length=len(content), ETag=tag(content))
         handler.wfile.write(content)
         return
-    start = int(header_values.removeprefix("bytes=").rstrip("-"))
+    first, _, last = header_values.removeprefix("bytes=").partition("-")
+    start, end = int(first), min(int(last or len(content)) + 1, len(content))
     if start >= len(content):
         handler.head(416, Content_Length=0)
         return
-    rest = content[start:]
-    span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+    rest = content[start:end]
+    span = f"bytes {start}-{end - 1}/{len(content)}"
     handler.head(206, Content_Length=len(rest), Content_Range=span, ETag=tag(content))
     handler.wfile.write(rest)
 

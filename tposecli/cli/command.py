@@ -41,16 +41,17 @@ _NOTES: Final = "tposecli.cli.command.notes"
 class Command(cloup.Command):
     """A command; ``--help`` shows the options named in ``first``, if there are any, and ``--help-all`` shows all."""
 
-    def __init__(self, *args: Any, first: Sequence[str] = (), **keywords: Any) -> None:
+    def __init__(self, *args: Any, first: Sequence[str] = (), stores: bool = False, **keywords: Any) -> None:
         """Create the command.
 
         Args:
             args: As for ``click.Command``.
             first: Names of the parameters that people use first, in the order of the help; all if empty.
+            stores: Whether its outputs may be in object stores.
             keywords: As for ``click.Command``.
         """
         super().__init__(*args, **keywords)
-        self.first = tuple(first)
+        self.first, self.stores = tuple(first), stores
         self.params.append(_help_all_option(hidden=not first))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

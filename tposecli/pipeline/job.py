@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -152,6 +152,13 @@ class Outputs:
     def files(self) -> list[Path]:
         """Those that are files or folders; the journal is written beside the first of them."""
         return [path for path in self.wanted if path != STDOUT]
+
+    def placed(self, place: Callable[[Path], Path]) -> Outputs:
+        """Return the same outputs elsewhere: ``place`` is called with each of their paths."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        paths = {name: place(path) for name, path in found.items() if isinstance(path, Path) and path != STDOUT}
+        poses = {name: path if path == STDOUT else place(path) for name, path in self.poses.items()}
+        return replace(self, **paths, poses=poses)
 
     @property
     def need_frames(self) -> bool:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tposecli.detection.base import Detector
 from tposecli.detection.factory import DetectorOptions, digest_of_argument, open_detector, weak_score
 from tposecli.formats.journal.journal import Journal, journal_path
-from tposecli.formats.journal.provenance import describe_model, fingerprint, header, header_differences, is_same_source
+from tposecli.formats.journal.provenance import (
+    describe_model,
+    fingerprint,
+    fingerprint_of_version,
+    header,
+    header_differences,
+    is_same_source,
+)
 from tposecli.formats.with_frames import without_pixels
 from tposecli.hub.checkpoints.resolve import resolve
 from tposecli.inference.estimator import PoseEstimator
@@ -38,7 +45,7 @@ from tposecli.pipeline.summary import Summary
 from tposecli.sinks.base import opened
 from tposecli.sinks.video import VideoOptions
 from tposecli.sources import ImageList, Source
-from tposecli.types import Frame
+from tposecli.types import Frame, SourceInfo
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import published_files
 from tposecli.utils.locks import output_locks
@@ -89,6 +96,28 @@ class Nets:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribedSource:
+    """A source of which only the description is known, from the journal of an earlier run.
+
+    Attributes:
+        info: The description.
+        expected: None: the number of its frames is unknown.
+    """
+
+    info: SourceInfo
+    expected: int | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise TypeError("a description has no frames")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedInput:
     """One input, opened, and what to make of it.
 
@@ -99,6 +128,7 @@ class OpenedInput:
         tracked: Whether its frames follow one another in time.
         header: What identifies it besides, for the journal's header.
         live: Endless source; stopping it counts as a complete run.
+        version: What a server calls this version of the source, see :attr:`tposecli.hub.remote.Found.version`.
     """
 
     source: Source
@@ -109,6 +139,7 @@ class OpenedInput:
     live: bool = False
     encoding: VideoOptions | None = None
     images: ImageList | None = None
+    version: str = ""
 
     def plan(self, settings: Settings) -> JournalPlan:
         """Return what the journal must know of the run."""
@@ -153,15 +184,30 @@ class RunContext:
             "group_frames": group_frames(self.nets.estimator.runtime, detector.every),
             "options": {"detector": asdict(detector), **post},
             **opened_input.header,
+            **({"source_version": opened_input.version} if opened_input.version else {}),
         }
-        source = fingerprint(opened_input.files) if opened_input.files else None
+        files, version = opened_input.files, opened_input.version
+        source = fingerprint(files) if files else fingerprint_of_version(version)
         return header(opened_input.source.info, source, self.nets.estimator, run_entries)
 
 
 def accepting_old(before: Journal, head: dict[str, Any], opened_input: OpenedInput) -> dict[str, Any]:
-    """Return the header with the fingerprint of the journal, if that is an older one of the same files."""
+    """Return the header with the fingerprint of the journal, if that is of the same source by other means.
+
+    It is if a server calls the source the same version, however it was read, or the journal is an older one of it.
+    """
+    if head.get("source_version") and head["source_version"] == before.header.get("source_version"):
+        return head | {key: before.header.get(key) for key in ("source", "source_sha256")}
     same = head["source_sha256"] and not before.checked and is_same_source(before.header, opened_input.files)
     return head | {"source_sha256": before.header["source_sha256"]} if same else head
+
+
+def is_done(before: Journal, opened_input: OpenedInput, context: RunContext) -> bool:
+    """Return whether an earlier run has made all that is asked for, from the same input with the same options."""
+    expected = None if opened_input.tracked else opened_input.source.expected
+    head = accepting_old(before, context.header(opened_input), opened_input)
+    outputs, options = opened_input.sinks.outputs, opened_input.plan(context.settings).options
+    return is_finished(before, outputs, expected, options) and not header_differences(before.provenance, head)
 
 
 def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
@@ -198,17 +244,12 @@ def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, 
     """
     outputs, head = opened_input.sinks.outputs, context.header(opened_input)
     before = earlier_run(outputs) if context.settings.flags.resume else None
-    expected = None if opened_input.tracked else opened_input.source.expected
     plan = opened_input.plan(context.settings)
     if before is not None:
         head = accepting_old(before, head, opened_input)
-    if (
-        before is not None
-        and is_finished(before, outputs, expected, plan.options)
-        and not header_differences(before.provenance, head)
-    ):
-        log.info("%s: finished already", summary.name)
-        return
+        if is_done(before, opened_input, context):
+            log.info("%s: finished already", summary.name)
+            return
     with output_locks(outputs.files), published_files() as made, ExitStack() as stack:
         know_partial_videos(outputs)
         stages, journal = context.stages(opened_input), None

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tposecli.formats.coco import image_ids
+from tposecli.formats.journal.journal import Journal
+from tposecli.formats.journal.provenance import source_of
+from tposecli.hub.remote import is_stored
 from tposecli.pipeline.job import ImagesJob, Settings, Unwatched, VideoJob, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, needs_attention, refuse_inputs, written_names
 from tposecli.pipeline.resume import check_same_run, earlier_run, replaceable_outputs
-from tposecli.pipeline.run import Nets, OpenedInput, RunContext, accepting_old, run_input
+from tposecli.pipeline.run import DescribedSource, Nets, OpenedInput, RunContext, accepting_old, is_done, run_input
 from tposecli.pipeline.select import Selector
+from tposecli.pipeline.staging import Staged, Staging
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output
@@ -19,6 +26,8 @@ from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageSource, find_images, open_video_input
 from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted, short_name
 from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
+
+log = logging.getLogger("tposecli")
 
 
 class Session:
@@ -69,14 +78,16 @@ class Session:
         settings = self.settings
         if settings.drawing.show:
             check_display()
-        for job in jobs:
-            _check(job, settings)
-        attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
-        context = RunContext(settings, self.nets(attention))
-        if settings.flags.resume:
-            for job in jobs:
-                _check_earlier(job, context)
-        return [_run_video(job, context, self.watcher) for job in jobs]
+        with Staging(settings.inference.model.downloads) as staging:
+            staged = [staging.of_video(job) for job in jobs]
+            for each in staged:
+                _check(each, settings, staging)
+            attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
+            context = RunContext(settings, self.nets(attention))
+            if settings.flags.resume:
+                for each in staged:
+                    _check_earlier(each, context)
+            return [_run_video(each, context, self.watcher, staging) for each in staged]
 
     def nets(self, attention: bool = False) -> Nets:
         """Return the nets, loaded if they are not yet.
@@ -93,40 +104,54 @@ class Session:
 
     def _run_images(self, job: ImagesJob) -> Summary:
         """Run the job; an image that cannot be read is reported and the others go on."""
+        with Staging(self.settings.inference.model.downloads) as staging:
+            staged = staging.of_images(job)
+            summary = Summary("", stills=True)
+            try:
+                with staging.outputs(staged):
+                    self._run_local_images(staged.job, summary)  # type: ignore[arg-type]
+            finally:
+                staging.report(staged, summary)
+                if summary.name:
+                    self.watcher.end(summary)
+        return summary
+
+    def _run_local_images(self, job: ImagesJob, summary: Summary) -> None:
+        """Run a job over images of this machine."""
         outputs, settings = job.outputs, self.settings
         images = find_images(job.inputs, job.recursive)
         refuse_inputs(outputs, images)
         check_outputs(outputs, images.names, settings.flags)
         context = RunContext(settings, self.nets(needs_attention(outputs, settings.files)))
-        summary = Summary(
-            count(len(images), "image"), skipped=images.skipped, unsupported=len(images.unsupported), stills=True
-        )
+        summary.name, summary.skipped = count(len(images), "image"), images.skipped
+        summary.unsupported = len(images.unsupported)
         ids = image_ids(images.names)
         header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
         nets = context.nets
         style, stride = nets.attention_style, nets.estimator.spec.stride
         sinks = SinkFactory(outputs, settings.drawing, settings.files, style, stride, ids=ids)
-        try:
-            with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
-                opened_input = OpenedInput(source, images.files, sinks, False, header_entries, images=images)
-                run_input(opened_input, context, self.watcher, summary)
-            summary.failed[:0] = source.failed
-        finally:
-            self.watcher.end(summary)
-        return summary
+        with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
+            opened_input = OpenedInput(source, images.files, sinks, False, header_entries, images=images)
+            run_input(opened_input, context, self.watcher, summary)
+        summary.failed[:0] = source.failed
 
 
-def _check(job: VideoJob, settings: Settings) -> None:
+def _check(staged: Staged, settings: Settings, staging: Staging) -> None:
     """Refuse what cannot be done, before any work."""
+    job, given = staged.job, staged.origin
+    assert isinstance(job, VideoJob) and isinstance(given, VideoJob)
     outputs, flags = job.outputs, settings.flags
     Selector(settings.post.select).check()
-    if job.rate is not None and not is_read_once(job.input):
+    if job.rate is not None and not is_read_once(given.input):
         with suppress(InputError, OSError), open_video_input(job.input, rate=job.rate):
             pass  # What has times of its own takes no rate; an input that cannot be opened is reported in its turn.
-    if flags.resume and (is_read_once(job.input) or camera_number(job.input) is not None):
-        raise UsageError(
-            f"{redacted(job.input)}: what can be read only once cannot be resumed; save it to a file first"
-        )
+    if flags.resume and (is_read_once(given.input) or camera_number(given.input) is not None):
+        with suppress(InputError):
+            staging.inspected(staged)
+        if not staged.version and not is_stored(given.input):
+            raise UsageError(
+                f"{redacted(given.input)}: what can be read only once cannot be resumed; save it to a file first"
+            )
     if outputs.wanted or not settings.drawing.show:
         check_outputs(outputs, None, settings.flags)
     if outputs.picture is not None:
@@ -134,58 +159,101 @@ def _check(job: VideoJob, settings: Settings) -> None:
         check_video_output(outputs.picture, job.encoding, again)
 
 
-def _check_earlier(job: VideoJob, context: RunContext) -> None:
+def _check_earlier(staged: Staged, context: RunContext) -> None:
     """Refuse to resume a run with other options; an input that cannot be opened is reported when its turn comes."""
+    job = staged.job
+    assert isinstance(job, VideoJob)
     before = earlier_run(job.outputs)
-    if before is not None:
-        with suppress(InputError, OSError), _opened(job, context) as opened_input:
-            head = accepting_old(before, context.header(opened_input), opened_input)
-            check_same_run(before, head)
+    if before is None:
+        return
+    with suppress(InputError, OSError), ExitStack() as stack:
+        if staged.version:
+            opened_input = _as_before(staged, before, context)
+        else:
+            opened_input = stack.enter_context(_opened(job, context))
+        head = accepting_old(before, context.header(opened_input), opened_input)
+        check_same_run(before, head)
+
+
+def _sinks(job: VideoJob, context: RunContext, video: Callable[[Path], VideoOut] | None = None) -> SinkFactory:
+    """Return what opens the sinks of a video."""
+    settings = context.settings
+    names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
+    style, stride = context.nets.attention_style, context.nets.estimator.spec.stride
+    return SinkFactory(
+        *(job.outputs, settings.drawing, settings.files, style, stride, video),
+        written_names=names,
+        label=job.label,
+        begun=context.begun,
+    )
+
+
+def _header_entries(job: VideoJob) -> dict[str, Any]:
+    """Return what identifies a video in the journal's header besides its source."""
+    rate = None if job.rate is None else str(job.rate)
+    return {"window": job.window.to_dict(), "stream": job.stream, "rate": rate, **job.view.to_dict()}
 
 
 @contextmanager
-def _opened(job: VideoJob, context: RunContext) -> Iterator[OpenedInput]:
+def _opened(job: VideoJob, context: RunContext, version: str = "") -> Iterator[OpenedInput]:
     """Open the video."""
 
     def video(path: Path) -> VideoOut:
         return open_output(path, source, job.encoding)
 
-    settings = context.settings
-    max_pixels = settings.inference.max_pixels
+    max_pixels = context.settings.inference.max_pixels
     with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels, job.view) as source:
-        names = written_names(job.outputs.picture, job.encoding, settings.drawing.side_by_side)
-        style, stride = context.nets.attention_style, context.nets.estimator.spec.stride
-        sinks = SinkFactory(
-            *(job.outputs, settings.drawing, settings.files, style, stride, video),
-            written_names=names,
-            label=job.label,
-            begun=context.begun,
+        sinks, entries = _sinks(job, context, video), _header_entries(job)
+        yield OpenedInput(
+            *(source, source.files, sinks, True, entries, source.live, job.encoding),
+            version=version,
         )
-        rate = None if job.rate is None else str(job.rate)
-        header_entries = {
-            **{"window": job.window.to_dict(), "stream": job.stream, "rate": rate},
-            **job.view.to_dict(),
-        }
-        yield OpenedInput(source, source.files, sinks, True, header_entries, source.live, job.encoding)
 
 
-def _run_video(job: VideoJob, context: RunContext, watcher: Watcher) -> Summary:
+def _as_before(staged: Staged, before: Journal, context: RunContext) -> OpenedInput:
+    """Return a remote input as a journal describes it, without fetching it; it is of use if it is still the same."""
+    job = staged.job
+    assert isinstance(job, VideoJob)
+    source = DescribedSource(source_of(before.header))
+    return OpenedInput(
+        *(source, (), _sinks(job, context), True, _header_entries(job), False, job.encoding), version=staged.version
+    )
+
+
+def _is_done(staged: Staged, context: RunContext) -> bool:
+    """Return whether a remote input needs no fetching, because an earlier run has made everything from it."""
+    if not (context.settings.flags.resume and staged.version):
+        return False
+    before = earlier_run(staged.job.outputs)
+    same = before is not None and before.header.get("source_version") == staged.version
+    return before is not None and same and is_done(before, _as_before(staged, before, context), context)
+
+
+def _run_video(staged: Staged, context: RunContext, watcher: Watcher, staging: Staging) -> Summary:
     """Run one job; what is wrong with its input or its outputs goes into the summary."""
-    summary = Summary(job.label or short_name(job.input), path=redacted(job.input))
+    job, given = staged.job, staged.origin
+    assert isinstance(job, VideoJob) and isinstance(given, VideoJob)
+    summary = Summary(job.label or short_name(given.input), path=redacted(given.input))
     try:
-        with _opened(job, context) as opened_input:
-            try:
-                run_input(opened_input, context, watcher, summary)
-            finally:
-                summary.corrupt = getattr(opened_input.source, "corrupt", 0)
+        with staging.outputs(staged):
+            if _is_done(staging.inspected(staged), context):
+                log.info("%s: finished already", summary.name)
+                return summary
+            job = replace(job, input=staging.input(staged))
+            with _opened(job, context, staged.version) as opened_input:
+                try:
+                    run_input(opened_input, context, watcher, summary)
+                finally:
+                    summary.corrupt = getattr(opened_input.source, "corrupt", 0)
     except BrokenPipeError:
         raise
     except TposeError as error:
-        summary.failed.append((redacted(job.input), with_notes(str(error), error)))
+        summary.failed.append((redacted(given.input), with_notes(str(error), error)))
     except OSError as error:
         # FFmpeg's errors repeat the address, user and password included.
-        reason = reason_of(error) if is_url(job.input) else str(error)
-        summary.failed.append((redacted(job.input), with_notes(reason, error)))
+        reason = reason_of(error) if is_url(given.input) else str(error)
+        summary.failed.append((redacted(given.input), with_notes(reason, error)))
     finally:
+        staging.report(staged, summary)
         watcher.end(summary)
     return summary

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tposecli.formats.tables import csv_header
+from tposecli.hub.download.options import Downloads
 from tposecli.pipeline.job import RunFlags
+from tposecli.pipeline.staging import Staging
 from tposecli.utils.files import check_output, new_file
 
 PARTS: Final = ".parts"
@@ -30,21 +33,32 @@ class SharedTable:
         """Return the file of one video."""
         return self.path.with_name(self.path.name + PARTS) / f"{name}.csv"
 
-    def check(self, flags: RunFlags) -> None:
+    def check(self, flags: RunFlags, downloads: Downloads) -> None:
         """Check, before any work is done, that the table can be written.
 
         Raises:
             UsageError: It exists; the run that made it may be resumed.
             OutputError: The folder cannot be created or written.
         """
-        check_output(self.path, self._may_replace(flags))
+        with self._local(downloads) as local:
+            check_output(local.path, local._may_replace(flags))
 
-    def join(self, names: Iterable[str], flags: RunFlags) -> int:
+    def join(self, names: Iterable[str], flags: RunFlags, downloads: Downloads) -> int:
         """Write the table from the parts that exist, in the order of the names, and return their number.
 
         Raises:
             OutputError: It cannot be written.
         """
+        with self._local(downloads) as local:
+            return local._join(names, flags)
+
+    @contextmanager
+    def _local(self, downloads: Downloads) -> Iterator[SharedTable]:
+        """Yield the table as it lies on this machine; one in a store is fetched with its parts, and stored."""
+        with Staging(downloads) as staging, staging.files([self.path, self.part("").parent]) as (path, _):
+            yield SharedTable(path)
+
+    def _join(self, names: Iterable[str], flags: RunFlags) -> int:
         parts = [part for name in names if (part := self.part(name)).is_file()]
         if not parts:
             return 0

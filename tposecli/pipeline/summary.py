@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Summary:
         failed: Inputs that could not be read, and why.
         wall_s: Seconds from the first frame to the last.
         seconds: Wall time of each stage.
-        outputs: The files that were made, the journal last.
+        outputs: The files that were made, the journal last; addresses, where they were stored.
         stills: Whether the frames are images that have nothing to do with one another.
         path: The input as it was given, without credentials.
     """
@@ -39,7 +39,7 @@ class Summary:
     failed: list[tuple[str, str]] = field(default_factory=list)
     wall_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
-    outputs: list[Path] = field(default_factory=list)
+    outputs: Sequence[Path | str] = ()
     stills: bool = False
     path: str = ""
 

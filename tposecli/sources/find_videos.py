@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tposecli.hub.remote import address_of, find, is_stored, stored_path
 from tposecli.sources.find_images import IMAGE_SUFFIXES, natural_key
 from tposecli.sources.image_sequence import is_sequence
 from tposecli.sources.list_files import LIST_SUFFIX, read_list
 from tposecli.sources.locations import STDIN, InputLocation, camera_number, is_url, output_stem, read_errors
-from tposecli.utils.errors import InputError
+from tposecli.utils.errors import InputError, UsageError
 
 _SUFFIXES = (
     "264 265 3g2 3gp asf avi divx dv f4v flv h264 h265 hevc ivf m2t m2ts m2v m4v mjpeg mjpg mkv mov mp4 mpe mpeg mpg "
@@ -44,7 +45,7 @@ class NamedVideo:
     @property
     def label(self) -> str:
         """The name with the suffix of the file, for tables."""
-        return f"{self.name}{self.location.suffix}" if isinstance(self.location, Path) else self.name
+        return f"{self.name}{path.suffix}" if (path := _path_of(self.location)) is not None else self.name
 
 
 def location_of(text: str) -> InputLocation:
@@ -53,25 +54,33 @@ def location_of(text: str) -> InputLocation:
 
 
 def find_videos(
-    inputs: Sequence[str], recursive: bool = False, lists: Sequence[str] = (), own_suffix: str = ""
+    inputs: Sequence[str],
+    recursive: bool = False,
+    lists: Sequence[str] = (),
+    own_suffix: str = "",
+    offline: bool = False,
 ) -> list[NamedVideo]:
     """Find the videos that ``inputs`` and ``lists`` name, in the order given, without duplicates.
 
     Args:
-        inputs: Files, folders, patterns (``*``, ``?``, ``[..]``, ``**``), ``.txt`` lists of these, URLs, camera
-            numbers, image sequences, or ``-`` for standard input.
+        inputs: Files, folders, patterns (``*``, ``?``, ``[..]``, ``**``), also in stores (``s3://``, ``gs://``),
+            ``.txt`` lists of these, URLs, camera numbers, image sequences, or ``-`` for standard input.
         recursive: Recurse into subfolders.
         lists: Files with one input per line, relative to the file's own folder; ``-`` reads standard input.
         own_suffix: In folders and patterns, files are skipped beside which a file with this suffix added shows that
             this program made them.
+        offline: Refuse what is in a store.
 
     Raises:
+        UsageError: What is in a store cannot be looked up offline.
         InputError: There is no video at all, a pattern matches nothing, or a list cannot be read.
     """
     found: dict[InputLocation, NamedVideo] = {}
     own: list[Path] = []
     listed = [line for name in lists for line in _read_list(name)]
     for text, of_list in [*((text, False) for text in _expand_lists(inputs)), *((line, True) for line in listed)]:
+        if offline and is_stored(text):
+            raise UsageError(f"{address_of(text)}: an address, and the network is off; run without --offline")
         for video in _find(text, recursive, own_suffix, own):
             found.setdefault(video.location, replace(video, is_one_of_many=video.is_one_of_many or of_list))
     if all(isinstance(location, Path) and location.is_dir() for location in found):
@@ -110,6 +119,9 @@ def _kind_of_suffix(path: Path) -> str:
 def _find(text: str, recursive: bool, own_suffix: str, own: list[Path]) -> Iterator[NamedVideo]:
     """Yield the videos that one input names; what the program made is added to ``own`` instead."""
     location = location_of(text)
+    if is_stored(text):
+        yield from _find_stored(text, recursive, own_suffix, own)
+        return
     path = Path(text)
     with read_errors(location):
         is_pattern = not os.path.lexists(path) and glob.has_magic(text) and not is_sequence(path)
@@ -128,6 +140,26 @@ def _find(text: str, recursive: bool, own_suffix: str, own: list[Path]) -> Itera
         if each not in made:
             name = each.name if is_pattern else each.relative_to(path).as_posix()
             yield NamedVideo(each, name.removesuffix(each.suffix), is_one_of_many=True)
+
+
+def _find_stored(text: str, recursive: bool, own_suffix: str, own: list[Path]) -> Iterator[NamedVideo]:
+    """Yield the videos in a store that an address stands for; a file is not looked up."""
+    is_pattern = glob.has_magic(text)
+    if not (is_pattern or text.endswith("/")):
+        yield NamedVideo(text, output_stem(text))
+        return
+    found = find(text, recursive)
+    videos = [path for path in found if is_pattern or path.suffix.lower() in VIDEO_SUFFIXES]
+    made = [path for path in videos if path.with_name(f"{path.name}{own_suffix}") in found and own_suffix]
+    own += made
+    for path in sorted(set(videos) - set(made), key=lambda each: natural_key(each.as_posix())):
+        name = path.name if is_pattern else path.relative_to(stored_path(text)).as_posix()
+        yield NamedVideo(address_of(path), name.removesuffix(path.suffix), is_one_of_many=True)
+
+
+def _path_of(location: InputLocation) -> Path | None:
+    """Return a file as a path, also one in a store; None for what has no place among others."""
+    return location if isinstance(location, Path) else stored_path(location) if is_stored(location) else None
 
 
 def _files(folder: Path, recursive: bool) -> list[str]:
@@ -149,7 +181,7 @@ def _unique(videos: list[NamedVideo]) -> list[NamedVideo]:
     """Return the videos with unique names."""
     if _are_unique(video.name for video in videos):
         return videos
-    folders = [os.path.abspath(video.location.parent) for video in videos if isinstance(video.location, Path)]
+    folders = [os.path.abspath(path.parent) for video in videos if (path := _path_of(video.location)) is not None]
     try:
         common = os.path.commonpath(folders)
     except ValueError:  # The files are on different drives, or there are none.
@@ -163,16 +195,15 @@ def _unique(videos: list[NamedVideo]) -> list[NamedVideo]:
 
 def _below(video: NamedVideo, common: str) -> str:
     """Return the path of a file below a folder, without suffix."""
-    if not isinstance(video.location, Path) or not common:
+    path = _path_of(video.location)
+    if path is None or not common:
         return video.name
-    return (
-        Path(os.path.relpath(os.path.abspath(video.location), common)).with_name(video.name.split("/")[-1]).as_posix()
-    )
+    return Path(os.path.relpath(os.path.abspath(path), common)).with_name(video.name.split("/")[-1]).as_posix()
 
 
 def _with_suffix(video: NamedVideo) -> str:
     """Return the name with what distinguishes ``a.mp4`` from ``a.mov``: ``a_mov``."""
-    suffix = video.location.suffix if isinstance(video.location, Path) else ""
+    suffix = "" if (path := _path_of(video.location)) is None else path.suffix
     return f"{video.name}_{suffix.removeprefix('.')}" if suffix else video.name
 
 

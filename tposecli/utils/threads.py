@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -75,6 +76,33 @@ def prefetch(
 def in_background(work: Callable[[], object], name: str) -> None:
     """Run a short task in a thread of its own; the process waits for it before it exits."""
     threading.Thread(target=work, name=name).start()
+
+
+@contextmanager
+def repeatedly(work: Callable[[], object], every_s: float, name: str) -> Iterator[None]:
+    """Call ``work``, which must not raise, in a thread while the block runs; its end waits for the last call.
+
+    Args:
+        work: What to do.
+        every_s: Seconds between two calls; more where a call takes longer than a tenth of it.
+        name: Thread name, for debuggers.
+    """
+    ended = threading.Event()
+
+    def run() -> None:
+        pause_s = every_s
+        while not ended.wait(pause_s):
+            begun = time.monotonic()
+            work()
+            pause_s = max(every_s, 10 * (time.monotonic() - begun))
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class ParallelMap:

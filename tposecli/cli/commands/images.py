@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 from cloup import option_group
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
+    stores=True,
     first=("output", "json", "csv", "recursive", "model", "max_people", "attention", "device", "resume", "overwrite"),
     short_help="Find people in images and estimate their keypoints.",
 )
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
 @shared.reporting_options
 @click.pass_context
 def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **options: Any) -> None:
-    """Detect people in images and estimate their keypoints. INPUTS are files, folders, zip files or patterns.
+    """Detect people in images and estimate their keypoints.
+
+    INPUTS are files, folders, zip files or patterns, also in object stores (s3://, gs://), and addresses (https).
 
     \b
     tpose images photo.jpg
@@ -68,8 +72,6 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     from tposecli.pipeline.job import ImagesJob, Outputs
     from tposecli.pipeline.session import Session
 
-    for name in inputs:
-        shared.refuse_address(name, "download the images first; only tpose video reads addresses")
     stem = _stem(inputs)
     outputs = Outputs(
         options["output"],
@@ -92,6 +94,10 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
 
 def _stem(inputs: tuple[str, ...]) -> str:
     """Return what pose files in a folder are named after: the only input, if it is a file or folder."""
+    from tposecli.hub.remote import is_stored
+
+    if len(inputs) == 1 and ("://" in inputs[0] or is_stored(inputs[0])):
+        return (Path(urlsplit(inputs[0]).path).stem if "*" not in inputs[0] else "") or "poses"
     only = Path(inputs[0]).resolve() if len(inputs) == 1 else Path()
     if only.is_dir() and only.name:
         return only.name
@@ -109,7 +115,7 @@ def _beside(inputs: Sequence[str]) -> Outputs:
     from tposecli.sources.image_store import is_archive
 
     given = Path(os.path.abspath(inputs[0]))
-    if len(inputs) > 1 or not given.exists() or not given.name:
+    if len(inputs) > 1 or "://" in inputs[0] or not given.exists() or not given.name:
         return Outputs(Path("pose"), {"coco": Path("pose.json")})
     stem = given.name if given.is_dir() else given.stem
     beside = Path(os.path.normpath(inputs[0])).parent

@@ -24,6 +24,7 @@ from tposecli.cli.options.tracking import tracking_options
 
 @click.command(
     cls=Command,
+    stores=True,
     first=(*("output", "json", "csv", "start", "end", "model", "max_people", "smooth", "resume", "overwrite"),),
     short_help="Find people in videos and estimate their keypoints.",
 )
@@ -75,7 +76,8 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     """Detect people in videos and estimate their keypoints; write annotated videos and pose files.
 
     INPUTS are files, folders, quoted patterns ('clips/*.mp4'), URLs (http, https, rtsp, ...), camera numbers, - for
-    standard input, or image sequences (a pattern such as %06d.png, or a zip file).
+    standard input, or image sequences (a pattern such as %06d.png, or a zip file). Files, folders and patterns, and
+    outputs, may be in object stores (s3://, gs://).
 
     \b
     tpose video walk.mp4
@@ -85,6 +87,7 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     """
     from tposecli.cli.watchers import exit_status, watcher
     from tposecli.formats.journal.journal import SUFFIX
+    from tposecli.hub.remote import address_of
     from tposecli.pipeline.session import Session
     from tposecli.sources import find_videos
 
@@ -92,15 +95,16 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
         raise click.UsageError("no input; name a video, a folder of videos, or a list with --inputs-from")
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
     settings = settings_of(options)
-    videos = find_videos(inputs, options["recursive"], options["lists"], SUFFIX)
+    videos = find_videos(inputs, options["recursive"], options["lists"], SUFFIX, options["offline"])
     work = work_of(videos, options)
     watching.plan(len(work.jobs))
+    downloads = settings.inference.model.downloads
     if work.table is not None:
-        work.table.check(settings.flags)
+        work.table.check(settings.flags, downloads)
     check_pages(work.pages, settings.flags)
     summaries = Session(settings, watching).run_videos(work.jobs)
     made = pages_of_videos(work.jobs, work.pages, summaries, options)
     if work.table is not None:
-        joined = work.table.join((job.label for job in work.jobs), settings.flags)
-        made.append(f"{work.table.path}: {joined} of {len(work.jobs)} videos")
+        joined = work.table.join((job.label for job in work.jobs), settings.flags, downloads)
+        made.append(f"{address_of(work.table.path)}: {joined} of {len(work.jobs)} videos")
     ctx.exit(exit_status(summaries, watching, *made))

@@ -14,6 +14,7 @@ import click
 from cloup import option_group
 
 from tposecli.cli.command import ATTENTION, INPUT, MACHINE, MODEL, PEOPLE, RUN, RenamedOption
+from tposecli.cli.command import Command as CommandClass
 from tposecli.cli.options.fields import FiniteRange, option_of
 from tposecli.detection.factory import CHOICES, DetectorOptions
 from tposecli.inference.options import ModelChoice
@@ -65,14 +66,34 @@ class LocalPath(click.Path):
 
 
 class OutputPath(LocalPath):
-    """An output; one that ends in a slash is a folder, whether it exists or not, see :func:`is_folder`."""
+    """An output; one that ends in a slash is a folder, whether it exists or not, see :func:`is_folder`.
+
+    An address in a store becomes a path, see :mod:`tposecli.hub.remote`, in commands that store their outputs.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
-        path = super().convert(value, param, ctx)
+        path = stored_output(value, ctx) or super().convert(value, param, ctx)
         if ctx is not None and str(value).endswith("/"):
             ctx.meta.setdefault(FOLDERS, set()).add(path)
         return path
+
+
+class OutputFolder(LocalPath):
+    """A folder to write to, as :class:`OutputPath`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return stored_output(value, ctx) or super().convert(value, param, ctx)
+
+
+def stored_output(value: Any, ctx: click.Context | None) -> Path | None:
+    """Return an address in a store as a path; None for anything else, and in commands that do not store outputs."""
+    from tposecli.hub.remote import is_stored, stored_path
+
+    command = None if ctx is None else ctx.command
+    stores = isinstance(command, CommandClass) and command.stores and "://" in str(value)
+    return stored_path(str(value)) if stores and is_stored(str(value)) else None
 
 
 def is_folder(path: Path) -> bool:
@@ -89,6 +110,7 @@ def in_folder(given: Path | None, name: str) -> Path | None:
 FILE = LocalPath(path_type=Path, dir_okay=False)
 OUTPUT = OutputPath(path_type=Path)
 FOLDER = LocalPath(path_type=Path, file_okay=False)
+OUTPUT_FOLDER = OutputFolder(path_type=Path, file_okay=False)
 
 
 def seconds(value: str) -> float:

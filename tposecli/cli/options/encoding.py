@@ -9,7 +9,7 @@ import click
 from cloup import option_group
 
 from tposecli.cli.command import DRAWING, FILES, INPUT
-from tposecli.cli.options.common import FOLDER, Options, frame_rate, together
+from tposecli.cli.options.common import OUTPUT_FOLDER, Options, frame_rate, together
 
 if TYPE_CHECKING:
     from tposecli.sinks.video import VideoOptions
@@ -110,7 +110,9 @@ encoding_options = option_group(
 view_options = together(
     option_group(
         FILES,
-        click.option("--crops", type=FOLDER, help="Write an image of each person in each frame into this folder."),
+        click.option(
+            "--crops", type=OUTPUT_FOLDER, help="Write an image of each person in each frame into this folder."
+        ),
     ),
     option_group(
         DRAWING,

@@ -143,12 +143,14 @@ def _refuse_one_file(option: str, path: Path, suffix: str) -> None:
 
 def _refuse_clashes(jobs: Sequence[VideoJob]) -> None:
     """Refuse two inputs that write one file, and outputs that are inputs."""
-    inputs = {job.input.resolve() for job in jobs if isinstance(job.input, Path)}
+    from tposecli.hub.remote import address_of, is_stored, stored_path
+
+    inputs = {stored_path(job.input).resolve() for job in jobs if isinstance(job.input, Path) or is_stored(job.input)}
     taken: set[Path] = set()
     for job in jobs:
         for output in job.outputs.files:
             if output.resolve() in inputs:
-                raise click.UsageError(f"{output} is an input; choose another output")
+                raise click.UsageError(f"{address_of(output)} is an input; choose another output")
             if output.resolve() in taken:
-                raise click.UsageError(f"{output} would be written twice; choose other names or folders")
+                raise click.UsageError(f"{address_of(output)} would be written twice; choose other names or folders")
             taken.add(output.resolve())

@@ -11,8 +11,8 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT, RenamedOption
 from tposecli.cli.options.common import (
-    FOLDER,
     OUTPUT,
+    OUTPUT_FOLDER,
     Command,
     LocalPath,
     Options,
@@ -105,7 +105,7 @@ foreign_frames_options = option_group(
 
 def _output_options(row: PoseFormat) -> Iterator[Callable[[Command], Command]]:
     """Yield the option that writes a format, and the one that chooses its variant."""
-    yield click.option(row.option, type=FOLDER if row.folder_pattern else OUTPUT, help=row.help)
+    yield click.option(row.option, type=OUTPUT_FOLDER if row.folder_pattern else OUTPUT, help=row.help)
     if row.variants:
         yield click.option(
             f"{row.option}-format",

@@ -86,9 +86,12 @@ def check_pages(pages: Sequence[Path | None], flags: RunFlags) -> None:
         UsageError: One exists already.
         OutputError: A folder cannot be written.
     """
+    from tposecli.hub.remote import address_of, is_stored
     from tposecli.utils.files import check_output
 
     for page in pages:
+        if page is not None and is_stored(page):
+            raise UsageError(f"{address_of(page)}: pages are written to this machine only; name a file or folder of it")
         if page is not None:
             check_output(page, flags.overwrite or flags.resume)
 

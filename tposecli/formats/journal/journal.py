@@ -17,9 +17,11 @@ most one truncated line at the end, which readers ignore.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
@@ -33,6 +35,7 @@ from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.types import Frame, Poses
 from tposecli.utils.errors import InputError, OutputError
 from tposecli.utils.files import NO_FOLLOW, unwritable
+from tposecli.utils.strict_json import as_json
 
 SCHEMA_VERSION: Final = 1
 
@@ -55,6 +58,26 @@ SYNC_S: Final = 5.0
 def journal_path(output: Path) -> Path:
     """Return the path of an output's journal, ``out.mp4.poses.jsonl`` for ``out.mp4``; a journal is its own."""
     return output if output.name.endswith(SUFFIX) else output.with_name(output.name + SUFFIX)
+
+
+def relocate(source: BinaryIO, target: BinaryIO, rename: Callable[[str], str]) -> None:
+    """Copy a journal, or its beginning, with other names of its outputs; what is no journal is copied as it is.
+
+    Args:
+        source: The journal.
+        target: A file to write to.
+        rename: Returns the new name of an output.
+    """
+    line = source.readline(MAX_LINE_BYTES)
+    try:
+        outputs = json.loads(line)["outputs"] if line.startswith(_START) else None
+    except (ValueError, KeyError, RecursionError):
+        outputs = None
+    if isinstance(outputs, list) and all(isinstance(name, str) for name in outputs):
+        old, new = (b'"outputs":' + as_json(names).encode() for names in (outputs, [*map(rename, outputs)]))
+        line = line.replace(old, new, 1)
+    target.write(line)
+    shutil.copyfileobj(source, target)
 
 
 class JournalWriter:

@@ -23,8 +23,9 @@ MAX_WHOLE: Final = 1 << 33
 
 SAMPLES: Final = 512
 
-UNCOMPARED: Final = frozenset({"command", "calibration"})
-"""Header fields that may differ when a run is resumed: the options in the command are compared one by one."""
+UNCOMPARED: Final = frozenset({"command", "calibration", "source_version"})
+"""Header fields that may differ when a run is resumed: the options in the command are compared one by one, and what a
+server calls a version of the source says that it is the same, not that it is another."""
 
 OF_IMAGES: Final = frozenset({"source", "source_sha256", "image_ids"})
 """Header fields that depend on which images a run reads."""
@@ -63,6 +64,11 @@ def is_same_source(header: Mapping[str, Any], paths: Sequence[Path]) -> bool:
     """Return whether files are those that a journal's header names; older journals have the digest of their ends."""
     recorded = header.get("source_sha256")
     return recorded in (fingerprint(paths), fingerprint_of_ends(paths) if "checksum" not in header else None)
+
+
+def fingerprint_of_version(version: str) -> str | None:
+    """Return the fingerprint of a source that is not read twice, from its ``ETag`` and size; None if it has none."""
+    return hashlib.sha256(version.encode()).hexdigest() if version else None
 
 
 def fingerprint_of_ends(paths: Iterable[Path]) -> str:
@@ -107,6 +113,14 @@ def describe_source(info: SourceInfo) -> dict[str, Any]:
         "time_base": text(info.time_base),
         "rotation": info.rotation,
     }
+
+
+def source_of(header: Mapping[str, Any]) -> SourceInfo:
+    """Return the source that a journal's header describes; the inverse of :func:`describe_source`."""
+    fps, time_base = (None if (text := header.get(key)) is None else Fraction(text) for key in ("fps", "time_base"))
+    size = header.get("size_wh")
+    name, rotation = str(header.get("source") or ""), header.get("rotation") or 0
+    return SourceInfo(name, None if size is None else (size[0], size[1]), fps, time_base, rotation=rotation)
 
 
 def header(

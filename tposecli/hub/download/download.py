@@ -10,9 +10,10 @@ import os
 import shutil
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from tposecli.hub.download.options import Downloads
@@ -124,8 +125,19 @@ def download(remote: RemoteFile, path: Path, downloads: Downloads) -> str:
     )
 
 
-def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads) -> str:
-    """Try one URL a few times.
+def fetch_url(url: str, path: Path, downloads: Downloads) -> None:
+    """Fetch what an address of the user holds, whatever it is, to a path in a folder of this process.
+
+    Raises:
+        RequestError: It cannot be fetched as a whole.
+        OSError: The file cannot be written.
+    """
+    remote = RemoteFile(redacted_url(url), path.name, url, elsewhere="set TMPDIR to a folder of a larger disk")
+    _from_source(url, remote, path, downloads, _take)
+
+
+def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads, accept: Accept | None = None) -> str:
+    """Try one URL a few times; what is received is accepted as the published file, if not said otherwise.
 
     Raises:
         RequestError: It does not deliver the file.
@@ -138,7 +150,7 @@ def _from_source(url: str, remote: RemoteFile, path: Path, downloads: Downloads)
     for tries_left in reversed(range(retry.tries)):
         try:
             resumed = _transfer(url, remote, part, downloads)
-            return _accept(remote, path, part, resumed)
+            return (accept or _accept)(remote, path, part, resumed)
         except TransientError as error:
             if error.restart:
                 part.discard()
@@ -196,6 +208,17 @@ def _accept(remote: RemoteFile, path: Path, part: PartialFile, resumed: bool) ->
     move(part.path, path, replace=True)
     part.discard()
     return digest
+
+
+def _take(remote: RemoteFile, path: Path, part: PartialFile, resumed: bool) -> str:
+    """Give the finished part file its final name; nothing is known to verify it with."""
+    move(part.path, path, replace=True)
+    part.discard()
+    return ""
+
+
+Accept: TypeAlias = Callable[[RemoteFile, Path, PartialFile, bool], str]
+"""Takes a finished part file: what it is of, its final name, itself, and whether it was resumed."""
 
 
 def find_damage(path: Path, suffix: str, min_bytes: int = 0) -> str:

@@ -79,7 +79,7 @@ class PartialFile:
             TransientError: The response does not continue the received part, which is useless.
             RequestError: The response is not the file.
         """
-        validator = _validator(response)
+        validator = validator_of(response)
         if response.status == HTTPStatus.OK:
             self.discard()
             self._write_note(validator, response.length)
@@ -135,7 +135,7 @@ class PartialFile:
         write_text(self._note, json.dumps(note), replace=True)
 
 
-def _validator(response: http.client.HTTPResponse) -> str:
+def validator_of(response: http.client.HTTPResponse) -> str:
     """Return what identifies this version of the file: a strong ``ETag``, otherwise its date, otherwise nothing."""
     tag: str = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
