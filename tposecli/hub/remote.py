@@ -13,7 +13,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -229,6 +229,16 @@ def store(files: Mapping[Path, Path], new: bool) -> None:
         put = partial(_store(target).put_file, str(file), _key(target), mode=mode)
         with _plain(target, OutputError):
             _tried(put, target)
+
+
+def remove(path: Path) -> None:
+    """Remove an object, if there is one.
+
+    Raises:
+        OutputError: It cannot be removed.
+    """
+    with _plain(path, OutputError), suppress(FileNotFoundError):
+        _tried(lambda: _store(path).rm_file(_key(path)), path)
 
 
 def check_writable(folder: Path) -> None:

@@ -70,6 +70,17 @@ class Session:
         """
         return self._run_images(job) if isinstance(job, ImagesJob) else self.run_videos([job])[0]
 
+    def check_videos(self, jobs: Sequence[VideoJob]) -> None:
+        """Check jobs as :meth:`run_videos` does before the first one begins, without loading the nets.
+
+        Raises:
+            UsageError: An output exists, or what is asked for does not go together.
+            OutputError: A folder cannot be created or written.
+        """
+        with Staging(self.settings.inference.model.downloads) as staging:
+            for job in jobs:
+                _check(staging.of_video(job), self.settings, staging)
+
     def run_videos(self, jobs: Sequence[VideoJob]) -> list[Summary]:
         """Run several jobs, all of them checked before the first one begins; raises as :meth:`run` does.
 
@@ -222,7 +233,7 @@ def _as_before(staged: Staged, before: Journal, context: RunContext) -> OpenedIn
 
 def _is_done(staged: Staged, context: RunContext) -> bool:
     """Return whether a remote input needs no fetching, because an earlier run has made everything from it."""
-    if not (context.settings.flags.resume and staged.version):
+    if not (staged.version and context.settings.flags.resume):
         return False
     before = earlier_run(staged.job.outputs)
     same = before is not None and before.header.get("source_version") == staged.version

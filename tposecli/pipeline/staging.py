@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,9 @@ ROOM: Final = 2
 
 BEGINNING: Final = 1 << 18
 """Bytes of an earlier journal that tell whether it may be resumed."""
+
+YOUNG_S: Final = 60.0
+"""Seconds that a folder in the scratch is left alone, as its process may not have locked it yet."""
 
 SCRATCH: Final = "tposecli-scratch"
 
@@ -238,13 +242,13 @@ class Staging:
     def _of_outputs(self, job: AnyJob) -> Staged:
         """Return a job with local outputs, and make stand-ins for those that are in the store."""
         staged = Staged(job, job)
-        inputs = job.inputs if isinstance(job, ImagesJob) else (job.input,)
-        stored = [path for path in job.outputs.files if is_stored(path)]
+        inputs: Sequence[InputLocation] = job.inputs if isinstance(job, ImagesJob) else (job.input,)
+        stored: list[Path] = [path for path in job.outputs.files if is_stored(path)]
         if not (stored or any(_is_remote(each) for each in inputs)):
             return staged
         if self._downloads.offline:
             raise _offline(address_of(stored[0]) if stored else redacted(next(filter(_is_remote, inputs))))
-        for each in (*stored, *filter(is_stored, inputs)):
+        for each in (*stored, *(each for each in inputs if is_stored(each))):
             remote.check_package(each)
         if len(stored) not in (0, len(job.outputs.files)):
             raise UsageError(
@@ -443,10 +447,12 @@ def _scratch() -> Iterator[Path]:
     if above.is_symlink() or (hasattr(os, "getuid") and above.stat().st_uid != os.getuid()):
         raise OutputError(f"{above}: belongs to another user; set TMPDIR to a folder of your own")
     for other in above.iterdir():
-        with suppress(OSError), (other / "lock").open("ab") as lock:
-            if try_lock(lock.fileno()):
-                shutil.rmtree(other, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=above, ignore_cleanup_errors=True) as root:
-        with Path(root, "lock").open("ab") as lock:
-            try_lock(lock.fileno())
-            yield Path(root)
+        with suppress(OSError):
+            if time.time() - other.stat().st_mtime > YOUNG_S:
+                with (other / "lock").open("ab") as lock:
+                    if try_lock(lock.fileno()):
+                        shutil.rmtree(other, ignore_errors=True)
+    folder = tempfile.TemporaryDirectory(dir=above, ignore_cleanup_errors=True)
+    with folder as root, Path(root, "lock").open("ab") as lock:
+        try_lock(lock.fileno())
+        yield Path(root)
