@@ -479,6 +479,51 @@ def test_a_change_of_size_is_seen_from_both_sides() -> None:
     assert lefts(found) == [[index] for index in range(7)]
 
 
+def seen(answer: Callable[[int], Boxes], count: int = 9) -> list[list[int]]:
+    """Return the frames of a group that the detector is asked for with ``auto``, call by call."""
+    detector = Recorder(answer)
+    found = detect_group(detector, [frame(index) for index in range(count)], "auto")
+    for position in (position for call in detector.calls for position in call):
+        assert same(found[position], answer(position))
+    return detector.calls
+
+
+ALL = [[0, 8], [4], [1, 2, 3, 5, 6, 7]]
+
+
+class TestAuto:
+    """With ``auto`` the detector sees a frame in eight where everybody moves steadily, else more."""
+
+    def test_steady_people(self) -> None:
+        assert seen(lambda at: boxes((at, 0, at + 50, 60, 0.8), (200, at, 260, 100 + at, 0.7))) == [[0, 8]]
+
+    def test_nobody(self) -> None:
+        assert seen(lambda at: boxes()) == [[0, 8]]
+
+    def test_who_comes_in_is_seen_in_every_frame_around(self) -> None:
+        assert seen(lambda at: boxes((at, 0, at + 50, 60, 0.8)) if at >= 6 else boxes()) == [[0, 8], [4], [5, 6, 7]]
+
+    def test_people_who_meet(self) -> None:
+        assert seen(lambda at: boxes((at, 0, at + 50, 60, 0.8), (45, 0, 95, 60, 0.8))) == ALL
+
+    def test_fast_movement_is_checked_half_way(self) -> None:
+        assert seen(lambda at: boxes((4 * at, 0, 4 * at + 50, 60, 0.8))) == [[0, 8], [4]]
+
+    def test_abrupt_movement(self) -> None:
+        assert seen(lambda at: boxes((at * at, 0, at * at + 50, 60, 0.8))) == ALL
+
+    def test_falling_scores(self) -> None:
+        assert seen(lambda at: boxes((at, 0, at + 50, 60, 0.9 - 0.06 * at))) == [[0, 8], [4], [5, 6, 7]]
+
+    def test_weak_boxes_alone_are_no_reason_to_look(self) -> None:
+        weak = lambda at: boxes((200, 0, 250, 60, 0.35)) if at % 2 else boxes()  # noqa: E731
+        assert seen(lambda at: weak(at)) == [[0, 8]]
+
+    def test_a_short_group_ends_with_its_last_frame(self) -> None:
+        assert seen(lambda at: boxes((at, 0, at + 50, 60, 0.8)), 4) == [[0, 3]]
+        assert seen(lambda at: boxes((20 * at, 0, 20 * at + 50, 60, 0.8)), 4) == [[0, 3], [1, 2]]
+
+
 def test_no_frames_bother_no_detector() -> None:
     detector = Recorder(lambda _: boxes())
     assert detect_group(detector, [], 3) == []

@@ -40,7 +40,7 @@ class DetectorOptions:
         max_people: Maximum number of people per frame, best first; None for all.
         min_size: Boxes whose longer side is shorter than this many pixels are discarded.
         image_size: Longer side, in pixels, to which frames are scaled for the net; None for the detector's own.
-        every: The detector runs on every n-th frame; boxes in between are interpolated.
+        every: The detector runs on every n-th frame; boxes in between are interpolated. ``auto``: where it is needed.
         trust: Allow its file to execute code when it is loaded.
 
     Raises:
@@ -53,18 +53,20 @@ class DetectorOptions:
     max_people: int | None = None
     min_size: float = 0.0
     image_size: int | None = None
-    every: int = 1
+    every: int | str = 1
     trust: bool = False
 
     def __post_init__(self) -> None:
         find_detector(self.name)
+        if isinstance(self.every, str) and self.every != AUTO:
+            raise UsageError(f"the detector's interval in frames is {self.every!r}; it must be a number or {AUTO}")
         for what, value, lowest, highest in (
             ("score threshold", self.min_score, 0, 1),
             ("NMS threshold", self.nms, 0, 1),
             ("number of people", self.max_people, 1, math.inf),
             ("smallest size of a box", self.min_size, 0, math.inf),
             ("detector's image size", self.image_size, MIN_IMAGE_SIDE, math.inf),
-            ("detector's interval in frames", self.every, 1, math.inf),
+            ("detector's interval in frames", self.every if isinstance(self.every, int) else None, 1, math.inf),
         ):
             if value is not None and not lowest <= value <= highest:
                 bounds = f"{lowest} or more" if highest == math.inf else f"{lowest} to {highest}"

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from tposecli.detection.base import Detector
-from tposecli.detection.interpolate import detect_group
+from tposecli.detection.interpolate import detect_group, interval
 from tposecli.geometry.similarity import get_ready
 from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.estimator import PoseEstimator
@@ -42,7 +42,7 @@ class Stages:
         detector: Finds the people.
         estimator: Finds their keypoints.
         post: Tracks and smooths them.
-        every: Detect in every N-th frame; boxes between are interpolated.
+        every: Detect in every N-th frame, or where it is needed (``auto``); boxes between are interpolated.
         record: Called with every raw result, in order, before tracking.
         known: Returns the poses of a group of frames, None for frames that no earlier run has measured, or None if it
             has measured none of them; known frames are not measured again. Called in another thread.
@@ -52,21 +52,21 @@ class Stages:
     detector: Detector
     estimator: PoseEstimator
     post: PostProcessor = field(default_factory=PostProcessor)
-    every: int = 1
+    every: int | str = 1
     record: Callable[[Result], None] | None = None
     known: Callable[[Sequence[Frame]], Sequence[Poses | None] | None] | None = None
     timings: Timings = field(default_factory=Timings)
 
 
-def group_frames(runtime: Runtime, every: int = 1) -> int:
+def group_frames(runtime: Runtime, every: int | str = 1) -> int:
     """Return the number of frames in a group, such that groups begin and end with a frame that the detector sees.
 
     Args:
         runtime: Where the net runs.
-        every: Detect in every N-th frame.
+        every: Detect in every N-th frame, or ``auto``.
     """
-    base = GROUP_FRAMES[runtime.device.type] * len(runtime.devices)
-    return base if every == 1 else -(-(base - 1) // every) * every + 1
+    base, step = GROUP_FRAMES[runtime.device.type] * len(runtime.devices), interval(every)
+    return base if step == 1 else -(-(base - 1) // step) * step + 1
 
 
 def run(frames: Iterable[Frame], stages: Stages) -> Generator[Result]:

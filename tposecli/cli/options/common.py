@@ -15,7 +15,7 @@ from cloup import option_group
 
 from tposecli.cli.command import ATTENTION, INPUT, MACHINE, MODEL, PEOPLE, RUN, RenamedOption
 from tposecli.cli.command import Command as CommandClass
-from tposecli.cli.options.fields import FiniteRange, option_of
+from tposecli.cli.options.fields import FiniteRange, WholeOrAuto, option_of
 from tposecli.detection.factory import CHOICES, DetectorOptions
 from tposecli.inference.options import ModelChoice
 
@@ -231,10 +231,11 @@ detector_options = option_group(
     ),
     click.option(
         "--det-every",
-        type=click.IntRange(1),
+        type=WholeOrAuto(1),
         default=DEFAULT_DETECTOR.every,
         show_default=True,
-        help="Detect people in every Nth frame only, and interpolate their boxes in between.",
+        help="Detect people in every Nth frame only, and interpolate their boxes in between; auto detects in every 8th "
+        "frame where everybody moves steadily, else more often.",
     ),
     click.option(
         "--min-box",

@@ -23,6 +23,16 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+class WholeOrAuto(click.IntRange):
+    """A range of whole numbers, or ``auto``."""
+
+    name = "integer or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or ``auto``."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+
 def type_of(allowed: NumberRange) -> click.ParamType[Any]:
     """Return click's type for the numbers of a range."""
     if allowed.whole:
