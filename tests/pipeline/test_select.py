@@ -121,7 +121,8 @@ def test_video_refuses_what_only_a_finished_run_can_say(tmp_path: Path, media: P
     clip, out = media / "walk.mp4", tmp_path / "out.csv"
     for words, reason in (
         (("--only", "Ana"), "people get names when tpose edit has named them"),
-        (("--min-seconds", "30"), "use it with tpose render or tpose convert"),
+        (("--min-seconds", "7"), "with --track-lost 2, frames would wait in memory for more than 8 s"),
+        (("--min-seconds", "1", "--track-lost", "60"), "use it with tpose render or tpose convert"),
     ):
         ran = CliRunner().invoke(cli, ["video", str(clip), "--csv", str(out), *words])
         assert ran.exit_code != 0 and reason in str(ran.exception)

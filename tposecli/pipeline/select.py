@@ -25,8 +25,8 @@ Mask = NDArray[np.bool_]
 Span = tuple[float, float]
 """Times of the first and the last frame of a person, seconds."""
 
-MAX_HELD_S: Final = 5.0
-"""Longest ``min_seconds`` of a run that reads its frames only once: they wait in memory until it is known."""
+MAX_HELD_S: Final = 8.0
+"""Seconds of frames that may wait in memory until it is known how long people stay."""
 
 SAME_TIME_S: Final = 1e-6
 
@@ -57,10 +57,11 @@ class Selector:
                     f"--only {who}: people get names when tpose edit has named them; use the id, or choose the name in "
                     "tpose render and tpose convert"
                 )
-        if self.options.min_seconds > MAX_HELD_S:
+        if self.options.min_seconds and self.options.min_seconds + self.lost_s > MAX_HELD_S:
             raise UsageError(
-                f"--min-seconds {self.options.min_seconds:g}: up to {MAX_HELD_S:g} s here, since all frames wait that "
-                "long in memory; leave it out, and use it with tpose render or tpose convert on the journal"
+                f"--min-seconds {self.options.min_seconds:g}: with --track-lost {self.lost_s:g}, frames would wait in "
+                f"memory for more than {MAX_HELD_S:g} s; leave it out, and use it with tpose render or tpose convert "
+                "on the journal"
             )
 
     def process(self, results: Iterable[Result]) -> Iterator[Result]:

@@ -152,7 +152,8 @@ def _check(staged: Staged, settings: Settings, staging: Staging) -> None:
     job, given = staged.job, staged.origin
     assert isinstance(job, VideoJob) and isinstance(given, VideoJob)
     outputs, flags = job.outputs, settings.flags
-    Selector(settings.post.select).check()
+    track = settings.post.track
+    Selector(settings.post.select, 0.0 if track is None else track.lost_s).check()
     if job.rate is not None and not is_read_once(given.input):
         with suppress(InputError, OSError), open_video_input(job.input, rate=job.rate):
             pass  # What has times of its own takes no rate; an input that cannot be opened is reported in its turn.
