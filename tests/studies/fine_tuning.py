@@ -59,14 +59,16 @@ def main(steps: int) -> None:
         first, second = halves(folder, 70)
         score(folder, "before", second, "--model", MODEL)
         corrected, run = folder / "corrected", folder / "run"
-        tpose("convert", first, "-i", MEDIA / "crossing.mp4", "--smooth", "none", "--to", "coco-train", corrected)
+        frames = ("--smooth", "none", "--every", 0.12)
+        tpose("convert", first, "-i", MEDIA / "crossing.mp4", *frames, "--to", "coco-train", corrected)
         start = tpose("weights", "path", MODEL).strip()
         how = ("--model", MODEL, "--init", start, "--rate", 5e-5, "--final-rate", 5e-6, "--batch-size", 16)
+        how += ("--rotate", 0.3, "--colour", 0.5, "--threads", 1)
         tpose("train", "--data", f"{corrected}/ann.json:{corrected}/images", *how, "--steps", steps, "-o", run)
         score(folder, "after", second, "--weights", run / "last.safetensors")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=54)
     main(parser.parse_args().steps)
