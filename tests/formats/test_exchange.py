@@ -158,6 +158,15 @@ def test_openpyxl_reads_the_workbook(tmp_path: Path) -> None:
     assert ("model", "transpose-r-a4") in [row[:2] for row in book["about"].iter_rows(values_only=True)]
 
 
+def test_a_name_is_not_a_formula(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    info = {**INFO, "track_names": {"2": "=1+1"}, "source": "=1+1\x07.mp4"}
+    book = openpyxl.load_workbook(write(tmp_path / "o.xlsx", "xlsx", film(tracks=(2,)), info=info))
+    named = book["poses"]["D2"]
+    source = next(row[1] for row in book["about"].iter_rows() if row[0].value == "source")
+    assert [(cell.value, cell.data_type) for cell in (named, source)] == [("=1+1", "s"), ("=1+1?.mp4", "s")]
+
+
 # DeepLabCut
 
 
@@ -581,6 +590,12 @@ def test_each_person_gets_a_file(tmp_path: Path) -> None:
     write(tmp_path / "walk.dlc.csv", "dlc-csv", film(), per_person=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["walk_Ana.dlc.csv", "walk_Bo.dlc.csv"]
     assert "Bo" not in (tmp_path / "walk_Ana.dlc.csv").read_text()
+
+
+def test_names_that_file_names_cannot_have(tmp_path: Path) -> None:
+    info = {**INFO, "track_names": {"2": "a/b", "5": "A b"}}
+    write(tmp_path / "o.trc", "trc", film(), per_person=True, info=info)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o_A_b_5.trc", "o_a_b_2.trc"]
 
 
 def test_people_without_ids_are_refused_where_ids_are_needed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
@@ -14,16 +15,20 @@ import numpy as np
 
 from tposecli.formats.base import WriteOptions
 from tposecli.formats.catalog import PoseFormat
-from tposecli.formats.exchange.recording import Recording
-from tposecli.types import UNTRACKED, Poses, Result
+from tposecli.formats.exchange.recording import Person, Recording
+from tposecli.types import UNTRACKED, Boxes, Poses, Result
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import TemporaryFolder, may_replace, move, refuse_existing, unwritable
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|%\s]+')
 
 
+BLOCK: Final = 4096
+"""Arrays of single frames that are kept before they are joined."""
+
+
 class WholeFiles:
-    """Files of formats that need all poses at once; about 260 bytes per person and frame stay in memory.
+    """Files of formats that need all poses at once; about 0.3 kB per person and frame stay in memory.
 
     All are written under temporary names first. If a format cannot hold the poses, none appears.
 
@@ -41,6 +46,7 @@ class WholeFiles:
         self._index, self._time_s = array("q"), array("d")
         self._sizes_wh: list[tuple[int, int]] = []
         self._names: list[str] = []
+        self._people = array("q")
         self._poses: list[Poses] = []
 
     def write(self, result: Result) -> None:
@@ -50,7 +56,10 @@ class WholeFiles:
         self._time_s.append(frame.time_s)
         self._sizes_wh.append(frame.size_wh)
         self._names.append(frame.name)
+        self._people.append(len(result.final))
         self._poses.append(result.final)
+        if len(self._poses) >= BLOCK:
+            self._poses = [self._joined()]
 
     def close(self, complete: bool) -> None:
         """Write all files, or none; closing twice is harmless.
@@ -72,9 +81,7 @@ class WholeFiles:
     @property
     def recording(self) -> Recording:
         """What was gathered so far."""
-        poses, layout = self._poses or [Poses.empty(len(self._options.layout))], self._options.layout
-        counts = [len(each) for each in self._poses]
-        kept = [each if len(each) else Poses.empty(len(layout)) for each in poses]
+        poses, counts = self._joined(), np.array(self._people, np.int64)
         return Recording(
             self._options.info,
             np.array(self._index, np.int64),
@@ -83,16 +90,27 @@ class WholeFiles:
             self._names,
             self._options.stills,
             np.repeat(np.arange(len(counts)), counts),
-            np.concatenate([each.track_id for each in kept]),
-            np.concatenate([each.boxes.xyxy for each in kept]),
-            np.concatenate([each.person_score for each in kept]),
-            np.concatenate([each.xy for each in kept]),
-            np.concatenate([each.score for each in kept]),
-            np.concatenate([each.flags for each in kept]),
+            poses.track_id,
+            poses.boxes.xyxy,
+            poses.person_score,
+            poses.xy,
+            poses.score,
+            poses.flags,
             self._options.min_score,
             self._options.px_per_m,
             self._options.angles,
         )
+
+    def _joined(self) -> Poses:
+        """Return all people in one, which takes less memory than many small arrays."""
+        # Frames without people have COCO's 17 keypoints, whatever the others have.
+        found = [poses for poses in self._poses if len(poses)] or [Poses.empty(len(self._options.layout))]
+        boxes = Boxes(
+            np.concatenate([poses.boxes.xyxy for poses in found]),
+            np.concatenate([poses.boxes.score for poses in found]),
+        )
+        columns = ([getattr(poses, name) for poses in found] for name in ("xy", "score", "track_id", "flags"))
+        return Poses(boxes, *map(np.concatenate, columns))
 
 
 def _written(
@@ -112,7 +130,7 @@ def _written(
         )
     parts = [(path, recording)]
     if per_person and people:
-        files = [path.with_name(_of_person(path.name, person.name, row.suffix)) for person in people]
+        files = [path.with_name(_of_person(path.name, name, row.suffix)) for name in _file_names(people)]
         refuse_existing(files, may_replace(path))
         each = [recording.select(recording.track == person.track) for person in people]
         parts = list(zip(files, each, strict=True))
@@ -129,10 +147,18 @@ def _written(
         yield temporary, file
 
 
+def _file_names(people: Sequence[Person]) -> list[str]:
+    """Return a name for the file of each person; those that differ only in what file names may not have get the id."""
+    names = [_UNSAFE.sub("_", person.name) for person in people]
+    shared = Counter(map(str.casefold, names))
+    both = zip(names, people, strict=True)
+    return [name if shared[name.casefold()] == 1 else f"{name}_{person.track}" for name, person in both]
+
+
 def _of_person(name: str, person: str, suffix: str) -> str:
     """Return the name of a person's file: ``walk_Ana.trc`` for ``walk.trc``."""
     stem = name.removesuffix(suffix) if suffix and name.endswith(suffix) else Path(name).stem
-    return f"{stem}_{_UNSAFE.sub('_', person)}{name.removeprefix(stem)}"
+    return f"{stem}_{person}{name.removeprefix(stem)}"
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -26,6 +26,8 @@ COLUMNS: Final = ("frame", "time_s", "track", "name", "person")
 """What stands before ``JOINT_x``, ``JOINT_y`` and ``JOINT_score`` of each keypoint; ``name`` was given by hand, or is
 that of the image; ``person`` numbers the people of a frame from 0."""
 
+NAME: Final = COLUMNS.index("name")
+
 HEAD: Final = ",".join(COLUMNS).encode() + b","
 
 MAX_ROWS: Final = 1 << 20
@@ -81,13 +83,23 @@ def export_xlsx(recording: Recording, path: Path) -> None:
     for number, row in enumerate(wide_rows(recording), start=2):
         if number > MAX_ROWS:
             raise UsageError(f"--to xlsx: a sheet holds {MAX_ROWS:,} rows, and these are more; use --to wide-csv")
+        row[NAME] = None if row[NAME] is None else _text(sheet, row[NAME])
         sheet.append(row)
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(header))}1"
     about = book.create_sheet("about")
     for key, value in recording.info.items():
         if key not in ("keypoint_names", "skeleton", "mirror", "sigmas"):
-            about.append([key, value if isinstance(value, int | float) else str(value)])
+            about.append([key, value if isinstance(value, int | float) else _text(about, str(value))])
     book.save(path)
+
+
+def _text(sheet: Any, text: str) -> Any:
+    """Return a cell with text that is no formula, whatever it begins with, and has no control characters."""
+    from openpyxl.cell import WriteOnlyCell
+
+    cell = WriteOnlyCell(sheet, "".join(letter if letter.isprintable() else "?" for letter in text))
+    cell.data_type = "s"
+    return cell
 
 
 def is_wide_csv(head: bytes) -> bool:
