@@ -2,7 +2,7 @@
 """Make pose files with every command that writes them, and read them with the programs that users open them with.
 
 Each group of clients gets an environment of its own, because their wheels of OpenCV overwrite one another. The
-environments (2.4 GB) are made in a temporary folder and removed at the end. Prints a table; exits with 1 if a client
+environments (4.5 GB) are made in a temporary folder and removed at the end. Prints a table; exits with 1 if a client
 fails, cannot be installed, or finds other images, people, coordinates, times or tracks than are in the file.
 """
 
