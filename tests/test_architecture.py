@@ -69,7 +69,7 @@ def test_arrows_point_down() -> None:
     assert len(arrows()) <= MAX_ARROWS
 
 
-def test_threads_live_in_one_module() -> None:
+def test_threads_and_processes_live_in_one_module_each() -> None:
     starters = {"threading", "concurrent", "_thread", "multiprocessing"}
     found = set()
     for module, path in MODULES.items():
@@ -78,7 +78,7 @@ def test_threads_live_in_one_module() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if starters & {name.split(".")[0] for name in names}:
                 found.add(module)
-    assert found == {"tposecli.utils.threads"}
+    assert found == {"tposecli.utils.threads", "tposecli.utils.processes"}
 
 
 def test_nets_are_plain() -> None:

@@ -16,7 +16,7 @@ from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.job import InferenceSettings, Settings
 
 MEDIA = REPOSITORY / "sample_media"
-FRAMES, GROUP, PICTURES = 72, 8, 10
+FRAMES, GROUP, PICTURES = 64, 8, 10
 """Frames of the clip, in a group that goes through the net together, and in a group of pictures."""
 MODEL = ModelChoice("transpose-s-a4", precision="fp32", backend="torch", threads=1)
 SETTINGS = Settings(InferenceSettings(MODEL, DetectorOptions(f"boxes:{MEDIA}/walk.json")))

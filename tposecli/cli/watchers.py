@@ -26,14 +26,17 @@ LINE_S = 60.0
 class Reporter(Protocol):
     """Receives the progress of a run over one or more inputs; the pipeline knows the part that is a ``Watcher``."""
 
-    def plan(self, inputs: int) -> None:
-        """Note how many inputs there will be."""
+    def plan(self, inputs: int, together: bool = False) -> None:
+        """Note how many inputs there will be, and whether they run together, with one ``begin`` for all of them."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Note that an input was opened."""
 
     def seen(self, result: Result) -> None:
         """Note a finished frame."""
+
+    def advance(self, frames: int, people: int) -> None:
+        """Note several finished frames."""
 
     def end(self, summary: Summary) -> None:
         """Note that an input is finished, or could not be read at all."""
@@ -79,13 +82,16 @@ def exit_status(summaries: Sequence[Summary], reporter: Reporter, *lines: str) -
 class QuietWatcher:
     """Reports failures only."""
 
-    def plan(self, inputs: int) -> None:
+    def plan(self, inputs: int, together: bool = False) -> None:
         """Do nothing."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Do nothing."""
 
     def seen(self, result: Result) -> None:
+        """Do nothing."""
+
+    def advance(self, frames: int, people: int) -> None:
         """Do nothing."""
 
     def end(self, summary: Summary) -> None:
@@ -109,14 +115,15 @@ class LineWatcher:
         self.console = console
         self.verbose = verbose
         self.inputs = self.finished = 0
+        self.together = False
         self.name = ""
         self.frames = 0
         self.expected: int | None = None
         self.started = self.said = time.perf_counter()
 
-    def plan(self, inputs: int) -> None:
+    def plan(self, inputs: int, together: bool = False) -> None:
         """Note how many inputs there will be."""
-        self.inputs = inputs
+        self.inputs, self.together = inputs, together
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
         """Begin to count."""
@@ -124,8 +131,12 @@ class LineWatcher:
         self.started = self.said = time.perf_counter()
 
     def seen(self, result: Result) -> None:
-        """Count a frame, and write a line if a minute has passed."""
-        self.frames += 1
+        """Count a frame."""
+        self.advance(1, len(result.poses))
+
+    def advance(self, frames: int, people: int) -> None:
+        """Count frames, and write a line if a minute has passed."""
+        self.frames += frames
         now = time.perf_counter()
         if now - self.said >= LINE_S:
             self.said = now
@@ -138,11 +149,12 @@ class LineWatcher:
             seconds: How long it has taken so far.
         """
         rate = self.frames / max(seconds, 1e-9)
+        place = "" if self.together else self.place
         if self.expected is None or self.expected < self.frames:
-            return f"{self.place}{self.name}: {self.frames} frames, {rate:.1f} frames/s"
+            return f"{place}{self.name}: {self.frames} frames, {rate:.1f} frames/s"
         left = (self.expected - self.frames) / max(rate, 1e-9)
         return (
-            f"{self.place}{self.name}: {self.frames} of {self.expected} frames ({self.frames / self.expected:.0%}), "
+            f"{place}{self.name}: {self.frames} of {self.expected} frames ({self.frames / self.expected:.0%}), "
             f"{rate:.1f} frames/s, {duration(left)} left"
         )
 
@@ -201,23 +213,28 @@ class TerminalWatcher(LineWatcher):
             transient=True,
             expand=True,
         )
-        self.progress.add_task(printable(f"{self.place}{source.name}"), total=expected, rate="")
+        place = "" if self.together else self.place
+        self.progress.add_task(printable(f"{place}{source.name}"), total=expected, rate="")
         self.progress.start()
 
-    def seen(self, result: Result) -> None:
+    def advance(self, frames: int, people: int) -> None:
         """Advance the bar."""
         if self.progress is None:
             return
         task = self.progress.tasks[0]
         elapsed = max(task.elapsed or 0.0, 1e-3)
-        self.progress.update(task.id, advance=1, rate=f"{(task.completed + 1) / elapsed:.1f}/s")
+        self.progress.update(task.id, advance=frames, rate=f"{(task.completed + frames) / elapsed:.1f}/s")
 
     def end(self, summary: Summary) -> None:
-        """Replace the bar with the summary."""
+        """Replace the bar with the summary; of several inputs that run together, write it above the bar."""
+        if not self.together or self.finished + 1 == self.inputs:
+            self._stop()
+        super().end(summary)
+
+    def _stop(self) -> None:
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
-        super().end(summary)
 
 
 class JsonWatcher:
@@ -228,7 +245,7 @@ class JsonWatcher:
         self.frames = self.people = 0
         self.started = self.reported = time.perf_counter()
 
-    def plan(self, inputs: int) -> None:
+    def plan(self, inputs: int, together: bool = False) -> None:
         """Do nothing: the last event has their number."""
 
     def begin(self, source: SourceInfo, expected: int | None) -> None:
@@ -239,9 +256,13 @@ class JsonWatcher:
         emit_event("begin", source=source.name, frames=expected)
 
     def seen(self, result: Result) -> None:
+        """Count a frame."""
+        self.advance(1, len(result.poses))
+
+    def advance(self, frames: int, people: int) -> None:
         """Report progress about once a second."""
-        self.frames += 1
-        self.people += len(result.poses)
+        self.frames += frames
+        self.people += people
         now = time.perf_counter()
         if now - self.reported >= PROGRESS_S:
             self.reported = now

@@ -33,3 +33,10 @@ def cpu_quota(file: Path = CGROUP_CPU_MAX) -> int | None:
         return max(1, math.ceil(int(granted) / int(period)))
     except (OSError, ValueError):
         return None
+
+
+def memory_bytes() -> int:
+    """Return the memory of this machine; a guess of 8 GiB where Python cannot tell."""
+    if not hasattr(os, "sysconf"):
+        return 1 << 33
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

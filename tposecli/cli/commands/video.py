@@ -20,6 +20,7 @@ from tposecli.cli.options.report import check_pages, pages_of_videos, report_opt
 from tposecli.cli.options.settings import settings_of
 from tposecli.cli.options.smoothing import smoothing_options
 from tposecli.cli.options.tracking import tracking_options
+from tposecli.cli.options.workers import run_jobs, workers_option
 
 
 @click.command(
@@ -60,6 +61,7 @@ from tposecli.cli.options.tracking import tracking_options
 @view_options
 @shared.output_options
 @shared.resume_option
+@workers_option
 @attention_options
 @reading_options
 @shared.size_option
@@ -88,7 +90,6 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     from tposecli.cli.watchers import exit_status, watcher
     from tposecli.formats.journal.journal import SUFFIX
     from tposecli.hub.remote import address_of
-    from tposecli.pipeline.session import Session
     from tposecli.sources import find_videos
 
     if not (inputs or options["lists"]):
@@ -97,12 +98,11 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     settings = settings_of(options)
     videos = find_videos(inputs, options["recursive"], options["lists"], SUFFIX, options["offline"])
     work = work_of(videos, options)
-    watching.plan(len(work.jobs))
     downloads = settings.inference.model.downloads
     if work.table is not None:
         work.table.check(settings.flags, downloads)
     check_pages(work.pages, settings.flags)
-    summaries = Session(settings, watching).run_videos(work.jobs)
+    summaries = run_jobs(work.jobs, settings, watching, options["workers"])
     made = pages_of_videos(work.jobs, work.pages, summaries, options)
     if work.table is not None:
         joined = work.table.join((job.label for job in work.jobs), settings.flags, downloads)

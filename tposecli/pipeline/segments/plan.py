@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tposecli.formats.journal.journal import SUFFIX, journal_path
+from tposecli.hub.remote import is_stored
 from tposecli.inference.runtime import runtime_for
 from tposecli.pipeline.job import Outputs, Settings, VideoJob
 from tposecli.pipeline.outputs import needs_attention
@@ -17,7 +18,7 @@ from tposecli.sources.locations import is_read_once
 from tposecli.sources.packet_index import PacketIndex
 from tposecli.sources.video import VideoSource
 
-LEAST_GROUPS: Final = 8
+LEAST_GROUPS: Final = 4
 """Groups of frames in a segment: less is not worth decoding from the group of pictures before it."""
 
 PARTS: Final = ".parts"
@@ -50,7 +51,7 @@ def parts_folder(outputs: Outputs) -> Path:
     return path.with_name(path.name + PARTS)
 
 
-def plan_segments(job: VideoJob, settings: Settings, frames: int, least: int | None = None) -> SegmentPlan:
+def plan_segments(job: VideoJob, settings: Settings, frames: int | None, least: int | None = None) -> SegmentPlan:
     """Cut a job into segments.
 
     A video is left whole if it is not a file, or its frames are known only when they are decoded (see
@@ -60,21 +61,23 @@ def plan_segments(job: VideoJob, settings: Settings, frames: int, least: int | N
     Args:
         job: The whole video, or the part of it in the job's time window.
         settings: How poses are measured.
-        frames: Frames of a segment, about, before ``stride``; the last one may be shorter by half.
+        frames: Frames of a segment, about, before ``stride``; the last one may be shorter by half. None does not cut.
         least: Frames below which a video is not cut; None for ``LEAST_GROUPS`` groups a segment.
 
     Raises:
         InputError: The video cannot be read.
     """
-    with open_video_input(job.input, job.window, job.stream, job.rate, settings.inference.max_pixels) as source:
+    max_pixels = settings.inference.max_pixels
+    with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels, job.view) as source:
         expected = source.expected
-        if not isinstance(source, VideoSource) or is_read_once(job.input) or not job.outputs.files:
+        if not isinstance(source, VideoSource) or is_read_once(job.input) or not _is_local(job.outputs):
             return SegmentPlan(job, (), expected)
         inference = settings.inference
         group = group_frames(runtime_for(inference.model, exact=False), inference.detector.every) * job.window.stride
         least = LEAST_GROUPS * group if least is None else least
         attention = needs_attention(job.outputs, settings.files)
-        if attention or expected is None or expected * job.window.stride < max(2 * least, 1.5 * frames):
+        span_ = (expected or 0) * job.window.stride
+        if attention or frames is None or span_ < max(2 * least, 1.5 * frames):
             return SegmentPlan(job, (), expected)
         index = source.index()
         if index is None:
@@ -91,6 +94,11 @@ def plan_segments(job: VideoJob, settings: Settings, frames: int, least: int | N
         part = replace(window, start_s=start_s or 0.0, end_s=end_s)
         segments.append(replace(job, outputs=Outputs(journal=journal), window=part))
     return SegmentPlan(job, tuple(segments) if len(segments) > 1 else (), -(-len(span) // window.stride))
+
+
+def _is_local(outputs: Outputs) -> bool:
+    """Return whether there are outputs, and all of them are files of this machine."""
+    return bool(outputs.files) and not any(is_stored(path) for path in outputs.files)
 
 
 def _starts(index: PacketIndex, span: range, group: int, frames: int) -> list[int]:

@@ -1,0 +1,55 @@
+"""How many processes share the work. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+from cloup import option_group
+
+from tposecli.cli.command import MACHINE
+
+if TYPE_CHECKING:
+    from tposecli.cli.watchers import Reporter
+    from tposecli.pipeline.job import Settings, VideoJob
+    from tposecli.pipeline.summary import Summary
+
+AUTO: Final = "auto"
+
+
+def _workers(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    if value == AUTO:
+        return None
+    if not (value.isascii() and value.isdecimal() and int(value)):
+        raise click.BadParameter(f"{value!r} is not a number; expected auto or a number above 0", ctx, param)
+    return int(value)
+
+
+workers_option = option_group(
+    MACHINE,
+    click.option(
+        "--workers",
+        metavar="N",
+        default="1",
+        show_default=True,
+        callback=_workers,
+        help="Share the work among N processes, or auto: several videos, or one long video cut into segments.",
+    ),
+)
+
+
+def run_jobs(
+    jobs: Sequence[VideoJob], settings: Settings, reporter: Reporter, workers: int | None
+) -> Sequence[Summary]:
+    """Run jobs in this process, or in as many as are asked for; None for as many as keep this machine busy."""
+    from tposecli.pipeline.session import Session
+
+    if workers != 1:
+        from tposecli.pipeline.segments.workers import run_in_workers, workers_of
+
+        workers, settings = workers_of(workers, settings)
+    reporter.plan(len(jobs), workers != 1)
+    if workers == 1:
+        return Session(settings, reporter).run_videos(jobs)
+    return run_in_workers(jobs, settings, workers, reporter)
