@@ -22,9 +22,9 @@ ORDER = (
 
 MAX_ROOMS, MAX_LOOSE, MAX_ARROWS = 20, 6, 170
 COMMANDS = [
-    *("attention", "bench", "check", "completion", "convert", "data", "docs", "doctor", "edit", "eval"),
-    *("export", "images", "join", "models", "plot", "render", "report", "sample-media", "score", "sheet"),
-    *("train", "train-detector", "validate", "video", "weights"),
+    *("attention", "bench", "check", "completion", "convert", "data", "docs", "doctor", "edit"),
+    *("eval", "export", "images", "join", "models", "plot", "render", "report", "sample-media", "score"),
+    *("sheet", "status", "train", "train-detector", "validate", "video", "weights"),
 ]
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path

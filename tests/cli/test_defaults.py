@@ -167,6 +167,7 @@ def test_every_command_is_looked_at() -> None:
         "join",
         "models",
         "sample-media",
+        "status",
         "validate",
         "weights",
     }

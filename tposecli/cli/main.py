@@ -35,6 +35,7 @@ from tposecli.cli.commands.report import report
 from tposecli.cli.commands.sample_media import sample_media
 from tposecli.cli.commands.score import score
 from tposecli.cli.commands.sheet import sheet
+from tposecli.cli.commands.status import status
 from tposecli.cli.commands.train import train
 from tposecli.cli.commands.train_detector import train_detector
 from tposecli.cli.commands.validate import validate
@@ -78,7 +79,7 @@ def cli() -> None:
 
 
 cli.section("Run", video, images, edit, join, convert, render)
-cli.section("Look", report, check, attention, validate, plot, sheet)
+cli.section("Look", report, status, check, attention, validate, plot, sheet)
 cli.section("Measure", evaluate, score, bench)
 cli.section("Models and data", models, weights, data, export)
 cli.section("Make", train, train_detector, sample_media)

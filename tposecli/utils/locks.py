@@ -101,6 +101,16 @@ def output_locks(outputs: Iterable[Path]) -> Iterator[None]:
         yield
 
 
+def is_reserved(output: Path) -> bool:
+    """Return whether a run on this machine, or on the same file system if that has locks, is writing an output."""
+    try:
+        file = os.fdopen(os.open(output.with_name(output.name + ".lock"), os.O_RDWR | _NO_FOLLOW | _NO_WAIT), "r+b")
+    except OSError:
+        return False
+    with file:
+        return not try_lock(file.fileno())
+
+
 def temporary_name(name: str, random: str) -> str:
     """Return the temporary name of a file or folder: hidden, and short enough for every file system."""
     short = name.encode(errors="surrogateescape")[:MAX_NAME_BYTES].decode(errors="ignore")

@@ -13,7 +13,7 @@ from tposecli.cli.options.attention import attention_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_options, reading_options, view_options
 from tposecli.cli.options.keep import keep_options
-from tposecli.cli.options.many_videos import work_of
+from tposecli.cli.options.many_videos import shard_option, work_of
 from tposecli.cli.options.motion import facing_option
 from tposecli.cli.options.pose_files import frame_names_option, pose_output_options
 from tposecli.cli.options.report import check_pages, pages_of_videos, report_option
@@ -41,6 +41,7 @@ from tposecli.cli.options.workers import run_jobs, workers_option
         help="Read more inputs from this file, one per line, or from standard input (-).",
     ),
 )
+@shard_option
 @option_group(
     FILES,
     click.option(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from cloup import option_group
 
+from tposecli.cli.command import INPUT
 from tposecli.cli.options.common import Options, in_folder, is_folder, window_of
 from tposecli.cli.options.encoding import encoding_of, view_of
 from tposecli.formats.catalog import option_formats
@@ -21,6 +24,44 @@ if TYPE_CHECKING:
 STDOUT: Final = Path("-")
 SHARED_TABLE: Final = "csv"
 """The output that several inputs may share as one file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several equal parts of the inputs, by their names alone: shards need not know of one another.
+
+    Attributes:
+        number: Which part, from 0.
+        count: How many parts there are.
+    """
+
+    number: int
+    count: int
+
+    def has(self, name: str) -> bool:
+        """Return whether an input of this name is in this part."""
+        digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.number
+
+
+def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    if value is None:
+        return None
+    number, _, count = value.partition("/")
+    if not all(part.isascii() and part.isdecimal() for part in (number, count)) or not int(number) < int(count):
+        raise click.BadParameter(f"{value!r} is not a shard; expected I/N with I from 0 to N-1: 0/4 to 3/4", ctx, param)
+    return Shard(int(number), int(count))
+
+
+shard_option = option_group(
+    INPUT,
+    click.option(
+        "--shard",
+        metavar="I/N",
+        callback=_shard,
+        help="Process only part I, from 0, of N equal parts of the inputs; which part one is in depends on its name.",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +100,14 @@ def work_of(videos: Sequence[NamedVideo], options: Options) -> Work:
         for video in videos
     ]
     _refuse_clashes(jobs)
-    return Work(jobs, table, [_page_of(video, options["report"], several) for video in videos])
+    pages = [_page_of(video, options["report"], several) for video in videos]
+    shard: Shard | None = options["shard"]
+    if shard is None:
+        return Work(jobs, table, pages)
+    if table is not None:
+        raise click.UsageError(f"--csv {csv}: shards cannot share one file; name a folder")
+    mine = [number for number, video in enumerate(videos) if shard.has(video.label)]
+    return Work([jobs[number] for number in mine], None, [pages[number] for number in mine])
 
 
 def outputs_of(video: NamedVideo, options: Options, several: bool, table: SharedTable | None) -> Outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from tposecli.cli.watchers import Reporter
     from tposecli.pipeline.job import Settings, VideoJob
     from tposecli.pipeline.summary import Summary
+
+log = logging.getLogger("tposecli")
 
 AUTO: Final = "auto"
 
@@ -45,6 +48,9 @@ def run_jobs(
     """Run jobs in this process, or in as many as are asked for; None for as many as keep this machine busy."""
     from tposecli.pipeline.session import Session
 
+    if not jobs:
+        log.info("no input is in this shard")
+        return []
     if workers != 1:
         from tposecli.pipeline.segments.workers import run_in_workers, workers_of
 
