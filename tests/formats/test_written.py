@@ -468,7 +468,7 @@ def test_several_videos_share_folders(tmp_path: Path, media: Path) -> None:
     from tposecli.cli.options.many_videos import work_of
     from tposecli.sources import find_videos
 
-    options: dict[str, Any] = defaultdict(lambda: None, start=0.0, stride=1, clock="zero")
+    options: dict[str, Any] = defaultdict(lambda: None, start=0.0, stride=1, clock="zero", speed=1, rotate="0")
     options |= {"json": tmp_path, "csv": tmp_path, "openpose": tmp_path / "op", "mmpose": tmp_path}
     jobs = work_of(find_videos([str(media / "walk.mp4"), str(media / "portrait.mp4")]), options).jobs
     assert [job.outputs.poses["csv"] for job in jobs] == [tmp_path / "walk.csv", tmp_path / "portrait.csv"]
