@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from tests.geometry.test_facing import spatial, walker
 from tposecli.formats.align import PoseInput
 from tposecli.geometry.angles import ALL_ANGLES, JOINT_ANGLES
 from tposecli.geometry.motion_options import ScaleOptions
+from tposecli.report.columns import Collector
 from tposecli.report.plot.curves import Curve, read_curves
 from tposecli.report.plot.options import ANGLE_NAMES, Event, PlotOptions, sided
 
@@ -64,6 +66,14 @@ def test_takes_are_aligned_by_times_and_by_an_event(journal: Path) -> None:
     rises = np.flatnonzero((TRUTH[:-1, RIGHT_KNEE] < 40) & (TRUTH[1:, RIGHT_KNEE] >= 40))[0]
     assert -found.time_s[0] == pytest.approx(rises / FPS, abs=1.5 / FPS)
     assert np.interp(0, found.time_s, found.smooth) == pytest.approx(40, abs=0.5)
+
+
+def test_a_run_that_is_too_long_is_plotted_in_part_and_said(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tposecli.report.read_run.Collector", partial(Collector, most=50))
+    curves(journal, angles=("right_knee",))
+    assert "too long to be shown as a whole; shown from 0 to 2 s" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tposecli.formats.align import AlignedPoses, PoseInput
@@ -13,7 +14,7 @@ from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.corrections import build_processor
 from tposecli.pipeline.keep_options import KeepOptions
 from tposecli.pipeline.postprocess import PostOptions
-from tposecli.report.columns import Collector
+from tposecli.report.columns import Collector, Columns
 from tposecli.smoothing.options import FILTERS, SmoothOptions
 from tposecli.tracking.options import TrackOptions
 
@@ -29,6 +30,13 @@ def collect(
     for result in post.process(without_pixels(recording.frames)):
         collector.add(result)
     return collector
+
+
+def warn_of_part(collector: Collector, columns: Columns, path: Path) -> None:
+    """Warn if a run is so long that the columns hold only the part of it with most trouble."""
+    if collector.is_long and len(columns.time_s):
+        begin_s, end_s = float(columns.time_s[0]), float(columns.time_s[-1])
+        log.warning("%s: too long to be shown as a whole; shown from %.0f to %.0f s", path, begin_s, end_s)
 
 
 def recorded_options(header: Mapping[str, Any]) -> PostOptions:

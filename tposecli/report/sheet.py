@@ -24,7 +24,7 @@ from tposecli.pipeline.corrections import build_processor, names_of, read_correc
 from tposecli.report.columns import Columns
 from tposecli.report.moments import Moment, worst_moments
 from tposecli.report.options import SheetOptions
-from tposecli.report.read_run import collect, recorded_options
+from tposecli.report.read_run import collect, recorded_options, warn_of_part
 from tposecli.sinks.images import write_image
 from tposecli.types import Image, Result
 from tposecli.utils.errors import InputError
@@ -97,7 +97,9 @@ def make_sheet(job: SheetJob) -> int:
     again = read_aligned(job.given)
     layout = KeypointLayout.from_dict(recording.header)
     corrections = read_corrections_of(recording, job.given)
-    columns = collect(again, layout, job.given, corrections).columns(recording.stills)
+    collector = collect(again, layout, job.given, corrections)
+    columns = collector.columns(recording.stills)
+    warn_of_part(collector, columns, job.given.path)
     spots = _worst(columns, layout, job.options) if job.options.worst else _spread(columns, job.options)
     if not spots:
         what = "no moment that is worse than others" if job.options.worst and len(columns.index) else "no frame"

@@ -21,7 +21,7 @@ from tposecli.pipeline.corrections import names_of, read_corrections_of
 from tposecli.pipeline.whole import Whole
 from tposecli.report.columns import SURE, Columns
 from tposecli.report.plot.options import Event, PlotOptions
-from tposecli.report.read_run import collect
+from tposecli.report.read_run import collect, warn_of_part
 from tposecli.types import UNTRACKED, Boxes, Flag, Poses
 from tposecli.utils.errors import UsageError
 
@@ -145,7 +145,9 @@ def _curves_of(given: PoseInput, number: int, options: PlotOptions) -> list[Curv
     if not layout.is_coco:
         raise UsageError(f"{given.path}: has other keypoints than COCO's 17; name another journal")
     corrections = read_corrections_of(recording, given)
-    columns = collect(recording, layout, given, corrections).columns(stills=False)
+    collector = collect(recording, layout, given, corrections)
+    columns = collector.columns(stills=False)
+    warn_of_part(collector, columns, given.path)
     whole = _whole(columns, names_of(corrections))
     scale = whole.scale(options.scale)
     px_per_m = None if scale is None else scale.px_per_m
