@@ -94,6 +94,16 @@ def test_nobody_below_needs_what_is_for_measuring_and_training() -> None:
     assert {source for source, target in arrows() if target == "lab"} <= {"cli"}
 
 
+def test_a_cluster_only_places_jobs() -> None:
+    """It uses the public session, and nothing besides the command line knows of it."""
+    cluster = {module for module in MODULES if module.startswith("tposecli.pipeline.cluster")}
+    users = {module for module in MODULES if imports(module) & cluster} - cluster
+    assert {room(module) for module in users} == {"cli"}
+    used = {target for module in cluster for target in imports(module)} - cluster
+    assert "tposecli.pipeline.session" in used
+    assert not used & {f"tposecli.pipeline.{name}" for name in ("run", "stream", "postprocess", "rerun", "staging")}
+
+
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_imports_nothing_heavy(command: str) -> None:
     script = (

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-OPT_OUT: Final = {"YOLO_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+OPT_OUT: Final = {"YOLO_OFFLINE": "1", "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 """Environment variables that libraries take for a refusal."""
 
 

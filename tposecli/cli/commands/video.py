@@ -10,6 +10,7 @@ from cloup import option_group
 from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
+from tposecli.cli.options.cluster import cluster_of, cluster_options
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_options, reading_options, view_options
 from tposecli.cli.options.keep import keep_options
@@ -68,6 +69,7 @@ from tposecli.cli.options.workers import run_jobs, workers_option
 @shared.size_option
 @shared.window_options
 @shared.model_options
+@cluster_options
 @shared.detector_options
 @drawing_options
 @trail_options
@@ -103,7 +105,7 @@ def video(ctx: click.Context, /, inputs: tuple[str, ...], **options: Any) -> Non
     if work.table is not None:
         work.table.check(settings.flags, downloads)
     check_pages(work.pages, settings.flags)
-    summaries = run_jobs(work.jobs, settings, watching, options["workers"])
+    summaries = run_jobs(work.jobs, settings, watching, options["workers"], cluster_of(options))
     made = pages_of_videos(work.jobs, work.pages, summaries, options)
     if work.table is not None:
         joined = work.table.join((job.label for job in work.jobs), settings.flags, downloads)

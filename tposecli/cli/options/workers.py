@@ -13,6 +13,7 @@ from tposecli.cli.command import MACHINE
 
 if TYPE_CHECKING:
     from tposecli.cli.watchers import Reporter
+    from tposecli.pipeline.cluster.options import ClusterOptions
     from tposecli.pipeline.job import Settings, VideoJob
     from tposecli.pipeline.summary import Summary
 
@@ -43,14 +44,29 @@ workers_option = option_group(
 
 
 def run_jobs(
-    jobs: Sequence[VideoJob], settings: Settings, reporter: Reporter, workers: int | None
+    jobs: Sequence[VideoJob],
+    settings: Settings,
+    reporter: Reporter,
+    workers: int | None,
+    cluster: ClusterOptions | None = None,
 ) -> Sequence[Summary]:
-    """Run jobs in this process, or in as many as are asked for; None for as many as keep this machine busy."""
+    """Run jobs in this process, in as many as are asked for (None: as many as keep this machine busy), or on a cluster.
+
+    Raises:
+        UsageError: Processes of this machine and a cluster are asked for.
+    """
     from tposecli.pipeline.session import Session
 
     if not jobs:
         log.info("no input is in this shard")
         return []
+    if cluster is not None:
+        from tposecli.pipeline.cluster.run import run_on_cluster
+
+        if workers != 1:
+            raise click.UsageError("--workers is for this machine, and --cluster for several; give one of them")
+        reporter.plan(len(jobs), together=True)
+        return run_on_cluster(jobs, settings, cluster, reporter)
     if workers != 1:
         from tposecli.pipeline.segments.workers import run_in_workers, workers_of
 

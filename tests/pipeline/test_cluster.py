@@ -1,0 +1,211 @@
+"""Videos on a cluster of two nodes of one CPU each, on which everything fails once: ``pytest -m cluster``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import REPOSITORY
+from tests.support.launcher import Launcher, launching, lines_of, wait_for
+from tests.support.object_store import CREDENTIALS, ObjectStore, serving
+
+pytestmark = pytest.mark.cluster
+
+MEDIA = REPOSITORY / "sample_media"
+HOW = ["--model", "transpose-r18-a3", "--detector", "full-frame", "--backend", "torch", "--threads", "1"]
+SUFFIX = ".mp4.poses.jsonl"
+
+
+class Nodes:
+    """Two nodes of one CPU, and more if they are added."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        self.other = self.cluster.add_node(num_cpus=1)
+
+    @property
+    def address(self) -> str:
+        """What ``--cluster`` takes."""
+        return str(self.cluster.address)
+
+    def add(self, **how: Any) -> Any:
+        """Add a node of one CPU."""
+        return self.cluster.add_node(num_cpus=1, **how)
+
+    def lose(self, node: Any) -> None:
+        """Lose a node, and all that runs there, at once."""
+        self.cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with serving(tmp_path_factory.mktemp("store")) as running_store:
+        running_store.put("films/walk.mp4", (MEDIA / "walk.mp4").read_bytes())
+        running_store.put("films/portrait.mp4", (MEDIA / "portrait.mp4").read_bytes())
+        running_store.put("films/broken.mp4", b"this is no film")
+        running_store.client.create_bucket(Bucket="made")
+        yield running_store
+
+
+@pytest.fixture(scope="module")
+def nodes(store: ObjectStore) -> Iterator[Nodes]:
+    pytest.importorskip("ray", reason="Ray is not installed (pip install 'tposecli[cluster]')")
+    patch = pytest.MonkeyPatch()
+    site = REPOSITORY / "tests" / "support" / "node_site"
+    paths = f"{site}{os.pathsep}{REPOSITORY}"
+    environment = {**store.environment, "PYTHONPATH": paths, "TPOSE_TEST_POISON": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    for name, value in environment.items():
+        patch.setenv(name, value)
+    found = Nodes()
+    yield found
+    found.cluster.shutdown()
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def launcher(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    with launching(tmp_path_factory.mktemp("runs")) as running_launcher:
+        yield running_launcher
+
+
+@pytest.fixture(scope="module")
+def plain(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what a run without a cluster makes."""
+    folder = tmp_path_factory.mktemp("plain")
+    inputs = [MEDIA / "walk.mp4", MEDIA / "portrait.mp4"]
+    launcher.run("video", *inputs, "-o", f"{folder}/", "--json", f"{folder}/", *HOW)
+    return folder
+
+
+Read = Callable[[str], bytes]
+
+
+def assert_equal(read: Read, plain: Path, *names: str) -> None:
+    """Check that outputs are those of the plain run, to the digit."""
+    for name in names:
+        found, wanted = json.loads(read(f"{name}.json")), json.loads((plain / f"{name}.json").read_bytes())
+        for content in (found, wanted):
+            for key in ("command", "date_created", "source_version"):
+                content["info"].pop(key, None)
+        assert found == wanted
+        # Two plain runs do not encode the other one to the same bytes either.
+        assert name != "walk" or read("walk.mp4") == (plain / "walk.mp4").read_bytes()
+        assert read(f"{name}{SUFFIX}").splitlines()[1:-1] == (plain / f"{name}{SUFFIX}").read_bytes().splitlines()[1:-1]
+
+
+def writer_of(output: Path) -> int:
+    """Return the process that writes an output, from its lock."""
+    return int(json.loads(output.with_name(f"{output.name}.lock").read_text().splitlines()[0])["process"])
+
+
+def films(folder: Path, *names: str) -> list[Path]:
+    folder.mkdir()
+    return [Path(shutil.copy(MEDIA / f"{name}.mp4", folder)) for name in names]
+
+
+def test_a_store_with_a_broken_film_among_good_ones(
+    nodes: Nodes, launcher: Launcher, store: ObjectStore, plain: Path
+) -> None:
+    words = ["video", "s3://films/*.mp4", "-o", "s3://made/", "--json", "s3://made/", *HOW, "--cluster", nodes.address]
+    run = launcher.start(*words, "--log-json")
+    assert run.wait() == 1, run.said()
+    events = [json.loads(line) for line in run.said().splitlines()]
+    failed = [event for event in events if event["event"] == "end" and event["failed"]]
+    assert [event["path"] for event in failed] == ["s3://films/broken.mp4"]
+    assert "cannot be opened as a video" in failed[0]["failed"][0]["reason"]
+    assert_equal(lambda name: store.get(f"made/{name}") or b"", plain, "walk", "portrait")
+    made = {f"{name}{suffix}" for name in ("walk", "portrait") for suffix in (".mp4", ".json", SUFFIX)}
+    assert set(store.names("made")) == made
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in run.said()
+    again = launcher.start(*words, "--resume")
+    assert again.wait() == 1 and again.said().count("finished already") == 2
+
+
+def test_a_film_that_ends_its_worker_is_reported_and_the_others_go_on(
+    nodes: Nodes, launcher: Launcher, plain: Path, tmp_path: Path
+) -> None:
+    inputs = films(tmp_path / "in", "walk")
+    poison = Path(shutil.copy(MEDIA / "walk.mp4", tmp_path / "in" / "poison.mp4"))
+    out = f"{tmp_path}/out/"
+    words = ["video", poison, *inputs, "-o", out, "--json", out, *HOW, "--cluster", nodes.address, "--retries", "1"]
+    run = launcher.start(*words)
+    assert run.wait() == 1
+    assert f"{poison}: ended its worker in each of 2 tries" in run.said()
+    assert "last lines (" in run.said() and f"{poison}: begun" in run.said()
+    assert_equal(lambda name: Path(out, name).read_bytes(), plain, "walk")
+    assert not Path(out, "poison.mp4").exists()
+
+
+def test_a_killed_worker_and_a_lost_node_cost_the_unsaved_group(
+    nodes: Nodes, launcher: Launcher, plain: Path, tmp_path: Path
+) -> None:
+    inputs, out = films(tmp_path / "in", "walk", "portrait"), tmp_path / "out"
+    words = ["video", *inputs, "-o", f"{out}/", "--json", f"{out}/", *HOW, "--cluster", nodes.address]
+    run = launcher.start(*words)
+    wait_for(out / f"walk{SUFFIX}", 20)
+    os.kill(writer_of(out / "walk.mp4"), signal.SIGKILL)
+    wait_for(out / f"portrait{SUFFIX}", 20)
+    nodes.lose(nodes.other)
+    status = run.wait()
+    nodes.other = nodes.add()
+    assert status == 0, run.said()
+    assert "resuming after" in run.said() and "after 0 finished" not in run.said()
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", "portrait")
+
+
+def test_a_killed_driver_is_started_again(nodes: Nodes, launcher: Launcher, plain: Path, tmp_path: Path) -> None:
+    inputs, out = films(tmp_path / "in", "walk"), tmp_path / "out"
+    words = ["video", *inputs, "-o", out / "walk.mp4", "--json", out / "walk.json", *HOW, "--cluster", nodes.address]
+    run = launcher.start(*words)
+    wait_for(out / f"walk{SUFFIX}", 20)
+    run.send(signal.SIGKILL)
+    run.wait()
+    deadline = time.monotonic() + 60
+    while (again := launcher.start(*words, "--resume")).wait() and time.monotonic() < deadline:
+        assert "is writing it" in again.said()  # Ray has not ended its worker yet.
+    assert lines_of(out / f"walk{SUFFIX}") == 137 and "resuming after" in again.said()
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk")
+
+
+def test_a_node_with_another_version_is_refused_by_name(
+    nodes: Nodes, launcher: Launcher, plain: Path, tmp_path: Path
+) -> None:
+    odd = nodes.add(env_vars={"TPOSE_TEST_VERSION": "0.0.1"})
+    inputs, out = films(tmp_path / "in", "walk", "portrait"), tmp_path / "out"
+    words = ["video", *inputs, "-o", f"{out}/", "--json", f"{out}/", *HOW, "--cluster", nodes.address]
+    run = launcher.start(*words)
+    status = run.wait()
+    nodes.lose(odd)
+    assert status == 0, run.said()
+    assert " is refused: tposecli is 0.0.1, planned 0." in run.said()
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", "portrait")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--cluster", "127.0.0.1:9"], "--cluster 127.0.0.1:9: no cluster can be reached"),
+        (["--cluster", "local", "--show"], "--show: there is no window"),
+        (["--gpus-per-job", "0.5"], "--gpus-per-job is for runs on a cluster"),
+    ],
+)
+def test_what_a_cluster_cannot_do(launcher: Launcher, tmp_path: Path, words: list[str], said: str) -> None:
+    run = launcher.start("video", MEDIA / "walk.mp4", "-o", tmp_path / "a.mp4", *HOW, *words)
+    assert run.wait() == 2
+    assert said in run.said() and "Traceback" not in run.said()
+
+
+def test_without_ray_it_is_named(launcher: Launcher, tmp_path: Path) -> None:
+    words = ["video", MEDIA / "walk.mp4", "-o", tmp_path / "a.mp4", *HOW, "--cluster", "auto"]
+    run = launcher.start(*words, constants={"sys.modules.ray": None})
+    assert run.wait() == 2 and "pip install 'tposecli[cluster]'" in run.said()

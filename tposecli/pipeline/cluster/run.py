@@ -1,0 +1,340 @@
+"""Run jobs on a cluster: connect, plan, submit a few more than there is room for, collect."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from tposecli.formats.journal.journal import journal_path
+from tposecli.hub import remote
+from tposecli.hub.download.options import Downloads, no_progress
+from tposecli.hub.remote import is_stored
+from tposecli.pipeline.cluster.options import ClusterOptions
+from tposecli.pipeline.cluster.worker import Answer, Board, differences, look, run_job, versions
+from tposecli.pipeline.job import Outputs, Settings, VideoJob
+from tposecli.pipeline.outputs import needs_attention
+from tposecli.pipeline.segments.workers import RunWatcher
+from tposecli.pipeline.session import Session
+from tposecli.pipeline.summary import Summary, count
+from tposecli.sinks.destination import STDOUT
+from tposecli.sources.locations import camera_number, is_stdin, redacted, short_name
+from tposecli.types import SourceInfo
+from tposecli.utils.errors import UsageError
+from tposecli.utils.telemetry import block_telemetry
+
+log = logging.getLogger("tposecli")
+
+AHEAD: Final = 2
+"""Tasks that are submitted, for each that there is room for."""
+
+POLL_S: Final = 0.5
+THREADS: Final = 1
+"""CPU threads of the net of one job if not said otherwise: many jobs at a time use all cores better."""
+
+CONNECT_S: Final = 5.0
+
+MEMORY: Final = 1 << 30
+"""Bytes that a job is taken to need before the first has shown what it takes."""
+MARGIN: Final = 1.2
+
+
+@dataclass(eq=False)
+class _Cluster:
+    """A connection, and what is known of the nodes.
+
+    Attributes:
+        ray: The package.
+        options: How jobs are placed.
+        gpus: GPUs of a job.
+        threads: CPUs of a job.
+        board: Handle of the :class:`Board`.
+        refused: Ray's ids of the nodes that are not as planned.
+        memory: Bytes that a job takes.
+    """
+
+    ray: Any
+    options: ClusterOptions
+    gpus: float
+    threads: int
+    board: Any
+    refused: set[str] = field(default_factory=set)
+    memory: int = MEMORY
+
+    def task(self, function: Any) -> Any:
+        """Return a task that is placed where there is room for a job, on a node that is as planned."""
+        most = max((int(node["Resources"].get("memory", 0)) for node in self.nodes()), default=0)
+        placed: dict[str, Any] = {"num_cpus": self.threads, "num_gpus": self.gpus}
+        placed["memory"] = min(self.memory, most) or None
+        if self.refused:
+            placed["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self.refused))})"}
+        retried = {"max_retries": self.options.retries, "retry_exceptions": False}
+        return self.ray.remote(**placed, **retried, scheduling_strategy="SPREAD")(function)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the nodes that live and are as planned."""
+        return [node for node in self.ray.nodes() if node["Alive"] and node["NodeID"] not in self.refused]
+
+    def room(self) -> int:
+        """Return the number of jobs that run at a time."""
+        rooms = [int(node["Resources"].get("CPU", 0) // self.threads) for node in self.nodes()]
+        if self.gpus:
+            per_node = zip(rooms, self.nodes(), strict=True)
+            rooms = [min(room, int(node["Resources"].get("GPU", 0) / self.gpus)) for room, node in per_node]
+        return max(1, sum(rooms))
+
+
+def run_on_cluster(
+    jobs: Sequence[VideoJob], settings: Settings, options: ClusterOptions, watcher: RunWatcher
+) -> list[Summary]:
+    """Run jobs on the nodes of a cluster, and return what each did, in order.
+
+    All jobs are checked before the first one begins. Files that are not in stores must be on a disk that all nodes see.
+
+    Args:
+        jobs: Videos, and what to make of them.
+        settings: What they have in common.
+        options: Which cluster, and how.
+        watcher: Receives the progress.
+
+    Raises:
+        UsageError: There is no such cluster, Ray is not installed, a job cannot be done, or no node can do it.
+        WeightsError: A node cannot load the nets.
+    """
+    jobs = [_absolute(job) for job in jobs]
+    _check(jobs, settings)
+    Session(settings).check_videos(jobs)
+    with _connected(options, settings) as cluster:
+        attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
+        if settings.flags.overwrite and not settings.flags.resume:
+            for job in jobs:
+                _forget(job.outputs)
+        shared = _of_workers(settings, cluster.threads)
+        planned = _plan(cluster, shared, attention)
+        name = f"{count(len(jobs), 'video')} on {count(len(cluster.nodes()), 'node')}"
+        watcher.begin(SourceInfo(name), None)
+        return _Run(cluster, jobs, shared, planned, watcher, attention).run()
+
+
+class _Run:
+    """The jobs of a run, waiting, running and done."""
+
+    def __init__(
+        self,
+        cluster: _Cluster,
+        jobs: Sequence[VideoJob],
+        settings: Settings,
+        planned: Answer,
+        watcher: RunWatcher,
+        attention: bool,
+    ) -> None:
+        self._cluster, self._jobs, self._settings = cluster, jobs, settings
+        self._planned, self._watcher, self._attention = planned, watcher, attention
+        self._waiting = deque(range(len(jobs)))
+        self._running: dict[Any, int] = {}
+        self._done: dict[int, Summary] = {}
+        self._told = (0, 0)
+
+    def run(self) -> list[Summary]:
+        """Run all jobs."""
+        ray = self._cluster.ray
+        while self._waiting or self._running:
+            while self._waiting and len(self._running) < AHEAD * self._cluster.room():
+                self._submit(self._waiting.popleft())
+            ended, _ = ray.wait(list(self._running), timeout=POLL_S)
+            self._report()
+            for task in ended:
+                self._collect(task, self._running.pop(task))
+        return [self._done[number] for number in range(len(self._jobs))]
+
+    def _submit(self, number: int) -> None:
+        cluster = self._cluster
+        arguments = (self._jobs[number], number, dict(self._planned.facts), cluster.board, self._attention)
+        self._running[cluster.task(run_job).remote(self._settings, *arguments)] = number
+
+    def _collect(self, task: Any, number: int) -> None:
+        cluster, job = self._cluster, self._jobs[number]
+        try:
+            answer: Answer = cluster.ray.get(task)
+        except cluster.ray.exceptions.RayError as error:
+            self._end(number, _lost(job, self._last(number), error, cluster.options.retries))
+            return
+        if answer.summary is None:
+            _refuse(cluster, answer)
+            self._waiting.appendleft(number)
+            return
+        cluster.memory = max(cluster.memory, int(answer.memory * MARGIN))
+        self._end(number, answer.summary)
+
+    def _end(self, number: int, summary: Summary) -> None:
+        self._done[number] = summary
+        self._watcher.end(summary)
+
+    def _last(self, number: int) -> Any:
+        """Return the last that a job told; None if the board is lost."""
+        with suppress(self._cluster.ray.exceptions.RayError):
+            return self._cluster.ray.get(self._cluster.board.last.remote(number), timeout=10)
+        return None
+
+    def _report(self) -> None:
+        """Report the frames and the log of all jobs; nothing if the board is lost."""
+        with suppress(self._cluster.ray.exceptions.RayError):
+            counts, said = self._cluster.ray.get(self._cluster.board.news.remote(), timeout=10)
+            for level, text in said:
+                log.log(level, "%s", text)
+            frames, people = (sum(each[place] for each in counts.values()) for place in (0, 1))
+            self._watcher.advance(max(0, frames - self._told[0]), max(0, people - self._told[1]))
+            self._told = max(frames, self._told[0]), max(people, self._told[1])  # A lost job begins again.
+
+
+def _check(jobs: Sequence[VideoJob], settings: Settings) -> None:
+    """Refuse what a cluster cannot do.
+
+    Raises:
+        UsageError: It says what.
+    """
+    if settings.drawing.show:
+        raise UsageError("--show: there is no window on a cluster; leave it out")
+    for job in jobs:
+        if STDOUT in job.outputs.wanted:
+            raise UsageError("-: standard output is of this machine; name a file or a folder for a cluster")
+        if is_stdin(job.input) or camera_number(job.input) is not None:
+            raise UsageError(f"{redacted(job.input)}: of this machine only; name files that all nodes can read")
+
+
+def _absolute(job: VideoJob) -> VideoJob:
+    """Return a job whose paths mean the same in other folders."""
+
+    def absolute(path: Path) -> Path:
+        return path if is_stored(path) else Path(os.path.abspath(path))
+
+    location = absolute(job.input) if isinstance(job.input, Path) else job.input
+    return replace(job, input=location, outputs=job.outputs.placed(absolute))
+
+
+def _of_workers(settings: Settings, threads: int) -> Settings:
+    """Return the settings of the tasks: they resume what a lost one has left, and show nothing."""
+    choice = settings.inference.model
+    downloads = Downloads(choice.downloads.offline, choice.downloads.retry, no_progress)
+    inference = replace(settings.inference, model=replace(choice, threads=threads, downloads=downloads))
+    return replace(settings, inference=inference, flags=replace(settings.flags, resume=True))
+
+
+def _forget(outputs: Outputs) -> None:
+    """Remove the journal of an earlier run that is overwritten, which tasks would resume."""
+    if outputs.files:
+        journal = journal_path(outputs.files[0])
+        if is_stored(journal):
+            remote.remove(journal)
+        else:
+            journal.unlink(missing_ok=True)
+
+
+def _plan(cluster: _Cluster, settings: Settings, attention: bool) -> Answer:
+    """Return what results depend on, of the first node that has the versions of this machine; all must be like it.
+
+    Raises:
+        UsageError: There is none.
+    """
+    here = versions()
+    log.info("%s of the cluster: loading the nets on one", count(len(cluster.nodes()), "node"))
+    while True:
+        try:
+            found: Answer = cluster.ray.get(cluster.task(look).remote(settings, attention))
+        except cluster.ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except cluster.ray.exceptions.RayError as error:
+            raise UsageError(f"cluster: no node can load the nets ({_words(error)}); see the logs of Ray") from error
+        differs = differences(here, {name: found.facts.get(name, "missing") for name in here})
+        if not differs:
+            cluster.memory = max(cluster.memory, int(found.memory * MARGIN))
+            return found
+        _refuse(cluster, replace(found, differs=tuple(differs)))
+
+
+def _refuse(cluster: _Cluster, answer: Answer) -> None:
+    """Place no more jobs on a node.
+
+    Raises:
+        UsageError: It was the last.
+    """
+    if answer.node_id not in cluster.refused:
+        cluster.refused.add(answer.node_id)
+        log.warning(
+            "node %s (%s) is refused: %s; install the same everywhere",
+            *(answer.node, answer.node_id[:8], "; ".join(answer.differs)),
+        )
+    if not cluster.nodes():
+        raise UsageError("cluster: no node is left that is as planned; install the same versions on all of them")
+
+
+def _lost(job: VideoJob, last: Any, error: Exception, retries: int) -> Summary:
+    """Return the summary of a job that its workers did not survive, or that met an error of the program."""
+    name = redacted(job.input)
+    lines = " | ".join(last.lines) if last is not None else ""
+    where = last.where if last is not None and last.where else "no worker told where"
+    tries = count(retries + 1, "try", "tries")
+    reason = f"{name}: ended its worker in each of {tries} ({_words(error)}); leave it out, or report it"
+    said = f"; last lines ({where}): {lines}" if lines else ""
+    return Summary(job.label or short_name(job.input), failed=[(name, reason + said)], path=name)
+
+
+def _words(error: Exception) -> str:
+    """Return an error of Ray in a few words."""
+    cause = getattr(error, "cause", None)
+    text = f"{type(cause).__name__}: {cause}" if cause is not None else str(error)
+    return (text.splitlines() or [""])[0].partition(" Check ")[0].rstrip(".")[:160] or type(error).__name__
+
+
+def _check_address(address: str) -> None:
+    """Check that something listens at an address, which Ray would wait for.
+
+    Raises:
+        OSError: Nothing does.
+        ValueError: It has no port.
+    """
+    if address not in ("auto", "local"):
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host, int(port)), CONNECT_S).close()
+
+
+@contextmanager
+def _connected(options: ClusterOptions, settings: Settings) -> Iterator[_Cluster]:
+    """Connect to a cluster, or start one of this machine.
+
+    Raises:
+        UsageError: Ray is not installed, or there is no such cluster.
+    """
+    block_telemetry()
+    try:
+        ray: Any = import_module("ray")
+    except ImportError as error:
+        raise UsageError("--cluster needs Ray; pip install 'tposecli[cluster]', or use --workers") from error
+    arguments: dict[str, Any] = {"address": options.address}
+    if options.address == "local":
+        arguments["include_dashboard"] = False
+    try:
+        _check_address(options.address)
+        ray.init(**arguments, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError) as error:
+        raise UsageError(
+            f"--cluster {options.address}: no cluster can be reached ({_words(error)}); start one with ray start, or "
+            "use --cluster local"
+        ) from error
+    try:
+        gpus = options.gpus_per_job
+        has_gpus = any(node["Resources"].get("GPU") for node in ray.nodes())
+        gpus = gpus if gpus is not None else float(has_gpus)
+        here = ray.get_runtime_context().get_node_id()
+        beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)
+        board = ray.remote(num_cpus=0, scheduling_strategy=beside)(Board).remote()
+        yield _Cluster(ray, options, gpus, settings.inference.model.threads or THREADS, board)
+    finally:
+        ray.shutdown()
