@@ -282,6 +282,15 @@ def test_one_table_of_many_videos_and_their_names(store: ObjectStore, launcher: 
     assert content(store, f"{made}/all.csv").decode().splitlines() == rows
 
 
+def test_several_processes(store: ObjectStore, launcher: Launcher, made: str, plain: Path) -> None:
+    inputs = ["s3://films/walk.mp4", "s3://films/cam/portrait.mp4"]
+    launcher.run("video", *inputs, "-o", f"{made}/", "--json", f"{made}/", *SHORT, "--workers", "2")
+    ends = (".mp4", ".json", ".mp4.poses.jsonl")
+    assert names(store, made) == {f"{name}{end}" for name in ("walk", "portrait") for end in ends}
+    found, wanted = json.loads(content(store, f"{made}/walk.json")), json.loads((plain / "walk.json").read_bytes())
+    assert found["images"] == wanted["images"] and len(found["annotations"]) == len(wanted["annotations"])
+
+
 def test_images(store: ObjectStore, launcher: Launcher, made: str, tmp_path: Path) -> None:
     words = ["-o", f"{made}/drawn/", "--json", f"{made}/poses.json", *FAST]
     launcher.run("images", "s3://photos/day/*.jpg", *words)

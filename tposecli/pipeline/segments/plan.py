@@ -14,7 +14,7 @@ from tposecli.pipeline.job import Outputs, Settings, VideoJob
 from tposecli.pipeline.outputs import needs_attention
 from tposecli.pipeline.stream import group_frames
 from tposecli.sources import open_video_input
-from tposecli.sources.locations import is_read_once
+from tposecli.sources.locations import is_read_once, is_url
 from tposecli.sources.packet_index import PacketIndex
 from tposecli.sources.video import VideoSource
 
@@ -68,6 +68,8 @@ def plan_segments(job: VideoJob, settings: Settings, frames: int | None, least: 
         InputError: The video cannot be read.
     """
     max_pixels = settings.inference.max_pixels
+    if is_url(job.input):
+        return SegmentPlan(job)  # It is fetched when its turn comes.
     with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels, job.view) as source:
         expected = source.expected
         if not isinstance(source, VideoSource) or is_read_once(job.input) or not _is_local(job.outputs):
