@@ -481,8 +481,7 @@ def test_closed_pipe_is_no_traceback(streamable: Path, option: str) -> None:
 
 def trickle(listener: socket.socket, data: bytes, ended: threading.Event) -> None:
     """Send a film little by little to whoever connects, until told to end."""
-    connection, _ = listener.accept()
-    with connection, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), listener.accept()[0] as connection:
         for start in itertools.count(0, 1880):
             connection.sendall(data[start : start + 1880] or bytes([0xFF] * 188))
             if ended.wait(0.005):
@@ -493,11 +492,12 @@ def test_interrupted_live_source_is_complete(tmp_path: Path) -> None:
     film = Film(pts=range(600), size=SIZE, options={"bf": "0", "g": "10"}).write(tmp_path / "in.ts")
     out, ended = tmp_path / "out.mp4", threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
         thread = threading.Thread(target=trickle, args=(listener, film.read_bytes(), ended))
         thread.start()
         address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
         command = [*TPOSE, "video", address, "--detector", "full-frame", "-q", "-o", str(out)]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TPOSE_OFFLINE": "0"})
         journal, deadline = tmp_path / "out.mp4.poses.jsonl", time.monotonic() + 60
         while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 17):
             time.sleep(0.05)

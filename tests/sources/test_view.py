@@ -98,7 +98,7 @@ def test_speeds_are_those_of_what_was_filmed(tmp_path: Path, media: Path) -> Non
         (("--crop", "600,0,100,10"), "reaches outside the frame of 640x480; choose a part of it"),
         (("--rotate", "90", "--crop", "0,0,640,10"), "reaches outside the frame of 480x640 after --rotate"),
         (("--rotate", "45"), "'45' is not one of"),
-        (("--true-fps", "fast"), "'fast' is not a frame rate; expected 1 to 100000"),
+        (("--true-fps", "fast"), "'fast' is not a frame rate; expected frames per second up to 100000"),
         (("--speed", "0"), "'0' is not a speed; expected 0.01 to 100"),
     ],
 )

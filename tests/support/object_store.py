@@ -133,11 +133,13 @@ class Faults:
         meant = self.faults.get("method", method) == method and self.faults.get("key", "") in path
         if meant and self.faults.get("refuse"):
             start_response("403 Forbidden", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+            denied = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            return [] if method == "HEAD" else [denied]
         if meant and self.faults.get("fail", 0) > 0:
             self.faults["fail"] -= 1
             start_response("500 Internal Server Error", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"]
+            failed = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
+            return [] if method == "HEAD" else [failed]
         if meant and self.faults.get("cut", 0) > 0:
             self.faults["cut"] -= 1
             environ["wsgi.input"].read(1000)

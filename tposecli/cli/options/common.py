@@ -124,8 +124,8 @@ def seconds(value: str) -> float:
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
-def frame_rate(value: str) -> Fraction:
-    """Return an exact rate in frames per second from ``25``, ``29.97`` or ``30000/1001``.
+def frame_rate(value: str, highest: int = MAX_FRAME_RATE) -> Fraction:
+    """Return an exact rate in frames per second, up to ``highest``, from ``25``, ``29.97`` or ``30000/1001``.
 
     Decimal numbers close to an NTSC rate stand for it: ``23.976`` and ``23.98`` are 24000/1001. Fractions are exact.
     """
@@ -133,9 +133,9 @@ def frame_rate(value: str) -> Fraction:
         rate = Fraction(value)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if not 0 < rate <= MAX_FRAME_RATE:
+    if not 0 < rate <= highest:
         raise click.BadParameter(
-            f"{value!r} is not a frame rate; expected frames per second up to {MAX_FRAME_RATE}: 25, 29.97 or 30000/1001"
+            f"{value!r} is not a frame rate; expected frames per second up to {highest}: 25, 29.97 or 30000/1001"
         )
     if "/" in value:
         return rate

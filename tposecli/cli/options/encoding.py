@@ -16,23 +16,19 @@ if TYPE_CHECKING:
     from tposecli.sources import View
 
 
-def _number(value: str, what: str, low: float, high: float) -> Fraction:
-    """Return an exact number in a range."""
-    try:
-        number = Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        number = Fraction(-1)
-    if not low <= number <= high:
-        raise click.BadParameter(f"{value!r} is not a {what}; expected {low:g} to {high:g}")
-    return number.limit_denominator(1000)
-
-
 def _pace(value: str) -> Fraction:
-    return _number(value, "speed", 0.01, 100)
+    """Return an exact speed."""
+    try:
+        pace = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        pace = Fraction(-1)
+    if not Fraction(1, 100) <= pace <= 100:
+        raise click.BadParameter(f"{value!r} is not a speed; expected 0.01 to 100")
+    return pace.limit_denominator(1000)
 
 
 def _true_rate(value: str) -> Fraction:
-    return _number(value, "frame rate", 1, 100_000)
+    return frame_rate(value, highest=100_000)
 
 
 def _part(value: str) -> tuple[int, int, int, int]:
