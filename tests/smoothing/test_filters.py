@@ -88,6 +88,30 @@ def test_rts_equals_the_dense_gaussian_posterior_mean(rng: np.random.Generator) 
     np.testing.assert_allclose(smoothed, want, atol=1e-5)
 
 
+def test_the_path_through_a_gap_stays_near_the_straight_line_where_the_joint_was_wrong_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two wrong positions before a gap would throw the path far off; what is measured is as without the limit."""
+    times = np.arange(24) / 25
+    places = np.tile([50.0, 50.0], (24, 1))
+    places[[9, 10]] = [[48, 54], [46, 60]]
+    frames = [person(place) for place in places]
+    for index in range(11, 16):
+        frames[index] = person([[999, 999]], score=0.05)
+    rts = Rts(**asdict(RtsOptions()))
+    window = FillGaps(0.3)(TrackWindow.of(frames, times.tolist(), (0, 24), 0.2))
+    smooth = rts(window).xy[:, 0, 0]
+    monkeypatch.setattr("tposecli.smoothing.rts.MAX_BEND", 99)
+    free = rts(window).xy[:, 0, 0]
+    gap = np.arange(24)[11:16]
+    np.testing.assert_array_equal(np.delete(smooth, gap, axis=0), np.delete(free, gap, axis=0))
+    assert np.linalg.norm(free[gap] - 50, axis=1).max() > 12
+    ends = smooth[[10, 16]]
+    share = (gap[:, None] - 10) / 6
+    bend = np.linalg.norm(smooth[gap] - (ends[0] + share * (ends[1] - ends[0])), axis=1)
+    assert 0 < bend.max() <= 2 + 0.15 * np.linalg.norm(ends[1] - ends[0]) + 1e-6
+
+
 @pytest.mark.parametrize(
     "filter_step",
     [Savgol(**asdict(SavgolOptions())), Median(**asdict(MedianOptions())), Rts(**asdict(RtsOptions())), None],

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tposecli.smoothing.track_window import Float64, TrackWindow
+from tposecli.smoothing.track_window import Float64, Mask, TrackWindow, neighbours
 from tposecli.types import Flag
 
 INITIAL_COVARIANCE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
@@ -15,6 +15,12 @@ INITIAL_COVARIANCE = np.array([1e2, 0, 0, 1e3, 0, 1e4])
 
 ROW, COLUMN = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 2, 1, 2, 2])
 """Rows and columns of the six distinct entries of a symmetric 3 x 3 matrix."""
+
+MAX_BEND = 0.02
+"""How far a path through a gap may bend from the straight line between the gap's ends, in person sizes ..."""
+
+MAX_BEND_OF_WAY = 0.15
+"""... and in addition, as a share of the distance between the ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,9 @@ class Rts:
     The variance of a measurement is ``noise**2 / score``; filled joints and outliers count as unmeasured. The backward
     pass is that of Bierman (1973), which gives the same path as Rauch, Tung and Striebel (1965) without inverting a
     matrix.
+
+    In a gap the path follows the velocities at the gap's ends, which are wrong where the last measurements before it
+    are: joints often are, just before they are lost. So it may not bend far from the straight line through the gap.
     """
 
     noise: float
@@ -35,7 +44,7 @@ class Rts:
         measured = window.known & ~replaced & window.present[:, :, None]
         precision = np.where(measured, np.maximum(window.score, 1e-3), 1e-12) / self.noise**2
         size = window.size[:, None, None]
-        path = self._path(window.xy / size, precision, window.time_s) * size
+        path = _straightened(self._path(window.xy / size, precision, window.time_s), window, measured) * size
         return replace(window, xy=np.where(window.known[..., None], path, window.xy))
 
     def _path(self, xy: Float64, precision: Float64, time_s: Float64) -> Float64:
@@ -71,6 +80,31 @@ class Rts:
             np.dot(moves[t][0].T, adjoint.reshape(3, -1), out=later[t - 1].reshape(3, -1))
         smooth: Float64 = path[:, 0] - (spread[:, :3, None] * later).sum(axis=1)
         return smooth.swapaxes(1, 2).reshape(count, *shape, 2)
+
+
+def _straightened(path: Float64, window: TrackWindow, measured: Mask) -> Float64:
+    """Return the (T, M, K, 2) path, person sizes, with less bend in the gaps in which it bends too far.
+
+    All of a gap's deviation from the straight line between its ends is reduced by the same factor. Measured joints,
+    and gaps that reach beyond the window, keep their places.
+    """
+    before, after = neighbours(measured)
+    where = np.nonzero(window.known & ~measured & (before >= 0) & (after < len(path)))
+    if not len(where[0]):
+        return path
+    frame, *rows = where
+    old, new = before[where], after[where]
+    start, stop = path[(old, *rows)], path[(new, *rows)]
+    share = (window.time_s[frame] - window.time_s[old]) / (window.time_s[new] - window.time_s[old])
+    line = start + share[:, None] * (stop - start)
+    bend = path[where] - line
+    most = np.zeros(path.shape[:3])
+    np.maximum.at(most, (old, *rows), np.linalg.norm(bend, axis=1))
+    limit = MAX_BEND + MAX_BEND_OF_WAY * np.linalg.norm(stop - start, axis=1)
+    factor = np.minimum(1, limit / np.maximum(most[(old, *rows)], 1e-12))
+    path = path.copy()
+    path[where] = line + factor[:, None] * bend
+    return path
 
 
 @lru_cache(maxsize=256)
