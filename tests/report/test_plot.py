@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,11 +14,13 @@ import pytest
 from tests.formats.test_angles import FPS, PX_PER_M, SHAPE, journal, tpose
 from tests.geometry.test_facing import spatial, walker
 from tposecli.formats.align import PoseInput
+from tposecli.formats.corrections import CorrectionsFile, corrections_path, journal_digest, write_corrections
 from tposecli.geometry.angles import ALL_ANGLES, JOINT_ANGLES
 from tposecli.geometry.motion_options import ScaleOptions
 from tposecli.report.columns import Collector
 from tposecli.report.plot.curves import Curve, read_curves
 from tposecli.report.plot.options import ANGLE_NAMES, Event, PlotOptions, sided
+from tposecli.tracking.corrections import Name
 
 __all__ = ["journal"]
 
@@ -104,15 +107,19 @@ def test_the_ending_chooses_the_kind_of_file(journal: Path, suffix: str) -> None
         (("--joint", "toe"), "'toe' is not known"),
         (("--people", "7"), "there is no person 7; choose of: 1, 2"),
         (("--align", "1,2"), "expected a time for each of the 1 journals, got 2"),
-        (("--align", "knee>2"), "expected an angle that passes a value, as 'left_knee>60'"),
+        (("--align", "99"), "this take goes from 0 to 1.96667 s; choose a time in it"),
+        (("--align", "knee>20"), "it has two sides; name one: left_knee or right_knee"),
+        (("--align", "ankle>20"), "there is no angle ankle; choose of: left_knee, right_knee"),
+        (("--align", "right_knee>=20"), "rises above (>) or falls below (<) a number of degrees"),
         (("--align", "right_knee>160", "--people", "1"), "does not happen, it goes from"),
-        (("--person-height", "1.8"), "say whose height it is"),
+        (("--joint", "nose", "--person-height", "1.8"), "say whose height it is"),
+        (("-i", "a.mp4", "-i", "b.mp4", "-i", "c.mp4"), "expected a video for each of the 2 takes, got 3"),
     ],
 )
 def test_what_cannot_be_plotted_is_refused(journal: Path, words: tuple[str, ...], reason: str) -> None:
     out = journal.parent / "none.png"
-    ran = tpose("plot", journal, "-o", out, *words)
-    assert ran.exit_code != 0 and reason in ran.output + str(ran.exception)
+    ran = tpose("plot", journal, *([journal] if "-i" in words else []), "-o", out, *words)
+    assert ran.exit_code != 0 and reason in " ".join((ran.output + str(ran.exception)).split())
     assert not out.exists()
 
 
@@ -123,3 +130,52 @@ def test_other_endings_and_existing_files_are_refused(journal: Path) -> None:
     out.write_text("mine")
     ran = tpose("plot", journal, "-o", out)
     assert ran.exit_code != 0 and out.read_text() == "mine"
+
+
+def text_of(figure: Path) -> str:
+    """Return the words of an SVG, which stand in its comments."""
+    return " | ".join(re.findall(r"<!-- (.*?) -->", figure.read_text()))
+
+
+def test_poses_of_other_tools_are_plotted_with_a_frame_rate_or_a_video(journal: Path, media: Path) -> None:
+    table, out = journal.parent / "dlc.csv", journal.parent / "dlc.svg"
+    assert tpose("edit", journal, "--name", "1=Ana").exit_code == 0
+    assert tpose("convert", journal, "--to", "dlc-csv", table, "-q").exit_code == 0
+    words = ("plot", table, "--angle", "right_knee", "--people", "Ana", "-o", out, "--overwrite")
+    ran = tpose(*words)
+    assert ran.exit_code != 0 and "--input-fps" in str(ran.exception)
+    ran = tpose(*words, "--input-fps", FPS, "--size", "1200x700")
+    assert ran.exit_code == 0, ran.output + str(ran.exception)
+    assert "right knee flexion" in text_of(out)
+    assert tpose(*words, "-i", media / "walk.mp4").exit_code == 0
+    ran = tpose(*words[:1], table, *words[1:], *("-i", media / "walk.mp4", "-i", media / "crossing.mp4"))
+    assert ran.exit_code == 0, ran.output + str(ran.exception)
+
+
+def test_the_legend_tells_people_of_one_name_apart_and_who_has_no_sign(journal: Path) -> None:
+    steps = (Name(1, "Ana"), Name(2, "ana"))
+    content = CorrectionsFile(journal_digest(journal), {}, steps)
+    write_corrections(corrections_path(journal), content)
+    out = journal.parent / "both.svg"
+    ran = tpose("plot", journal, "--angle", "right_knee", "-o", out)
+    assert ran.exit_code == 0, ran.output + str(ran.exception)
+    assert "Ana (1) |" in text_of(out) and "ana (2) (unsigned flexion)" in text_of(out)
+    ran = tpose("plot", journal, "--angle", "right_knee", "--facing", "right", "-o", out, "--overwrite")
+    assert ran.exit_code == 0 and "unsigned" not in text_of(out)
+
+
+def test_a_height_that_no_angle_needs_is_said(journal: Path, caplog: pytest.LogCaptureFixture) -> None:
+    curves(journal, angles=("right_knee",), scale=ScaleOptions(height_m=1.7))
+    assert "--person-height and --scale-px-per-m change nothing about angles; add --joint" in caplog.text
+    caplog.clear()
+    curves(journal, joints=("nose",), scale=ScaleOptions(px_per_m=100))
+    assert "change nothing" not in caplog.text
+
+
+def test_a_page_of_other_tools_poses_takes_a_frame_rate(journal: Path) -> None:
+    table, page = journal.parent / "dlc.csv", journal.parent / "page.html"
+    assert tpose("convert", journal, "--to", "dlc-csv", table, "-q").exit_code == 0
+    assert "--input-fps" in str(tpose("report", table, "-o", page).exception)
+    ran = tpose("report", table, "-o", page, "--input-fps", FPS, "--size", "1200x700", "-q")
+    assert ran.exit_code == 0, ran.output + str(ran.exception)
+    assert page.exists()

@@ -72,6 +72,12 @@ class Whole:
             return named[0]
         raise UsageError(f"there is no person {who}; choose of: {self.everybody}")
 
+    def label(self, person: int) -> str:
+        """Return what a person is called; people of equal names, by the name and the id."""
+        name = self.names.get(person, "")
+        same = [other for other in self.names.values() if other.casefold() == name.casefold()]
+        return (f"{name} ({person})" if len(same) > 1 else name) or f"person {person}"
+
     @property
     def everybody(self) -> str:
         """Ids and names, for messages."""

@@ -13,7 +13,7 @@ from tposecli.cli.options import common as shared
 from tposecli.cli.options.drawing import parse_names
 from tposecli.cli.options.keep import parse_people
 from tposecli.cli.options.motion import facing_option, scale_of, scale_options
-from tposecli.cli.options.pose_files import POSES, pose_input_of, pose_options, pose_stem
+from tposecli.cli.options.pose_files import POSES, foreign_frames_options, pose_input_of, pose_options, pose_stem
 from tposecli.cli.terminal import say
 from tposecli.report.plot.options import SUFFIXES, Event, PlotOptions, sided
 
@@ -46,6 +46,7 @@ def _align(_: click.Context, __: click.Parameter, value: str | None) -> Event | 
 @click.command(cls=Command, short_help="Plot angles, positions and speeds of a run over time.")
 @click.argument("journals", nargs=-1, required=True, type=POSES, metavar="JOURNAL...")
 @pose_options
+@foreign_frames_options
 @option_group(
     INPUT,
     click.option(
@@ -89,7 +90,7 @@ def plot(journals: tuple[Path, ...], **options: Any) -> None:
     """Plot angles, positions and speeds over time: measured thin, smoothed thick, gaps as gaps.
 
     JOURNAL is the out.mp4.poses.jsonl of a run, tracked and smoothed as that run did, with the corrections of tpose
-    edit. Several journals are takes in one plot.
+    edit, or another pose file or folder. Several are takes in one plot, each with a video of its own if -i is given.
 
     \b
     tpose plot out.mp4.poses.jsonl --angle knee -o knee.svg
@@ -109,6 +110,11 @@ def plot(journals: tuple[Path, ...], **options: Any) -> None:
         raise click.BadParameter(
             f"expected a time for each of the {len(journals)} journals, got {len(times)}", param_hint="--align"
         )
+    inputs = options["inputs"]
+    if inputs and len(journals) > 1 and len(inputs) != len(journals):
+        raise click.BadParameter(
+            f"expected a video for each of the {len(journals)} takes, got {len(inputs)}", param_hint="-i"
+        )
     check_output(output, options["overwrite"])
     angles, joints = options["angle"], options["joint"]
     wanted = PlotOptions(
@@ -121,7 +127,9 @@ def plot(journals: tuple[Path, ...], **options: Any) -> None:
         options["facing"],
         scale_of(options),
     )
-    curves = read_curves([pose_input_of(path, options) for path in journals], wanted)
+    videos = [(video,) for video in inputs] if len(journals) > 1 and inputs else [inputs] * len(journals)
+    takes = [pose_input_of(path, options | {"inputs": own}) for path, own in zip(journals, videos, strict=True)]
+    curves = read_curves(takes, wanted)
     zero = str(event) if event is not None else "the event" if times else ""
     names = [pose_stem(path) for path in journals]
     names = [f"{name} ({place})" if names.count(name) > 1 else name for place, name in enumerate(names, start=1)]

@@ -10,7 +10,14 @@ from cloup import option_group
 
 from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
-from tposecli.cli.options.pose_files import POSES, frames_options, input_option, pose_input_of, pose_options
+from tposecli.cli.options.pose_files import (
+    POSES,
+    frames_options,
+    input_option,
+    pose_input_of,
+    pose_options,
+    rate_options,
+)
 from tposecli.cli.options.report import make_report_of, report_content_options
 
 
@@ -25,6 +32,7 @@ from tposecli.cli.options.report import make_report_of, report_content_options
     INPUT,
     input_option("Video or images that the poses belong to; without them the page shows the poses alone."),
     *frames_options,
+    *rate_options,
 )
 @option_group(FILES, click.option("--output", "-o", type=shared.OUTPUT, required=True, help="Write this page (.html)."))
 @report_content_options

@@ -82,9 +82,7 @@ def size(value: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-foreign_frames_options = option_group(
-    INPUT,
-    input_option("Video or images that the poses of another tool belong to."),
+rate_options = (
     click.option(
         "--input-fps",
         cls=RenamedOption,
@@ -99,6 +97,11 @@ foreign_frames_options = option_group(
         metavar="WxH",
         help="Frame size (pixels) of another tool's poses, if there is no video.",
     ),
+)
+"""What poses of another tool do not say of their frames, if there is no video."""
+
+foreign_frames_options = option_group(
+    INPUT, input_option("Video or images that the poses of another tool belong to."), *rate_options
 )
 """What poses of another tool do not say of their frames."""
 

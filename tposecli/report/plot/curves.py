@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,13 +14,14 @@ from tposecli.formats.align import PoseInput, read_aligned
 from tposecli.geometry.angles import ALL_ANGLES, Angle, angular_rates, rates, sure_angles
 from tposecli.geometry.facing import AngleReader
 from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
-from tposecli.geometry.motion_options import AngleOptions
+from tposecli.geometry.motion_options import AngleOptions, ScaleOptions
 from tposecli.geometry.scale import body_length
-from tposecli.pipeline.corrections import names_of, read_corrections_of
-from tposecli.pipeline.whole import Whole
+from tposecli.pipeline.corrections import describe_corrections, read_corrections_of
+from tposecli.pipeline.whole import Whole, names_of
 from tposecli.report.columns import SURE, Columns
 from tposecli.report.plot.options import Event, PlotOptions
 from tposecli.report.read_run import collect, warn_of_part
+from tposecli.tracking.corrections import SAME_TIME_S
 from tposecli.types import UNTRACKED, Boxes, Flag, Poses
 from tposecli.utils.errors import UsageError
 
@@ -132,8 +132,11 @@ def read_curves(takes: list[PoseInput], options: PlotOptions) -> list[Curve]:
 
     Raises:
         InputError: A take is missing or damaged.
-        UsageError: A person is not there, an event does not happen, or a take has other keypoints.
+        UsageError: A person is not there, an event does not happen, a time is outside its take, or a take has other
+            keypoints.
     """
+    if not options.joints and options.scale != ScaleOptions():
+        log.warning("--person-height and --scale-px-per-m change nothing about angles; add --joint to plot metres")
     return [curve for number, given in enumerate(takes) for curve in _curves_of(given, number, options)]
 
 
@@ -148,20 +151,37 @@ def _curves_of(given: PoseInput, number: int, options: PlotOptions) -> list[Curv
     collector = collect(recording, layout, given, corrections)
     columns = collector.columns(stills=False)
     warn_of_part(collector, columns, given.path)
-    whole = _whole(columns, names_of(corrections))
-    scale = whole.scale(options.scale)
+    _check_time(columns, number, options, given.path)
+    whole = _whole(columns, names_of({**recording.header, **describe_corrections(corrections)}))
+    scale = whole.scale(options.scale) if options.joints else None
     px_per_m = None if scale is None else scale.px_per_m
     found = []
     for person, rows in _chosen(columns, whole, options, given.path):
         reader = AngleReader(AngleOptions(options.facing))
-        one = Person.of(columns, rows, whole.names.get(person, f"person {person}"), reader)
+        one = Person.of(columns, rows, whole.label(person), reader)
         zero_s = _zero(one, number, options, given.path)
         curves = [*_angles(one, number, options), *_joints(one, number, options, px_per_m)]
         found += [replace(curve, time_s=curve.time_s - zero_s) for curve in curves]
     return found
 
 
-def _whole(columns: Columns, names: Mapping[int, str]) -> Whole:
+def _check_time(columns: Columns, number: int, options: PlotOptions, path: Path) -> None:
+    """Check that the time of a take that becomes 0 is in it.
+
+    Raises:
+        UsageError: It is before the first frame or after the last one.
+    """
+    times = columns.time_s
+    if not options.align_s or not len(times):
+        return
+    at_s, first_s, last_s = options.align_s[number], float(times[0]), float(times[-1])
+    if not first_s - SAME_TIME_S <= at_s <= last_s + SAME_TIME_S:
+        raise UsageError(
+            f"{path}: --align {at_s:g}: this take goes from {first_s:g} to {last_s:g} s; choose a time in it"
+        )
+
+
+def _whole(columns: Columns, names: dict[int, str]) -> Whole:
     times = columns.time_s[columns.frame]
     tracks = {track: rows for track, rows in columns.tracks() if track != UNTRACKED}
     spans = {track: (float(times[rows][0]), float(times[rows][-1])) for track, rows in tracks.items()}

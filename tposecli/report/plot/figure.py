@@ -58,7 +58,7 @@ def draw(curves: Sequence[Curve], takes: Sequence[str], path: Path, zero: str = 
         grid[-1].set_xlabel(f"time from {zero} (s)" if zero else "time (s)")
         if len(keys) > 1:
             handles = [grid[0].plot([], [], color=_colour(place), linewidth=2)[0] for place in range(len(keys))]
-            labels = [who if len(takes) == 1 else f"{takes[take]}, {who}" for take, who in keys]
+            labels = [_label(curves, takes, take, who) for take, who in keys]
             figure.legend(handles, labels, loc="outside upper center", ncols=min(len(keys), 4), frameon=False)
         kind = path.suffix.lower().removeprefix(".")
         about = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else None
@@ -67,6 +67,14 @@ def draw(curves: Sequence[Curve], takes: Sequence[str], path: Path, zero: str = 
                 figure.savefig(temporary, format=kind, metadata=about)
         except OSError as error:
             raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _label(curves: Sequence[Curve], takes: Sequence[str], take: int, who: str) -> str:
+    """Return the text of the legend; it says who has angles without a sign, unless nobody's have one."""
+    text = who if len(takes) == 1 else f"{takes[take]}, {who}"
+    signed = {curve.panel for curve in curves if not curve.unsigned}
+    own = [curve for curve in curves if (curve.take, curve.who) == (take, who)]
+    return f"{text} (unsigned flexion)" if any(curve.unsigned and curve.panel in signed for curve in own) else text
 
 
 def _colour(place: int) -> str:

@@ -40,8 +40,15 @@ class Event:
             ValueError: It is no such condition.
         """
         found = re.fullmatch(r"\s*([a-z_]+)\s*([<>])\s*(-?\d+(?:\.\d*)?)\s*", text)
-        if found is None or found[1] not in ANGLE_NAMES:
-            raise ValueError(f"{text!r}: expected an angle that passes a value, as 'left_knee>60'")
+        if found is None:
+            raise ValueError(
+                f"{text!r}: expected an angle that rises above (>) or falls below (<) a number of degrees, "
+                "as 'left_knee>60'; there are no other signs"
+            )
+        if found[1] in SIDED:
+            raise ValueError(f"{text!r}: it has two sides; name one: left_{found[1]} or right_{found[1]}")
+        if found[1] not in ANGLE_NAMES:
+            raise ValueError(f"{text!r}: there is no angle {found[1]}; choose of: {', '.join(ANGLE_NAMES)}")
         return cls(found[1], found[2] == ">", float(found[3]))
 
     def __str__(self) -> str:
