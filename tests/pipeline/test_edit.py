@@ -142,6 +142,36 @@ def test_undo_takes_back_one_after_the_other(journal: Path) -> None:
     assert "no correction to undo" in refused(journal, "--undo")
 
 
+def test_undo_takes_back_as_many_as_it_is_given(journal: Path) -> None:
+    edited(journal, "--merge", "3=1", "--drop", "2", "--name", "1=Ana")
+    said = edited(journal, "--undo", "--undo")
+    assert said.index("undone: person 1 is called Ana") < said.index("undone: person 2 is left out")
+    assert said.endswith(": 1 correction\n")
+    assert [step.kind for step in read_corrections(corrections_path(journal)).steps] == ["merge"]
+    assert "cannot undo 2 of 1 correction; undo fewer" in refused(journal, "--undo", "--undo")
+
+
+def test_people_are_meant_by_their_names_wherever_by_ids(journal: Path) -> None:
+    edited(journal, "--name", "1=Ana", "--name", "2=Bo", "--merge", "3=ana")
+    edited(journal, "--name", "Ana=Cleo")
+    assert "person 1 is called Cleo already" in edited(journal, "--name", "cleo=Cleo")
+    assert len(read_corrections(corrections_path(journal)).steps) == 4, "what changes nothing is not stored"
+    words = ("--exchange", "Bo=Cleo@2-", "--swap-sides", "Bo@1-2", "--drop-joint", "Bo:nose@0-0.2")
+    edited(journal, *words, "--set-joint", "Bo:nose@1=5,5", "--split", "Cleo@1.5", "--only", "Bo,Cleo")
+    found = [(step.kind, step.person) for step in read_corrections(corrections_path(journal)).steps[4:]]
+    assert found == [
+        *(("exchange", 2), ("swap-sides", 2), ("drop-joint", 2), ("set-joint", 2)),
+        *(("split", 1), ("drop", 4)),
+    ]
+
+
+def test_a_name_is_free_again_when_its_person_is_merged(journal: Path) -> None:
+    edited(journal, "--name", "3=Ana", "--merge", "Ana=1")
+    edited(journal, "--name", "1=Bo", "--name", "2=Ana")
+    rows = [line.split()[:2] for line in edited(journal).splitlines()[1:3]]
+    assert rows == [["1", "Bo"], ["2", "Ana"]]
+
+
 def test_sides_are_exchanged_in_a_range_only(journal: Path) -> None:
     plain = joints_of(journal, "left_wrist")
     edited(journal, "--swap-sides", "2@1-2")
@@ -187,6 +217,10 @@ def test_a_joint_keeps_its_place_when_its_person_gets_another_id(journal: Path) 
         (("--merge", "9=1"), "there is no person 9 (after the corrections before); there are: 1, 2, 3"),
         (("--merge", "1=9"), "there is no person 9"),
         (("--merge", "1=1"), "cannot be merged into itself"),
+        (("--exchange", "1=1"), "cannot exchange ids with itself; name two people"),
+        (("--name", "1=Ana", "--name", "2=ana"), "person 1 is; if they are one, merge them (--merge 2=1)"),
+        (("--name", "1=2"), "the id of another; choose another name"),
+        (("--name", "1=Ana", "--drop", "Bo"), "no person Bo (after the corrections before); there are: 1 (Ana), 2, 3"),
         (("--merge", "1=2"), "both are in 20 frames between 0 and 0.95 s"),
         (("--merge", "3=1", "--drop", "3"), "there is no person 3"),
         (("--split", "1@2"), "person 1 cannot be split at 2 s, only from 0 to 0.95 s"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,6 +23,7 @@ from tposecli.formats.with_frames import without_pixels
 from tposecli.geometry.keypoints import KeypointLayout
 from tposecli.pipeline.keep_options import KeepOptions
 from tposecli.pipeline.postprocess import PostOptions, PostProcessor
+from tposecli.pipeline.summary import count
 from tposecli.smoothing.options import AS_MEASURED
 from tposecli.tracking.corrections import (
     SAME_TIME_S,
@@ -32,6 +33,7 @@ from tposecli.tracking.corrections import (
     DropJoint,
     Exchange,
     Merge,
+    Name,
     SetJoint,
     Split,
     SwapSides,
@@ -55,7 +57,20 @@ class KeepOnly:
     people: tuple[int, ...]
 
 
-Wish = Correction | KeepOnly
+@dataclass(frozen=True, slots=True)
+class ByName:
+    """A wish of people by id or by name.
+
+    Attributes:
+        people: Ids or names.
+        make: Makes the wish from their ids.
+    """
+
+    people: tuple[str, ...]
+    make: Callable[..., Correction | KeepOnly]
+
+
+Wish = Correction | KeepOnly | ByName
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +81,12 @@ class EditJob:
         journal: The journal.
         wishes: Corrections to add, in order. The new id of a split is chosen here, and times are those of the nearest
             frame.
-        undo: Take the last correction back first.
+        undo: Take this many of the last corrections back first.
     """
 
     journal: Path
     wishes: tuple[Wish, ...] = ()
-    undo: bool = False
+    undo: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,7 @@ def build_processor(
         except ValueError as error:
             raise InputError(f"{path}: {error}") from error
         by_hand = Corrections(corrections.steps, layout)
-        log.info("%s: %d corrections by hand", path, len(corrections.steps))
+        log.info("%s: %s by hand", path, count(len(corrections.steps), "correction"))
     post = PostProcessor.build(
         options.of_stills() if recording.stills else options,
         layout=layout,
@@ -175,7 +190,7 @@ def describe_corrections(corrections: CorrectionsFile | None) -> dict[str, Any]:
 
 
 def edit(job: EditJob) -> EditSummary:
-    """Add corrections to those of a journal, or take the last one back.
+    """Add corrections to those of a journal, or take the last ones back.
 
     Nothing is written unless all of them can be made.
 
@@ -195,22 +210,50 @@ def edit(job: EditJob) -> EditSummary:
         before = before or CorrectionsFile(journal_digest(job.journal), _ids_of(recording.header))
         layout = KeypointLayout.from_dict(recording.header)
         steps = list(before.steps)
-        if job.undo and not steps:
-            raise UsageError(f"{job.journal}: there is no correction to undo; make one first")
-        undone = (str(steps.pop()),) if job.undo else ()
+        undone = _undo(steps, job)
         people = People.of(recording, given, before)
         for step in steps:
             people.correct(step)
-        added = []
-        for wish in job.wishes:
-            for step in people.resolve(wish, steps, layout):
-                added.append(f"{step}: {people.effect(step)}")
-                people.correct(step)
-                steps.append(step)
+        added: list[str] = []
+        for asked in job.wishes:
+            added += _add(asked, steps, people, layout)
         now = replace(before, steps=tuple(steps))
         if steps != list(before.steps):
             write_corrections(path, now)
     return EditSummary(path, undone, tuple(added), now.steps, tuple(people.spans(names_of(now))))
+
+
+def _undo(steps: list[Correction], job: EditJob) -> tuple[str, ...]:
+    """Take the last corrections back; in words, the last one first.
+
+    Raises:
+        UsageError: There are fewer.
+    """
+    if job.undo and not steps:
+        raise UsageError(f"{job.journal}: there is no correction to undo; make one first")
+    if job.undo > len(steps):
+        raise UsageError(f"{job.journal}: cannot undo {job.undo} of {count(len(steps), 'correction')}; undo fewer")
+    return tuple(str(steps.pop()) for _ in range(job.undo))
+
+
+def _add(asked: Wish, steps: list[Correction], people: People, layout: KeypointLayout) -> list[str]:
+    """Make the corrections that a wish stands for, and add them to the steps; in words.
+
+    Raises:
+        UsageError: They cannot be made.
+    """
+    names = Corrections(tuple(steps)).names()
+    wish = asked.make(*(people.find(who, names) for who in asked.people)) if isinstance(asked, ByName) else asked
+    if isinstance(wish, Name):
+        people.check_name(wish, names)
+        if names.get(wish.person) == wish.name:
+            return [f"{wish} already"]
+    said = []
+    for step in people.resolve(wish, steps, layout):
+        said.append(f"{step}: {people.effect(step)}")
+        people.correct(step)
+        steps.append(step)
+    return said
 
 
 @dataclass(slots=True)
@@ -248,7 +291,51 @@ class People:
         person = person[tracked]
         return cls(np.array(frame_s, np.float64), time_s[tracked], person, int(person.max(initial=0)), size_wh)
 
-    def resolve(self, wish: Wish, before: Sequence[Correction], layout: KeypointLayout) -> list[Correction]:
+    def find(self, who: str, names: Mapping[int, str]) -> int:
+        """Return the id of a person by id or by name; an id comes first.
+
+        Args:
+            who: The id or the name.
+            names: Names so far, by id.
+
+        Raises:
+            UsageError: There is no such person, or several have that name.
+        """
+        there: list[int] = np.unique(self.person).tolist()
+        ids = {str(person): person for person in there}
+        if who in ids:
+            return ids[who]
+        named = [person for person in there if names.get(person, "").casefold() == who.casefold()]
+        if len(named) > 1:
+            raise UsageError(f"several people are called {who}; use their ids: {', '.join(map(str, named))}")
+        if not named:
+            everybody = [f"{person} ({names[person]})" if person in names else str(person) for person in there]
+            listed = ", ".join(everybody) or "nobody"
+            raise UsageError(f"there is no person {who} (after the corrections before); there are: {listed}")
+        return named[0]
+
+    def check_name(self, wish: Name, names: Mapping[int, str]) -> None:
+        """Check that nobody else who is there has a name, or has it as the id.
+
+        Raises:
+            UsageError: Somebody has.
+        """
+        for person in np.unique(self.person).tolist():
+            if person == wish.person:
+                continue
+            if names.get(person, "").casefold() == wish.name.casefold():
+                raise UsageError(
+                    f"person {wish.person} cannot be called {wish.name}: person {person} is; if they are one, merge "
+                    f"them (--merge {wish.person}={person}), or choose another name"
+                )
+            if str(person) == wish.name:
+                raise UsageError(
+                    f"person {wish.person} cannot be called {wish.name}, the id of another; choose another name"
+                )
+
+    def resolve(
+        self, wish: Correction | KeepOnly, before: Sequence[Correction], layout: KeypointLayout
+    ) -> list[Correction]:
         """Return the corrections that a wish stands for, checked.
 
         Args:
@@ -282,7 +369,7 @@ class People:
         elif isinstance(wish, SetJoint):
             return [self._placed(wish, rows, before)]
         elif isinstance(wish, Exchange):
-            self._rows(wish.other)
+            self._check_exchange(wish)
         if not len(self._concerned(wish)):
             raise UsageError(f"person {wish.person} is not there then, only {self._where(rows)}; choose such a time")
         return [wish]
@@ -336,6 +423,16 @@ class People:
         if isinstance(step, Drop | Exchange | SwapSides | DropJoint):
             return rows[[time in step.span for time in self.time_s[rows].tolist()]]
         return rows
+
+    def _check_exchange(self, wish: Exchange) -> None:
+        """Check that the other one is there, and is another.
+
+        Raises:
+            UsageError: There is no such person, or they are the same.
+        """
+        if wish.person == wish.other:
+            raise UsageError(f"person {wish.person} cannot exchange ids with itself; name two people")
+        self._rows(wish.other)
 
     def _check_merge(self, wish: Merge) -> None:
         """Check that two people are never in one frame.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from tposecli.cli.options.common import FILE, Options, quiet_option, seconds
 from tposecli.cli.terminal import console, say
 
 if TYPE_CHECKING:
-    from tposecli.pipeline.corrections import EditSummary, Wish
-    from tposecli.tracking.corrections import Span
+    from tposecli.pipeline.corrections import EditSummary, KeepOnly, Wish
+    from tposecli.tracking.corrections import Correction, Span
 
 _WISHES = "tposecli.cli.commands.edit.wishes"
 """Key of the corrections in the context's ``meta``, in the order of the command line."""
@@ -35,10 +36,14 @@ def _correction(flag: str, metavar: str, parse: Callable[[str], Wish], help: str
     return click.option(flag, metavar=metavar, multiple=True, expose_value=False, callback=note, help=help)
 
 
-def _id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 62):
-        raise ValueError(f"{text!r} is no id")
-    return int(text)
+def _asked(make: Callable[..., Correction | KeepOnly], *people: str) -> Wish:
+    """Return a wish of people, by id or name."""
+    from tposecli.pipeline.corrections import ByName
+
+    who = tuple(person.strip() for person in people)
+    if not all(person and person.isprintable() for person in who):
+        raise ValueError("the id or name of a person is missing")
+    return ByName(who, make)
 
 
 def _time(text: str) -> float:
@@ -71,35 +76,34 @@ def _two(text: str, sign: str) -> tuple[str, str]:
 def _merge(text: str) -> Wish:
     from tposecli.tracking.corrections import Merge
 
-    return Merge(*map(_id, _two(text, "=")))
+    return _asked(Merge, *_two(text, "="))
 
 
 def _split(text: str) -> Wish:
     from tposecli.tracking.corrections import Split
 
     person, at = _two(text, "@")
-    return Split(_id(person), _time(at), 0)
+    return _asked(partial(Split, at_s=_time(at), new=0), person)
 
 
 def _exchange(text: str) -> Wish:
     from tposecli.tracking.corrections import Exchange
 
     pair, span = _who_when(text)
-    person, other = map(_id, _two(pair, "="))
-    return Exchange(person, other, span)
+    return _asked(partial(Exchange, span=span), *_two(pair, "="))
 
 
 def _drop(text: str) -> Wish:
     from tposecli.tracking.corrections import Drop
 
     person, span = _who_when(text)
-    return Drop(_id(person), span)
+    return _asked(partial(Drop, span=span), person)
 
 
 def _only(text: str) -> Wish:
     from tposecli.pipeline.corrections import KeepOnly
 
-    return KeepOnly(tuple(_id(part.strip()) for part in text.split(",")))
+    return _asked(lambda *people: KeepOnly(people), *text.split(","))
 
 
 def _name(text: str) -> Wish:
@@ -108,14 +112,14 @@ def _name(text: str) -> Wish:
     person, name = _two(text, "=")
     if not name.isprintable() or not name.strip():
         raise ValueError("a name is printable text")
-    return Name(_id(person), name.strip())
+    return _asked(partial(Name, name=name.strip()), person)
 
 
 def _swap_sides(text: str) -> Wish:
     from tposecli.tracking.corrections import SwapSides
 
     person, span = _who_when(text)
-    return SwapSides(_id(person), span)
+    return _asked(partial(SwapSides, span=span), person)
 
 
 def _drop_joint(text: str) -> Wish:
@@ -123,7 +127,7 @@ def _drop_joint(text: str) -> Wish:
 
     which, span = _who_when(text)
     person, joint = _two(which, ":")
-    return DropJoint(_id(person), joint, span)
+    return _asked(partial(DropJoint, joint=joint, span=span), person)
 
 
 def _set_joint(text: str) -> Wish:
@@ -133,7 +137,7 @@ def _set_joint(text: str) -> Wish:
     name, at = _two(which, "@")
     person, joint = _two(name, ":")
     x, y = (float(number) for number in _two(place, ","))
-    return SetJoint(_id(person), joint, _time(at), x, y)
+    return _asked(partial(SetJoint, joint=joint, at_s=_time(at), x=x, y=y), person)
 
 
 @click.command(cls=Command, short_help="Correct the ids and joints of a run by hand.")
@@ -162,7 +166,7 @@ def _set_joint(text: str) -> Wish:
 )
 @option_group(
     RUN,
-    click.option("--undo", is_flag=True, help="Take the last correction back."),
+    click.option("--undo", count=True, help="Take the last correction back; given twice, the last two."),
     quiet_option,
 )
 @click.pass_context
@@ -171,7 +175,8 @@ def edit(ctx: click.Context, /, journal: Path, **options: Any) -> None:
 
     JOURNAL is the out.mp4.poses.jsonl of a run, which is not changed: the corrections are written beside it, into
     out.mp4.edits.toml, and convert, render, score and report make them. They are made in the order in which they are
-    given, and each refers to the ids that those before it leave. Times are seconds or HH:MM:SS, as in all outputs.
+    given, and each refers to the ids that those before it leave, or to names. Times are seconds or
+    HH:MM:SS, as in all outputs.
 
     \b
     tpose edit out.mp4.poses.jsonl
@@ -188,12 +193,14 @@ def edit(ctx: click.Context, /, journal: Path, **options: Any) -> None:
 
 def _show(summary: EditSummary, options: Options) -> None:
     """Print what was done or, if nothing was, what there is."""
+    from tposecli.pipeline.summary import count
+
     for text in summary.undone:
         say(f"undone: {text}")
     for text in summary.added:
         say(text)
     if summary.undone or summary.added:
-        say(f"{summary.path}: {len(summary.steps)} corrections")
+        say(f"{summary.path}: {count(len(summary.steps), 'correction')}")
         return
     from rich.table import Table
 
