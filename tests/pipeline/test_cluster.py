@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,14 @@ class Nodes:
     def add(self, **how: Any) -> Any:
         """Add a node of one CPU."""
         return self.cluster.add_node(num_cpus=1, **how)
+
+    def measures(self, node: Any, journal: Path) -> bool:
+        """Whether a worker of a node writes this journal, and has measured a group of frames."""
+        lock = journal.with_name(f"{journal.name}.lock")
+        if not 20 < lines_of(journal) < 50 or not lock.exists():
+            return False
+        parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(writer_of(journal))], capture_output=True, check=False)
+        return parent.stdout.strip() == str(node.all_processes["raylet"][0].process.pid).encode()
 
     def lose(self, node: Any) -> None:
         """Lose a node, and all that runs there, at once."""
@@ -191,12 +200,76 @@ def test_a_node_with_another_version_is_refused_by_name(
     assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", "portrait")
 
 
+SEGMENTS = ["--segment", "2s"]
+"""Cuts the walking clip in two, at frame 64."""
+FOLDER = f"walk{SUFFIX}.parts"
+FIRST, SECOND = (f"{FOLDER}/{name}.poses.jsonl" for name in ("000000000-000000064", "000000064-000000135"))
+
+
+def test_segments_on_two_nodes_one_of_which_is_lost(
+    nodes: Nodes, launcher: Launcher, plain: Path, tmp_path: Path
+) -> None:
+    inputs, out = films(tmp_path / "in", "walk", "portrait"), tmp_path / "out"
+    words = ["video", *inputs, "-o", f"{out}/", "--json", f"{out}/", *HOW, "--cluster", nodes.address, *SEGMENTS]
+    run = launcher.start(*words)
+    deadline = time.monotonic() + 120
+    while not any(nodes.measures(nodes.other, path) for path in out.glob("*.parts/*.jsonl")):
+        assert time.monotonic() < deadline, run.said()
+        time.sleep(0.02)
+    nodes.lose(nodes.other)
+    status = run.wait()
+    nodes.other = nodes.add()
+    assert status == 0, run.said()
+    assert run.said().count(".parts/") == 1, run.said()
+    assert "resuming after" in run.said() and "after 0 finished" not in run.said()
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", "portrait")
+    made = {f"{name}{suffix}" for name in ("walk", "portrait") for suffix in (".mp4", ".json", SUFFIX)}
+    assert {path.name for path in out.iterdir()} == made
+
+
+def test_segments_meet_in_a_store_and_a_killed_driver_is_started_again(
+    nodes: Nodes, launcher: Launcher, store: ObjectStore, plain: Path
+) -> None:
+    out = "s3://made/cut/"
+    words = ["video", "s3://films/walk.mp4", "-o", out, "--json", out, *HOW, "--cluster", nodes.address, *SEGMENTS]
+    run = launcher.start(*words)
+    deadline = time.monotonic() + 60
+    while not {f"cut/{FIRST}", f"cut/{SECOND}"} & set(store.names("made")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    run.send(signal.SIGKILL)
+    run.wait()
+    assert {f"cut/{FIRST}", f"cut/{SECOND}"} & set(store.names("made"))
+    refused = launcher.start(*words)
+    assert refused.wait() == 2 and f"{out}{FOLDER}: an interrupted run; add --resume" in refused.said()
+    again = launcher.start(*words, "--resume")
+    assert again.wait() == 0, again.said()
+    assert_equal(lambda name: store.get(f"made/cut/{name}") or b"", plain, "walk")
+    made = {f"cut/walk{suffix}" for suffix in (".mp4", ".json", SUFFIX)}
+    assert {name for name in store.names("made") if name.startswith("cut/")} == made
+
+
+def test_a_node_that_does_not_see_the_segments_is_refused(
+    nodes: Nodes, launcher: Launcher, plain: Path, tmp_path: Path
+) -> None:
+    inputs, out = films(tmp_path / "in", "walk"), tmp_path / "out"
+    words = ["video", *inputs, "-o", f"{out}/", "--json", f"{out}/", *HOW, "--cluster", nodes.address, *SEGMENTS]
+    blind = nodes.add(env_vars={"TPOSE_TEST_HIDDEN": FOLDER})
+    run = launcher.start(*words)
+    status = run.wait()
+    nodes.lose(blind)
+    assert status == 0, run.said()
+    assert f"{FOLDER} is not there; name outputs on a disk that all nodes share, or in a store" in run.said()
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--cluster", "127.0.0.1:9"], "--cluster 127.0.0.1:9: no cluster can be reached"),
         (["--cluster", "local", "--show"], "--show: there is no window"),
         (["--gpus-per-job", "0.5"], "--gpus-per-job is for runs on a cluster"),
+        (["--segment", "10m"], "--segment is for runs on a cluster"),
+        (["--cluster", "local", "--segment", "0m"], "'0m' is not a duration"),
     ],
 )
 def test_what_a_cluster_cannot_do(launcher: Launcher, tmp_path: Path, words: list[str], said: str) -> None:

@@ -1,4 +1,4 @@
-"""What the workers of a cluster under test do differently: they die of some inputs, or pretend to be older."""
+"""What workers of a cluster under test do differently: die of inputs, miss folders, or pretend to be older."""
 
 import os
 import sys
@@ -12,6 +12,13 @@ def _die_of_poison(event: str, arguments: tuple[object, ...]) -> None:
 
 if os.environ.get("TPOSE_TEST_POISON"):
     sys.addaudithook(_die_of_poison)
+
+if os.environ.get("TPOSE_TEST_HIDDEN"):
+    import pathlib
+
+    _is_dir = pathlib.Path.is_dir
+    # A disk that other nodes share has folders that this one does not see.
+    pathlib.Path.is_dir = lambda path, **how: path.name != os.environ["TPOSE_TEST_HIDDEN"] and _is_dir(path, **how)
 
 if os.environ.get("TPOSE_TEST_VERSION"):
     import tposecli.utils.version

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 from cloup import option_group
 
 from tposecli.cli.command import MACHINE
-from tposecli.cli.options.common import Options
+from tposecli.cli.options.common import Options, seconds
 from tposecli.cli.options.fields import option_of
 from tposecli.pipeline.cluster.options import ClusterOptions
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def duration(value: str) -> float:
+    """Parse a duration, ``90``, ``90s``, ``10m``, ``1h30m`` or ``01:30:00``, to seconds.
+
+    Raises:
+        BadParameter: It is none, or 0.
+    """
+    found = _DURATION.fullmatch(value)
+    hours, minutes, rest = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, seconds(value))
+    total = hours * 3600 + minutes * 60 + rest
+    if not total:
+        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 10m, 1h30m or HH:MM:SS")
+    return total
+
 
 cluster_options = option_group(
     MACHINE,
@@ -32,6 +51,14 @@ cluster_options = option_group(
         metavar="N",
         help="Run a job again up to N times if its worker or node is lost.",
     ),
+    option_of(
+        ClusterOptions,
+        "segment_s",
+        "--segment",
+        type=duration,
+        metavar="TIME",
+        help="Cut longer videos at key frames into segments of about TIME (10m, 1h30m), which run on all nodes.",
+    ),
 )
 
 
@@ -42,6 +69,9 @@ def cluster_of(options: Options) -> ClusterOptions | None:
         UsageError: An option of a cluster is given without one.
     """
     address = options["cluster"]
-    if address is None and options["gpus_per_job"] is not None:
-        raise click.UsageError("--gpus-per-job is for runs on a cluster; add --cluster")
-    return None if address is None else ClusterOptions(address, options["gpus_per_job"], options["retries"])
+    if address is not None:
+        return ClusterOptions(address, options["gpus_per_job"], options["retries"], options["segment"])
+    for name in ("gpus_per_job", "segment"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for runs on a cluster; add --cluster")
+    return None

@@ -16,11 +16,13 @@ class ClusterOptions:
             address of its head: ``HOST:6379`` from a machine of the cluster, ``ray://HOST:10001`` from elsewhere.
         gpus_per_job: GPUs that one job takes, also a fraction; None for one if the cluster has any, else none.
         retries: How many times a job runs again whose worker or node is lost.
+        segment_s: Longer videos are cut into segments of about that many seconds, a job each; None does not cut.
     """
 
     address: str = "auto"
     gpus_per_job: float | None = number(None, NumberRange(0, 16))
     retries: int = number(2, NumberRange(0, 100, whole=True))
+    segment_s: float | None = number(None, NumberRange(0, low_open=True))
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -18,9 +17,11 @@ from tposecli.hub import remote
 from tposecli.hub.download.options import Downloads, no_progress
 from tposecli.hub.remote import is_stored
 from tposecli.pipeline.cluster.options import ClusterOptions
-from tposecli.pipeline.cluster.worker import Answer, Board, differences, look, run_job, versions
+from tposecli.pipeline.cluster.steps import Step, Steps
+from tposecli.pipeline.cluster.worker import Answer, Board, differences, look, run_step, versions
 from tposecli.pipeline.job import Outputs, Settings, VideoJob
 from tposecli.pipeline.outputs import needs_attention
+from tposecli.pipeline.segments.nodes import check_parts, remove_parts
 from tposecli.pipeline.segments.workers import RunWatcher
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary, count
@@ -111,6 +112,9 @@ def run_on_cluster(
     jobs = [_absolute(job) for job in jobs]
     _check(jobs, settings)
     Session(settings).check_videos(jobs)
+    if options.segment_s is not None:
+        for job in jobs:
+            check_parts(job, settings.flags)
     with _connected(options, settings) as cluster:
         attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
         if settings.flags.overwrite and not settings.flags.resume:
@@ -137,48 +141,55 @@ class _Run:
     ) -> None:
         self._cluster, self._jobs, self._settings = cluster, jobs, settings
         self._planned, self._watcher, self._attention = planned, watcher, attention
-        self._waiting = deque(range(len(jobs)))
-        self._running: dict[Any, int] = {}
+        self._steps = Steps(jobs, cluster.options.segment_s)
+        self._running: dict[Any, tuple[int, Step]] = {}
+        self._count = 0
         self._done: dict[int, Summary] = {}
         self._told = (0, 0)
 
     def run(self) -> list[Summary]:
         """Run all jobs."""
         ray = self._cluster.ray
-        while self._waiting or self._running:
-            while self._waiting and len(self._running) < AHEAD * self._cluster.room():
-                self._submit(self._waiting.popleft())
+        while self._steps or self._running:
+            while self._steps and len(self._running) < AHEAD * self._cluster.room():
+                self._submit(self._steps.next())
             ended, _ = ray.wait(list(self._running), timeout=POLL_S)
             self._report()
             for task in ended:
-                self._collect(task, self._running.pop(task))
+                self._collect(task, *self._running.pop(task))
         return [self._done[number] for number in range(len(self._jobs))]
 
-    def _submit(self, number: int) -> None:
-        cluster = self._cluster
-        arguments = (self._jobs[number], number, dict(self._planned.facts), cluster.board, self._attention)
-        self._running[cluster.task(run_job).remote(self._settings, *arguments)] = number
+    def _submit(self, step: Step) -> None:
+        cluster, number = self._cluster, self._count
+        self._count += 1
+        arguments = (step, number, dict(self._planned.facts), cluster.board, self._attention)
+        self._running[cluster.task(run_step).remote(self._settings, *arguments)] = number, step
 
-    def _collect(self, task: Any, number: int) -> None:
-        cluster, job = self._cluster, self._jobs[number]
+    def _collect(self, task: Any, number: int, step: Step) -> None:
+        cluster = self._cluster
         try:
             answer: Answer = cluster.ray.get(task)
         except cluster.ray.exceptions.RayError as error:
-            self._end(number, _lost(job, self._last(number), error, cluster.options.retries))
+            self._end(step, _lost(step.job, self._last(number), error, cluster.options.retries))
             return
-        if answer.summary is None:
+        if answer.differs:
             _refuse(cluster, answer)
-            self._waiting.appendleft(number)
+            self._steps.again(step)
             return
         cluster.memory = max(cluster.memory, int(answer.memory * MARGIN))
-        self._end(number, answer.summary)
+        if answer.plan is not None:
+            self._steps.planned(step, answer.plan)
+        elif answer.summary is not None:
+            self._end(step, answer.summary)
 
-    def _end(self, number: int, summary: Summary) -> None:
-        self._done[number] = summary
-        self._watcher.end(summary)
+    def _end(self, step: Step, summary: Summary) -> None:
+        whole = self._steps.done(step, summary)
+        if whole is not None:
+            self._done[step.video] = whole
+            self._watcher.end(whole)
 
     def _last(self, number: int) -> Any:
-        """Return the last that a job told; None if the board is lost."""
+        """Return the last that a task told; None if the board is lost."""
         with suppress(self._cluster.ray.exceptions.RayError):
             return self._cluster.ray.get(self._cluster.board.last.remote(number), timeout=10)
         return None
@@ -230,6 +241,7 @@ def _of_workers(settings: Settings, threads: int) -> Settings:
 def _forget(outputs: Outputs) -> None:
     """Remove the journal of an earlier run that is overwritten, which tasks would resume."""
     if outputs.files:
+        remove_parts(outputs)
         journal = journal_path(outputs.files[0])
         if is_stored(journal):
             remote.remove(journal)
@@ -268,11 +280,11 @@ def _refuse(cluster: _Cluster, answer: Answer) -> None:
     if answer.node_id not in cluster.refused:
         cluster.refused.add(answer.node_id)
         log.warning(
-            "node %s (%s) is refused: %s; install the same everywhere",
-            *(answer.node, answer.node_id[:8], "; ".join(answer.differs)),
+            "node %s (%s) is refused: %s; %s",
+            *(answer.node, answer.node_id[:8], "; ".join(answer.differs), answer.remedy),
         )
     if not cluster.nodes():
-        raise UsageError("cluster: no node is left that is as planned; install the same versions on all of them")
+        raise UsageError(f"cluster: no node is left that is as planned; {answer.remedy}")
 
 
 def _lost(job: VideoJob, last: Any, error: Exception, retries: int) -> Summary:

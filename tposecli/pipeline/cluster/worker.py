@@ -1,4 +1,4 @@
-"""What runs on the nodes: a task for each job, and one board where all tasks say how far they are."""
+"""What runs on the nodes: a task for each step, and one board where all tasks say how far they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tposecli.formats.journal.provenance import describe_model
-from tposecli.pipeline.job import ImagesJob, Settings, VideoJob
+from tposecli.pipeline.cluster.steps import Step
+from tposecli.pipeline.job import Settings
+from tposecli.pipeline.segments.nodes import finish_on_node, plan_on_node, sees_parts
+from tposecli.pipeline.segments.plan import SegmentPlan
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary
 from tposecli.sources.locations import redacted
@@ -28,6 +31,8 @@ PACKAGES: Final = ("torch", "numpy", "av", "opencv-python", "openvino", "ray")
 
 REPORT_S: Final = 1.0
 """Seconds between two reports of a task."""
+
+SHARE: Final = "name outputs on a disk that all nodes share, or in a store (s3://)"
 
 LAST_LINES: Final = 5
 MAX_FAILED: Final = 50
@@ -43,7 +48,9 @@ class Answer:
         node_id: Ray's id of it.
         facts: What its results depend on, by name, see :func:`facts_of`.
         summary: What the job did; None if it did not run.
-        differs: In what the node differs from the plan, in words; it did not run the job then.
+        plan: The segments of a job, if it was to be cut.
+        differs: In what the node differs from the others, in words; it did not run the job then.
+        remedy: What to do about that.
         memory: The most bytes that the process has taken.
     """
 
@@ -51,7 +58,9 @@ class Answer:
     node_id: str
     facts: Mapping[str, str]
     summary: Summary | None = None
+    plan: SegmentPlan | None = None
     differs: tuple[str, ...] = ()
+    remedy: str = "install the same everywhere"
     memory: int = 0
 
 
@@ -144,21 +153,21 @@ def look(settings: Settings, attention: bool) -> Answer:
     return _answer(facts_of(_session(settings), attention))
 
 
-def run_job(
-    settings: Settings, job: VideoJob | ImagesJob, number: int, planned: Mapping[str, str], board: Any, attention: bool
+def run_step(
+    settings: Settings, step: Step, number: int, planned: Mapping[str, str], board: Any, attention: bool
 ) -> Answer:
-    """Task: run a job, if this node is as planned; what is wrong with its input is an answer, and no fault.
+    """Task: do a step, if this node is as planned; what is wrong with its input is an answer, and no fault.
 
     Args:
         settings: What all jobs have in common.
-        job: The job.
-        number: Its number, for the board.
+        step: What to do.
+        number: The number of the task, for the board.
         planned: The facts that the node must have.
         board: Handle of the :class:`Board`.
         attention: Whether any job of the run asks for attention.
     """
-    session = _session(settings)
-    name = redacted(job.input) if isinstance(job, VideoJob) else ", ".join(job.inputs[:2])
+    session, job = _session(settings), step.job
+    name = redacted(job.input)
     teller = Teller(board, number, name)
     log = logging.getLogger("tposecli")
     log.setLevel(logging.INFO)
@@ -169,14 +178,26 @@ def run_job(
     differs = differences(planned, facts)
     if differs:
         return replace(_answer(facts), differs=tuple(differs))
+    if step.parts is not None and not sees_parts(step.parts):
+        return replace(_answer(facts), differs=(f"{step.parts} is not there",), remedy=SHARE)
     session.watcher = teller
     try:
-        summary = session.run(job)
+        done = _do(step, session)
     except TposeError as error:
-        summary = Summary(name, failed=[(name, with_notes(str(error), error))], path=name)
+        done = Summary(job.label or name, failed=[(name, with_notes(str(error), error))], path=name)
     finally:
         log.handlers[:] = []
-    return replace(_answer(facts), summary=_short(summary))
+    if isinstance(done, SegmentPlan):
+        return replace(_answer(facts), plan=done)
+    return replace(_answer(facts), summary=_short(done))
+
+
+def _do(step: Step, session: Session) -> Summary | SegmentPlan:
+    if step.kind == "plan":
+        return plan_on_node(step.job, session.settings, step.segment_s)
+    if step.kind == "finish":
+        return finish_on_node(step.job, step.journals, session)
+    return session.run(step.job)
 
 
 def facts_of(session: Session, attention: bool) -> dict[str, str]:
