@@ -488,6 +488,25 @@ def test_to_writes_every_kind_at_once_or_nothing(tmp_path: Path) -> None:
     assert over.exception is None
 
 
+def test_a_name_with_the_ending_of_another_format_is_refused(tmp_path: Path) -> None:
+    ran = run("convert", OLD_JOURNAL, "--to", "xlsx", tmp_path / "a.csv")
+    assert "expected a name that ends in .xlsx" in str(ran.exception)
+    joined = run("join", OLD_JOURNAL, "-o", tmp_path / "a.json")
+    assert "expected the name of a journal" in str(joined.exception)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"time,left_knee\n0,4\n", b"\xff\xfe\x00"])
+def test_what_is_no_pose_file_is_said_with_what_is_read(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "w3.mp4"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="no poses are read from such a file; name a journal, which tpose video makes"):
+        read_poses(path)
+    (tmp_path / "w3_pose.mp4.poses.jsonl").touch()
+    with pytest.raises(InputError, match=r"name a journal beside it: w3_pose\.mp4\.poses\.jsonl"):
+        read_poses(path)
+
+
 def test_files_of_people_are_not_replaced_unless_asked(tmp_path: Path) -> None:
     words = "convert", OLD_JOURNAL, "--to", "dlc-csv", tmp_path / "a.csv", "--per-person"
     assert run(*words).exception is None

@@ -468,6 +468,7 @@ def test_a_span_behind_the_end_is_an_error(launcher: Launcher, clip: list[str], 
     wrong = launcher.start(*clip[:2], *clip[4:], "--start", "100", *outputs(tmp_path))
     assert wrong.wait() == 1
     assert "ends at" in wrong.said() and "before --start 100" in wrong.said() and "Traceback" not in wrong.said()
+    assert not list(tmp_path.glob("*.poses.jsonl")), "a journal without a frame is of no use"
     launcher.run(*clip, *outputs(tmp_path))
     assert (tmp_path / "out.mp4").exists()
 

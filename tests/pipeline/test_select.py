@@ -58,6 +58,21 @@ def test_frames_wait_until_it_is_known_how_long_people_stay(fill: bool) -> None:
         assert np.array_equal(before.final.xy[kept], after.final.xy), "the others are exactly as without it"
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (SelectOptions(region=Region.parse("9000,9000 9900,9900")), "--region '9000,9000 9900,9900': everybody"),
+        (SelectOptions(min_seconds=5), "--min-seconds 5: everybody"),
+        (SelectOptions(region=Region.parse("-9000,-9000 9000,9000")), ""),
+    ],
+)
+def test_an_option_that_leaves_everybody_out_is_named(
+    options: SelectOptions, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    list(PostProcessor.build(PostOptions(TrackOptions(), select=options)).process(results_of([(0, 9)], 20)))
+    assert (name in caplog.text) if name else not caplog.text
+
+
 def test_no_frame_waits_when_everybody_has_been_there_for_long() -> None:
     taken: list[int] = []
 

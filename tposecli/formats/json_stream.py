@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,10 +48,7 @@ class JsonFile:
                 f"{path}: cannot be read ({error.strerror}); check the file and its permissions"
             ) from error
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: neither a journal nor JSON (not UTF-8 text); the poses of a video "
-                f"are in its journal, {path.name}.poses.jsonl"
-            ) from error
+            raise _unread(path) from error
 
     def __iter__(self) -> Iterator[Member]:
         """Yield the members in the file's order, parsed on demand; lists in an object are yielded element by element.
@@ -64,6 +62,8 @@ class JsonFile:
             at = yield from self._list("", at)
         elif first == "{":
             at = yield from self._object(at)
+        elif first and self.path.suffix.lower() not in (".json", ".jsonl"):
+            raise _unread(self.path)
         else:
             raise self._bad("expected a list or an object", at)
         if self._skip(at) != len(self._text):
@@ -129,6 +129,17 @@ class JsonFile:
         line = self._text.count("\n", 0, at) + 1
         end = "; the file is truncated" if at >= len(self._text.rstrip()) else ""
         return InputError(f"{self.path}, line {line}: neither a journal nor JSON ({reason}{end}); write the file again")
+
+
+def _unread(path: Path) -> InputError:
+    """Return the error for a file that is in no readable format; journals beside it may be what is meant."""
+    beside = sorted(found.name for found in path.parent.glob(f"{escape(path.stem)}[._]*.poses.jsonl"))
+    if beside:
+        return InputError(f"{path}: no poses are read from such a file; name a journal beside it: {', '.join(beside)}")
+    return InputError(
+        f"{path}: no poses are read from such a file; name a journal, which tpose video makes, or a file in a format "
+        "of --from"
+    )
 
 
 _DECODER: Final = json.JSONDecoder()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -210,14 +210,29 @@ def is_done(before: Journal, opened_input: OpenedInput, context: RunContext) -> 
     return is_finished(before, outputs, expected, options) and not header_differences(before.provenance, head)
 
 
+class _NoFramesError(InputError):
+    """No frame of a video was decoded."""
+
+
+@contextmanager
+def _no_empty_journal(outputs: Iterable[Path]) -> Iterator[None]:
+    """Remove the journals of these outputs if there was no frame to be written to them."""
+    try:
+        yield
+    except _NoFramesError:
+        for output in outputs:
+            journal_path(output).unlink(missing_ok=True)
+        raise
+
+
 def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
     """Raise InputError if no frame of a video was decoded."""
     if not opened_input.tracked or summary.frames:
         return
     ends_s, start_s = getattr(opened_input.source, "ends_s", None), getattr(opened_input.source, "start_s", 0)
     if ends_s is not None and ends_s <= start_s:
-        raise InputError(f"no frames: the video ends at {ends_s:.2f} s, before --start {start_s:g}; start earlier")
-    raise InputError("no frames decoded; every frame is damaged, or not in the time from --start to --end")
+        raise _NoFramesError(f"no frames: the video ends at {ends_s:.2f} s, before --start {start_s:g}; start earlier")
+    raise _NoFramesError("no frames decoded; every frame is damaged, or not in the time from --start to --end")
 
 
 def _frames(opened_input: OpenedInput, before: Journal | None, context: RunContext) -> Iterable[Frame]:
@@ -250,7 +265,8 @@ def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, 
         if is_done(before, opened_input, context):
             log.info("%s: finished already", summary.name)
             return
-    with output_locks(outputs.files), published_files() as made, ExitStack() as stack:
+    new = outputs.files[:1] if before is None else []
+    with output_locks(outputs.files), _no_empty_journal(new), published_files() as made, ExitStack() as stack:
         know_partial_videos(outputs)
         stages, journal = context.stages(opened_input), None
         frames = _frames(opened_input, before, context)

@@ -65,10 +65,34 @@ class Selector:
             )
 
     def process(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Yield the results with the people who are shown."""
+        """Yield the results with the people who are shown; say so if that is nobody, though people are there."""
         if self.options.everybody:
             yield from results
-        elif self.ids is not None:
+            return
+        there = shown = 0
+
+        def counted() -> Iterator[Result]:
+            nonlocal there
+            for result in results:
+                there += len(result.final)
+                yield result
+
+        for result in self._selected(counted()):
+            shown += len(result.final)
+            yield result
+        if there and not shown:
+            log.warning("%s: everybody was left out; choose other values, or leave it out", self._given())
+
+    def _given(self) -> str:
+        """Return the options that leave people out."""
+        options = self.options
+        only = f"--only {','.join(options.only)}" if options.only else ""
+        region = f"--region '{options.region}'" if options.region is not None else ""
+        seconds = f"--min-seconds {options.min_seconds:g}" if options.min_seconds else ""
+        return ", ".join(option for option in (only, region, seconds) if option)
+
+    def _selected(self, results: Iterable[Result]) -> Iterator[Result]:
+        if self.ids is not None:
             for result in results:
                 yield self._shown(result, self.ids)
         else:

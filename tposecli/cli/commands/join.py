@@ -37,6 +37,8 @@ def join(journals: tuple[Path, ...], output: Path, overwrite: bool, quiet: bool)
     from tposecli.pipeline.segments.join import join_journals
     from tposecli.utils.files import check_output
 
+    if output.suffix.lower() != ".jsonl":
+        raise click.BadParameter(f"{output}: expected the name of a journal: .poses.jsonl", param_hint="-o")
     check_output(output, overwrite)
     frames = join_journals(journals, output, command=command_line(), replace_it=overwrite)
     if not quiet:

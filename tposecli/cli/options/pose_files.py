@@ -184,8 +184,18 @@ def pose_outputs_of(options: Options, stem: str) -> dict[str, Path]:
         if name in named:
             raise click.UsageError(f"--to {name} {path}: {named[name]} has that format already; name one of them")
         row = find_format(name)
+        if row is not None and row.suffix:
+            _check_ending(row, path)
         named[name] = in_folder(path, stem + row.suffix) if row is not None and row.suffix else path
     return named
+
+
+def _check_ending(row: PoseFormat, path: Path) -> None:
+    """Refuse a file that has the ending of another format only."""
+    own = Path(f"x{row.suffix}").suffix
+    others = {Path(f"x{other.suffix}").suffix for other in written_formats() if other.suffix} - {own}
+    if path.suffix.lower() in others and not path.is_dir():
+        raise click.BadParameter(f"{path}: expected a name that ends in {row.suffix}", param_hint=f"--to {row.name}")
 
 
 def pose_stem(path: Path) -> str:
