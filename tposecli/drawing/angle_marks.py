@@ -28,6 +28,10 @@ class AngleMarks:
     def __init__(self, options: AngleOptions) -> None:
         self._reader = AngleReader(options, JOINT_ANGLES)
 
+    def follow(self, poses: Poses, time_s: float) -> None:
+        """Take a frame that is not drawn."""
+        self._reader.read(poses, time_s)
+
     def draw(self, image: Image, poses: Poses, time_s: float, colours: Sequence[Sequence[Colour]]) -> None:
         """Draw on ``image`` itself.
 

@@ -84,6 +84,18 @@ class SkeletonDrawer:
         self._draw_people(image, poses, time_s or 0.0)
         return image
 
+    def follow(self, poses: Poses, time_s: float) -> None:
+        """Take a frame that is not drawn, for what later ones show of it: trails, and where people face.
+
+        Args:
+            poses: N people with the keypoints of the layout.
+            time_s: Time of the frame, seconds.
+        """
+        if self._trails is not None:
+            self._trails.update(poses, time_s)
+        if self._angles is not None:
+            self._angles.follow(poses[np.argsort(person_size(poses), kind="stable")], time_s)
+
     def _draw_people(self, image: Image, poses: Poses, time_s: float) -> None:
         """Draw all figures, smallest first, then all text, so that no figure covers a label."""
         order = np.argsort(person_size(poses), kind="stable")

@@ -183,6 +183,7 @@ class VideoJob:
         rate: Frame rate of an image sequence or a stream without timestamps; None for its own, else 25.
         label: Its name, unique in the run, in outputs that several inputs share; empty where each has its own.
         view: How its frames are turned and cut, and their true rate.
+        parts: Parts of the annotated video that are drawn and encoded already, all of it; it is made of them.
     """
 
     input: InputLocation
@@ -193,6 +194,7 @@ class VideoJob:
     rate: Fraction | None = None
     label: str = ""
     view: View = field(default_factory=View)
+    parts: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

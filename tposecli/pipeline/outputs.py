@@ -31,6 +31,7 @@ from tposecli.sinks.destination import PARTIAL_VIDEOS, STDOUT
 from tposecli.sinks.encoding import MUXERS, VideoOptions
 from tposecli.sinks.images import AnnotatedImages, ImageOutputError, image_name, is_image_file
 from tposecli.sinks.live_window import LiveWindow
+from tposecli.sinks.parts import DrawnVideo
 from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageList
 from tposecli.sources.image_sequence import is_numbered
@@ -59,6 +60,7 @@ class SinkFactory:
         begun: Shared outputs that another input has begun; this one is added.
         people: Names of people by their ids.
         px_per_m: Pixels of a metre; None if unknown.
+        drawn: Whether the annotated video is drawn and encoded already, in parts.
     """
 
     outputs: Outputs
@@ -73,6 +75,12 @@ class SinkFactory:
     begun: set[Path] = field(default_factory=set)
     people: Mapping[int, str] = field(default_factory=dict)
     px_per_m: float | None = None
+    drawn: bool = False
+
+    @property
+    def need_frames(self) -> bool:
+        """Whether something is still to be made of the pixels of the frames."""
+        return self.outputs.need_frames and not self.drawn
 
     def open(self, head: dict[str, Any], timings: Timings | None = None) -> Iterator[Sink]:
         """Open one sink after the other; the one that draws on the frame itself comes last.
@@ -111,7 +119,7 @@ class SinkFactory:
     def prepare(self, results: Iterable[Result]) -> Iterator[Result]:
         """Yield the results as the sinks may see them: heads are blurred before any sink has the frame."""
         for result in results:
-            if self.drawing.blur_heads:
+            if self.drawing.blur_heads and result.frame.image.flags.writeable:  # Blank frames are not.
                 blur_heads(result.frame.image, result.final)
             yield result
 
@@ -122,6 +130,8 @@ class SinkFactory:
     def _picture(self, path: Path, layout: KeypointLayout, timings: Timings | None) -> Sink:
         """Open the annotated video or images; they are drawn on the frame's own pixels."""
         draw, beside = SkeletonDrawer(self.drawing.style, layout, self.people), self.drawing.side_by_side
+        if self.drawn and self.video is not None:
+            return DrawnVideo(self.video(path))
         if self.video is None:
             return AnnotatedImages(path, draw, beside)
         return AnnotatedVideo(self.video(path), draw, beside, timings)

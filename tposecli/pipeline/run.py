@@ -237,7 +237,7 @@ def _require_frames(opened_input: OpenedInput, summary: Summary) -> None:
 
 def _frames(opened_input: OpenedInput, before: Journal | None, context: RunContext) -> Iterable[Frame]:
     """Return the frames of an input; black ones if all were measured and nothing is made of their pixels."""
-    seen = opened_input.sinks.outputs.need_frames or context.settings.drawing.show
+    seen = opened_input.sinks.need_frames or context.settings.drawing.show
     attended = context.nets.estimator.attention is not None
     if before is None or not before.complete or not opened_input.tracked or seen or attended:
         return opened_input.source

@@ -21,9 +21,9 @@ from tposecli.pipeline.select import Selector
 from tposecli.pipeline.staging import Staged, Staging
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.live_window import check_display
-from tposecli.sinks.open_video import check_video_output, open_output
+from tposecli.sinks.open_video import check_video_output, open_output, open_spliced
 from tposecli.sinks.video import VideoOut
-from tposecli.sources import ImageSource, find_images, open_video_input
+from tposecli.sources import ImageSource, VideoSource, find_images, open_video_input
 from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted, short_name
 from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
 
@@ -197,6 +197,7 @@ def _sinks(job: VideoJob, context: RunContext, video: Callable[[Path], VideoOut]
         written_names=names,
         label=job.label,
         begun=context.begun,
+        drawn=bool(job.parts),
     )
 
 
@@ -211,10 +212,15 @@ def _opened(job: VideoJob, context: RunContext, version: str = "") -> Iterator[O
     """Open the video."""
 
     def video(path: Path) -> VideoOut:
+        if job.parts:
+            return open_spliced(path, source, job.encoding, job.parts)
         return open_output(path, source, job.encoding)
 
     max_pixels = context.settings.inference.max_pixels
     with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels, job.view) as source:
+        before = earlier_run(job.outputs) if job.parts else None
+        if before is not None and isinstance(source, VideoSource):
+            source.begins_at(before.end().get("begin", 0))
         sinks, entries = _sinks(job, context, video), _header_entries(job)
         yield OpenedInput(
             *(source, source.files, sinks, True, entries, source.live, job.encoding),

@@ -49,6 +49,10 @@ class AnnotatedVideo:
             image = draw_result(result, self.draw, self.side_by_side, keep=False)
         self._encoding.put((image, result.frame.pts, result.frame.time_s, result.frame.duration_s))
 
+    def follow(self, result: Result) -> None:
+        """Take a frame that is not written, for what later ones show of it, such as trails."""
+        self.draw.follow(result.final, result.frame.time_s)
+
     def close(self, complete: bool) -> None:
         """Publish the video under its own name, or leave what was written as ``NAME.partial.EXT``."""
         try:

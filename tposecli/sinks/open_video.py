@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.encoding import FALLBACK_RATE, FALLBACK_TIME_BASE, GIF_RATE, VideoOptions, encoder_of, muxer_of
 from tposecli.sinks.image_sequence import ImageSequenceSink, check_numbered
 from tposecli.sinks.pace import PacedVideo
+from tposecli.sinks.parts import DIVISIBLE_ENCODERS, DIVISIBLE_MUXERS, SplicedVideo
 from tposecli.sinks.resample import ConstantRateVideo
 from tposecli.sinks.video import VideoOut, VideoSink
 from tposecli.sources import VideoInput
@@ -56,15 +58,41 @@ def _open_variable_rate(path: Path, source: VideoInput, info: SourceInfo, option
     """Open the writer of every frame that it is given."""
     if is_numbered(path):
         return ImageSequenceSink(path, options.scale)
+    return VideoSink(path, info, _carrying(path, source, options))
+
+
+def _carrying(path: Path, source: VideoInput, options: VideoOptions) -> VideoOptions:
+    """Return the options with what is carried over from the source."""
     side_streams = None if muxer_of(path) == "gif" else source.side_streams()
-    carried = replace(
+    return replace(
         options,
         audio_from=side_streams,
         start_s=source.start_s,
         end_s=source.end_s,
         stretch=time_factor(source) / options.speed,
     )
-    return VideoSink(path, info, carried)
+
+
+def is_divisible(path: Path, options: VideoOptions) -> bool:
+    """Return whether a video can be encoded in parts that are joined by :func:`open_spliced`.
+
+    Not if frames are repeated or dropped, which needs their neighbours, or played at another speed, or if the container
+    or the encoder is one of which it is not known that parts fit together.
+    """
+    if path == STDOUT or is_numbered(path) or options.rate is not None or options.speed != 1:
+        return False
+    muxer = muxer_of(path)
+    return muxer in DIVISIBLE_MUXERS and encoder_of(muxer, options) in DIVISIBLE_ENCODERS
+
+
+def open_spliced(path: Path, source: VideoInput, options: VideoOptions, parts: Sequence[Path]) -> VideoOut:
+    """Open a video as :func:`open_output` does, of which all frames are encoded already, in ``parts``.
+
+    Raises:
+        OutputError: A part is damaged.
+        InputError: The file with the audio cannot be opened.
+    """
+    return SplicedVideo(path, source.info, _carrying(path, source, options), parts)
 
 
 def check_video_output(path: Path, options: VideoOptions, overwrite: bool) -> None:

@@ -55,13 +55,14 @@ class VideoSink:
         nudged: Number of frames whose timestamp was moved because it was not later than the one before.
     """
 
-    def __init__(self, path: Path, source: SourceInfo, options: VideoOptions | None = None) -> None:
+    def __init__(self, path: Path, source: SourceInfo, options: VideoOptions | None = None, muxer: str = "") -> None:
         """Prepare the encoder; no file is created before the first frame.
 
         Args:
             path: The output; the extension chooses the container.
             source: Time base of the timestamps and nominal frame rate.
             options: Codec, quality, audio.
+            muxer: FFmpeg's name of the container; empty for that of the extension.
 
         Raises:
             UsageError: The extension, the codec, or their combination is not supported.
@@ -69,7 +70,7 @@ class VideoSink:
         """
         self.path = path
         self._options = options or VideoOptions()
-        self._muxer = muxer_of(path)
+        self._muxer = muxer or muxer_of(path)
         self._source_tick = source.time_base or FALLBACK_TIME_BASE
         self._time_base = GIF_TICK if self._muxer == "gif" else self._source_tick
         self._rate = source.fps or FALLBACK_RATE
@@ -119,8 +120,7 @@ class VideoSink:
             ValueError: The size differs from the first frame's.
             OutputError: The disk is full, or the encoder fails.
         """
-        exact = Fraction(time_s) if pts is None else pts * self._source_tick
-        ticks = round(exact / self._time_base)
+        ticks = self._ticks(pts, time_s)
         try:
             if not self.frames:
                 self._begin(image, ticks)
@@ -157,9 +157,18 @@ class VideoSink:
             self._release()
             self._destination.discard()
 
+    def _ticks(self, pts: int | None, time_s: float) -> int:
+        """Return the time of a frame in ticks of the output."""
+        exact = Fraction(time_s) if pts is None else pts * self._source_tick
+        return round(exact / self._time_base)
+
+    def _held_back(self) -> list[Packet[av.video.stream.VideoStream]]:
+        """Return the packets that are still to be muxed at the end."""
+        return self._stream.encode(None)
+
     def _finish(self, complete: bool) -> Path:
         """Flush the encoders, write the index, and publish the file."""
-        packets = self._stream.encode(None)
+        packets = self._held_back()
         for packet in packets:
             self._mux(packet, is_last=packet is packets[-1])
         if self._copier is not None:
@@ -215,6 +224,14 @@ class VideoSink:
 
     def _mux(self, packet: Packet[av.video.stream.VideoStream], is_last: bool = False) -> None:
         """Mux one video packet, and the audio up to it."""
+        self._set_duration(packet, is_last)
+        if self._copier is not None and packet.dts is not None:
+            self._copier.advance(float(packet.dts * packet.time_base))
+        self._container.mux(packet)
+        self._destination.check()
+
+    def _set_duration(self, packet: Packet[av.video.stream.VideoStream], is_last: bool) -> None:
+        """Set how long the frame of a packet is shown."""
         nominal = max(1, round(1 / (self._rate * packet.time_base)))
         duration = None if packet.pts is None else self._durations.pop(packet.pts, None)
         if duration is not None or not packet.duration:
@@ -227,7 +244,3 @@ class VideoSink:
             if is_last and self._muxer in ("mp4", "mov") and self._end is not None:
                 # The duration of the last packet in decoding order makes up the total, whichever frame is in it.
                 packet.duration = max(1, self._end - self._delay - packet.dts)
-        if self._copier is not None and packet.dts is not None:
-            self._copier.advance(float(packet.dts * packet.time_base))
-        self._container.mux(packet)
-        self._destination.check()

@@ -250,6 +250,10 @@ class VideoSource:
         """Make a demuxer mend the times of its packets."""
         demuxer.clock, demuxer.speed = self._new_clock(self.origin), self._speed
 
+    def begins_at(self, pts: int) -> None:
+        """Note where times begin (``cut``) if that is known and no frame is going to be read."""
+        self.cut, self.origin.cut_s = pts, pts * self._time_base
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that are read, for fingerprints; empty for a source that can only be read once."""

@@ -33,11 +33,13 @@ class SegmentPlan:
         job: The whole.
         segments: Jobs that write a journal each, in order; empty if it is not to be cut.
         frames: Frames that the whole takes, as far as known; None if unknown.
+        spans: The frames of each segment, by their numbers in the video, those left out by ``stride`` included.
     """
 
     job: VideoJob
     segments: tuple[VideoJob, ...] = ()
     frames: int | None = None
+    spans: tuple[range, ...] = ()
 
     @property
     def journals(self) -> tuple[Path, ...]:
@@ -90,12 +92,16 @@ def plan_segments(job: VideoJob, settings: Settings, frames: int | None, least: 
         times = [float(int(index.pts[start]) * base) for start in starts[1:]]
     window = job.window
     edges = [window.start_s, *times, window.end_s]
-    segments = []
+    segments, spans = [], []
     for (start, until), (start_s, end_s) in zip(pairwise([*starts, span.stop]), pairwise(edges), strict=True):
         journal = folder / f"{start:09d}-{until:09d}{SUFFIX}"
         part = replace(window, start_s=start_s or 0.0, end_s=end_s)
         segments.append(replace(job, outputs=Outputs(journal=journal), window=part))
-    return SegmentPlan(job, tuple(segments) if len(segments) > 1 else (), -(-len(span) // window.stride))
+        spans.append(range(start, until))
+    taken = -(-len(span) // window.stride)
+    if len(segments) == 1:
+        return SegmentPlan(job, (), taken)
+    return SegmentPlan(job, tuple(segments), taken, tuple(spans))
 
 
 def _is_local(outputs: Outputs) -> bool:

@@ -15,11 +15,13 @@ from tposecli.formats.journal.journal import journal_path
 from tposecli.inference.runtime import resolve_device
 from tposecli.pipeline.job import RunFlags, Settings, VideoJob, Watcher
 from tposecli.pipeline.resume import earlier_run, how_to_resume
+from tposecli.pipeline.segments.draw import Piece, draw_piece, pieces_of
 from tposecli.pipeline.segments.join import join_journals
 from tposecli.pipeline.segments.plan import SegmentPlan, parts_folder, plan_segments
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.destination import STDOUT
+from tposecli.sinks.parts import fit_together
 from tposecli.sources.locations import is_stdin, redacted, short_name
 from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import InputError, TposeError, UsageError
@@ -51,13 +53,17 @@ class RunWatcher(Watcher, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SegmentTask:
-    """Something to be done by one process: a whole video, a segment, or what follows when all segments are done.
+    """Something to be done by one process.
+
+    It is a whole video, a segment to measure, the joining of all, a segment to draw, or what is made of all of them.
 
     Attributes:
         number: Which video.
         job: The job to run.
         settings: How.
         journals: Journals to join before it.
+        piece: The segment of the job to draw; nothing else is done.
+        joins: Only join the journals.
         attempt: How often it was begun before.
     """
 
@@ -65,19 +71,51 @@ class SegmentTask:
     job: VideoJob
     settings: Settings
     journals: tuple[Path, ...] = ()
+    piece: Piece | None = None
+    joins: bool = False
     attempt: int = 0
 
 
 @dataclass(slots=True)
 class _Video:
-    """A video on its way."""
+    """A video on its way.
+
+    Attributes:
+        plan: Its segments.
+        pieces: Segments to draw; empty if one process draws it.
+        steps: What is still to be done: tasks of one step wait for those before.
+        left: Tasks of the present step that are not done.
+        corrupt: Frames that were lost.
+        began: When its first task began.
+        failed: What failed, with reasons.
+        summary: What was done, at the end.
+    """
 
     plan: SegmentPlan
+    pieces: tuple[Piece, ...] = ()
+    steps: deque[list[SegmentTask]] = field(default_factory=deque)
     left: int = 0
     corrupt: int = 0
     began: float = 0.0
     failed: list[tuple[str, str]] = field(default_factory=list)
     summary: Summary | None = None
+
+    @property
+    def passes(self) -> int:
+        """How often each frame is reported."""
+        return 1 + bool(self.plan.segments) + bool(self.pieces)
+
+    def plan_steps(self, number: int, settings: Settings) -> None:
+        """Set the steps."""
+        plan = self.plan
+        self.steps.append([SegmentTask(number, job, settings) for job in plan.segments or (plan.job,)])
+        if self.pieces:
+            self.steps.append([SegmentTask(number, plan.job, settings, plan.journals, joins=True)])
+            self.steps.append([SegmentTask(number, plan.job, settings, piece=piece) for piece in self.pieces])
+            parts = tuple(piece.path for piece in self.pieces)
+            self.steps.append([SegmentTask(number, replace(plan.job, parts=parts), settings)])
+        elif plan.segments:
+            self.steps.append([SegmentTask(number, plan.job, settings, plan.journals)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +166,7 @@ def run_in_workers(jobs: Sequence[VideoJob], settings: Settings, workers: int, w
             raise UsageError("-: one process only can use standard input and output; give --workers 1")
         _check_parts(job, settings.flags)
     Session(settings).check_videos(jobs)
-    videos = [_Video(plan) for plan in _plans(jobs, settings, workers)]
+    videos = [_Video(plan, pieces_of(plan, settings)) for plan in _plans(jobs, settings, workers)]
     try:
         _Run(videos, settings, watcher).run(workers)
     except BaseException as error:
@@ -174,13 +212,19 @@ class _Run:
         self._videos, self._settings, self._watcher = videos, settings, watcher
         self._ready: deque[SegmentTask] = deque()
         for number, video in enumerate(videos):
-            jobs = video.plan.segments or (video.plan.job,)
-            video.left = len(jobs)
-            self._ready += [SegmentTask(number, job, settings) for job in jobs]
+            video.plan_steps(number, settings)
+            self._ready += self._next(video)
+
+    @staticmethod
+    def _next(video: _Video) -> list[SegmentTask]:
+        """Return the tasks of the next step."""
+        tasks = video.steps.popleft()
+        video.left = len(tasks)
+        return tasks
 
     def run(self, count_: int) -> None:
         """Do all of them."""
-        known = [(video.plan.frames or 0) * (2 if video.plan.segments else 1) for video in self._videos]
+        known = [(video.plan.frames or 0) * video.passes for video in self._videos]
         processes = min(count_, len(self._ready))
         name = f"{count(len(self._videos), 'input')} in {count(processes, 'process', 'processes')}"
         self._watcher.begin(SourceInfo(name), sum(known) or None)
@@ -216,9 +260,9 @@ class _Run:
         self._done(task, Summary(task.job.label or short_name(task.job.input), path=name, failed=[(name, why)]))
 
     def _done(self, task: SegmentTask, summary: Summary) -> None:
-        """Go on with the video: join when all segments are done, or report it."""
+        """Go on with the video: with the next step when all of this one is done, or report it."""
         video = self._videos[task.number]
-        if task.journals or not video.plan.segments:
+        if not video.steps and video.left == 1:
             summary.corrupt = max(summary.corrupt, video.corrupt)
             self._end(video, summary)
             return
@@ -231,7 +275,7 @@ class _Run:
         if not video.left and video.failed:
             self._end(video, replace(summary, failed=video.failed, outputs=[]))
         elif not video.left:
-            self._ready.appendleft(SegmentTask(task.number, video.plan.job, self._settings, video.plan.journals))
+            self._ready.extendleft(reversed(self._next(video)))
 
     def _end(self, video: _Video, summary: Summary) -> None:
         summary.wall_s = time.perf_counter() - video.began
@@ -263,18 +307,30 @@ class TaskRunner:
 
     def _run(self, task: SegmentTask, tell: Tell) -> Summary:
         job, settings = task.job, task.settings
+        if task.piece is not None:
+            return draw_piece(job, task.piece, self._session_with(settings, tell), _Telling(tell))
         if task.journals:
             again = settings.flags.overwrite or settings.flags.resume
             with output_locks(job.outputs.files):
                 join_journals(task.journals, journal_path(job.outputs.files[0]), job.outputs.files, replace_it=again)
+        if task.joins:
+            return Summary(job.label or short_name(job.input), path=redacted(job.input))
+        if task.journals or job.parts:
             settings = replace(settings, flags=replace(settings.flags, resume=True, overwrite=False))
-        if self._session is None:
-            self._session = Session(watcher=_Telling(tell))
-        self._session.settings = settings
-        summary = self._session.run(job)
+        if job.parts and not fit_together(job.parts):
+            log.warning("%s: its parts do not fit together; drawing it at once", short_name(job.input))
+            job = replace(job, parts=())
+        summary = self._session_with(settings, tell).run(job)
         if not summary.failed and job.outputs.journal is None:
             shutil.rmtree(parts_folder(job.outputs), ignore_errors=True)
         return summary
+
+    def _session_with(self, settings: Settings, tell: Tell) -> Session:
+        """Return the session of this process, with other settings."""
+        if self._session is None:
+            self._session = Session(watcher=_Telling(tell))
+        self._session.settings = settings
+        return self._session
 
 
 class _Telling:
