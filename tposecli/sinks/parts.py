@@ -16,7 +16,9 @@ from typing import Any, Final, TypeAlias
 
 import av
 import av.video.stream
+import numpy as np
 from av.packet import Packet
+from numpy.typing import NDArray
 
 from tposecli.sinks.encoding import VideoOptions, encoder_of, muxer_of
 from tposecli.sinks.video import VideoOut, VideoSink
@@ -33,7 +35,7 @@ DIVISIBLE_ENCODERS: Final = ("libx264", "libx265", "libvpx-vp9", "libsvtav1")
 SUFFIX: Final = ".nut"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """What is known of a part besides its packets.
 
@@ -41,14 +43,14 @@ class Part:
         path: Its file.
         size_wh: Size of the encoded frames.
         lead: Frames by which decoding goes ahead of showing.
-        packets: Of each packet, the frame that it holds, counted from the beginning of the part, and for how many ticks
-            that is shown.
+        packets: (P, 2): of each packet, the frame that it holds, counted from the beginning of the part, and for how
+            many ticks that is shown.
     """
 
     path: Path
     size_wh: tuple[int, int]
     lead: int
-    packets: Sequence[tuple[int, int]]
+    packets: NDArray[np.int64]
 
 
 def _facts_path(path: Path) -> Path:
@@ -69,7 +71,7 @@ def read_part(path: Path) -> Part:
     try:
         found = json.loads(_facts_path(path).read_bytes())
         width, height = found["size_wh"]
-        return Part(path, (width, height), found["lead"], [(frame, shown) for frame, shown in found["packets"]])
+        return Part(path, (width, height), found["lead"], np.array(found["packets"], np.int64).reshape(-1, 2))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path) from error
 
@@ -177,18 +179,18 @@ class SplicedVideo(VideoSink):
     def _finish(self, complete: bool) -> Path:
         return super()._finish(complete) if complete else self.path
 
-    def _held_back(self) -> list[VideoPacket]:
+    def _held_back(self) -> Iterator[VideoPacket]:
         """Return the packets of the last part."""
         if self.frames != sum(len(part.packets) for part in self._parts):
             raise _damaged(self._part.path)
-        return list(self._copied())
+        return self._copied()
 
     def _copied(self) -> Iterator[VideoPacket]:
         """Yield the packets of the part whose frames were all taken, with their times in the whole."""
         with av.open(f"file:{self._part.path}") as container:
             given: Iterator[Any] = (packet for packet in container.demux(video=0) if packet.size)
             count = 0
-            for packet, (frame, duration) in zip(given, self._part.packets, strict=False):
+            for packet, (frame, duration) in zip(given, self._part.packets.tolist(), strict=False):
                 packet.stream, packet.time_base = self._stream, self._time_base
                 packet.pts = self._times[self._first + frame]
                 packet.dts, packet.duration = self._decoded_at(self._first + count), duration

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, Self
@@ -162,15 +163,19 @@ class VideoSink:
         exact = Fraction(time_s) if pts is None else pts * self._source_tick
         return round(exact / self._time_base)
 
-    def _held_back(self) -> list[Packet[av.video.stream.VideoStream]]:
+    def _held_back(self) -> Iterable[Packet[av.video.stream.VideoStream]]:
         """Return the packets that are still to be muxed at the end."""
         return self._stream.encode(None)
 
     def _finish(self, complete: bool) -> Path:
         """Flush the encoders, write the index, and publish the file."""
-        packets = self._held_back()
-        for packet in packets:
-            self._mux(packet, is_last=packet is packets[-1])
+        last = None
+        for packet in self._held_back():
+            if last is not None:
+                self._mux(last)
+            last = packet
+        if last is not None:
+            self._mux(last, is_last=True)
         if self._copier is not None:
             self._copier.advance(math.inf if complete else float(self._last * self._time_base))
             self._copier.finish()
