@@ -20,7 +20,7 @@ RATE_OPTIONS = [
 
 def test_every_command_that_takes_a_rate_is_tested() -> None:
     found = {(command.name, option.opts[0]) for command, option in RATE_OPTIONS}
-    read = {(command, "--input-fps") for command in ("check", "convert", "video")}
+    read = {(command, "--input-fps") for command in ("check", "convert", "plot", "report", "video")}
     assert found == read | {("video", "--true-fps"), ("video", "--fps"), ("render", "--fps")}
 
 
