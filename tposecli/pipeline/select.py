@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tposecli.pipeline.keep_options import Region, SelectOptions
+from tposecli.tracking.corrections import SAME_TIME_S
 from tposecli.types import UNTRACKED, Poses, Result
 from tposecli.utils.errors import UsageError
 
@@ -27,8 +28,6 @@ Span = tuple[float, float]
 
 MAX_HELD_S: Final = 8.0
 """Seconds of frames that may wait in memory until it is known how long people stay."""
-
-SAME_TIME_S: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
