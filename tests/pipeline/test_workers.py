@@ -82,7 +82,23 @@ def wait_for_parts(folder: Path, lines: int) -> None:
 def children(pid: int) -> list[int]:
     """Return the workers of a process; the one that tracks resources is none."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(each) for each in found if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return [int(each) for each in found if is_running(int(each)) and b"spawn_main" in command_of(int(each))]
+
+
+def command_of(pid: int) -> bytes:
+    """Return the command line of a process; nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process still runs; one that nobody has waited for yet has a place in /proc, but does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def resumed(run: Run) -> int:
@@ -117,9 +133,9 @@ def test_a_run_that_is_disturbed_in_every_way(tmp_path: Path, launcher: Launcher
     killed.send(signal.SIGKILL)
     killed.wait()
     deadline = time.monotonic() + LIMIT_S
-    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers), "workers outlive the run"
+    assert workers and not any(map(is_running, workers)), "workers outlive the run"
     assert resumed(killed) >= segments.GROUP
 
     before = parts(folder)

@@ -47,7 +47,7 @@ class Run:
 
     def wait(self) -> int:
         """Return the exit status; minus the signal number if it was killed."""
-        return self.launcher.answer()["status"]
+        return self.launcher.end()
 
     def said(self) -> str:
         """Return its standard error; empty if it was killed before it had one."""
@@ -60,6 +60,7 @@ class Launcher:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.count = 0
+        self.waited_for: int | None = None
         command = [sys.executable, __file__]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **BACKEND}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -84,6 +85,7 @@ class Launcher:
             constants: Other values of constants, by ``module.NAME``.
             environment: Variables to set.
         """
+        self.abandon()
         self.count += 1
         out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
         order = {
@@ -96,7 +98,21 @@ class Launcher:
         more = {"limit": limit, "most_s": TIME_LIMIT_S, "constants": constants or {}, "environment": environment or {}}
         self.process.stdin.write(json.dumps({**order, **more}) + "\n")
         self.process.stdin.flush()
-        return Run(self, self.answer()["pid"], out, err)
+        self.waited_for = int(self.answer()["pid"])
+        return Run(self, self.waited_for, out, err)
+
+    def abandon(self) -> None:
+        """End a run that nobody has waited for, since its test has failed."""
+        if self.waited_for is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.waited_for, signal.SIGKILL)
+            self.end()
+
+    def end(self) -> int:
+        """Wait for the end of the present run, and return its exit status."""
+        status = int(self.answer()["status"])
+        self.waited_for = None
+        return status
 
     def run(self, *words: Any, **how: Any) -> Run:
         """Run to the end, and check that it succeeded."""
@@ -123,6 +139,7 @@ class Launcher:
     def close(self) -> None:
         """End the parent."""
         assert self.process.stdin is not None and self.process.stdout is not None
+        self.abandon()
         self.process.stdin.close()
         self.process.wait(timeout=TIME_LIMIT_S)
         self.process.stdout.close()
