@@ -1,16 +1,22 @@
 """Run the program once in its own process and measure it: ``python -m tposecli.lab.bench.child``.
 
 It reads a JSON object from standard input, ``video``, ``output``, ``model``, ``weights``, ``device`` and ``started``
-(seconds since the epoch), and writes one to standard output, the fields of :class:`tposecli.lab.bench.whole.Run`.
+(seconds since the epoch), and writes one to standard output, the fields of :class:`tposecli.lab.bench.whole.Run`. With
+``boxes``, a file of detections, the nets cost nothing, and those of :class:`tposecli.lab.bench.overhead.FreeRun` are
+written, too; with ``drawn`` false there is no annotated video.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
+
+SAMPLED = 8
+"""Frames between two looks at the threads."""
 
 
 class _Recorder:
@@ -22,21 +28,36 @@ class _Recorder:
         self._started, self._busy_s = started, machine_busy_s
         self.ready_s = self.first_s = self.ready_cpu_s = 0.0
         self._busy_before: float | None = None
+        self._threads_before: dict[int | None, float] = {}
+        self._threads: dict[str, float] = {}
+        self._seen = 0
+        self._lock = _lock_watch()
         self.facts: dict[str, Any] = {}
 
     def begin(self, source: object, expected: int | None) -> None:
         """Record that everything is loaded."""
         self.ready_s, self.ready_cpu_s = time.time() - self._started, time.process_time()
         self._busy_before = self._busy_s()
+        self._threads_before = {thread.ident: _cpu_s(thread) for thread in threading.enumerate()}
+        if self._lock is not None:
+            self._lock.start()
 
     def seen(self, result: object) -> None:
-        """Record the first finished frame."""
+        """Record the first finished frame; and what threads have taken, while they run."""
         self.first_s = self.first_s or time.time() - self._started
+        self._seen += 1
+        if self._seen % SAMPLED == 0:
+            for thread in threading.enumerate():
+                if thread.name != "GIL knocker":
+                    taken = _cpu_s(thread) - self._threads_before.get(thread.ident, 0.0)
+                    self._threads[thread.name] = max(taken, self._threads.get(thread.name, 0.0))
 
     def end(self, summary: Any) -> None:
         """Record the end of the run."""
         wall_s, cpu_s = time.time() - self._started, time.process_time() - self.ready_cpu_s
         busy, others_s = self._busy_s(), None
+        if self._lock is not None:
+            self._lock.stop()
         if busy is not None and self._busy_before is not None:
             others_s = max(0.0, busy - self._busy_before - cpu_s)
         self.facts = {
@@ -49,23 +70,50 @@ class _Recorder:
             "others_s": others_s,
             "stages": summary.seconds,
             "failed": [reason for _, reason in summary.failed],
+            "threads": self._threads,
+            "lock": None if self._lock is None else self._lock.contention_metric,
         }
+
+
+def _cpu_s(thread: threading.Thread) -> float:
+    """Return the processor time of a thread so far; 0 if the system does not say, or it has ended."""
+    try:
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident or 0))
+    except (AttributeError, OSError):
+        return 0.0
+
+
+def _lock_watch() -> Any:
+    """Return what watches the interpreter's lock; None if it is not installed."""
+    try:
+        from gilknocker import KnockKnock
+    except ImportError:
+        return None
+    return KnockKnock(1000)
 
 
 def main() -> None:
     """Read the job, run it, and write the results."""
     job = json.load(sys.stdin)
     recorder = _Recorder(job["started"])
+    from tposecli.detection.factory import DetectorOptions
     from tposecli.inference.options import ModelChoice
     from tposecli.lab.bench.clock import peak_resident_mib
+    from tposecli.lab.bench.free_nets import make_free
     from tposecli.pipeline.job import InferenceSettings, Outputs, RunFlags, Settings, VideoJob
     from tposecli.pipeline.session import Session
 
     output = Path(job["output"])
     model = ModelChoice(job["model"], Path(job["weights"]), job["device"])
-    settings = Settings(InferenceSettings(model), flags=RunFlags(overwrite=True))
-    video = VideoJob(Path(job["video"]), Outputs(output, {"coco": output.with_suffix(".json")}))
-    Session(settings, recorder).run(video)
+    boxes = job.get("boxes")
+    detector = DetectorOptions(f"boxes:{boxes}") if boxes else DetectorOptions()
+    settings = Settings(InferenceSettings(model, detector), flags=RunFlags(overwrite=True))
+    picture = output if job.get("drawn", True) else None
+    video = VideoJob(Path(job["video"]), Outputs(picture, {"coco": output.with_suffix(".json")}))
+    session = Session(settings, recorder)
+    if boxes:
+        make_free(session.nets())
+    session.run(video)
     json.dump({**recorder.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-Part = Literal["ceilings", "nets", "attention", "stages", "video", "growth", "train"]
+Part = Literal["ceilings", "nets", "attention", "stages", "video", "overhead", "growth", "train"]
 
-PARTS: Final[tuple[Part, ...]] = ("ceilings", "nets", "attention", "stages", "video", "growth", "train")
+PARTS: Final[tuple[Part, ...]] = ("ceilings", "nets", "attention", "stages", "video", "overhead", "growth", "train")
 
 
 @dataclass(frozen=True, slots=True)

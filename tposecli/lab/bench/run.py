@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tposecli.inference.backends.cpu import tune
 from tposecli.inference.runtime import Runtime, resolve_device
-from tposecli.lab.bench import attention, ceilings, growth, nets, stages, training, whole
+from tposecli.lab.bench import attention, ceilings, growth, nets, overhead, stages, training, whole
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.report import BenchReport, Table, environment, heading, markdown
 from tposecli.lab.bench.scene import rendered_clip
@@ -54,6 +54,11 @@ def _tables(job: BenchJob, folder: Path, log: Callable[[str], None]) -> Iterator
     if "attention" in job.parts:
         log("attention")
         yield attention.table(job, device, folder)
+    if "overhead" in job.parts:
+        log("whole runs with nets that cost nothing")
+        clip = folder / "overhead.mp4"
+        boxes = rendered_clip(clip, job.people, max(job.frames, overhead.LEAST_FRAMES))
+        yield overhead.table(job, clip, boxes, checkpoint, folder)
     if {"stages", "video"} & {*job.parts}:
         video = job.video
         if video is None:

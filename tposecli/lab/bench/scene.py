@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ from tposecli.lab.synth.clips import QUICK_FILM, crossing_scene
 from tposecli.lab.synth.film import Reel, write_clip
 from tposecli.lab.synth.scene import Scene
 from tposecli.lab.synth.views import Dolly
-from tposecli.types import Boxes, Frame, Image
+from tposecli.types import Boxes, Frame
 
 SIZE_WH: Final = (1280, 720)
 RATE: Final = Fraction(25)
@@ -44,15 +44,10 @@ def crowd(people: int) -> tuple[Frame, Boxes]:
     return Frame(shot.image, 0, 0.0, "rendered", 0), Boxes(np.clip(moved, 0, limit), np.ones(people, np.float32))
 
 
-def rendered_clip(path: Path, people: int, frames: int) -> None:
-    """Write an MP4 in 720p at 25 frames per second."""
+def rendered_clip(path: Path, people: int, frames: int) -> list[Boxes]:
+    """Write an MP4 in 720p at 25 frames per second, and return the true boxes of each frame."""
     scene = people_scene(people)
-    images = [scene.render(START_S + index / float(RATE)).image for index in range(min(RENDERED_FRAMES, frames))]
-    write_clip(path, Reel(RATE, 1 / RATE), _back_and_forth(images, frames))
-
-
-def _back_and_forth(images: list[Image], count: int) -> Iterator[tuple[int, Image]]:
-    """Yield ``count`` frames, playing the images back and forth."""
-    order = [*range(len(images)), *range(len(images) - 2, 0, -1)]
-    for index in range(count):
-        yield index, images[order[index % len(order)]]
+    shots = [scene.render(START_S + index / float(RATE)) for index in range(min(RENDERED_FRAMES, frames))]
+    shown = list(islice(cycle([*shots, *shots[-2:0:-1]]), frames))
+    write_clip(path, Reel(RATE, 1 / RATE), enumerate(shot.image for shot in shown))
+    return [shot.boxes for shot in shown]

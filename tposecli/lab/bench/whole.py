@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +72,24 @@ def run_once(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path) -
     Raises:
         TposeError: The run failed; the message holds its output.
     """
-    request: dict[str, Any] = {
+    facts = measured_child(video, job, checkpoint, folder)
+    return Run(**{field.name: facts[field.name] for field in fields(Run)})
+
+
+def measured_child(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path, **request: Any) -> dict[str, Any]:
+    """Process ``video`` in a new process, and return what :mod:`tposecli.lab.bench.child` says of it.
+
+    Args:
+        video: The video.
+        job: The configuration.
+        checkpoint: The model.
+        folder: Where its outputs go.
+        request: What else to ask for.
+
+    Raises:
+        TposeError: The run failed; the message holds its output.
+    """
+    request |= {
         "video": str(video.resolve()),
         "output": str((folder / "whole.mp4").resolve()),
         "model": checkpoint.spec.name,
@@ -85,10 +102,10 @@ def run_once(video: Path, job: BenchJob, checkpoint: Checkpoint, folder: Path) -
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         raise TposeError(f"the measured run failed; its error was: {reason}")
-    run = Run(**json.loads(done.stdout))
-    if run.failed:
-        raise TposeError(f"the measured run failed; its error was: {run.failed[0]}")
-    return run
+    facts: dict[str, Any] = json.loads(done.stdout)
+    if facts["failed"]:
+        raise TposeError(f"the measured run failed; its error was: {facts['failed'][0]}")
+    return facts
 
 
 def table(job: BenchJob, video: Path, checkpoint: Checkpoint, folder: Path) -> Table:
