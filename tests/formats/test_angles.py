@@ -74,6 +74,12 @@ def test_a_row_for_each_person_and_frame_with_gaps_and_speeds(journal: Path) -> 
     assert hip.min() < -5 and hip.max() > 20
 
 
+def test_what_was_filled_in_is_named(journal: Path) -> None:
+    side = [row for row in rows_of(journal, "--fill-gaps", "0.6") if row["track"] == "1"]
+    assert np.isfinite(column(side, "left_knee")).all()
+    assert [row["filled"] for row in side] == [""] * 10 + ["left_ankle"] * 15 + [""] * 35
+
+
 def test_metres_from_a_height_or_a_known_length(journal: Path) -> None:
     walked = walker(90)[:, [11, 12]].mean(axis=1)
     truth = float(walked[-1, 0] - walked[0, 0])

@@ -18,6 +18,7 @@ from tposecli.geometry import heatmaps
 from tposecli.hub.checkpoints.resolve import Checkpoint, resolve
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.inference.runtime import Runtime
+from tposecli.lab.bench import overhead
 from tposecli.lab.bench.authors import AuthorsBaseline, decode
 from tposecli.lab.bench.clock import LapTimes, Spread, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
@@ -161,3 +162,16 @@ def test_the_command_writes_table_json_and_plot(tmp_path: Path) -> None:
 )
 def test_invalid_arguments_are_usage_errors(arguments: list[str]) -> None:
     assert CliRunner().invoke(cli, ["bench", *arguments]).exit_code == 2
+
+
+def test_nets_that_cost_nothing_see_everybody_and_threads_are_told_apart(bundled: Checkpoint, tmp_path: Path) -> None:
+    boxes = rendered_clip(tmp_path / "clip.mp4", 2, 96)
+    overhead.write_detections(tmp_path / "boxes.json", boxes)
+    job = BenchJob(device="cpu")
+    run = overhead.run_once(tmp_path / "clip.mp4", tmp_path / "boxes.json", True, job, bundled, tmp_path)
+    assert (run.frames, run.people) == (96, sum(map(len, boxes)))
+    assert {"MainThread", "net", "read"} <= set(run.threads) and 0 < sum(run.threads.values()) <= run.cpu_s
+    (person,) = json.loads((tmp_path / "whole.json").read_text())["annotations"][:1]
+    _, top, _, height = person["bbox"]
+    nose, ankle = (np.array(person["keypoints"]).reshape(17, 3)[joint, 1] for joint in (0, 15))
+    assert top < nose < top + height / 4 and top + height * 3 / 4 < ankle < top + height

@@ -1,7 +1,7 @@
-"""What several workers and a cluster bring and cost: one hour of video, and many short ones.
+"""What several workers and a cluster bring and cost: one hour of video, many short ones, and nets that cost nothing.
 
-``python -m tests.studies.many_machines hour|short [FOLDER]`` prints a table. Machines are raylets of one CPU each on
-this machine; processor time is that of the whole machine, so nothing else may run on it.
+``python -m tests.studies.many_machines hour|short|free [FOLDER]`` prints a table. Machines are raylets of one CPU each
+on this machine; processor time is that of the whole machine, so nothing else may run on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ import av
 import psutil
 
 from tests import REPOSITORY
+from tposecli.detection.factory import DetectorOptions
+from tposecli.inference.options import ModelChoice
 from tposecli.lab.bench.clock import machine_busy_s
+from tposecli.lab.bench.free_nets import make_free
+from tposecli.lab.bench.overhead import write_detections
+from tposecli.lab.bench.scene import rendered_clip
+from tposecli.pipeline.job import InferenceSettings, Outputs, RunFlags, Settings, Unwatched, VideoJob
+from tposecli.pipeline.segments import workers
+from tposecli.pipeline.segments.workers import TaskRunner
+from tposecli.pipeline.session import Session
+from tposecli.utils.processes import Tell
 from tposecli.utils.report_tables import markdown_table
 
 CLIP = REPOSITORY / "sample_media" / "walk.mp4"
@@ -28,6 +38,7 @@ HOW = ["--threads", "1", "--detector", "full-frame", "--quiet"]
 HOUR_S = 3600
 SIZE = "640:360"
 SHORT_S, SHORTS = 0.4, 200
+FREE_FRAMES = 1200
 
 
 def hour(path: Path) -> None:
@@ -111,6 +122,39 @@ def compare(inputs: Sequence[Path], folder: Path, how: Sequence[str], segments: 
     return rows
 
 
+class FreeRunner(TaskRunner):
+    """Does the tasks of a worker with nets that cost nothing."""
+
+    def _session_with(self, settings: Settings, tell: Tell) -> Session:
+        new = self._session is None
+        session = super()._session_with(settings, tell)
+        if new:
+            make_free(session.nets())
+        return session
+
+
+def free(folder: Path) -> list[list[str]]:
+    """Measure one and two workers around nets that cost nothing, to JSON alone and to a video, start-up included."""
+    write_detections(folder / "boxes.json", rendered_clip(folder / "clip.mp4", 4, FREE_FRAMES))
+    inference = InferenceSettings(ModelChoice(threads=1), DetectorOptions(f"boxes:{folder}/boxes.json"))
+    settings = Settings(inference, flags=RunFlags(overwrite=True))
+    workers.TaskRunner = FreeRunner  # type: ignore[misc]
+    rows = []
+    for name, picture in (("JSON alone", None), ("with video", folder / "out.mp4")):
+        for count in (1, 2):
+            job = VideoJob(folder / "clip.mp4", Outputs(picture, {"coco": folder / "out.json"}))
+            wall, busy = time.perf_counter(), machine_busy_s() or 0.0
+            workers.run_in_workers([job], settings, count, _Nobody())
+            figures = time.perf_counter() - wall, (machine_busy_s() or 0.0) - busy
+            rows.append([f"{name}, --workers {count}", *(f"{figure:.1f}" for figure in figures), ""])
+    return rows
+
+
+class _Nobody(Unwatched):
+    def advance(self, frames: int, people: int) -> None:
+        """Do nothing."""
+
+
 def main(what: str, place: str | None = None) -> None:
     """Measure, and print the table."""
     with tempfile.TemporaryDirectory(dir=place) as name:
@@ -118,6 +162,8 @@ def main(what: str, place: str | None = None) -> None:
         if what == "hour":
             hour(folder / "hour.mp4")
             rows = compare([folder / "hour.mp4"], folder, ["--stride", "25"], ["--segment", "10m"])
+        elif what == "free":
+            rows = free(folder)
         else:
             (folder / "in").mkdir()
             rows = compare(shorts(folder / "in"), folder, [], [])

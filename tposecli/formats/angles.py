@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from tposecli.formats.base import WriteOptions
 from tposecli.geometry.angles import ALL_ANGLES, PELVIS, angular_rates, rates
 from tposecli.geometry.facing import NAMES, AngleReader
-from tposecli.types import UNTRACKED, Float32, Result
+from tposecli.geometry.keypoints import KEYPOINTS
+from tposecli.types import UNTRACKED, Flag, Float32, Result
 from tposecli.utils.files import PartFile
 
 Float64 = NDArray[np.float64]
@@ -24,11 +27,15 @@ RATE_COLUMNS: Final = tuple(f"{name}_speed" for name in ANGLE_COLUMNS)
 """Degrees a second."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
 class _Row:
-    """A person of a frame: id, side, angles and the middle of the hips, pixels."""
+    """A person of a frame: id, side, angles, the middle of the hips in pixels, and the keypoints that were filled."""
 
-    def __init__(self, person: int, side: int, angles: Float64, pelvis: Float64) -> None:
-        self.person, self.side, self.angles, self.pelvis = person, side, angles, pelvis
+    person: int
+    side: int
+    angles: Float64
+    pelvis: Float64
+    filled: str
 
 
 class _Moment:
@@ -73,14 +80,15 @@ class AnglesSink:
         if self._stills:
             return [*head, *ANGLE_COLUMNS, *where]
         scale = [] if self._px_per_m is None else ["px_per_m"]
-        return [*head, *ANGLE_COLUMNS, *RATE_COLUMNS, *where, f"pelvis_speed_{unit}_s", *scale]
+        return [*head, *ANGLE_COLUMNS, *RATE_COLUMNS, *where, f"pelvis_speed_{unit}_s", *scale, "filled"]
 
     def write(self, result: Result) -> None:
         """Take a frame; the one before is written."""
         poses = result.final
         angles, facing = self._reader.read(poses, result.frame.time_s)
         pelvis = _pelvis(poses.xy, poses.score, self._min_score)
-        rows = zip(poses.track_id.tolist(), facing.tolist(), angles, pelvis, strict=True)
+        filled = [" ".join(compress(KEYPOINTS, row)) for row in poses.flags & Flag.FILLED != 0]
+        rows = zip(poses.track_id.tolist(), facing.tolist(), angles, pelvis, filled, strict=True)
         self._moments.append(_Moment(result, [_Row(*row) for row in rows]))
         if len(self._moments) == 3:
             self._write_middle()
@@ -119,7 +127,7 @@ class AnglesSink:
         turning = angular_rates(np.stack([one.angles for one in series]), times)[at]
         moving = rates(np.stack([one.pelvis for one in series]), times)[at]
         cells += [*map(_cell, turning), *where, _cell(float(np.hypot(*moving)) / scale, 4 if self._px_per_m else 2)]
-        return cells if self._px_per_m is None else [*cells, f"{self._px_per_m:.3f}"]
+        return [*cells, *([] if self._px_per_m is None else [f"{self._px_per_m:.3f}"]), row.filled]
 
     def _put(self, rows: list[list[str]]) -> None:
         text = io.StringIO(newline="")

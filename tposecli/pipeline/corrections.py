@@ -175,16 +175,17 @@ def build_processor(
     return replace(post, tracker=None) if recording.tracked and not given.track_again else post
 
 
-def names_of(corrections: CorrectionsFile | None) -> dict[int, str]:
-    """Return the names that were given to people by hand, by id."""
-    return {} if corrections is None else Corrections(corrections.steps).names()
+def names_of(header: Mapping[str, Any], corrections: CorrectionsFile | None = None) -> dict[int, str]:
+    """Return the names of people by their ids: those that were given by hand, else those of a header."""
+    names = {**header, **describe_corrections(corrections)}.get("track_names", {})
+    return {int(person): name for person, name in names.items()}
 
 
 def describe_corrections(corrections: CorrectionsFile | None) -> dict[str, Any]:
     """Return what headers say of corrections; nothing if there are none."""
     if corrections is None:
         return {}
-    names = {str(person): name for person, name in names_of(corrections).items()}
+    names = {str(person): name for person, name in Corrections(corrections.steps).names().items()}
     steps = [step.to_dict() for step in corrections.steps]
     return {"corrections": steps, **({"track_names": names} if names else {})}
 
@@ -220,7 +221,7 @@ def edit(job: EditJob) -> EditSummary:
         now = replace(before, steps=tuple(steps))
         if steps != list(before.steps):
             write_corrections(path, now)
-    return EditSummary(path, undone, tuple(added), now.steps, tuple(people.spans(names_of(now))))
+    return EditSummary(path, undone, tuple(added), now.steps, tuple(people.spans(names_of({}, now))))
 
 
 def _undo(steps: list[Correction], job: EditJob) -> tuple[str, ...]:

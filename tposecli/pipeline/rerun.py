@@ -17,11 +17,11 @@ from tposecli.formats.corrections import CorrectionsFile
 from tposecli.formats.frame_names import FrameNames
 from tposecli.formats.with_frames import read_with_frames, without_pixels
 from tposecli.geometry.scale import PixelScale
-from tposecli.pipeline.corrections import build_processor, describe_corrections, read_corrections_of
+from tposecli.pipeline.corrections import build_processor, describe_corrections, names_of, read_corrections_of
 from tposecli.pipeline.job import Outputs, Settings, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, deliver, open_pose_files, written_names
 from tposecli.pipeline.summary import Summary
-from tposecli.pipeline.whole import Whole, look_through, names_of
+from tposecli.pipeline.whole import Whole, look_through
 from tposecli.sinks.base import Sink, opened
 from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output

@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from tposecli.formats.with_frames import without_pixels
 from tposecli.geometry.keypoints import KEYPOINTS
 from tposecli.geometry.motion_options import ScaleOptions
 from tposecli.geometry.scale import STEADY, PixelScale, body_length, scale_from_height
-from tposecli.pipeline.corrections import build_processor, describe_corrections
+from tposecli.pipeline.corrections import build_processor, names_of
 from tposecli.pipeline.job import Settings
 from tposecli.pipeline.keep_options import SelectOptions
 from tposecli.pipeline.select import Span, is_long, note
@@ -140,11 +140,6 @@ def look_through(
         )
     again = recording if recording.format == JOURNAL else read_aligned(given)
     options = replace(settings.post, smooth=AS_MEASURED, select=SelectOptions())
-    names = names_of({**recording.header, **describe_corrections(corrections)})
+    names = names_of(recording.header, corrections)
     results = build_processor(again, given, options, corrections).process(without_pixels(again.frames))
     return Whole.of(results, names, settings.drawing.style.min_score)
-
-
-def names_of(header: Mapping[str, Any]) -> dict[int, str]:
-    """Return the names of people by their ids, from a header."""
-    return {int(person): name for person, name in header.get("track_names", {}).items()}

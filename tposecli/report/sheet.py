@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,12 +100,13 @@ def make_sheet(job: SheetJob) -> int:
     collector = collect(again, layout, job.given, corrections)
     columns = collector.columns(recording.stills)
     warn_of_part(collector, columns, job.given.path)
-    spots = _worst(columns, layout, job.options) if job.options.worst else _spread(columns, job.options)
+    names = names_of(recording.header, corrections)
+    spots = _worst(columns, layout, names, job.options) if job.options.worst else _spread(columns, job.options)
     if not spots:
         what = "no moment that is worse than others" if job.options.worst and len(columns.index) else "no frame"
         raise InputError(f"{job.given.path}: {what} to show; leave --worst out, or name another run")
     post = build_processor(recording, job.given, recorded_options(recording.header), corrections)
-    draw = SkeletonDrawer(job.style, layout, names_of(corrections))
+    draw = SkeletonDrawer(job.style, layout, names)
     with closing(post.process(results)) as finished:
         tiles = _tiles(finished, columns, spots, draw, job)
     write_image(job.output, _laid_out(tiles, spots, job.options))
@@ -119,19 +120,21 @@ def _spread(columns: Columns, options: SheetOptions) -> list[Spot]:
     return [Spot(place, (_when(columns, place),)) for place in places]
 
 
-def _worst(columns: Columns, layout: KeypointLayout, options: SheetOptions) -> list[Spot]:
+def _worst(columns: Columns, layout: KeypointLayout, names: Mapping[int, str], options: SheetOptions) -> list[Spot]:
     """Return the worst moments in the order of the run."""
     each: dict[int, Moment] = {}
     for moment in worst_moments(columns, layout):
         each.setdefault(moment.row, moment)
     chosen = list(each.values())[: options.worst]
-    return [_spot(columns, moment, options) for moment in sorted(chosen, key=lambda one: int(columns.frame[one.row]))]
+    in_order = sorted(chosen, key=lambda one: int(columns.frame[one.row]))
+    return [_spot(columns, moment, names, options) for moment in in_order]
 
 
-def _spot(columns: Columns, moment: Moment, options: SheetOptions) -> Spot:
+def _spot(columns: Columns, moment: Moment, names: Mapping[int, str], options: SheetOptions) -> Spot:
     row, frame = moment.row, int(columns.frame[moment.row])
     track = int(columns.track[row])
-    when = _when(columns, frame) + (f", id {track}" if track > 0 else "")
+    who = f", {names[track]} (id {track})" if track in names else f", id {track}" if track > 0 else ""
+    when = _when(columns, frame) + who
     lines = textwrap.wrap(moment.text, max(12, int(options.width / LETTER)))[:3]
     box, joint = columns.box[row].astype(float).tolist(), None
     if moment.joint is not None:

@@ -205,3 +205,15 @@ def _produce(source: Iterable[T], ahead: _Buffer[T]) -> None:
         if close is not None:
             close()
     ahead.waiting.put(_End(error))
+
+
+def running_s() -> dict[str, float]:
+    """Return the processor seconds of each thread that runs Python now, by name; nothing where none are known."""
+    seconds: dict[str, float] = {}
+    for thread in threading.enumerate():
+        try:
+            taken = time.clock_gettime(time.pthread_getcpuclockid(thread.ident or 0))
+        except (AttributeError, OSError):  # Not on this system; or it has ended.
+            continue
+        seconds[thread.name] = seconds.get(thread.name, 0.0) + taken
+    return seconds

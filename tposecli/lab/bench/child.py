@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,12 @@ class _Recorder:
 
     def __init__(self, started: float) -> None:
         from tposecli.lab.bench.clock import machine_busy_s
+        from tposecli.utils.threads import running_s
 
-        self._started, self._busy_s = started, machine_busy_s
+        self._started, self._busy_s, self._running_s = started, machine_busy_s, running_s
         self.ready_s = self.first_s = self.ready_cpu_s = 0.0
         self._busy_before: float | None = None
-        self._threads_before: dict[int | None, float] = {}
+        self._threads_before: dict[str, float] = {}
         self._threads: dict[str, float] = {}
         self._seen = 0
         self._lock = _lock_watch()
@@ -38,7 +38,7 @@ class _Recorder:
         """Record that everything is loaded."""
         self.ready_s, self.ready_cpu_s = time.time() - self._started, time.process_time()
         self._busy_before = self._busy_s()
-        self._threads_before = {thread.ident: _cpu_s(thread) for thread in threading.enumerate()}
+        self._threads_before = self._running_s()
         if self._lock is not None:
             self._lock.start()
 
@@ -47,10 +47,9 @@ class _Recorder:
         self.first_s = self.first_s or time.time() - self._started
         self._seen += 1
         if self._seen % SAMPLED == 0:
-            for thread in threading.enumerate():
-                if thread.name != "GIL knocker":
-                    taken = _cpu_s(thread) - self._threads_before.get(thread.ident, 0.0)
-                    self._threads[thread.name] = max(taken, self._threads.get(thread.name, 0.0))
+            for name, taken in self._running_s().items():
+                taken -= self._threads_before.get(name, 0.0)
+                self._threads[name] = max(taken, self._threads.get(name, 0.0))
 
     def end(self, summary: Any) -> None:
         """Record the end of the run."""
@@ -73,14 +72,6 @@ class _Recorder:
             "threads": self._threads,
             "lock": None if self._lock is None else self._lock.contention_metric,
         }
-
-
-def _cpu_s(thread: threading.Thread) -> float:
-    """Return the processor time of a thread so far; 0 if the system does not say, or it has ended."""
-    try:
-        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident or 0))
-    except (AttributeError, OSError):
-        return 0.0
 
 
 def _lock_watch() -> Any:

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -90,7 +91,7 @@ def table(job: BenchJob, video: Path, boxes: Sequence[Boxes], checkpoint: Checkp
         row("frames/s after start-up", lambda run: run.frames / run.wall_s),
         ("bound: decoding alone, and ffmpeg alone, frames/s", *(_rate(frames, spent) for spent in bounds.values())),
         row("CPU ms a frame", lambda run: 1e3 * run.cpu_s / run.frames),
-        *(row(f"in thread {name}", lambda run, name=name: _of_thread(run, name)) for name in names),
+        *(row(f"in thread {name}", partial(_of_thread, name)) for name in names),
         row("in threads of libraries", lambda run: 1e3 * (run.cpu_s - sum(run.threads.values())) / run.frames),
         row("ms a frame under the interpreter's lock", _lock_ms),
     ]
@@ -103,7 +104,7 @@ def table(job: BenchJob, video: Path, boxes: Sequence[Boxes], checkpoint: Checkp
     return Table("overhead", "Whole runs with nets that cost nothing", COLUMNS, rows, notes)
 
 
-def _of_thread(run: FreeRun, name: str) -> float:
+def _of_thread(name: str, run: FreeRun) -> float:
     return 1e3 * run.threads.get(name, 0.0) / run.frames
 
 

@@ -16,8 +16,8 @@ from tposecli.geometry.facing import AngleReader
 from tposecli.geometry.keypoints import KEYPOINTS, KeypointLayout
 from tposecli.geometry.motion_options import AngleOptions, ScaleOptions
 from tposecli.geometry.scale import body_length
-from tposecli.pipeline.corrections import describe_corrections, read_corrections_of
-from tposecli.pipeline.whole import Whole, names_of
+from tposecli.pipeline.corrections import names_of, read_corrections_of
+from tposecli.pipeline.whole import Whole
 from tposecli.report.columns import SURE, Columns
 from tposecli.report.plot.options import Event, PlotOptions
 from tposecli.report.read_run import collect, warn_of_part
@@ -152,7 +152,7 @@ def _curves_of(given: PoseInput, number: int, options: PlotOptions) -> list[Curv
     columns = collector.columns(stills=False)
     warn_of_part(collector, columns, given.path)
     _check_time(columns, number, options, given.path)
-    whole = _whole(columns, names_of({**recording.header, **describe_corrections(corrections)}))
+    whole = _whole(columns, names_of(recording.header, corrections))
     scale = whole.scale(options.scale) if options.joints else None
     px_per_m = None if scale is None else scale.px_per_m
     found = []

@@ -1,4 +1,4 @@
-"""The figure of curves: a panel for each quantity, raw values thin, smoothed ones thick, gaps as gaps."""
+"""The figure of curves: a panel for each quantity, raw thin, smoothed thick, filled dotted, gaps as gaps."""
 
 from __future__ import annotations
 
@@ -88,7 +88,13 @@ def _fill(axes: Axes, curves: Sequence[Curve], keys: Sequence[tuple[int, str]]) 
     for curve in curves:
         colour = _colour(keys.index((curve.take, curve.who)))
         axes.plot(curve.time_s, curve.raw, color=colour, linewidth=0.7, alpha=0.55)
-        axes.plot(curve.time_s, curve.smooth, color=colour, linewidth=1.9, solid_capstyle="round")
+        filled = np.isnan(curve.raw)
+        measured = np.where(filled, np.nan, curve.smooth)
+        axes.plot(curve.time_s, measured, color=colour, linewidth=1.9, solid_capstyle="round")
+        filled[1:] |= filled[:-1]  # From the last measured value to the next one.
+        filled[:-1] |= filled[1:]
+        between = np.where(filled, curve.smooth, np.nan)
+        axes.plot(curve.time_s, between, color=colour, linewidth=1.3, linestyle=(0, (1, 1.5)))
     smooth = np.concatenate([curve.smooth for curve in curves])
     known = smooth[np.isfinite(smooth)]
     if len(known):

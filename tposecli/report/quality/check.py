@@ -81,7 +81,7 @@ def check_run(given: PoseInput) -> RunQuality:
     remarks = part_of(collector.overview(), columns)
     if calibration is None and len(columns):
         remarks.append("The scores of this model are not calibrated: they were taken for probabilities.")
-    tracks = list(judge_tracks(columns, layout, wrong, names_of(corrections)))
+    tracks = list(judge_tracks(columns, layout, wrong, names_of(recording.header, corrections)))
     return RunQuality(
         *(Path(recording.path).name, len(columns.index), len(columns), recording.stills),
         *(float(wrong.mean()) if wrong.size else 0.0, calibration is not None, tracks, remarks),
