@@ -87,7 +87,7 @@ def _align(_: click.Context, __: click.Parameter, value: str | None) -> Event | 
 @shared.overwrite_option
 @option_group(RUN, shared.quiet_option)
 def plot(journals: tuple[Path, ...], **options: Any) -> None:
-    """Plot angles, positions and speeds over time: measured thin, smoothed thick, gaps as gaps.
+    """Plot angles, positions and speeds over time: measured thin, smoothed thick, filled dotted, gaps as gaps.
 
     JOURNAL is the out.mp4.poses.jsonl of a run, tracked and smoothed as that run did, with the corrections of tpose
     edit, or another pose file or folder. Several are takes in one plot, each with a video of its own if -i is given.
