@@ -83,6 +83,14 @@ def _lock_watch() -> Any:
     return KnockKnock(1000)
 
 
+def _device_mib() -> float | None:
+    """Return the peak memory that torch has held on the CUDA device, in MiB; None if it has used none."""
+    import torch
+
+    there = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.cuda.max_memory_reserved() / 2**20 if there else None
+
+
 def main() -> None:
     """Read the job, run it, and write the results."""
     job = json.load(sys.stdin)
@@ -105,7 +113,7 @@ def main() -> None:
     if boxes:
         make_free(session.nets())
     session.run(video)
-    json.dump({**recorder.facts, "peak_mib": peak_resident_mib()}, sys.stdout)
+    json.dump({**recorder.facts, "peak_mib": peak_resident_mib(), "device_mib": _device_mib()}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Compare whole runs of ``tpose`` with what people would take instead."""
