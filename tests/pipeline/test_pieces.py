@@ -18,9 +18,10 @@ from tests.support.segments import GROUP, SETTINGS, content, with_flags
 from tposecli.drawing.style import DrawStyle
 from tposecli.inference.estimator import PoseEstimator
 from tposecli.pipeline.job import DrawingSettings, Outputs, Settings, VideoJob
-from tposecli.pipeline.segments.draw import pieces_of
+from tposecli.pipeline.segments.draw import Piece, pieces_of
 from tposecli.pipeline.segments.plan import plan_segments
-from tposecli.pipeline.segments.workers import SegmentTask, TaskRunner, _Video
+from tposecli.pipeline.segments.steps import Step, Steps
+from tposecli.pipeline.segments.workers import TaskRunner
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.scale import Scale
 from tposecli.sinks.video import VideoOptions, VideoSink
@@ -87,7 +88,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runner() -> TaskRunner:
-    return TaskRunner()
+    return TaskRunner(DRAWN)
 
 
 @pytest.fixture
@@ -109,17 +110,34 @@ def job_of(clip: Path, folder: Path, name: str, **more: Any) -> VideoJob:
     return VideoJob(clip, Outputs(folder / name, {"coco": folder / "out.json", "csv": folder / "out.csv"}), **more)
 
 
-def steps_of(job: VideoJob, settings: Settings) -> _Video:
-    plan = plan_segments(job, settings, frames=16, least=GROUP)
-    video = _Video(plan, pieces_of(plan, settings))
-    video.plan_steps(0, settings)
-    return video
+class Way:
+    """A video on its way through its steps, which one runner does."""
 
+    def __init__(self, runner: TaskRunner, job: VideoJob, settings: Settings = DRAWN) -> None:
+        self.runner = runner
+        runner._settings = settings
+        self.plan = plan_segments(job, settings, frames=16, least=GROUP)
+        self.pieces = pieces_of(self.plan, settings)
+        self.steps = Steps([job])
+        self.steps.planned(self.steps.next(), self.plan, self.pieces)
+        self.kinds: list[str] = []
+        self.summary: Summary | None = None
 
-def do(runner: TaskRunner, task: SegmentTask) -> Summary:
-    summary = runner(task, lambda what: None)
-    assert not summary.failed, summary.failed
-    return summary
+    def go(self, until: str = "") -> None:
+        """Do all steps before the first of a kind."""
+        while self.steps:
+            step = self.steps.next()
+            if step.kind == until:
+                self.steps.again(step)
+                return
+            self.do(step)
+
+    def do(self, step: Step) -> Summary:
+        """Do a step."""
+        self.kinds.append(step.kind)
+        summary = self.runner(step, lambda what: None)
+        self.summary = self.steps.done(step, summary)
+        return summary
 
 
 def packets_of(path: Path) -> tuple[list[Any], Any]:
@@ -161,15 +179,18 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 def test_parts_play_as_the_whole(tmp_path: Path, clip: Path, runner: TaskRunner, encoded: list[Any], case: str) -> None:
     name, more = CASES[case]
     whole = job_of(clip, tmp_path / "whole", name, **more)
-    do(runner, SegmentTask(0, whole, DRAWN))
+    runner._settings = DRAWN
+    assert not runner(Step(0, "whole", whole), lambda what: None).failed
     at_once, encoded[:] = list(encoded), []
 
-    video = steps_of(job_of(clip, tmp_path / "parts", name, **more), DRAWN)
-    assert len(video.pieces) >= 2 and [len(step) > 1 for step in video.steps] == [True, False, True, False]
-    summaries = [do(runner, task) for step in video.steps for task in step]
+    video = Way(runner, job_of(clip, tmp_path / "parts", name, **more))
+    video.go()
+    many = len(video.pieces)
+    assert many >= 2 and video.kinds == [*["segment"] * many, "join", *["draw"] * many, "finish"]
+    assert video.summary is not None and not video.summary.failed
     assert [each[1:] for each in encoded] == [each[1:] for each in at_once]
     assert all((image == other).all() for (image, *_), (other, *_) in zip(encoded, at_once, strict=True))
-    assert summaries[-1].frames == len(at_once) and summaries[-1].ids == 2
+    assert video.summary.frames == len(at_once) and video.summary.ids == 2
 
     one, other = tmp_path / "whole" / name, tmp_path / "parts" / name
     assert packets_of(other) == packets_of(one)
@@ -188,37 +209,46 @@ def test_parts_play_as_the_whole(tmp_path: Path, clip: Path, runner: TaskRunner,
 
 def test_whole_parts_are_not_drawn_again(tmp_path: Path, clip: Path, runner: TaskRunner, encoded: list[Any]) -> None:
     job = job_of(clip, tmp_path, "out.mp4")
-    measure, join, draw, finish = steps_of(job, DRAWN).steps
-    for task in (*measure, *join, draw[0]):
-        do(runner, task)
-    first = len(encoded)
-    cut = draw[1].piece
-    assert cut is not None and 0 < first < FRAMES
+    video = Way(runner, job)
+    video.go("draw")
+    assert not video.do(video.steps.next()).failed
+    first, cut = len(encoded), video.pieces[1]
+    assert 0 < first < FRAMES
     cut.path.write_bytes(b"killed before it was whole")
 
     again = with_flags(DRAWN, resume=True)
-    measure, join, draw, finish = steps_of(job, again).steps
-    for task in (*measure, *join, *draw):
-        do(runner, task)
-    assert len(encoded) == FRAMES
-    do(runner, finish[0])
+    video = Way(runner, job, again)
+    video.go()
+    assert len(encoded) == FRAMES and video.summary is not None and not video.summary.failed
     assert len(images_of(tmp_path / "out.mp4")) == FRAMES
     assert not cut.path.parent.exists()
 
-    other = replace(again, drawing=DrawingSettings(style=replace(STYLE, boxes=True)))
-    assert {piece.path for piece in steps_of(job, other).pieces}.isdisjoint(task.piece.path for task in draw)
+    other = Way(runner, job, replace(again, drawing=DrawingSettings(style=replace(STYLE, boxes=True))))
+    assert {piece.path for piece in other.pieces}.isdisjoint(piece.path for piece in video.pieces)
 
 
 def test_a_damaged_part_is_named(tmp_path: Path, clip: Path, runner: TaskRunner) -> None:
-    job = job_of(clip, tmp_path, "out.mp4")
-    measure, join, draw, finish = steps_of(job, DRAWN).steps
-    for task in (*measure, *join, *draw):
-        do(runner, task)
-    part = draw[1].piece.path
+    video = Way(runner, job_of(clip, tmp_path, "out.mp4"))
+    video.go("finish")
+    part = video.pieces[1].path
     part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
-    summary = runner(finish[0], lambda what: None)
+    summary = video.do(video.steps.next())
     assert "a damaged part of the video; remove it" in summary.failed[0][1]
-    assert not (tmp_path / "out.mp4").exists() and draw[0].piece.path.exists()
+    assert not (tmp_path / "out.mp4").exists() and video.pieces[0].path.exists()
+
+
+def test_making_the_outputs_again_changes_nothing(
+    tmp_path: Path, clip: Path, runner: TaskRunner
+) -> None:
+    """Whoever made them may be lost before it says so."""
+    video = Way(runner, job_of(clip, tmp_path, "out.mp4"))
+    video.go("finish")
+    last = video.steps.next()
+    assert not video.do(last).failed
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    summary = runner(last, lambda what: None)
+    assert not summary.failed
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == made
 
 
 @pytest.mark.parametrize(
@@ -233,7 +263,11 @@ def test_a_damaged_part_is_named(tmp_path: Path, clip: Path, runner: TaskRunner)
     ],
 )
 def test_what_one_process_draws(tmp_path: Path, clip: Path, name: str, more: dict[str, Any]) -> None:
-    video = steps_of(job_of(clip, tmp_path, name, **more), DRAWN)
-    assert video.plan.segments and not video.pieces
+    def pieces(job: VideoJob) -> tuple[Piece, ...]:
+        plan = plan_segments(job, DRAWN, frames=16, least=GROUP)
+        assert plan.segments
+        return pieces_of(plan, DRAWN)
+
     crops = job_of(clip, tmp_path, "out.mp4")
-    assert not steps_of(replace(crops, outputs=replace(crops.outputs, crops=tmp_path / "crops")), DRAWN).pieces
+    assert pieces(crops) and not pieces(job_of(clip, tmp_path, name, **more))
+    assert not pieces(replace(crops, outputs=replace(crops.outputs, crops=tmp_path / "crops")))

@@ -17,9 +17,10 @@ import pytest
 from tests.support import segments
 from tests.support.launcher import Launcher, Run, launching, lines_of
 from tests.support.poison import PoisonRunner
-from tests.support.segments import BOXES, OPTIONS, SETTINGS, assert_same
+from tests.support.segments import BOXES, MODEL, OPTIONS, SETTINGS, assert_same
 from tposecli.pipeline.job import Outputs, VideoJob
 from tposecli.pipeline.segments import workers as module
+from tposecli.pipeline.segments.parts import HowCut, as_before, cut_before, note_cut
 from tposecli.pipeline.segments.workers import run_in_workers, workers_of
 from tposecli.pipeline.summary import Summary
 from tposecli.types import Result, SourceInfo
@@ -148,6 +149,46 @@ def test_a_run_that_is_disturbed_in_every_way(tmp_path: Path, launcher: Launcher
 
     done = launcher.run(*command)
     assert "finished already" in done.said()
+
+
+def test_a_run_in_segments_goes_on_without_workers(tmp_path: Path, launcher: Launcher, clip: Path) -> None:
+    launcher.run(*words(clip, tmp_path / "whole"))
+    folder = tmp_path / "parts"
+    killed = launcher.start(*words(clip, folder), "--workers", "2")
+    wait_for_parts(folder, 2 * segments.GROUP + 4)
+    killed.send(signal.SIGKILL)
+    killed.wait()
+    refused = launcher.start(*words(clip, folder))
+    assert refused.wait() == 2 and "out.mp4.poses.jsonl.parts: an interrupted run; add --resume" in refused.said()
+    deadline = time.monotonic() + LIMIT_S
+    while (again := launcher.start(*words(clip, folder), "--resume")).wait() and time.monotonic() < deadline:
+        assert "is writing it" in again.said()  # A worker has not ended yet.
+    assert resumed(again) >= segments.GROUP
+    assert_same(folder, tmp_path / "whole", in_parts=True)
+
+
+def test_a_worker_is_killed_while_it_draws(tmp_path: Path, launcher: Launcher, clip: Path) -> None:
+    launcher.run(*words(clip, tmp_path / "whole"))
+    folder = tmp_path / "parts"
+    run = launcher.start(*words(clip, folder), "--workers", "2")
+    deadline = time.monotonic() + LIMIT_S
+    while not (locks := list(folder.glob("*.parts/*.nut.lock"))) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(int(json.loads(locks[0].read_text().splitlines()[0])["process"]), signal.SIGKILL)
+    assert run.wait() == 0, run.said()
+    assert "its process ended (SIGKILL); starting another" in run.said()
+    assert_same(folder, tmp_path / "whole", in_parts=True)
+
+
+def test_a_run_that_is_resumed_has_the_threads_of_the_first(tmp_path: Path) -> None:
+    job = VideoJob(tmp_path / "in.mp4", Outputs(poses={"csv": tmp_path / "out.csv"}))
+    free = replace(SETTINGS, inference=replace(SETTINGS.inference, model=replace(MODEL, threads=None)))
+    resuming = segments.with_flags(free, resume=True)
+    note_cut(job.outputs, HowCut(20, 3))
+    assert cut_before(job.outputs) == HowCut(20, 3)
+    assert as_before([job], resuming).inference.model.threads == 3
+    assert as_before([job], free).inference.model.threads is None
+    assert as_before([job], segments.with_flags(SETTINGS, resume=True)).inference.model.threads == 1
 
 
 def test_many_videos_of_which_one_is_broken_and_one_is_taken(tmp_path: Path, launcher: Launcher, clip: Path) -> None:

@@ -6,7 +6,9 @@ import os
 import signal
 from pathlib import Path
 
-from tposecli.pipeline.segments.workers import SegmentTask, _Progress
+from tposecli.pipeline.job import Settings
+from tposecli.pipeline.segments.steps import Step
+from tposecli.pipeline.segments.workers import _Progress
 from tposecli.pipeline.summary import Summary
 from tposecli.utils.processes import Tell
 
@@ -14,9 +16,12 @@ from tposecli.utils.processes import Tell
 class PoisonRunner:
     """Takes the place of :class:`TaskRunner`."""
 
-    def __call__(self, task: SegmentTask, tell: Tell) -> Summary:
+    def __init__(self, settings: Settings) -> None:
+        pass
+
+    def __call__(self, step: Step, tell: Tell) -> Summary:
         """Pretend to measure seven frames."""
-        name = Path(str(task.job.input)).name
+        name = Path(str(step.job.input)).name
         if name == "poison":
             os.kill(os.getpid(), signal.SIGSEGV)
         tell(_Progress(7, 1))

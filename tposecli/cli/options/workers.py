@@ -67,11 +67,18 @@ def run_jobs(
             raise click.UsageError("--workers is for this machine, and --cluster for several; give one of them")
         reporter.plan(len(jobs), together=True)
         return run_on_cluster(jobs, settings, cluster, reporter)
-    if workers != 1:
+    from tposecli.pipeline.segments.parts import as_before, check_parts_here, has_parts, is_in_store
+
+    settings = as_before(jobs, settings)
+    if any(map(is_in_store, jobs)):
+        Session(settings).check_videos(jobs)  # Whether the store can be used at all is said first.
+    for job in jobs:
+        check_parts_here(job, settings.flags)
+    if workers != 1 or any(has_parts(job.outputs) for job in jobs):
         from tposecli.pipeline.segments.workers import run_in_workers, workers_of
 
         workers, settings = workers_of(workers, settings)
-    reporter.plan(len(jobs), workers != 1)
-    if workers == 1:
-        return Session(settings, reporter).run_videos(jobs)
-    return run_in_workers(jobs, settings, workers, reporter)
+        reporter.plan(len(jobs), together=True)
+        return run_in_workers(jobs, settings, workers, reporter)
+    reporter.plan(len(jobs))
+    return Session(settings, reporter).run_videos(jobs)

@@ -12,16 +12,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from tposecli.formats.journal.journal import journal_path
-from tposecli.hub import remote
 from tposecli.hub.download.options import Downloads, no_progress
 from tposecli.hub.remote import is_stored
 from tposecli.pipeline.cluster.options import ClusterOptions
-from tposecli.pipeline.cluster.steps import Step, Steps
 from tposecli.pipeline.cluster.worker import Answer, Board, differences, look, run_step, versions
-from tposecli.pipeline.job import Outputs, Settings, VideoJob
+from tposecli.pipeline.job import Settings, VideoJob
 from tposecli.pipeline.outputs import needs_attention
-from tposecli.pipeline.segments.nodes import check_parts, remove_parts
+from tposecli.pipeline.segments.draw import pieces_of
+from tposecli.pipeline.segments.parts import check_parts, forget
+from tposecli.pipeline.segments.steps import Step, Steps
 from tposecli.pipeline.segments.workers import RunWatcher
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary, count
@@ -112,14 +111,13 @@ def run_on_cluster(
     jobs = [_absolute(job) for job in jobs]
     _check(jobs, settings)
     Session(settings).check_videos(jobs)
-    if options.segment_s is not None:
-        for job in jobs:
-            check_parts(job, settings.flags)
+    for job in jobs:
+        check_parts(job, settings.flags, lacks="" if options.segment_s is not None else "--segment")
     with _connected(options, settings) as cluster:
         attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
         if settings.flags.overwrite and not settings.flags.resume:
             for job in jobs:
-                _forget(job.outputs)
+                forget(job.outputs)
         shared = _of_workers(settings, cluster.threads)
         planned = _plan(cluster, shared, attention)
         name = f"{count(len(jobs), 'video')} on {count(len(cluster.nodes()), 'node')}"
@@ -178,7 +176,7 @@ class _Run:
             return
         cluster.memory = max(cluster.memory, int(answer.memory * MARGIN))
         if answer.plan is not None:
-            self._steps.planned(step, answer.plan)
+            self._steps.planned(step, answer.plan, pieces_of(answer.plan, self._settings))
         elif answer.summary is not None:
             self._end(step, answer.summary)
 
@@ -236,17 +234,6 @@ def _of_workers(settings: Settings, threads: int) -> Settings:
     downloads = Downloads(choice.downloads.offline, choice.downloads.retry, no_progress)
     inference = replace(settings.inference, model=replace(choice, threads=threads, downloads=downloads))
     return replace(settings, inference=inference, flags=replace(settings.flags, resume=True))
-
-
-def _forget(outputs: Outputs) -> None:
-    """Remove the journal of an earlier run that is overwritten, which tasks would resume."""
-    if outputs.files:
-        remove_parts(outputs)
-        journal = journal_path(outputs.files[0])
-        if is_stored(journal):
-            remote.remove(journal)
-        else:
-            journal.unlink(missing_ok=True)
 
 
 def _plan(cluster: _Cluster, settings: Settings, attention: bool) -> Answer:

@@ -15,10 +15,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from tposecli.formats.journal.provenance import describe_model
-from tposecli.pipeline.cluster.steps import Step
 from tposecli.pipeline.job import Settings
-from tposecli.pipeline.segments.nodes import finish_on_node, plan_on_node, sees_parts
+from tposecli.pipeline.segments.nodes import do_step, sees_parts
 from tposecli.pipeline.segments.plan import SegmentPlan
+from tposecli.pipeline.segments.steps import Step
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary
 from tposecli.sources.locations import redacted
@@ -182,7 +182,7 @@ def run_step(
         return replace(_answer(facts), differs=(f"{step.parts} is not there",), remedy=SHARE)
     session.watcher = teller
     try:
-        done = _do(step, session)
+        done = do_step(step, session)
     except TposeError as error:
         done = Summary(job.label or name, failed=[(name, with_notes(str(error), error))], path=name)
     finally:
@@ -190,14 +190,6 @@ def run_step(
     if isinstance(done, SegmentPlan):
         return replace(_answer(facts), plan=done)
     return replace(_answer(facts), summary=_short(done))
-
-
-def _do(step: Step, session: Session) -> Summary | SegmentPlan:
-    if step.kind == "plan":
-        return plan_on_node(step.job, session.settings, step.segment_s)
-    if step.kind == "finish":
-        return finish_on_node(step.job, step.journals, session)
-    return session.run(step.job)
 
 
 def facts_of(session: Session, attention: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tposecli.formats.journal.journal import Journal, journal_path, read_journal
 from tposecli.formats.with_frames import AHEAD, blank, make_frame
+from tposecli.hub.remote import is_stored
 from tposecli.pipeline.job import Outputs, Settings, VideoJob, Watcher
 from tposecli.pipeline.outputs import SinkFactory
 from tposecli.pipeline.resume import output_options
@@ -27,7 +28,7 @@ from tposecli.sinks.base import opened
 from tposecli.sinks.open_video import is_divisible
 from tposecli.sinks.parts import SUFFIX, PartSink, is_whole
 from tposecli.sources import Source, open_video_input
-from tposecli.sources.locations import short_name
+from tposecli.sources.locations import redacted, short_name
 from tposecli.types import Result
 from tposecli.utils.errors import InputError
 from tposecli.utils.locks import output_locks
@@ -54,12 +55,13 @@ class Piece:
 def pieces_of(plan: SegmentPlan, settings: Settings) -> tuple[Piece, ...]:
     """Return the segments in which the annotated video is drawn; none if one process must draw it.
 
-    One process does if there is no annotated video, if it cannot be encoded in parts, or if all pixels are needed in
-    one place anyway, as for crops. A part has a name of its own for each way to draw, so none is taken for another.
+    One process does if there is no annotated video, if it cannot be encoded in parts or is to be in a store, or if all
+    pixels are needed in one place anyway, as for crops. A part has a name of its own for each way to draw, so none is
+    taken for another.
     """
     job, outputs = plan.job, plan.job.outputs
     picture = outputs.picture
-    if not plan.segments or picture is None or not is_divisible(picture, job.encoding):
+    if not plan.segments or picture is None or is_stored(picture) or not is_divisible(picture, job.encoding):
         return ()
     if replace(outputs, picture=None).need_frames:
         return ()
@@ -87,7 +89,7 @@ def draw_piece(whole: VideoJob, piece: Piece, session: Session, watcher: Watcher
         OutputError: The part cannot be written.
     """
     job, settings = piece.job, session.settings
-    summary = Summary(whole.label or short_name(whole.input), path=str(whole.input))
+    summary = Summary(whole.label or short_name(whole.input), path=redacted(whole.input))
     if is_whole(piece.path):
         return summary
     journal = read_journal(journal_path(whole.outputs.files[0]))

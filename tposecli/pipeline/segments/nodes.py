@@ -1,62 +1,57 @@
-"""Segments that are measured on several machines, which share nothing but where the outputs are: a disk, or a store.
+"""The steps of a video, done by processes and machines that share only the place of the outputs: a disk, or a store.
 
-Each function may run on any of them, and again if its machine is lost: what it leaves is whole or resumed.
+Each function may run on any of them, and again if its process or machine is lost: what it leaves is whole or resumed.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tposecli.formats.journal.journal import journal_path, lacks_header, read_journal
 from tposecli.hub import remote
-from tposecli.hub.remote import address_of, is_stored, is_web
-from tposecli.pipeline.job import Outputs, RunFlags, Settings, VideoJob
+from tposecli.hub.remote import is_stored, is_web
+from tposecli.pipeline.job import Outputs, Settings, VideoJob
+from tposecli.pipeline.segments.draw import Piece, draw_piece
 from tposecli.pipeline.segments.join import join_journals
+from tposecli.pipeline.segments.parts import HowCut, cut_before, has_parts, note_cut, remove_parts
 from tposecli.pipeline.segments.plan import SegmentPlan, parts_folder, plan_segments
+from tposecli.pipeline.segments.steps import Step
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.staging import Staging
 from tposecli.pipeline.summary import Summary
+from tposecli.sinks.parts import fit_together
 from tposecli.sources import open_video_input
-from tposecli.sources.locations import redacted
-from tposecli.utils.errors import InputError, UsageError
+from tposecli.sources.locations import redacted, short_name
+from tposecli.utils.errors import InputError
 from tposecli.utils.locks import output_locks
 
 log = logging.getLogger("tposecli")
 
 
-def check_parts(job: VideoJob, flags: RunFlags) -> None:
-    """Refuse to begin where segments of an interrupted run are, or remove them if they are to be overwritten.
+def do_step(step: Step, session: Session) -> Summary | SegmentPlan:
+    """Do a step, and return what was done, or the plan that was made.
+
+    Args:
+        step: What to do.
+        session: Settings, nets and watcher; one that resumes where outputs are made of the journals of segments.
 
     Raises:
-        UsageError: There are some, and neither ``--resume`` nor ``--overwrite`` is given.
-        TposeError: The store cannot be read or written.
+        TposeError: A file cannot be read or written, or does not belong to the others.
     """
-    if flags.resume or not _has_parts(job.outputs):
-        return
-    if not flags.overwrite:
-        raise UsageError(
-            f"{address_of(parts_folder(job.outputs))}: an interrupted run; add --resume to continue it, or --overwrite "
-            "to start over"
-        )
-    remove_parts(job.outputs)
-
-
-def remove_parts(outputs: Outputs) -> None:
-    """Remove the journals of the segments.
-
-    Raises:
-        TposeError: The store cannot be read or written.
-    """
-    folder = parts_folder(outputs)
-    if not is_stored(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for path in remote.list_below(folder):
-        remote.remove(path)
+    job = step.job
+    if step.kind == "plan":
+        return plan_on_node(job, session.settings, step.segment_s)
+    if step.piece is not None:
+        return draw_on_node(job, step.piece, session)
+    if step.kind == "join":
+        join_on_node(job, step.journals, session)
+        return Summary(job.label or short_name(job.input), path=redacted(job.input))
+    if step.kind == "finish":
+        return finish_on_node(job, step.journals, session)
+    return session.run(job)
 
 
 def plan_on_node(job: VideoJob, settings: Settings, segment_s: float) -> SegmentPlan:
@@ -78,17 +73,15 @@ def plan_on_node(job: VideoJob, settings: Settings, segment_s: float) -> Segment
                 return SegmentPlan(job)
             staged = staging.inspected(staging.of_video(job))
             local = replace(job, input=staging.input(staged), outputs=staged.job.outputs)
-            plan = _plan(local, settings, segment_s)
+            plan = _plan(local, job.outputs, settings, segment_s)
     except (InputError, OSError):
         return SegmentPlan(job)  # It is reported when it is run.
     folder = parts_folder(job.outputs)
-    if plan.segments and not is_stored(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     segments = [
         replace(job, outputs=Outputs(journal=folder / journal.name), window=segment.window)
         for segment, journal in zip(plan.segments, plan.journals, strict=True)
     ]
-    return SegmentPlan(job, tuple(segments), plan.frames)
+    return SegmentPlan(job, tuple(segments), plan.frames, plan.spans)
 
 
 def sees_parts(folder: Path) -> bool:
@@ -96,8 +89,35 @@ def sees_parts(folder: Path) -> bool:
     return is_stored(folder) or folder.is_dir()
 
 
+def join_on_node(job: VideoJob, journals: Sequence[Path], session: Session) -> None:
+    """Write the journal of the whole where it belongs, unless it is there: this may be the second try.
+
+    Args:
+        job: The whole.
+        journals: Those of all its segments.
+        session: Settings.
+
+    Raises:
+        TposeError: They cannot be joined, or the store cannot be read or written.
+    """
+    with Staging(session.settings.inference.model.downloads) as staging:
+        _join(job.outputs, journals, staging)
+
+
+def draw_on_node(job: VideoJob, piece: Piece, session: Session) -> Summary:
+    """Draw and encode a segment of a video, fetched to this machine if it is in a store; the journal is joined.
+
+    Raises:
+        TposeError: The video or the journal cannot be read, or the part cannot be written.
+    """
+    with Staging(session.settings.inference.model.downloads) as staging:
+        staged = staging.inspected(staging.of_video(job))
+        here = replace(piece, job=replace(piece.job, input=staging.input(staged)))
+        return draw_piece(job, here, session, session.watcher)
+
+
 def finish_on_node(job: VideoJob, journals: Sequence[Path], session: Session) -> Summary:
-    """Join the journals of the segments, and make the outputs of the whole of that; then the journals are removed.
+    """Join the journals of the segments, and make the outputs of the whole of that; then what they left is removed.
 
     Args:
         job: The whole.
@@ -107,27 +127,35 @@ def finish_on_node(job: VideoJob, journals: Sequence[Path], session: Session) ->
     Raises:
         TposeError: They cannot be joined, or the store cannot be read or written.
     """
-    with Staging(session.settings.inference.model.downloads) as staging:
-        _join(job.outputs, journals, staging)
+    join_on_node(job, journals, session)
+    if job.parts and not any(path.exists() for path in job.parts):
+        job = replace(job, parts=())  # It was made, and they were removed: this is the second try.
+    elif job.parts and not fit_together(job.parts):
+        log.warning("%s: its parts do not fit together; drawing it at once", short_name(job.input))
+        job = replace(job, parts=())
     summary = session.run(job)
-    if not summary.failed:
+    if not summary.failed and job.outputs.journal is None:
         remove_parts(job.outputs)
     return summary
 
 
-def _plan(job: VideoJob, settings: Settings, segment_s: float) -> SegmentPlan:
-    """Cut a video of this machine."""
+def _plan(job: VideoJob, outputs: Outputs, settings: Settings, segment_s: float) -> SegmentPlan:
+    """Cut a video of this machine, as an earlier run has if there is one."""
     max_pixels = settings.inference.max_pixels
     with open_video_input(job.input, job.window, job.stream, job.rate, max_pixels, job.view) as source:
         frames = max(1, round(segment_s * float(source.info.fps or 0)))
+    before = cut_before(outputs)
+    frames = frames if before is None else before.frames
     plan = plan_segments(job, settings, frames)
+    if plan.segments:
+        note_cut(outputs, HowCut(frames, settings.inference.model.threads))
     if not plan.segments and (plan.frames or 0) * job.window.stride >= 2 * frames:
         log.info("%s: cannot be cut at key frames; one node measures it", redacted(job.input))
     return plan
 
 
 def _join(outputs: Outputs, journals: Sequence[Path], staging: Staging) -> None:
-    """Write the journal of the whole where it belongs, unless it is there: this may be the second try."""
+    """Join the journals, on this machine if they are in a store."""
     whole, folder = journal_path(outputs.files[0]), parts_folder(outputs)
     with staging.files([whole, folder]) as (local, parts):
         if _is_complete(local):
@@ -146,13 +174,8 @@ def _stays_whole(outputs: Outputs, staging: Staging) -> bool:
     """Return whether an earlier run began the video as a whole, or has measured all of it."""
     with staging.files([journal_path(outputs.files[0])]) as (journal,):
         begun = journal.exists() and not lacks_header(journal)
-        return begun and (_is_complete(journal) or not _has_parts(outputs))
+        return begun and (_is_complete(journal) or not has_parts(outputs))
 
 
 def _is_complete(journal: Path) -> bool:
     return journal.exists() and not lacks_header(journal) and read_journal(journal).complete
-
-
-def _has_parts(outputs: Outputs) -> bool:
-    folder = parts_folder(outputs)
-    return bool(remote.list_folder(folder)) if is_stored(folder) else folder.is_dir()

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from tposecli.formats.journal.journal import journal_path
 from tposecli.inference.runtime import resolve_device
-from tposecli.pipeline.job import RunFlags, Settings, VideoJob, Watcher
+from tposecli.pipeline.job import Settings, VideoJob, Watcher
 from tposecli.pipeline.resume import earlier_run, how_to_resume
-from tposecli.pipeline.segments.draw import Piece, draw_piece, pieces_of
-from tposecli.pipeline.segments.join import join_journals
-from tposecli.pipeline.segments.plan import SegmentPlan, parts_folder, plan_segments
+from tposecli.pipeline.segments.draw import pieces_of
+from tposecli.pipeline.segments.nodes import do_step
+from tposecli.pipeline.segments.parts import HowCut, check_parts_here, cut_before, forget, has_parts, note_cut
+from tposecli.pipeline.segments.plan import SegmentPlan, plan_segments
+from tposecli.pipeline.segments.steps import Step, Steps
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.destination import STDOUT
-from tposecli.sinks.parts import fit_together
 from tposecli.sources.locations import is_stdin, redacted, short_name
 from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import InputError, TposeError, UsageError
-from tposecli.utils.locks import output_locks
 from tposecli.utils.processes import Died, Done, Tell, Told, Workers
 from tposecli.utils.system import cores, cpu_quota, memory_bytes
 
@@ -49,73 +45,6 @@ class RunWatcher(Watcher, Protocol):
 
     def advance(self, frames: int, people: int) -> None:
         """Note finished frames of any of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentTask:
-    """Something to be done by one process.
-
-    It is a whole video, a segment to measure, the joining of all, a segment to draw, or what is made of all of them.
-
-    Attributes:
-        number: Which video.
-        job: The job to run.
-        settings: How.
-        journals: Journals to join before it.
-        piece: The segment of the job to draw; nothing else is done.
-        joins: Only join the journals.
-        attempt: How often it was begun before.
-    """
-
-    number: int
-    job: VideoJob
-    settings: Settings
-    journals: tuple[Path, ...] = ()
-    piece: Piece | None = None
-    joins: bool = False
-    attempt: int = 0
-
-
-@dataclass(slots=True)
-class _Video:
-    """A video on its way.
-
-    Attributes:
-        plan: Its segments.
-        pieces: Segments to draw; empty if one process draws it.
-        steps: What is still to be done: tasks of one step wait for those before.
-        left: Tasks of the present step that are not done.
-        corrupt: Frames that were lost.
-        began: When its first task began.
-        failed: What failed, with reasons.
-        summary: What was done, at the end.
-    """
-
-    plan: SegmentPlan
-    pieces: tuple[Piece, ...] = ()
-    steps: deque[list[SegmentTask]] = field(default_factory=deque)
-    left: int = 0
-    corrupt: int = 0
-    began: float = 0.0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    summary: Summary | None = None
-
-    @property
-    def passes(self) -> int:
-        """How often each frame is reported."""
-        return 1 + bool(self.plan.segments) + bool(self.pieces)
-
-    def plan_steps(self, number: int, settings: Settings) -> None:
-        """Set the steps."""
-        plan = self.plan
-        self.steps.append([SegmentTask(number, job, settings) for job in plan.segments or (plan.job,)])
-        if self.pieces:
-            self.steps.append([SegmentTask(number, plan.job, settings, plan.journals, joins=True)])
-            self.steps.append([SegmentTask(number, plan.job, settings, piece=piece) for piece in self.pieces])
-            parts = tuple(piece.path for piece in self.pieces)
-            self.steps.append([SegmentTask(number, replace(plan.job, parts=parts), settings)])
-        elif plan.segments:
-            self.steps.append([SegmentTask(number, plan.job, settings, plan.journals)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,41 +93,46 @@ def run_in_workers(jobs: Sequence[VideoJob], settings: Settings, workers: int, w
     for job in jobs:
         if is_stdin(job.input) or STDOUT in job.outputs.wanted:
             raise UsageError("-: one process only can use standard input and output; give --workers 1")
-        _check_parts(job, settings.flags)
     Session(settings).check_videos(jobs)
-    videos = [_Video(plan, pieces_of(plan, settings)) for plan in _plans(jobs, settings, workers)]
+    for job in jobs:
+        check_parts_here(job, settings.flags)
+    steps, frames = _steps(jobs, settings, workers)
     try:
-        _Run(videos, settings, watcher).run(workers)
+        return _Run(steps, len(jobs), settings, watcher).run(workers, frames)
     except BaseException as error:
         error.add_note(how_to_resume(settings.flags.command))
         raise
-    return [video.summary for video in videos if video.summary is not None]
 
 
-def _check_parts(job: VideoJob, flags: RunFlags) -> None:
-    """Refuse to begin anew where segments of an interrupted run are, or remove them."""
-    folder = parts_folder(job.outputs)
-    if not folder.is_dir() or flags.resume:
-        return
-    if not flags.overwrite:
-        raise UsageError(f"{folder}: an interrupted run; add --resume to continue it, or --overwrite to start over")
-    shutil.rmtree(folder, ignore_errors=True)
+def _steps(jobs: Sequence[VideoJob], settings: Settings, workers: int) -> tuple[Steps, int | None]:
+    """Return the steps of all videos, and the number of frames that they will report, if it is known.
 
-
-def _plans(jobs: Sequence[VideoJob], settings: Settings, workers: int) -> list[SegmentPlan]:
-    """Cut videos that are longer than the share of a worker; what an earlier run began as a whole stays whole."""
+    Videos are cut that are longer than the share of a worker; what an earlier run began as a whole stays whole.
+    """
     plans = [_plan(job, settings, None) for job in jobs]
     share = -(-sum(plan.frames or 0 for plan in plans) // workers)
-    return [
-        plan if not plan.frames or plan.frames <= share else _plan(plan.job, settings, share * plan.job.window.stride)
-        for plan in plans
-    ]
+    steps, frames = Steps(jobs), 0
+    waiting = [steps.next() for _ in jobs]
+    for step, plan in reversed(list(zip(waiting, plans, strict=True))):
+        job, how = step.job, cut_before(step.job.outputs)
+        if how is None and (plan.frames or 0) > share:
+            how = HowCut(share * job.window.stride, settings.inference.model.threads)
+        if how is not None:
+            plan = _plan(job, settings, how.frames)
+        if plan.segments and how is not None:
+            if settings.flags.overwrite and not settings.flags.resume:
+                forget(job.outputs)
+            note_cut(job.outputs, how)
+        pieces = pieces_of(plan, settings)
+        steps.planned(step, plan, pieces)
+        frames += (plan.frames or 0) * (1 + bool(plan.segments) + bool(pieces))
+    return steps, frames or None
 
 
 def _plan(job: VideoJob, settings: Settings, frames: int | None) -> SegmentPlan:
     try:
         begun = settings.flags.resume and earlier_run(job.outputs) is not None
-        if begun and not parts_folder(job.outputs).is_dir():
+        if begun and not has_parts(job.outputs):
             return SegmentPlan(job)
         return plan_segments(job, settings, frames)
     except (InputError, OSError):
@@ -206,131 +140,83 @@ def _plan(job: VideoJob, settings: Settings, frames: int | None) -> SegmentPlan:
 
 
 class _Run:
-    """The tasks of all videos."""
+    """The steps of all videos, waiting, being done and done."""
 
-    def __init__(self, videos: Sequence[_Video], settings: Settings, watcher: RunWatcher) -> None:
-        self._videos, self._settings, self._watcher = videos, settings, watcher
-        self._ready: deque[SegmentTask] = deque()
-        for number, video in enumerate(videos):
-            video.plan_steps(number, settings)
-            self._ready += self._next(video)
+    def __init__(self, steps: Steps, videos: int, settings: Settings, watcher: RunWatcher) -> None:
+        self._steps, self._settings, self._watcher = steps, settings, watcher
+        self._done: list[Summary | None] = [None] * videos
 
-    @staticmethod
-    def _next(video: _Video) -> list[SegmentTask]:
-        """Return the tasks of the next step."""
-        tasks = video.steps.popleft()
-        video.left = len(tasks)
-        return tasks
-
-    def run(self, count_: int) -> None:
-        """Do all of them."""
-        known = [(video.plan.frames or 0) * video.passes for video in self._videos]
-        processes = min(count_, len(self._ready))
-        name = f"{count(len(self._videos), 'input')} in {count(processes, 'process', 'processes')}"
-        self._watcher.begin(SourceInfo(name), sum(known) or None)
-        with Workers(processes, TaskRunner()) as workers:
-            while self._ready or workers.busy:
-                while self._ready and workers.free:
-                    task = self._ready.popleft()
-                    self._videos[task.number].began = self._videos[task.number].began or time.perf_counter()
-                    workers.begin(task)
+    def run(self, count_: int, frames: int | None) -> list[Summary]:
+        """Do all of them, in as many processes at most, and return the summaries of the videos."""
+        processes = min(count_, len(self._steps))
+        name = f"{count(len(self._done), 'input')} in {count(processes, 'process', 'processes')}"
+        self._watcher.begin(SourceInfo(name), frames)
+        with Workers(processes, TaskRunner(self._settings)) as workers:
+            while self._steps or workers.busy:
+                while self._steps and workers.free:
+                    workers.begin(self._steps.next())
                 for report in workers.reports():
                     self._take(report)
+        return [summary for summary in self._done if summary is not None]
 
-    def _take(self, report: Told[SegmentTask] | Done[SegmentTask] | Died[SegmentTask]) -> None:
+    def _take(self, report: Told[Step] | Done[Step] | Died[Step]) -> None:
         if isinstance(report, Died):
             self._died(report.task, report.reason)
         elif isinstance(report, Done):
-            self._done(report.task, report.answer)
+            self._end(report.task, report.answer)
         elif isinstance(report.what, _Progress):
             self._watcher.advance(report.what.frames, report.what.people)
         else:
             log.log(report.what.level, "%s", report.what.message)
 
-    def _died(self, task: SegmentTask, reason: str) -> None:
+    def _died(self, step: Step, reason: str) -> None:
         """Begin again where it stopped, unless it has died too often."""
-        name = redacted(task.job.input)
-        if task.attempt + 1 < TRIES:
+        name = redacted(step.job.input)
+        if step.attempt + 1 < TRIES:
             log.warning("%s: its process ended (%s); starting another", name, reason)
-            flags = replace(task.settings.flags, resume=True, overwrite=False)
-            again = replace(task, settings=replace(task.settings, flags=flags), attempt=task.attempt + 1)
-            self._ready.appendleft(again)
+            self._steps.again(replace(step, attempt=step.attempt + 1))
             return
         why = f"its process ended {TRIES} times ({reason}); check the video, or add memory or fewer --workers"
-        self._done(task, Summary(task.job.label or short_name(task.job.input), path=name, failed=[(name, why)]))
+        self._end(step, Summary(step.job.label or short_name(step.job.input), path=name, failed=[(name, why)]))
 
-    def _done(self, task: SegmentTask, summary: Summary) -> None:
-        """Go on with the video: with the next step when all of this one is done, or report it."""
-        video = self._videos[task.number]
-        if not video.steps and video.left == 1:
-            summary.corrupt = max(summary.corrupt, video.corrupt)
-            self._end(video, summary)
-            return
-        video.left -= 1
-        video.corrupt += summary.corrupt
-        video.failed += [entry for entry in summary.failed if entry not in video.failed]
-        if video.failed:
-            video.left -= sum(other.number == task.number for other in self._ready)
-            self._ready = deque(other for other in self._ready if other.number != task.number)
-        if not video.left and video.failed:
-            self._end(video, replace(summary, failed=video.failed, outputs=[]))
-        elif not video.left:
-            self._ready.extendleft(reversed(self._next(video)))
-
-    def _end(self, video: _Video, summary: Summary) -> None:
-        summary.wall_s = time.perf_counter() - video.began
-        video.summary = summary
-        self._watcher.end(summary)
+    def _end(self, step: Step, summary: Summary) -> None:
+        whole = self._steps.done(step, summary)
+        if whole is not None:
+            self._done[step.video] = whole
+            self._watcher.end(whole)
 
 
 class TaskRunner:
-    """Does tasks in the process that calls it; the nets are loaded with the first task and kept."""
+    """Does steps in the process that calls it; the nets are loaded with the first one and kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        """Set what all steps have in common."""
+        self._settings = settings
         self._session: Session | None = None
 
-    def __call__(self, task: SegmentTask, tell: Tell) -> Summary:
-        """Do a task; what is wrong with its input or its outputs is in the summary.
+    def __call__(self, step: Step, tell: Tell) -> Summary:
+        """Do a step; what is wrong with its input or its outputs is in the summary.
 
         Args:
-            task: What to do.
+            step: What to do.
             tell: Receives progress and log messages.
         """
         logger = logging.getLogger("tposecli")
         logger.handlers[:] = [_Handler(tell)]
         logger.setLevel(logging.INFO)
-        try:
-            return self._run(task, tell)
-        except TposeError as error:
-            name = redacted(task.job.input)
-            return Summary(task.job.label or short_name(task.job.input), path=name, failed=[(name, str(error))])
-
-    def _run(self, task: SegmentTask, tell: Tell) -> Summary:
-        job, settings = task.job, task.settings
-        if task.piece is not None:
-            return draw_piece(job, task.piece, self._session_with(settings, tell), _Telling(tell))
-        if task.journals:
-            again = settings.flags.overwrite or settings.flags.resume
-            with output_locks(job.outputs.files):
-                join_journals(task.journals, journal_path(job.outputs.files[0]), job.outputs.files, replace_it=again)
-        if task.joins:
-            return Summary(job.label or short_name(job.input), path=redacted(job.input))
-        if task.journals or job.parts:
-            settings = replace(settings, flags=replace(settings.flags, resume=True, overwrite=False))
-        if job.parts and not fit_together(job.parts):
-            log.warning("%s: its parts do not fit together; drawing it at once", short_name(job.input))
-            job = replace(job, parts=())
-        summary = self._session_with(settings, tell).run(job)
-        if not summary.failed and job.outputs.journal is None:
-            shutil.rmtree(parts_folder(job.outputs), ignore_errors=True)
-        return summary
-
-    def _session_with(self, settings: Settings, tell: Tell) -> Session:
-        """Return the session of this process, with other settings."""
         if self._session is None:
             self._session = Session(watcher=_Telling(tell))
+        settings = self._settings
+        if step.attempt or step.kind in ("join", "draw", "finish"):
+            settings = replace(settings, flags=replace(settings.flags, resume=True, overwrite=False))
         self._session.settings = settings
-        return self._session
+        try:
+            done = do_step(step, self._session)
+        except TposeError as error:
+            name = redacted(step.job.input)
+            return Summary(step.job.label or short_name(step.job.input), path=name, failed=[(name, str(error))])
+        assert isinstance(done, Summary)
+        return done
 
 
 class _Telling:
