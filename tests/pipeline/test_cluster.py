@@ -17,6 +17,7 @@ import pytest
 from tests import REPOSITORY
 from tests.support.launcher import Launcher, launching, lines_of, wait_for
 from tests.support.object_store import CREDENTIALS, ObjectStore, serving
+from tests.support.segments import assert_plays_alike
 
 pytestmark = pytest.mark.cluster
 
@@ -99,16 +100,18 @@ def plain(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
 Read = Callable[[str], bytes]
 
 
-def assert_equal(read: Read, plain: Path, *names: str) -> None:
-    """Check that outputs are those of the plain run, to the digit."""
+def assert_equal(read: Read, plain: Path, *names: str, drawn_in: Path | None = None) -> None:
+    """Check that outputs are those of the plain run, to the digit; a video drawn by segments shows the same."""
     for name in names:
         found, wanted = json.loads(read(f"{name}.json")), json.loads((plain / f"{name}.json").read_bytes())
         for content in (found, wanted):
             for key in ("command", "date_created", "source_version"):
                 content["info"].pop(key, None)
         assert found == wanted
+        if drawn_in is not None:
+            assert_plays_alike(drawn_in / f"{name}.mp4", plain / f"{name}.mp4")
         # Two plain runs do not encode the other one to the same bytes either.
-        assert name != "walk" or read("walk.mp4") == (plain / "walk.mp4").read_bytes()
+        assert drawn_in is not None or name != "walk" or read("walk.mp4") == (plain / "walk.mp4").read_bytes()
         assert read(f"{name}{SUFFIX}").splitlines()[1:-1] == (plain / f"{name}{SUFFIX}").read_bytes().splitlines()[1:-1]
 
 
@@ -221,7 +224,7 @@ def test_segments_on_two_nodes_one_of_which_is_lost(
     nodes.other = nodes.add()
     assert status == 0, run.said()
     assert "after 0 finished" not in run.said()
-    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", "portrait")
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", "portrait", drawn_in=out)
     made = {f"{name}{suffix}" for name in ("walk", "portrait") for suffix in (".mp4", ".json", SUFFIX)}
     assert {path.name for path in out.iterdir()} == made
 
@@ -258,7 +261,7 @@ def test_a_node_that_does_not_see_the_segments_is_refused(
     nodes.lose(blind)
     assert status == 0, run.said()
     assert f"{FOLDER} is not there; name outputs on a disk that all nodes share, or in a store" in run.said()
-    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk")
+    assert_equal(lambda name: (out / name).read_bytes(), plain, "walk", drawn_in=out)
 
 
 @pytest.mark.parametrize(

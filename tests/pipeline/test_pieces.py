@@ -237,9 +237,7 @@ def test_a_damaged_part_is_named(tmp_path: Path, clip: Path, runner: TaskRunner)
     assert not (tmp_path / "out.mp4").exists() and video.pieces[0].path.exists()
 
 
-def test_making_the_outputs_again_changes_nothing(
-    tmp_path: Path, clip: Path, runner: TaskRunner
-) -> None:
+def test_making_the_outputs_again_changes_nothing(tmp_path: Path, clip: Path, runner: TaskRunner) -> None:
     """Whoever made them may be lost before it says so."""
     video = Way(runner, job_of(clip, tmp_path, "out.mp4"))
     video.go("finish")

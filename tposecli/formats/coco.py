@@ -387,6 +387,11 @@ def image_ids(names: Sequence[str]) -> list[int]:
     return list(range(1, len(names) + 1))
 
 
+def numbering(ids: Sequence[int]) -> str:
+    """Return what the ids of images are: their ``order``, or the numbers in their ``names``."""
+    return "order" if list(ids) == list(range(1, len(ids) + 1)) else "names"
+
+
 def open_coco(path: Path, options: WriteOptions) -> Sink:
     """Open a sink for a COCO dataset or for COCO results; on standard output, JSON lines."""
     if path == STDOUT:

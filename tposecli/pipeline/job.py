@@ -19,7 +19,8 @@ from tposecli.pipeline.postprocess import PostOptions
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.destination import STDOUT
 from tposecli.sinks.video import VideoOptions
-from tposecli.sources import MAX_PIXELS, InputLocation, View, Window
+from tposecli.sources import MAX_PIXELS, ImageList, InputLocation, View, Window
+from tposecli.sources.locations import redacted, short_name
 from tposecli.types import Result, SourceInfo
 
 
@@ -116,7 +117,8 @@ class Outputs:
         attention: Attention maps: an ``.npz``, a video, or a folder for images.
         attention_matrix: Which joint depends on which, averaged, as CSV; a plot is written beside it.
         crops: Folder for an image of each person in each frame.
-        journal: The journal, if nothing else is wanted; it is always written, beside the first of the others.
+        journal: The journal, if it is to be elsewhere or nothing else is wanted; it is always written, else beside the
+            first of the others.
 
     Raises:
         ValueError: A format does not exist or cannot be written.
@@ -145,7 +147,7 @@ class Outputs:
     def wanted(self) -> list[Path]:
         """The outputs that are asked for, the main one first."""
         poses = [path for _, path in self.pose_files]
-        files = (self.picture, *poses, self.attention, self.attention_matrix, self.crops, self.journal)
+        files = (self.journal, self.picture, *poses, self.attention, self.attention_matrix, self.crops)
         return [path for path in files if path is not None]
 
     @property
@@ -196,14 +198,50 @@ class VideoJob:
     view: View = field(default_factory=View)
     parts: tuple[Path, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """A short name for lists."""
+        return self.label or short_name(self.input)
+
+    @property
+    def title(self) -> str:
+        """The input as it was given, without credentials."""
+        return redacted(self.input)
+
 
 @dataclass(frozen=True, slots=True)
 class ImagesJob:
-    """Images, folders and patterns, and what to make of them."""
+    """Images, folders and patterns, and what to make of them.
+
+    Attributes:
+        inputs: The images.
+        outputs: What to make.
+        recursive: Look into subfolders, too.
+        images: Only these, which were found among the inputs before; None for all.
+        measured: All were measured before, and what has pixels was made: the journal has all that is needed.
+    """
 
     inputs: tuple[str, ...]
     outputs: Outputs
     recursive: bool = False
+    images: ImageList | None = None
+    measured: bool = False
+
+    @property
+    def name(self) -> str:
+        """A short name for lists."""
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """The first input, without credentials, and how many more there are; of some images, the first and last one."""
+        if self.images is not None:
+            return f"{self.images.names[0]} to {self.images.names[-1]}"
+        more = len(self.inputs) - 1
+        return redacted(self.inputs[0]) + (f" and {more} more" if more else "")
+
+
+AnyJob = VideoJob | ImagesJob
 
 
 class Watcher(Protocol):

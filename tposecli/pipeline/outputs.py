@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,18 @@ def deliver(
         watcher.seen(result)
 
 
+def reserved(outputs: Outputs) -> AbstractContextManager[None]:
+    """Reserve outputs against other runs; of those with a journal elsewhere, which other processes share, only that.
+
+    Raises:
+        UsageError: Another run has reserved one of them.
+        OutputError: The folder is not writable.
+    """
+    if outputs.journal is None:
+        return output_locks(outputs.files)
+    return output_locks([outputs.journal], outputs.files[1:])
+
+
 def check_outputs(outputs: Outputs, names: Sequence[str] | None, flags: RunFlags, journal: bool = True) -> None:
     """Check, before any work is done, that every output can be written.
 
@@ -226,10 +239,11 @@ def check_outputs(outputs: Outputs, names: Sequence[str] | None, flags: RunFlags
         raise UsageError(f"only {options} can go to standard output; give the others a file name")
     if names is not None and len(names) > 1 and outputs.picture is not None and is_image_file(outputs.picture):
         raise UsageError(f"{outputs.picture}: {len(names)} images cannot be written to one file; name a folder")
-    with output_locks(outputs.files):
+    with reserved(outputs):
         replaceable = replaceable_outputs(outputs, flags) if journal else frozenset()
         for path in outputs.files:
-            _check_output(path, outputs, names, flags.overwrite or path.resolve() in replaceable)
+            again = flags.overwrite or path.resolve() in replaceable or (flags.resume and path == outputs.journal)
+            _check_output(path, outputs, names, again)
         if journal and outputs.files:
             path = journal_path(outputs.files[0])
             check_journal(path, [file for file in outputs.files if file != outputs.journal])

@@ -9,7 +9,7 @@ import os
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -165,18 +165,23 @@ def check_same_run(before: Journal, head: Mapping[str, Any], ignored: Collection
         )
 
 
-def continue_journal(before: Journal, group: int) -> tuple[JournalWriter, int]:
+def continue_journal(before: Journal, group: int, by_index: bool = False) -> tuple[JournalWriter, int]:
     """Open the journal of an earlier run to append to it, after its last whole group of frames.
 
     Args:
         before: The journal; what follows the last whole group is cut off, unless the run is complete.
         group: Frames that go through the net together.
+        by_index: Whether those are the frames of ``group`` indices, as of images, some of which may not be there.
 
     Returns:
         The writer, and the number of frames that are kept.
     """
     whole = before.whole_frames()
     kept = whole if before.complete else whole - whole % group
+    if by_index and not before.complete:
+        indices = [entry.index for entry in islice(before, whole)]
+        ended = indices[-1] + 1 if indices else 0
+        kept = sum(index < ended - ended % group for index in indices)
     return JournalWriter.resume(before.path, kept), kept
 
 
@@ -227,7 +232,7 @@ class ResumableJournal:
             return
         check_same_run(before, head)
         self.head, self.begin = before.provenance, before.end().get("begin", 0)
-        self._writer, self.kept = continue_journal(before, head["group_frames"])
+        self._writer, self.kept = continue_journal(before, head["group_frames"], plan.images is not None)
         self.frames = self.kept
         self._entries = islice(before, self.kept)
         log.info("%s: resuming after %d finished frames", self.path, self.kept)
@@ -257,7 +262,7 @@ class ResumableJournal:
         folder = os.path.realpath(self.path.parent)
         files = {os.path.relpath(path, folder): size for path, size in self._made.items()}
         begin = {"begin": self.begin} if self.begin else {}
-        return {"options": self._plan.options, "files": files, **begin}
+        return {"options": self._plan.options, "files": files, **begin, **self._plan.found}
 
     def known(self, frames: Sequence[Frame]) -> Sequence[Poses | None] | None:
         """Return the poses of a group of frames that the earlier run measured; None after the last of those.
@@ -352,7 +357,7 @@ class ImagesJournal(ResumableJournal):
         try:
             for name, entry in self._earlier.items() if not complete else ():
                 if name not in self._used and name in self._plan.names:
-                    index = self._plan.names.index(name)
+                    index = self._plan.first + self._plan.names.index(name)
                     self._writer.write(replace(entry, index=index), entry.poses, entry.source_sha256)
             super()._close(complete)
             self._new.publish()
@@ -370,16 +375,23 @@ class JournalPlan:
         outputs: What the run makes.
         options: Options of the outputs, from :func:`output_options`.
         images: The images that it reads; None for a video.
+        found: What the last line says besides.
     """
 
     outputs: Outputs
     options: Mapping[str, Any]
     images: ImageList | None = None
+    found: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> Sequence[str]:
         """Names of the images."""
         return () if self.images is None else self.images.names
+
+    @property
+    def first(self) -> int:
+        """Position of the first of them among all."""
+        return 0 if self.images is None else self.images.first
 
     def digest(self, frame: Frame) -> str | None:
         """Return the SHA-256 of an image's file; None for a frame of a video."""
@@ -387,7 +399,9 @@ class JournalPlan:
             return None
         try:
             with ZipReader() as reader:
-                return hashlib.sha256(reader.read(self.images.paths[frame.index]).tobytes()).hexdigest()
+                return hashlib.sha256(
+                    reader.read(self.images.paths[frame.index - self.images.first]).tobytes()
+                ).hexdigest()
         except InputError:
             return None  # It is gone by now.
 

@@ -30,6 +30,7 @@ from tposecli.pipeline.outputs import (
     SinkFactory,
     deliver,
     discard_partial,
+    reserved,
 )
 from tposecli.pipeline.postprocess import PostProcessor
 from tposecli.pipeline.resume import (
@@ -48,7 +49,6 @@ from tposecli.sources import ImageList, Source
 from tposecli.types import Frame, SourceInfo
 from tposecli.utils.errors import InputError
 from tposecli.utils.files import published_files
-from tposecli.utils.locks import output_locks
 from tposecli.utils.signals import deferred
 
 log = logging.getLogger("tposecli")
@@ -129,6 +129,8 @@ class OpenedInput:
         header: What identifies it besides, for the journal's header.
         live: Endless source; stopping it counts as a complete run.
         version: What a server calls this version of the source, see :attr:`tposecli.hub.remote.Found.version`.
+        found: What the last line of the journal says besides.
+        made: Real path and size of files that were made of it before.
     """
 
     source: Source
@@ -140,11 +142,13 @@ class OpenedInput:
     encoding: VideoOptions | None = None
     images: ImageList | None = None
     version: str = ""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[Path, int] = field(default_factory=dict)
 
     def plan(self, settings: Settings) -> JournalPlan:
         """Return what the journal must know of the run."""
         options = output_options(settings.drawing, settings.files, self.encoding)
-        return JournalPlan(self.sinks.outputs, options, self.images)
+        return JournalPlan(self.sinks.outputs, options, self.images, self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ class RunContext:
             self.nets.weak_score,
             {**describe_model(self.nets.estimator), "detector": self.nets.detector_options.name},
         )
-        return Stages(self.nets.detector, self.nets.estimator, post, self.settings.inference.detector.every)
+        stages = Stages(self.nets.detector, self.nets.estimator, post, self.settings.inference.detector.every)
+        return replace(stages, by_index=not opened_input.tracked)
 
     def header(self, opened_input: OpenedInput) -> dict[str, Any]:
         """Return the journal's header for an input: everything that its poses depend on."""
@@ -239,6 +244,8 @@ def _frames(opened_input: OpenedInput, before: Journal | None, context: RunConte
     """Return the frames of an input; black ones if all were measured and nothing is made of their pixels."""
     seen = opened_input.sinks.need_frames or context.settings.drawing.show
     attended = context.nets.estimator.attention is not None
+    if before is not None and isinstance(opened_input.source, DescribedSource):
+        return (result.frame for result in without_pixels(before))
     if before is None or not before.complete or not opened_input.tracked or seen or attended:
         return opened_input.source
     return (result.frame for result in without_pixels(before))
@@ -266,7 +273,8 @@ def run_input(opened_input: OpenedInput, context: RunContext, watcher: Watcher, 
             log.info("%s: finished already", summary.name)
             return
     new = outputs.files[:1] if before is None else []
-    with output_locks(outputs.files), _no_empty_journal(new), published_files() as made, ExitStack() as stack:
+    with reserved(outputs), _no_empty_journal(new), published_files() as made, ExitStack() as stack:
+        made.update(opened_input.made)
         know_partial_videos(outputs)
         stages, journal = context.stages(opened_input), None
         frames = _frames(opened_input, before, context)

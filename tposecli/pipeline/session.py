@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tposecli.formats.coco import image_ids
+from tposecli.formats.coco import image_ids, numbering
 from tposecli.formats.journal.journal import Journal
-from tposecli.formats.journal.provenance import source_of
+from tposecli.formats.journal.provenance import content_of, source_of
 from tposecli.hub.remote import is_stored
 from tposecli.pipeline.job import ImagesJob, Settings, Unwatched, VideoJob, Watcher
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, needs_attention, refuse_inputs, written_names
@@ -120,7 +121,8 @@ class Session:
             summary = Summary("", stills=True)
             try:
                 with staging.outputs(staged):
-                    self._run_local_images(staged.job, summary)  # type: ignore[arg-type]
+                    run = self._run_measured_images if job.measured else self._run_local_images
+                    run(staged.job, summary)  # type: ignore[arg-type]
             finally:
                 staging.report(staged, summary)
                 if summary.name:
@@ -130,21 +132,46 @@ class Session:
     def _run_local_images(self, job: ImagesJob, summary: Summary) -> None:
         """Run a job over images of this machine."""
         outputs, settings = job.outputs, self.settings
-        images = find_images(job.inputs, job.recursive)
+        images = job.images or find_images(job.inputs, job.recursive)
         refuse_inputs(outputs, images)
         check_outputs(outputs, images.names, settings.flags)
         context = RunContext(settings, self.nets(needs_attention(outputs, settings.files)))
         summary.name, summary.skipped = count(len(images), "image"), images.skipped
         summary.unsupported = len(images.unsupported)
-        ids = image_ids(images.names)
-        header_entries = {"image_ids": "order" if ids == list(range(1, len(ids) + 1)) else "names"}
-        nets = context.nets
-        style, stride = nets.attention_style, nets.estimator.spec.stride
-        sinks = SinkFactory(outputs, settings.drawing, settings.files, style, stride, ids=ids)
+        sinks, entries = _sinks_of_images(job, images.names, context)
+        some = [] if job.images is None else list(zip(images.names, images.paths, strict=True))
+        found = {"images": [[name, content_of(path)] for name, path in some]} if some else {}
         with ImageSource(images, max_pixels=settings.inference.max_pixels) as source:
-            opened_input = OpenedInput(source, images.files, sinks, False, header_entries, images=images)
+            opened_input = OpenedInput(source, images.files, sinks, False, entries, images=images, found=found)
             run_input(opened_input, context, self.watcher, summary)
         summary.failed[:0] = source.failed
+
+    def _run_measured_images(self, job: ImagesJob, summary: Summary) -> None:
+        """Make the pose files of images of the journal, which other processes have measured."""
+        before = earlier_run(job.outputs)
+        if before is None:
+            raise InputError(f"{job.outputs.files[0]}: no such journal; run the command again with --resume")
+        end, folder = before.end(), before.path.parent
+        names = end.get("names", ())
+        summary.name = count(len(names) or before.whole_frames(), "image")
+        if not names:
+            log.info("%s: finished already", summary.name)  # The last line is that of a whole run.
+            return
+        check_outputs(job.outputs, names, self.settings.flags)
+        context = RunContext(self.settings, self.nets())
+        sinks, entries = _sinks_of_images(job, names, context)
+        entries |= {key: before.header[key] for key in ("source_sha256", "image_ids")}
+        made = {Path(os.path.realpath(folder / name)): size for name, size in end.get("files", {}).items()}
+        source = DescribedSource(source_of(before.header))
+        run_input(OpenedInput(source, (), sinks, False, entries, made=made), context, self.watcher, summary)
+
+
+def _sinks_of_images(job: ImagesJob, names: Sequence[str], context: RunContext) -> tuple[SinkFactory, dict[str, Any]]:
+    """Return what opens the sinks of images, and what the header says of all of them."""
+    ids, nets, settings = image_ids(names), context.nets, context.settings
+    style, stride = nets.attention_style, nets.estimator.spec.stride
+    sinks = SinkFactory(job.outputs, settings.drawing, settings.files, style, stride, ids=ids)
+    return sinks, {"image_ids": numbering(ids)}
 
 
 def _check(staged: Staged, settings: Settings, staging: Staging) -> None:

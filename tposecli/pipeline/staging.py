@@ -29,7 +29,9 @@ from tposecli.hub.download.options import Downloads
 from tposecli.hub.remote import Found, address_of, is_stored, is_web, stored_path
 from tposecli.pipeline.job import ImagesJob, Outputs, VideoJob
 from tposecli.pipeline.summary import Summary
+from tposecli.sources import ImageList, find_images
 from tposecli.sources.image_sequence import is_numbered
+from tposecli.sources.image_store import is_archive
 from tposecli.sources.locations import PLAYLISTS, InputLocation, is_url, redacted, short_name
 from tposecli.utils.errors import InputError, OutputError, TposeError, UsageError
 from tposecli.utils.locks import TEMPORARY, try_lock
@@ -196,12 +198,16 @@ class Staging:
             UsageError: The network is off, the outputs cannot be stored, or the images do not fit on the disk.
         """
         staged = self._of_outputs(job)
-        if staged.folder is None:
+        if staged.folder is None or job.measured:
             return staged
         wanted: dict[Path, tuple[Path | str, Found]] = {}
         inputs: list[str] = []
-        for text in job.inputs:
+        for text in job.inputs if job.images is None else ():
             inputs += self._of_images(text, job.recursive, staged.folder, wanted)
+        folder, images = staged.folder, job.images
+        for path in images.paths if images is not None else ():
+            if is_stored(path):
+                wanted[folder / _place(path)] = path, remote.inspect(path, self._downloads) or Found(0, "")
         needed = ROOM * remote.total_size([found for _, found in wanted.values()])
         free = free_bytes(staged.folder)
         if needed > free:
@@ -212,8 +218,33 @@ class Staging:
         for path, (location, found) in wanted.items():
             remote.fetch(location, path, found, self._downloads)
             staged.knows(path)
-        staged.job = replace(staged.job, inputs=tuple(inputs))  # type: ignore[arg-type]
+        if images is not None:
+            paths = (folder / _place(path) if is_stored(path) else path for path in images.paths)
+            images = replace(images, paths=tuple(paths))
+        staged.job = replace(staged.job, inputs=tuple(inputs), images=images)  # type: ignore[arg-type]
         return staged
+
+    def found_images(self, job: ImagesJob) -> ImageList | None:
+        """Return all images of a job in their order, those of a store with their addresses; nothing is fetched.
+
+        Those of web servers, and in zip files of stores, are known only when they are fetched: None.
+
+        Raises:
+            InputError: There are none, or the store cannot be read.
+        """
+        folder = self._new_folder()
+        wanted: dict[Path, tuple[Path | str, Found]] = {}
+        if any(map(is_web, job.inputs)):
+            return None
+        inputs = [each for text in job.inputs for each in self._of_images(text, job.recursive, folder, wanted)]
+        if any(map(is_archive, wanted)):
+            return None
+        for path in wanted:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        images = find_images(inputs, job.recursive)
+        paths = (Path(wanted[path][0]) if path in wanted else Path(os.path.abspath(path)) for path in images.paths)
+        return replace(images, paths=tuple(paths))
 
     def report(self, staged: Staged, summary: Summary) -> None:
         """Name addresses in a summary."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from tposecli.detection.base import Detector
@@ -47,6 +47,7 @@ class Stages:
         known: Returns the poses of a group of frames, None for frames that no earlier run has measured, or None if it
             has measured none of them; known frames are not measured again. Called in another thread.
         timings: Receives the time that each stage takes.
+        by_index: Frames share a group whose indices do, those without a frame included; else the next ones that come.
     """
 
     detector: Detector
@@ -56,6 +57,7 @@ class Stages:
     record: Callable[[Result], None] | None = None
     known: Callable[[Sequence[Frame]], Sequence[Poses | None] | None] | None = None
     timings: Timings = field(default_factory=Timings)
+    by_index: bool = False
 
 
 def group_frames(runtime: Runtime, every: int | str = 1) -> int:
@@ -131,7 +133,7 @@ class _Detected(NamedTuple):
 def _detect(frames: Generator[Frame], stages: Stages, size: int) -> Generator[_Detected]:
     """Find the people, a group of ``size`` frames at a time."""
     with closing(frames):
-        while group := list(islice(frames, size)):
+        for group in _groups(frames, size, stages.by_index):
             known = stages.known(group) if stages.known is not None else None
             known = known or [None] * len(group)
             unknown = [frame for frame, poses in zip(group, known, strict=True) if poses is None]
@@ -141,6 +143,16 @@ def _detect(frames: Generator[Frame], stages: Stages, size: int) -> Generator[_D
                     found = iter(detect_group(stages.detector, unknown, stages.every))
             boxes = [next(found) if poses is None else poses.boxes for poses in known]
             yield _Detected(group, boxes, known)
+
+
+def _groups(frames: Iterator[Frame], size: int, by_index: bool) -> Iterator[list[Frame]]:
+    """Yield the frames in groups of ``size``; images of which one cannot be read leave the groups of others alone."""
+    if by_index:
+        for _, group in groupby(frames, key=lambda frame: frame.index // size):
+            yield list(group)
+        return
+    while following := list(islice(frames, size)):
+        yield following
 
 
 def _estimate(groups: Generator[_Detected], stages: Stages) -> Iterator[list[Result]]:

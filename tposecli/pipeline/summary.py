@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Summary:
         outputs: The files that were made, the journal last; addresses, where they were stored.
         stills: Whether the frames are images that have nothing to do with one another.
         path: The input as it was given, without credentials.
+        stopped: Whether something ended it early, which ``failed`` tells; images that cannot be read do not.
     """
 
     name: str
@@ -42,6 +44,12 @@ class Summary:
     outputs: Sequence[Path | str] = ()
     stills: bool = False
     path: str = ""
+    stopped: bool = False
+
+    @classmethod
+    def of_failure(cls, name: str, path: str, reason: str) -> Self:
+        """Return the summary of an input of which nothing was made."""
+        return cls(name, failed=[(path, reason)], path=path, stopped=True)
 
     def lines(self, verbose: bool = False) -> list[str]:
         """Return what to tell the user.

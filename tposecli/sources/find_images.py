@@ -42,12 +42,14 @@ class ImageList:
             equal, to the folder common to all.
         skipped: Number of files that were skipped because they are not images.
         unsupported: Images that were skipped because their formats cannot be read.
+        first: Position of the first of these images, if they are some of more.
     """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     skipped: int = 0
     unsupported: tuple[Path, ...] = ()
+    first: int = 0
 
     def __post_init__(self) -> None:
         if len(self.paths) != len(self.names) or len(set(self.names)) != len(self.names):
@@ -55,6 +57,10 @@ class ImageList:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def some(self, span: range) -> ImageList:
+        """Return those at these positions."""
+        return ImageList(self.paths[span.start : span.stop], self.names[span.start : span.stop], first=span.start)
 
     @property
     def files(self) -> tuple[Path, ...]:

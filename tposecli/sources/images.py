@@ -45,10 +45,10 @@ class ImageSource:
             max_pixels: Larger images are not decoded.
         """
         if isinstance(images, ImageList):
-            self._paths, self._names = images.paths, images.names
+            self._paths, self._names, self._first = images.paths, images.names, images.first
         else:
             self._paths = tuple(Path(path) for path in images)
-            self._names = tuple(path.name for path in self._paths)
+            self._names, self._first = tuple(path.name for path in self._paths), 0
         self._honour_exif, self._max_pixels = honour_exif, max_pixels
         self.failed: list[tuple[str, str]] = []
         name = self._paths[0].parent.name or self._paths[0].name if self._paths else ""
@@ -67,7 +67,7 @@ class ImageSource:
     def __iter__(self) -> Iterator[Frame]:
         self.failed = []
         with ZipReader() as reader:
-            for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
+            for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True), start=self._first):
                 try:
                     image = decode_image(reader.read(path), str(path), self._honour_exif, self._max_pixels)
                 except InputError as error:

@@ -15,7 +15,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -84,20 +84,25 @@ def try_lock(descriptor: int) -> bool:
 
 
 @contextmanager
-def output_locks(outputs: Iterable[Path]) -> Iterator[None]:
+def output_locks(outputs: Iterable[Path], covered: Sequence[Path] = ()) -> Iterator[None]:
     """Reserve output files, which need not exist, against other runs, also on other machines.
 
     Reserving ``out.mp4`` locks the file ``out.mp4.lock`` beside it, which is removed at the end. The operating system
     releases the lock of a run that died; the next run takes over its lock file, and removes the temporary files that
     are recorded in it. Other machines are only kept out if the file system supports locks.
 
+    Args:
+        outputs: The outputs.
+        covered: Others that are written in parts by several processes, each under a lock of its own: what is temporary
+            in their places is recorded in the first lock of these outputs.
+
     Raises:
         UsageError: Another run has reserved one of them, or the name of a lock file is taken by something else.
         OutputError: The folder is not writable.
     """
     with ExitStack() as stack:
-        for output in outputs:
-            stack.enter_context(_output_lock(output))
+        for number, output in enumerate(outputs):
+            stack.enter_context(_output_lock(output, () if number else covered))
         yield
 
 
@@ -148,15 +153,16 @@ _held: dict[Path, BinaryIO] = {}
 
 
 @contextmanager
-def _output_lock(output: Path) -> Iterator[None]:
+def _output_lock(output: Path, covered: Sequence[Path]) -> Iterator[None]:
     lock = output.with_name(output.name + ".lock")
-    file = _open_locked(output, lock)
-    key = Path(os.path.abspath(output))
-    _held[key] = file
+    file = _open_locked(output, lock, covered)
+    keys = [Path(os.path.abspath(path)) for path in (output, *covered)]
+    _held.update(dict.fromkeys(keys, file))
     try:
         yield
     finally:
-        _held.pop(key, None)
+        for key in keys:
+            _held.pop(key, None)
         # Windows cannot remove an open file; elsewhere it must be removed while it is still locked.
         with suppress(OSError):
             ours = _is_linked(file, lock)
@@ -167,7 +173,7 @@ def _output_lock(output: Path) -> Iterator[None]:
         file.close()
 
 
-def _open_locked(output: Path, lock: Path) -> BinaryIO:
+def _open_locked(output: Path, lock: Path, covered: Sequence[Path]) -> BinaryIO:
     """Create and lock the lock file of an output, or take over that of a run that died."""
     foreign = UsageError(f"{lock}: not a lock of this program, but of its name; move it, or choose another output")
     while True:
@@ -195,17 +201,18 @@ def _open_locked(output: Path, lock: Path) -> BinaryIO:
         if not _is_linked(file, lock):
             file.close()  # Its holder ended and removed it after we opened it and before we locked it.
             continue
-        if not _take_over(file, output):
+        if not _take_over(file, (output, *covered)):
             file.close()
             raise foreign
         return file
 
 
-def _take_over(file: BinaryIO, output: Path) -> bool:
+def _take_over(file: BinaryIO, outputs: Sequence[Path]) -> bool:
     """Make the lock file of a dead run ours and remove its temporary files; return False if no run has written it."""
     entries = _entries(file)
     for entry in entries[1:]:
-        _remove_temporary(output, entry)
+        for output in outputs:
+            _remove_temporary(output, entry)
     if entries:
         file.truncate(0)
         file.write(_head())

@@ -14,6 +14,7 @@ from cloup import option_group
 from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
+from tposecli.cli.options.cluster import cluster_of, cluster_options
 from tposecli.cli.options.drawing import drawing_options
 from tposecli.cli.options.encoding import view_options
 from tposecli.cli.options.keep import still_keep_options
@@ -21,6 +22,7 @@ from tposecli.cli.options.motion import facing_option
 from tposecli.cli.options.pose_files import pose_output_options, pose_outputs_of
 from tposecli.cli.options.report import check_pages, page_of_images, report_option
 from tposecli.cli.options.settings import settings_of
+from tposecli.cli.options.workers import run_images, workers_option
 
 if TYPE_CHECKING:
     from tposecli.pipeline.job import Outputs
@@ -49,9 +51,11 @@ if TYPE_CHECKING:
 @view_options
 @shared.output_options
 @shared.resume_option
+@workers_option
 @attention_options
 @shared.size_option
 @shared.model_options
+@cluster_options
 @shared.detector_options
 @drawing_options
 @still_keep_options
@@ -70,7 +74,6 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     """
     from tposecli.cli.watchers import exit_status, watcher
     from tposecli.pipeline.job import ImagesJob, Outputs
-    from tposecli.pipeline.session import Session
 
     stem = _stem(inputs)
     outputs = Outputs(
@@ -87,7 +90,7 @@ def images(ctx: click.Context, /, inputs: tuple[str, ...], recursive: bool, **op
     watching = watcher(options["quiet"], options["log_json"], options["verbose"])
     settings = settings_of(options)
     check_pages([page], settings.flags)
-    summary = Session(settings, watching).run(job)
+    summary = run_images(job, settings, watching, options["workers"], cluster_of(options))
     made = [page_of_images(job, page, options)] if page is not None else []
     ctx.exit(exit_status([summary], watching, *made))
 

@@ -10,7 +10,7 @@ from cloup import option_group
 from tposecli.cli.command import FILES, INPUT, Command
 from tposecli.cli.options import common as shared
 from tposecli.cli.options.attention import attention_options
-from tposecli.cli.options.cluster import cluster_of, cluster_options
+from tposecli.cli.options.cluster import cluster_of, cluster_options, segment_option
 from tposecli.cli.options.drawing import drawing_options, trail_options
 from tposecli.cli.options.encoding import encoding_options, reading_options, view_options
 from tposecli.cli.options.keep import keep_options
@@ -70,6 +70,7 @@ from tposecli.cli.options.workers import run_jobs, workers_option
 @shared.window_options
 @shared.model_options
 @cluster_options
+@segment_option
 @shared.detector_options
 @drawing_options
 @trail_options

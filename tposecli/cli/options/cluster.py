@@ -51,6 +51,10 @@ cluster_options = option_group(
         metavar="N",
         help="Run a job again up to N times if its worker or node is lost.",
     ),
+)
+
+segment_option = option_group(
+    MACHINE,
     option_of(
         ClusterOptions,
         "segment_s",
@@ -70,8 +74,8 @@ def cluster_of(options: Options) -> ClusterOptions | None:
     """
     address = options["cluster"]
     if address is not None:
-        return ClusterOptions(address, options["gpus_per_job"], options["retries"], options["segment"])
+        return ClusterOptions(address, options["gpus_per_job"], options["retries"], options.get("segment"))
     for name in ("gpus_per_job", "segment"):
-        if options[name] is not None:
+        if options.get(name) is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} is for runs on a cluster; add --cluster")
     return None

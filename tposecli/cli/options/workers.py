@@ -14,7 +14,7 @@ from tposecli.cli.command import MACHINE
 if TYPE_CHECKING:
     from tposecli.cli.watchers import Reporter
     from tposecli.pipeline.cluster.options import ClusterOptions
-    from tposecli.pipeline.job import Settings, VideoJob
+    from tposecli.pipeline.job import ImagesJob, Settings, VideoJob
     from tposecli.pipeline.summary import Summary
 
 log = logging.getLogger("tposecli")
@@ -38,7 +38,7 @@ workers_option = option_group(
         default="1",
         show_default=True,
         callback=_workers,
-        help="Share the work among N processes, or auto: several videos, or one long video cut into segments.",
+        help="Share the work among N processes, or auto: inputs, or one long video cut into segments.",
     ),
 )
 
@@ -63,17 +63,16 @@ def run_jobs(
     if cluster is not None:
         from tposecli.pipeline.cluster.run import run_on_cluster
 
-        if workers != 1:
-            raise click.UsageError("--workers is for this machine, and --cluster for several; give one of them")
+        _check_one(workers)
         reporter.plan(len(jobs), together=True)
         return run_on_cluster(jobs, settings, cluster, reporter)
-    from tposecli.pipeline.segments.parts import as_before, check_parts_here, has_parts, is_in_store
+    from tposecli.pipeline.segments.parts import as_before, check_parts, has_parts, is_in_store, lacks_of
 
     settings = as_before(jobs, settings)
     if any(map(is_in_store, jobs)):
         Session(settings).check_videos(jobs)  # Whether the store can be used at all is said first.
     for job in jobs:
-        check_parts_here(job, settings.flags)
+        check_parts(job, settings.flags, lacks_of(job))
     if workers != 1 or any(has_parts(job.outputs) for job in jobs):
         from tposecli.pipeline.segments.workers import run_in_workers, workers_of
 
@@ -82,3 +81,39 @@ def run_jobs(
         return run_in_workers(jobs, settings, workers, reporter)
     reporter.plan(len(jobs))
     return Session(settings, reporter).run_videos(jobs)
+
+
+def run_images(
+    job: ImagesJob,
+    settings: Settings,
+    reporter: Reporter,
+    workers: int | None,
+    cluster: ClusterOptions | None = None,
+) -> Summary:
+    """Run a job over images in this process, in several, or on a cluster, as :func:`run_jobs` does.
+
+    Raises:
+        UsageError: Processes of this machine and a cluster are asked for.
+    """
+    from tposecli.pipeline.segments.parts import as_before, has_parts, is_in_store
+    from tposecli.pipeline.session import Session
+
+    if cluster is not None:
+        from tposecli.pipeline.cluster.run import run_images_on_cluster
+
+        _check_one(workers)
+        reporter.plan(1, together=True)
+        return run_images_on_cluster(job, settings, cluster, reporter)
+    settings = as_before([job], settings)
+    if workers != 1 or (not is_in_store(job) and has_parts(job.outputs)):
+        from tposecli.pipeline.segments.workers import run_images_in_workers, workers_of
+
+        workers, settings = workers_of(workers, settings)
+        reporter.plan(1, together=True)
+        return run_images_in_workers(job, settings, workers, reporter)
+    return Session(settings, reporter).run(job)
+
+
+def _check_one(workers: int | None) -> None:
+    if workers != 1:
+        raise click.UsageError("--workers is for this machine, and --cluster for several; give one of them")

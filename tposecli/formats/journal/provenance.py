@@ -47,17 +47,27 @@ def fingerprint(paths: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in paths:
+        if path.stat().st_size <= MAX_WHOLE:
+            digest.update(bytes.fromhex(content_of(path)))
+            continue
         found = path.stat()
-        digest.update(found.st_size.to_bytes(8, "big"))
+        digest.update(found.st_size.to_bytes(8, "big") + found.st_mtime_ns.to_bytes(16, "big", signed=True))
         with path.open("rb") as file:
-            if found.st_size <= MAX_WHOLE:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-                continue
-            digest.update(found.st_mtime_ns.to_bytes(16, "big", signed=True))
             for number in range(SAMPLES):
                 file.seek((found.st_size - ENDS) * number // (SAMPLES - 1))
                 digest.update(file.read(ENDS))
     return digest.hexdigest()
+
+
+def content_of(path: Path) -> str:
+    """Return what the fingerprint of several files takes of one: its size and its SHA-256, hexadecimal."""
+    with path.open("rb") as file:
+        return path.stat().st_size.to_bytes(8, "big").hex() + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_of_contents(contents: Iterable[str]) -> str:
+    """Return the fingerprint of files, in order, from :func:`content_of` each."""
+    return hashlib.sha256(b"".join(map(bytes.fromhex, contents))).hexdigest()
 
 
 def is_same_source(header: Mapping[str, Any], paths: Sequence[Path]) -> bool:

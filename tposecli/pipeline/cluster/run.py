@@ -10,27 +10,32 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tposecli.hub.download.options import Downloads, no_progress
-from tposecli.hub.remote import is_stored
+from tposecli.hub.remote import is_stored, is_web
 from tposecli.pipeline.cluster.options import ClusterOptions
 from tposecli.pipeline.cluster.worker import Answer, Board, differences, look, run_step, versions
-from tposecli.pipeline.job import Settings, VideoJob
+from tposecli.pipeline.job import AnyJob, ImagesJob, Settings, VideoJob
 from tposecli.pipeline.outputs import needs_attention
 from tposecli.pipeline.segments.draw import pieces_of
+from tposecli.pipeline.segments.images import of_images
+from tposecli.pipeline.segments.nodes import plan_images
 from tposecli.pipeline.segments.parts import check_parts, forget
 from tposecli.pipeline.segments.steps import Step, Steps
 from tposecli.pipeline.segments.workers import RunWatcher
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.destination import STDOUT
-from tposecli.sources.locations import camera_number, is_stdin, redacted, short_name
+from tposecli.sources import ImageList
+from tposecli.sources.locations import camera_number, is_stdin
 from tposecli.types import SourceInfo
 from tposecli.utils.errors import UsageError
 from tposecli.utils.telemetry import block_telemetry
 
 log = logging.getLogger("tposecli")
+
+Job = TypeVar("Job", VideoJob, ImagesJob)
 
 AHEAD: Final = 2
 """Tasks that are submitted, for each that there is room for."""
@@ -114,15 +119,31 @@ def run_on_cluster(
     for job in jobs:
         check_parts(job, settings.flags, lacks="" if options.segment_s is not None else "--segment")
     with _connected(options, settings) as cluster:
-        attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
         if settings.flags.overwrite and not settings.flags.resume:
             for job in jobs:
                 forget(job.outputs)
-        shared = _of_workers(settings, cluster.threads)
-        planned = _plan(cluster, shared, attention)
-        name = f"{count(len(jobs), 'video')} on {count(len(cluster.nodes()), 'node')}"
-        watcher.begin(SourceInfo(name), None)
-        return _Run(cluster, jobs, shared, planned, watcher, attention).run()
+        run = _Run(cluster, jobs, Steps(jobs, options.segment_s), settings, watcher)
+        return run.run(count(len(jobs), "video"))
+
+
+def run_images_on_cluster(job: ImagesJob, settings: Settings, options: ClusterOptions, watcher: RunWatcher) -> Summary:
+    """Run a job over images on the nodes of a cluster, a share of the images at a time, and return what was done.
+
+    Raises:
+        UsageError: As :func:`run_on_cluster`.
+        InputError: There are no images.
+        WeightsError: A node cannot load the nets.
+    """
+    job = _absolute(job)
+    _check([job], settings)
+    threads = settings.inference.model.threads or THREADS
+    plan, images = plan_images(job, _of_workers(settings, threads, settings.flags.resume))
+    steps = Steps([job])
+    steps.planned(steps.next(), plan)
+    name = job.title if images is None else count(len(images), "image")
+    with _connected(options, settings) as cluster:
+        (summary,) = _Run(cluster, [job], steps, settings, watcher, images).run(name, plan.frames)
+    return summary
 
 
 class _Run:
@@ -131,23 +152,31 @@ class _Run:
     def __init__(
         self,
         cluster: _Cluster,
-        jobs: Sequence[VideoJob],
+        jobs: Sequence[AnyJob],
+        steps: Steps,
         settings: Settings,
-        planned: Answer,
         watcher: RunWatcher,
-        attention: bool,
+        images: ImageList | None = None,
     ) -> None:
-        self._cluster, self._jobs, self._settings = cluster, jobs, settings
-        self._planned, self._watcher, self._attention = planned, watcher, attention
-        self._steps = Steps(jobs, cluster.options.segment_s)
+        self._cluster, self._steps, self._watcher, self._images = cluster, steps, watcher, images
+        self._inputs = len(jobs)
+        self._settings = _of_workers(settings, cluster.threads, resume=True)
+        self._attention = any(needs_attention(job.outputs, settings.files) for job in jobs)
+        self._planned = _plan(cluster, self._settings, self._attention)
         self._running: dict[Any, tuple[int, Step]] = {}
         self._count = 0
         self._done: dict[int, Summary] = {}
         self._told = (0, 0)
 
-    def run(self) -> list[Summary]:
-        """Run all jobs."""
+    def run(self, name: str, expected: int | None = None) -> list[Summary]:
+        """Run all jobs.
+
+        Args:
+            name: Of all of them.
+            expected: Frames or images; None if unknown.
+        """
         ray = self._cluster.ray
+        self._watcher.begin(SourceInfo(f"{name} on {count(len(self._cluster.nodes()), 'node')}"), expected)
         while self._steps or self._running:
             while self._steps and len(self._running) < AHEAD * self._cluster.room():
                 self._submit(self._steps.next())
@@ -155,7 +184,7 @@ class _Run:
             self._report()
             for task in ended:
                 self._collect(task, *self._running.pop(task))
-        return [self._done[number] for number in range(len(self._jobs))]
+        return [self._done[number] for number in range(self._inputs)]
 
     def _submit(self, step: Step) -> None:
         cluster, number = self._cluster, self._count
@@ -183,6 +212,7 @@ class _Run:
     def _end(self, step: Step, summary: Summary) -> None:
         whole = self._steps.done(step, summary)
         if whole is not None:
+            whole = of_images(whole, self._images)
             self._done[step.video] = whole
             self._watcher.end(whole)
 
@@ -203,7 +233,7 @@ class _Run:
             self._told = max(frames, self._told[0]), max(people, self._told[1])  # A lost job begins again.
 
 
-def _check(jobs: Sequence[VideoJob], settings: Settings) -> None:
+def _check(jobs: Sequence[AnyJob], settings: Settings) -> None:
     """Refuse what a cluster cannot do.
 
     Raises:
@@ -214,26 +244,30 @@ def _check(jobs: Sequence[VideoJob], settings: Settings) -> None:
     for job in jobs:
         if STDOUT in job.outputs.wanted:
             raise UsageError("-: standard output is of this machine; name a file or a folder for a cluster")
-        if is_stdin(job.input) or camera_number(job.input) is not None:
-            raise UsageError(f"{redacted(job.input)}: of this machine only; name files that all nodes can read")
+        if isinstance(job, VideoJob) and (is_stdin(job.input) or camera_number(job.input) is not None):
+            raise UsageError(f"{job.title}: of this machine only; name files that all nodes can read")
 
 
-def _absolute(job: VideoJob) -> VideoJob:
+def _absolute(job: Job) -> Job:
     """Return a job whose paths mean the same in other folders."""
 
     def absolute(path: Path) -> Path:
         return path if is_stored(path) else Path(os.path.abspath(path))
 
+    if isinstance(job, ImagesJob):
+        remote = (is_stored(text) or is_web(text) for text in job.inputs)
+        inputs = (text if there else os.path.abspath(text) for text, there in zip(job.inputs, remote, strict=True))
+        return replace(job, inputs=tuple(inputs), outputs=job.outputs.placed(absolute))
     location = absolute(job.input) if isinstance(job.input, Path) else job.input
     return replace(job, input=location, outputs=job.outputs.placed(absolute))
 
 
-def _of_workers(settings: Settings, threads: int) -> Settings:
-    """Return the settings of the tasks: they resume what a lost one has left, and show nothing."""
+def _of_workers(settings: Settings, threads: int, resume: bool) -> Settings:
+    """Return the settings of the tasks, which resume what a lost one has left, and show nothing."""
     choice = settings.inference.model
     downloads = Downloads(choice.downloads.offline, choice.downloads.retry, no_progress)
     inference = replace(settings.inference, model=replace(choice, threads=threads, downloads=downloads))
-    return replace(settings, inference=inference, flags=replace(settings.flags, resume=True))
+    return replace(settings, inference=inference, flags=replace(settings.flags, resume=resume))
 
 
 def _plan(cluster: _Cluster, settings: Settings, attention: bool) -> Answer:
@@ -274,15 +308,15 @@ def _refuse(cluster: _Cluster, answer: Answer) -> None:
         raise UsageError(f"cluster: no node is left that is as planned; {answer.remedy}")
 
 
-def _lost(job: VideoJob, last: Any, error: Exception, retries: int) -> Summary:
+def _lost(job: AnyJob, last: Any, error: Exception, retries: int) -> Summary:
     """Return the summary of a job that its workers did not survive, or that met an error of the program."""
-    name = redacted(job.input)
+    name = job.title
     lines = " | ".join(last.lines) if last is not None else ""
     where = last.where if last is not None and last.where else "no worker told where"
     tries = count(retries + 1, "try", "tries")
     reason = f"{name}: ended its worker in each of {tries} ({_words(error)}); leave it out, or report it"
     said = f"; last lines ({where}): {lines}" if lines else ""
-    return Summary(job.label or short_name(job.input), failed=[(name, reason + said)], path=name)
+    return Summary.of_failure(job.name, name, reason + said)
 
 
 def _words(error: Exception) -> str:

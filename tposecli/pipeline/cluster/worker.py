@@ -21,7 +21,6 @@ from tposecli.pipeline.segments.plan import SegmentPlan
 from tposecli.pipeline.segments.steps import Step
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary
-from tposecli.sources.locations import redacted
 from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import TposeError, with_notes
 from tposecli.utils.version import __version__
@@ -167,8 +166,7 @@ def run_step(
         attention: Whether any job of the run asks for attention.
     """
     session, job = _session(settings), step.job
-    name = redacted(job.input)
-    teller = Teller(board, number, name)
+    teller = Teller(board, number, job.title)
     log = logging.getLogger("tposecli")
     log.setLevel(logging.INFO)
     log.handlers[:] = [teller]
@@ -184,7 +182,7 @@ def run_step(
     try:
         done = do_step(step, session)
     except TposeError as error:
-        done = Summary(job.label or name, failed=[(name, with_notes(str(error), error))], path=name)
+        done = Summary.of_failure(job.name, job.title, with_notes(str(error), error))
     finally:
         log.handlers[:] = []
     if isinstance(done, SegmentPlan):

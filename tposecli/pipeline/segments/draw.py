@@ -16,7 +16,7 @@ from pathlib import Path
 from tposecli.formats.journal.journal import Journal, journal_path, read_journal
 from tposecli.formats.with_frames import AHEAD, blank, make_frame
 from tposecli.hub.remote import is_stored
-from tposecli.pipeline.job import Outputs, Settings, VideoJob, Watcher
+from tposecli.pipeline.job import ImagesJob, Outputs, Settings, VideoJob, Watcher
 from tposecli.pipeline.outputs import SinkFactory
 from tposecli.pipeline.resume import output_options
 from tposecli.pipeline.run import OpenedInput, RunContext
@@ -61,7 +61,9 @@ def pieces_of(plan: SegmentPlan, settings: Settings) -> tuple[Piece, ...]:
     """
     job, outputs = plan.job, plan.job.outputs
     picture = outputs.picture
-    if not plan.segments or picture is None or is_stored(picture) or not is_divisible(picture, job.encoding):
+    if isinstance(job, ImagesJob) or not plan.segments or picture is None or is_stored(picture):
+        return ()
+    if not is_divisible(picture, job.encoding):
         return ()
     if replace(outputs, picture=None).need_frames:
         return ()
@@ -72,6 +74,7 @@ def pieces_of(plan: SegmentPlan, settings: Settings) -> tuple[Piece, ...]:
     return tuple(
         Piece(segment, span, folder / f"{span.start:09d}-{span.stop:09d}-{digest}{SUFFIX}")
         for segment, span in zip(plan.segments, plan.spans, strict=True)
+        if isinstance(segment, VideoJob)
     )
 
 

@@ -1,4 +1,4 @@
-"""The steps of a video, done by processes and machines that share only the place of the outputs: a disk, or a store.
+"""The steps of a job, done by processes and machines that share only where the outputs are: a disk, or a store.
 
 Each function may run on any of them, and again if its process or machine is lost: what it leaves is whole or resumed.
 """
@@ -8,22 +8,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tposecli.formats.journal.journal import journal_path, lacks_header, read_journal
 from tposecli.hub import remote
-from tposecli.hub.remote import is_stored, is_web
-from tposecli.pipeline.job import Outputs, Settings, VideoJob
+from tposecli.hub.remote import address_of, is_stored, is_web
+from tposecli.pipeline.job import AnyJob, ImagesJob, Outputs, Settings, VideoJob
 from tposecli.pipeline.segments.draw import Piece, draw_piece
+from tposecli.pipeline.segments.images import check_images, join_shares, measured, share_images
 from tposecli.pipeline.segments.join import join_journals
-from tposecli.pipeline.segments.parts import HowCut, cut_before, has_parts, note_cut, remove_parts
+from tposecli.pipeline.segments.parts import HowCut, cut_before, forget, has_parts, note_cut, remove_parts
 from tposecli.pipeline.segments.plan import SegmentPlan, parts_folder, plan_segments
 from tposecli.pipeline.segments.steps import Step
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.staging import Staging
 from tposecli.pipeline.summary import Summary
 from tposecli.sinks.parts import fit_together
-from tposecli.sources import open_video_input
+from tposecli.sources import ImageList, open_video_input
 from tposecli.sources.locations import redacted, short_name
 from tposecli.utils.errors import InputError
 from tposecli.utils.locks import output_locks
@@ -42,13 +44,15 @@ def do_step(step: Step, session: Session) -> Summary | SegmentPlan:
         TposeError: A file cannot be read or written, or does not belong to the others.
     """
     job = step.job
+    if isinstance(job, ImagesJob):
+        return finish_images_on_node(job, step.journals, session) if step.kind == "finish" else session.run(job)
     if step.kind == "plan":
         return plan_on_node(job, session.settings, step.segment_s)
     if step.piece is not None:
         return draw_on_node(job, step.piece, session)
     if step.kind == "join":
         join_on_node(job, step.journals, session)
-        return Summary(job.label or short_name(job.input), path=redacted(job.input))
+        return Summary(job.name, path=job.title)
     if step.kind == "finish":
         return finish_on_node(job, step.journals, session)
     return session.run(job)
@@ -80,8 +84,36 @@ def plan_on_node(job: VideoJob, settings: Settings, segment_s: float) -> Segment
     segments = [
         replace(job, outputs=Outputs(journal=folder / journal.name), window=segment.window)
         for segment, journal in zip(plan.segments, plan.journals, strict=True)
+        if isinstance(segment, VideoJob)
     ]
     return SegmentPlan(job, tuple(segments), plan.frames, plan.spans)
+
+
+def plan_images(job: ImagesJob, settings: Settings, lacks: str = "") -> tuple[SegmentPlan, ImageList | None]:
+    """Check a job over images, and cut it into shares, unless an earlier run began it as a whole.
+
+    Args:
+        job: The whole.
+        settings: Those of the run.
+        lacks: See :func:`check_parts`.
+
+    Returns:
+        The plan, and the images; None if they are known only when they are fetched.
+
+    Raises:
+        UsageError: An output exists, or what is asked for does not go together.
+        TposeError: There are no images, or a folder or a store cannot be read or written.
+    """
+    images, flags = check_images(job, settings, lacks), settings.flags
+    if flags.overwrite and not flags.resume:
+        forget(job.outputs)
+    with Staging(settings.inference.model.downloads) as staging:
+        if _stays_whole(job.outputs, staging):
+            return SegmentPlan(job), images
+    plan = share_images(job, images, settings)
+    if plan.segments:
+        note_cut(job.outputs, HowCut(len(plan.spans[0]), settings.inference.model.threads))
+    return plan, images
 
 
 def sees_parts(folder: Path) -> bool:
@@ -89,7 +121,26 @@ def sees_parts(folder: Path) -> bool:
     return is_stored(folder) or folder.is_dir()
 
 
-def join_on_node(job: VideoJob, journals: Sequence[Path], session: Session) -> None:
+def finish_images_on_node(job: ImagesJob, journals: Sequence[Path], session: Session) -> Summary:
+    """Join the journals of the shares, and make the pose files of that; then the journals are removed.
+
+    Args:
+        job: The whole.
+        journals: Those of all its shares.
+        session: One that resumes.
+
+    Raises:
+        TposeError: They cannot be joined, or the store cannot be read or written.
+    """
+    join_on_node(job, journals, session)
+    summary = session.run(measured(job))
+    remove_parts(job.outputs)
+    made = [*job.outputs.files, journal_path(job.outputs.files[0])]
+    summary.outputs = [address_of(path) if is_stored(path) else path for path in dict.fromkeys(made)]
+    return summary
+
+
+def join_on_node(job: AnyJob, journals: Sequence[Path], session: Session) -> None:
     """Write the journal of the whole where it belongs, unless it is there: this may be the second try.
 
     Args:
@@ -101,7 +152,7 @@ def join_on_node(job: VideoJob, journals: Sequence[Path], session: Session) -> N
         TposeError: They cannot be joined, or the store cannot be read or written.
     """
     with Staging(session.settings.inference.model.downloads) as staging:
-        _join(job.outputs, journals, staging)
+        _join(job, journals, staging)
 
 
 def draw_on_node(job: VideoJob, piece: Piece, session: Session) -> Summary:
@@ -154,8 +205,10 @@ def _plan(job: VideoJob, outputs: Outputs, settings: Settings, segment_s: float)
     return plan
 
 
-def _join(outputs: Outputs, journals: Sequence[Path], staging: Staging) -> None:
+def _join(job: AnyJob, journals: Sequence[Path], staging: Staging) -> None:
     """Join the journals, on this machine if they are in a store."""
+    outputs = job.outputs
+    join = join_shares if isinstance(job, ImagesJob) else partial(join_journals, replace_it=True)
     whole, folder = journal_path(outputs.files[0]), parts_folder(outputs)
     with staging.files([whole, folder]) as (local, parts):
         if _is_complete(local):
@@ -163,10 +216,10 @@ def _join(outputs: Outputs, journals: Sequence[Path], staging: Staging) -> None:
         own = [parts / journal.name for journal in journals]
         if not is_stored(whole):
             with output_locks(outputs.files):
-                join_journals(own, whole, outputs.files, replace_it=True)
+                join(own, whole, outputs.files)
             return
         local.parent.mkdir(parents=True, exist_ok=True)
-        join_journals(own, local, outputs.files, replace_it=True)
+        join(own, local, outputs.files)
         remote.store({local: whole}, new=False)
 
 

@@ -6,13 +6,12 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from tposecli.formats.journal.journal import journal_path
 from tposecli.hub import remote
 from tposecli.hub.remote import address_of, is_stored
-from tposecli.pipeline.job import Outputs, RunFlags, Settings, VideoJob
+from tposecli.pipeline.job import AnyJob, Outputs, RunFlags, Settings
 from tposecli.pipeline.segments.plan import parts_folder
 from tposecli.utils.errors import UsageError
 from tposecli.utils.files import new_file
@@ -46,11 +45,11 @@ def has_parts(outputs: Outputs) -> bool:
     return bool(remote.list_folder(folder)) if is_stored(folder) else folder.is_dir()
 
 
-def check_parts(job: VideoJob, flags: RunFlags, lacks: str = "") -> None:
+def check_parts(job: AnyJob, flags: RunFlags, lacks: str = "") -> None:
     """Refuse to begin where segments of an interrupted run are, or remove them if they are to be overwritten.
 
     Args:
-        job: The whole video.
+        job: The whole video, or all images.
         flags: Whether to resume, or to overwrite.
         lacks: Options without which the run does not continue them; empty if it does.
 
@@ -71,17 +70,12 @@ def check_parts(job: VideoJob, flags: RunFlags, lacks: str = "") -> None:
     remove_parts(job.outputs)
 
 
-def check_parts_here(job: VideoJob, flags: RunFlags) -> None:
-    """Do the same as :func:`check_parts` for this machine alone, which does not continue what lies in a store.
-
-    Raises:
-        UsageError: See there.
-        TposeError: The store cannot be read or written.
-    """
-    check_parts(job, flags, "--cluster and --segment" if is_in_store(job) else "")
+def lacks_of(job: AnyJob) -> str:
+    """Return what this machine alone lacks to continue a job in segments: it does not if they are in a store."""
+    return "--cluster" if is_in_store(job) else ""
 
 
-def is_in_store(job: VideoJob) -> bool:
+def is_in_store(job: AnyJob) -> bool:
     """Return whether the outputs of a job are in a store."""
     return any(map(is_stored, job.outputs.files))
 
@@ -144,7 +138,7 @@ def cut_before(outputs: Outputs) -> HowCut | None:
         return None
 
 
-def as_before(jobs: Sequence[VideoJob], settings: Settings) -> Settings:
+def as_before(jobs: Sequence[AnyJob], settings: Settings) -> Settings:
     """Return settings with the threads of an earlier run in segments, if it is to be resumed and they are not given."""
     model = settings.inference.model
     if not settings.flags.resume or model.threads is not None:

@@ -10,7 +10,7 @@ from typing import Final
 from tposecli.formats.journal.journal import SUFFIX, journal_path
 from tposecli.hub.remote import is_stored
 from tposecli.inference.runtime import runtime_for
-from tposecli.pipeline.job import Outputs, Settings, VideoJob
+from tposecli.pipeline.job import AnyJob, Outputs, Settings, VideoJob
 from tposecli.pipeline.outputs import needs_attention
 from tposecli.pipeline.stream import group_frames
 from tposecli.sources import open_video_input
@@ -27,7 +27,7 @@ PARTS: Final = ".parts"
 
 @dataclass(frozen=True, slots=True)
 class SegmentPlan:
-    """A job and the segments that it was cut into.
+    """A job and the segments that it was cut into: those of a video, or shares of images.
 
     Attributes:
         job: The whole.
@@ -36,8 +36,8 @@ class SegmentPlan:
         spans: The frames of each segment, by their numbers in the video, those left out by ``stride`` included.
     """
 
-    job: VideoJob
-    segments: tuple[VideoJob, ...] = ()
+    job: AnyJob
+    segments: tuple[AnyJob, ...] = ()
     frames: int | None = None
     spans: tuple[range, ...] = ()
 

@@ -1,6 +1,7 @@
-"""What is to be done for each video, and in which order, whoever does it: processes of one machine, or several machines.
+"""What is to be done for each input, and in which order, whoever does it: processes or machines.
 
-A video is run as a whole; or it is planned, measured by segments, the journals are joined, and its outputs are made: by
+Images are run as a whole, or by shares, which measure and draw them, and their pose files are made of the journals. A
+video is run as a whole; or it is planned, measured by segments, the journals are joined, and its outputs are made: by
 one process, or after others have drawn and encoded its segments.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tposecli.pipeline.job import VideoJob
+from tposecli.pipeline.job import AnyJob, VideoJob
 from tposecli.pipeline.segments.draw import Piece
 from tposecli.pipeline.segments.plan import SegmentPlan
 from tposecli.pipeline.summary import Summary
@@ -26,7 +27,7 @@ class Step:
     """What one process does at a time.
 
     Attributes:
-        video: Number of the video.
+        video: Number of the video, or of the job over images.
         kind: Run the job as a whole, cut it, measure one of its segments, join their journals, draw a segment, or make
             the outputs.
         job: The job; that of the segment if it measures one.
@@ -38,7 +39,7 @@ class Step:
 
     video: int
     kind: Kind
-    job: VideoJob
+    job: AnyJob
     journals: tuple[Path, ...] = ()
     piece: Piece | None = None
     segment_s: float = 0.0
@@ -63,6 +64,7 @@ class _Video:
         began: When the first was to be done.
         corrupt: Frames lost to damage, in what is done.
         failed: What went wrong in any of them, but the last.
+        unread: Images that could not be read or written, with reasons.
     """
 
     later: deque[list[Step]] = field(default_factory=deque)
@@ -70,12 +72,13 @@ class _Video:
     began: float = 0.0
     corrupt: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Steps:
     """The steps of all videos that wait to be done; what is done adds those that follow."""
 
-    def __init__(self, jobs: Sequence[VideoJob], segment_s: float | None = None) -> None:
+    def __init__(self, jobs: Sequence[AnyJob], segment_s: float | None = None) -> None:
         """Begin with one step for each job.
 
         Args:
@@ -119,6 +122,7 @@ class Steps:
         if pieces:
             video.later.append([Step(number, "join", job, plan.journals)])
             video.later.append([Step(number, "draw", job, piece=piece) for piece in pieces])
+            assert isinstance(job, VideoJob)
             job = replace(job, parts=tuple(piece.path for piece in pieces))
         video.later.append([Step(number, "finish", job, plan.journals)])
         self._add([Step(number, "segment", segment) for segment in plan.segments])
@@ -126,12 +130,15 @@ class Steps:
     def done(self, step: Step, summary: Summary) -> Summary | None:
         """Return the summary of the video if this was its last step; otherwise add what follows.
 
-        If one step fails, those that wait are left out.
+        If one step fails, those that wait are left out; images that cannot be read are no failure of their share.
         """
         video = self._videos[step.video]
         video.left -= 1
-        if summary.failed and (video.later or video.failed):
-            video.failed += [entry for entry in summary.failed if entry not in video.failed]
+        failed = summary.failed if summary.stopped or isinstance(step.job, VideoJob) else []
+        if not failed:
+            video.unread += summary.failed
+        elif video.later or video.failed:
+            video.failed += [entry for entry in failed if entry not in video.failed]
             video.later.clear()
             waiting = deque(other for other in self._waiting if other.video != step.video)
             video.left -= len(self._waiting) - len(waiting)
@@ -145,7 +152,8 @@ class Steps:
         if video.failed:
             return replace(summary, failed=video.failed, outputs=(), wall_s=wall_s)
         if not video.later:
-            return replace(summary, corrupt=max(summary.corrupt, video.corrupt), wall_s=wall_s)
+            corrupt, failed = max(summary.corrupt, video.corrupt), failed or video.unread
+            return replace(summary, failed=failed, corrupt=corrupt, wall_s=wall_s)
         video.corrupt += summary.corrupt
         self._add(video.later.popleft())
         return None

@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from tposecli.inference.runtime import resolve_device
-from tposecli.pipeline.job import Settings, VideoJob, Watcher
+from tposecli.pipeline.job import AnyJob, ImagesJob, Settings, VideoJob, Watcher
 from tposecli.pipeline.resume import earlier_run, how_to_resume
 from tposecli.pipeline.segments.draw import pieces_of
-from tposecli.pipeline.segments.nodes import do_step
-from tposecli.pipeline.segments.parts import HowCut, check_parts_here, cut_before, forget, has_parts, note_cut
+from tposecli.pipeline.segments.images import of_images
+from tposecli.pipeline.segments.nodes import do_step, plan_images
+from tposecli.pipeline.segments.parts import HowCut, check_parts, cut_before, forget, has_parts, lacks_of, note_cut
 from tposecli.pipeline.segments.plan import SegmentPlan, plan_segments
 from tposecli.pipeline.segments.steps import Step, Steps
 from tposecli.pipeline.session import Session
 from tposecli.pipeline.summary import Summary, count
 from tposecli.sinks.destination import STDOUT
-from tposecli.sources.locations import is_stdin, redacted, short_name
+from tposecli.sources import ImageList
+from tposecli.sources.locations import is_stdin
 from tposecli.types import Result, SourceInfo
 from tposecli.utils.errors import InputError, TposeError, UsageError
 from tposecli.utils.processes import Died, Done, Tell, Told, Workers
@@ -88,20 +90,41 @@ def run_in_workers(jobs: Sequence[VideoJob], settings: Settings, workers: int, w
         UsageError: An output exists, or what is asked for does not go together; found before any work is done.
         OutputError: A folder cannot be created or written.
     """
+    _refuse_what_one_does(jobs, settings)
+    Session(settings).check_videos(jobs)
+    for job in jobs:
+        check_parts(job, settings.flags, lacks_of(job))
+    steps, frames = _steps(jobs, settings, workers)
+    name = count(len(jobs), "input")
+    return _Run(name, steps, len(jobs), settings, watcher).run(workers, frames)
+
+
+def run_images_in_workers(job: ImagesJob, settings: Settings, workers: int, watcher: RunWatcher) -> Summary:
+    """Run a job over images in several processes, each with a share, and return its summary.
+
+    Outputs equal those of :meth:`Session.run` with the same settings; see :func:`run_in_workers`.
+
+    Raises:
+        UsageError: An output exists, or what is asked for does not go together; found before any work is done.
+        InputError: There are no images.
+        OutputError: A folder cannot be created or written.
+    """
+    _refuse_what_one_does([job], settings)
+    plan, images = plan_images(job, settings, lacks_of(job))
+    steps = Steps([job])
+    steps.planned(steps.next(), plan)
+    name = job.title if images is None else count(len(images), "image")
+    (summary,) = _Run(name, steps, 1, settings, watcher, images).run(workers, plan.frames)
+    return summary
+
+
+def _refuse_what_one_does(jobs: Sequence[AnyJob], settings: Settings) -> None:
+    """Refuse what one process only can do."""
     if settings.drawing.show:
         raise UsageError("--show: one process only can show its frames; give --workers 1")
     for job in jobs:
-        if is_stdin(job.input) or STDOUT in job.outputs.wanted:
+        if STDOUT in job.outputs.wanted or (isinstance(job, VideoJob) and is_stdin(job.input)):
             raise UsageError("-: one process only can use standard input and output; give --workers 1")
-    Session(settings).check_videos(jobs)
-    for job in jobs:
-        check_parts_here(job, settings.flags)
-    steps, frames = _steps(jobs, settings, workers)
-    try:
-        return _Run(steps, len(jobs), settings, watcher).run(workers, frames)
-    except BaseException as error:
-        error.add_note(how_to_resume(settings.flags.command))
-        raise
 
 
 def _steps(jobs: Sequence[VideoJob], settings: Settings, workers: int) -> tuple[Steps, int | None]:
@@ -115,6 +138,7 @@ def _steps(jobs: Sequence[VideoJob], settings: Settings, workers: int) -> tuple[
     waiting = [steps.next() for _ in jobs]
     for step, plan in reversed(list(zip(waiting, plans, strict=True))):
         job, how = step.job, cut_before(step.job.outputs)
+        assert isinstance(job, VideoJob)
         if how is None and (plan.frames or 0) > share:
             how = HowCut(share * job.window.stride, settings.inference.model.threads)
         if how is not None:
@@ -142,22 +166,37 @@ def _plan(job: VideoJob, settings: Settings, frames: int | None) -> SegmentPlan:
 class _Run:
     """The steps of all videos, waiting, being done and done."""
 
-    def __init__(self, steps: Steps, videos: int, settings: Settings, watcher: RunWatcher) -> None:
-        self._steps, self._settings, self._watcher = steps, settings, watcher
-        self._done: list[Summary | None] = [None] * videos
+    def __init__(
+        self,
+        name: str,
+        steps: Steps,
+        inputs: int,
+        settings: Settings,
+        watcher: RunWatcher,
+        images: ImageList | None = None,
+    ) -> None:
+        self._name, self._steps, self._settings, self._watcher = name, steps, settings, watcher
+        self._done: list[Summary | None] = [None] * inputs
+        self._images = images
 
     def run(self, count_: int, frames: int | None) -> list[Summary]:
-        """Do all of them, in as many processes at most, and return the summaries of the videos."""
+        """Do all of them, in as many processes at most, and return the summaries of the inputs."""
         processes = min(count_, len(self._steps))
-        name = f"{count(len(self._done), 'input')} in {count(processes, 'process', 'processes')}"
-        self._watcher.begin(SourceInfo(name), frames)
+        self._watcher.begin(SourceInfo(f"{self._name} in {count(processes, 'process', 'processes')}"), frames)
+        try:
+            self._run(processes)
+        except BaseException as error:
+            error.add_note(how_to_resume(self._settings.flags.command))
+            raise
+        return [summary for summary in self._done if summary is not None]
+
+    def _run(self, processes: int) -> None:
         with Workers(processes, TaskRunner(self._settings)) as workers:
             while self._steps or workers.busy:
                 while self._steps and workers.free:
                     workers.begin(self._steps.next())
                 for report in workers.reports():
                     self._take(report)
-        return [summary for summary in self._done if summary is not None]
 
     def _take(self, report: Told[Step] | Done[Step] | Died[Step]) -> None:
         if isinstance(report, Died):
@@ -171,17 +210,18 @@ class _Run:
 
     def _died(self, step: Step, reason: str) -> None:
         """Begin again where it stopped, unless it has died too often."""
-        name = redacted(step.job.input)
+        name = step.job.title
         if step.attempt + 1 < TRIES:
             log.warning("%s: its process ended (%s); starting another", name, reason)
             self._steps.again(replace(step, attempt=step.attempt + 1))
             return
-        why = f"its process ended {TRIES} times ({reason}); check the video, or add memory or fewer --workers"
-        self._end(step, Summary(step.job.label or short_name(step.job.input), path=name, failed=[(name, why)]))
+        why = f"its process ended {TRIES} times ({reason}); check the file, or add memory or fewer --workers"
+        self._end(step, Summary.of_failure(step.job.name, name, why))
 
     def _end(self, step: Step, summary: Summary) -> None:
         whole = self._steps.done(step, summary)
         if whole is not None:
+            whole = of_images(whole, self._images)
             self._done[step.video] = whole
             self._watcher.end(whole)
 
@@ -213,8 +253,7 @@ class TaskRunner:
         try:
             done = do_step(step, self._session)
         except TposeError as error:
-            name = redacted(step.job.input)
-            return Summary(step.job.label or short_name(step.job.input), path=name, failed=[(name, str(error))])
+            return Summary.of_failure(step.job.name, step.job.title, str(error))
         assert isinstance(done, Summary)
         return done
 
