@@ -23,6 +23,7 @@ from tposecli.lab.bench.authors import AuthorsBaseline, decode
 from tposecli.lab.bench.clock import LapTimes, Spread, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import checkpoint_of, flops
+from tposecli.lab.bench.plot import plot
 from tposecli.lab.bench.report import BenchReport, Table, markdown, save
 from tposecli.lab.bench.scene import crowd, rendered_clip
 from tposecli.lab.bench.whole import Run, run_once
@@ -175,3 +176,12 @@ def test_nets_that_cost_nothing_see_everybody_and_threads_are_told_apart(bundled
     _, top, _, height = person["bbox"]
     nose, ankle = (np.array(person["keypoints"]).reshape(17, 3)[joint, 1] for joint in (0, 15))
     assert top < nose < top + height / 4 and top + height * 3 / 4 < ankle < top + height
+
+
+def test_threads_of_the_overhead_are_plotted(tmp_path: Path) -> None:
+    cells = [Spread(value, value, value, 2) for value in (4.0, 6.0)]
+    rows = [("frames/s", *cells), ("in thread read", *cells), ("in threads of libraries", *cells)]
+    table = Table("overhead", "Whole runs", overhead.COLUMNS, rows)
+    plot(tmp_path / "b.svg", BenchReport({}, [table]))
+    drawn = (tmp_path / "b.svg").read_text()
+    assert "<!-- thread read -->" in drawn and "<!--  12 -->" in drawn and "<!-- thread frames/s -->" not in drawn

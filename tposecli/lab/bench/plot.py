@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEXT_COLOUR, GREY, BLUE = "#22252b", "#b9bec7", "#2f6fb3"
+STACK: Final = ("#2f6fb3", "#d9822b", "#7a4fa3", "#3d9a5f", "#c94f5e", "#b9bec7")
+"""Colours of stacked parts."""
 WIDTH: Final = 9.0
 """Width of the figure, inches."""
 BAR: Final = 0.32
@@ -58,7 +60,26 @@ def _stages(axis: Axes, table: Table) -> None:
     axis.set_title("Each stage alone: milliseconds per frame (median, quartiles)", loc="left", color=TEXT_COLOUR)
 
 
-PLOTTED: Final = {"nets": _nets, "stages": _stages}
+def _overhead(axis: Axes, table: Table) -> None:
+    """Plot processor time per frame by thread, stacked, of runs whose nets cost nothing."""
+    parts = [row for row in table.rows if str(row[0]).startswith("in thread")]
+    for place, name in enumerate(table.columns[1:], start=1):
+        left = 0.0
+        for number, row in enumerate(parts):
+            cell = row[place]
+            width = max(cell.median, 0.0) if isinstance(cell, Spread) else 0.0
+            label = str(row[0]).removeprefix("in ").replace("thread MainThread", "main thread") if place == 1 else None
+            axis.barh(name, width, left=left, height=0.6, color=STACK[number % len(STACK)], label=label)
+            left += width
+        axis.annotate(f" {left:.3g}", (left, name), va="center", color=TEXT_COLOUR, fontsize=9)
+    axis.invert_yaxis()
+    axis.legend(frameon=False, fontsize=9, ncols=3, loc="upper left", bbox_to_anchor=(0, -0.1))
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(left=False)
+    axis.set_title(f"{table.title}: CPU milliseconds per frame by thread", loc="left", color=TEXT_COLOUR)
+
+
+PLOTTED: Final = {"nets": _nets, "stages": _stages, "overhead": _overhead}
 """The tables that are plotted, and the functions that do it."""
 
 
