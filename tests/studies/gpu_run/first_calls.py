@@ -1,12 +1,14 @@
 """What the first batches of a net wait for: ``python -m tests.studies.gpu_run.first_calls MODEL ...``.
 
 For each size of batch that is recorded: the first call, in which libraries choose and compile their kernels, one after
-it, and the recording. With cuDNN's fused convolutions and without.
+it, and the recording. With cuDNN's fused convolutions and without; ``--heuristics b`` lets cuDNN guess the fastest by
+its other heuristic, which is slower and better.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -62,7 +64,10 @@ def main() -> None:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--heuristics", choices=("a", "b"), default="a")
     given = parser.parse_args()
+    if given.heuristics == "b":
+        os.environ["TORCH_CUDNN_USE_HEURISTIC_MODE_B"] = "1"  # Read at the first convolution.
     device = resolve_device(given.device)
     rows.head(("model", "fused convolutions", "batch", "first call, s", "second call, s", "recording, s"))
     with tempfile.TemporaryDirectory() as folder:

@@ -33,7 +33,7 @@ class Sizes:
 
     Attributes:
         models: The nets to measure, the most important first.
-        profiled: The nets whose kernels are listed.
+        profiled: Those of the first whose kernels are listed.
         batches: Batch sizes.
         rounds: Measurements of each.
         people: People in a frame.
@@ -42,6 +42,7 @@ class Sizes:
         videos: Videos that these share.
         compared: Frames whose poses are compared with the CPU's.
         first: Nets whose first frame is waited for.
+        heuristics: How cuDNN guesses which kernel is the fastest.
         tests: Arguments of pytest.
         patience: Factor of all limits.
     """
@@ -56,6 +57,7 @@ class Sizes:
     videos: int
     compared: int
     first: tuple[str, ...]
+    heuristics: tuple[str, ...]
     tests: tuple[str, ...]
     patience: float = 1.0
 
@@ -67,11 +69,12 @@ LARGE: Final = Sizes(
     batches=(1, 8, 64, 256),
     rounds=7,
     people=(3, 10, 1),
-    frames=800,
+    frames=600,
     workers=(4, 8, 1),
     videos=8,
     compared=48,
-    first=("transpose-m-a3", "transpose-r-a3"),
+    first=("transpose-m-a3",),
+    heuristics=("a", "b"),
     tests=TESTS,
 )
 """For a GPU."""
@@ -86,6 +89,7 @@ SMALL: Final = Sizes(
     videos=2,
     compared=4,
     first=("transpose-s-a4",),
+    heuristics=("a",),
     tests=(TESTS[0], TESTS[2]),
     patience=2.0,
 )
@@ -108,31 +112,37 @@ def _listed(values: Sequence[object]) -> str:
 
 def parts(device: str, sizes: Sizes) -> list[Part]:
     """Return the parts, the most important first."""
-    return [replace(part, limit_s=part.limit_s * sizes.patience) for part in _parts(device, sizes)]
-
-
-def _parts(device: str, sizes: Sizes) -> Iterator[Part]:
     quiet = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "--timeout", "60"]
-    yield Part("tests", "Tests", [sys.executable, "-m", "pytest", *quiet, *sizes.tests], 110)
+    tests = Part("tests", "Tests", [sys.executable, "-m", "pytest", *quiet, *sizes.tests], 110)
+    nets = list(_nets(device, sizes))
+    most = 2 * len(sizes.profiled)
+    chosen = [tests, *nets[:most], *_runs(device, sizes), *nets[most:]]
+    return [replace(part, limit_s=part.limit_s * sizes.patience) for part in chosen]
+
+
+def _nets(device: str, sizes: Sizes) -> Iterator[Part]:
+    """Yield the speed of each net; with the kernels of those that come first."""
     how = ["--batches", _listed(sizes.batches), "--precisions", PRECISION, "--rounds", sizes.rounds]
-    nets = [
-        Part(f"nets {name}", f"Net: {name}", _bench(device, "--only", "nets", "--models", name, *how), 75, 20)
-        for name in sizes.models
-    ]
-    for part, name in zip(nets, sizes.profiled, strict=False):
-        yield part
-        words = [name, "--device", device, "--batch", max(sizes.batches), "--precision", PRECISION]
-        yield Part(f"kernels {name}", f"Kernels: {name}", _study("top_kernels", *words), 40)
-    first = _study("first_frame", "--device", device, *sizes.first)
-    yield Part("first frame", "First frame", first, 100, 30)
-    calls = _study("first_calls", "--device", device, "--precision", PRECISION, *sizes.first[:1])
-    yield Part("first calls", "What the first batches wait for", calls, 45)
-    whole = ["--device", device, "--frames", sizes.frames]
-    people = _study("whole_runs", *whole, "--people", _listed(sizes.people))
-    yield Part("whole runs", "Whole runs, one process", people, 150, 30)
+    profiled = ["--device", device, "--batch", max(sizes.batches), "--precision", PRECISION]
+    for name in sizes.models:
+        yield Part(f"nets {name}", f"Net: {name}", _bench(device, "--only", "nets", "--models", name, *how), 75, 20)
+        if name in sizes.profiled:
+            yield Part(f"kernels {name}", f"Kernels: {name}", _study("top_kernels", name, *profiled), 40)
+
+
+def _runs(device: str, sizes: Sizes) -> Iterator[Part]:
+    """Yield what is measured on whole runs."""
+    on, first = ["--device", device], sizes.first
+    yield Part("first frame", "First frame", _study("first_frame", *on, *first), 100, 30)
     yield Part("equality", "Equality with the CPU", _study("equality", device, sizes.compared), 45)
-    words = ["--only", "overhead", "--frames", 480, "--rounds", 2]
-    yield Part("overhead", "Around the nets", _bench(device, *words), 75, 30)
-    shared = ["--people", 3, "--workers", _listed(sizes.workers), "--videos", sizes.videos]
-    yield Part("workers", "Whole runs, several processes", _study("whole_runs", *whole, *shared), 150, 40)
-    yield from nets[len(sizes.profiled) :]
+    whole = _study("whole_runs", *on, "--frames", sizes.frames, "--people", _listed(sizes.people))
+    yield Part("whole runs", "Whole runs, one process", whole, 150, 30)
+    for mode in sizes.heuristics:
+        title = f"What the first batches wait for, cuDNN's heuristic {mode}"
+        calls = _study("first_calls", *on, "--precision", PRECISION, "--heuristics", mode, first[0])
+        yield Part(f"first calls {mode}", title, calls, 40)
+    around = _bench(device, "--only", "overhead", "--frames", 480, "--rounds", 2)
+    yield Part("overhead", "Around the nets", around, 75, 30)
+    shared = ["--frames", sizes.frames // 2, "--people", sizes.people[0], "--videos", sizes.videos]
+    workers = _study("whole_runs", *on, *shared, "--workers", _listed(sizes.workers))
+    yield Part("workers", "Whole runs, several processes", workers, 150, 40)
