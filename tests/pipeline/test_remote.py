@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests import REPOSITORY
 from tests.support.launcher import Launcher, launching
+from tests.support.media import write_image
 from tests.support.object_store import CREDENTIALS, ObjectStore, serving
 from tests.support.server import running
 from tposecli.formats.journal.journal import read_journal
@@ -24,6 +26,7 @@ MEDIA = REPOSITORY / "sample_media"
 FAST = ["--model", "transpose-r18-a3", "--detector", "full-frame"]
 SHORT = [*FAST, "--end", "0.7"]
 JOURNAL = "walk.mp4.poses.jsonl"
+END = ".mp4.poses.jsonl"
 WALK = (MEDIA / "walk.mp4").read_bytes()
 
 OFTEN = {"tposecli.pipeline.staging.JOURNAL_S": 0.2}
@@ -363,3 +366,42 @@ def server_tag(server: Any) -> str:
     from tests.support.server import tag
 
     return tag(server.files["a"]).strip('"')
+
+
+def test_several_processes_share_what_is_in_a_store(
+    store: ObjectStore, launcher: Launcher, made: str, plain: Path, tmp_path: Path
+) -> None:
+    """Videos one each, though they are long enough to be cut; images by shares."""
+    films, how = ["s3://films/walk.mp4", "s3://films/cam/portrait.mp4"], [*SHORT, "--threads", "1", "--workers", "2"]
+    launcher.run("video", *films, "-o", f"{made}/", "--json", f"{made}/", *how)
+    found, wanted = json.loads(content(store, f"{made}/walk.json")), json.loads((plain / "walk.json").read_bytes())
+    assert found["images"] == wanted["images"] and len(found["annotations"]) == len(wanted["annotations"])
+    assert names(store, made) == {f"{name}{end}" for name in ("walk", "portrait") for end in (".mp4", ".json", END)}
+
+
+def test_images_of_a_store_are_shared_among_processes(
+    store: ObjectStore, launcher: Launcher, made: str, tmp_path: Path
+) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(11):
+        image = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        write_image(tmp_path / "many" / f"{number}.png", image)
+        store.put(f"photos/many/{number}.png", (tmp_path / "many" / f"{number}.png").read_bytes())
+    store.put("photos/many/4.png", b"no image")
+    (tmp_path / "many" / "4.png").write_bytes(b"no image")
+    how = [*FAST, "--threads", "1"]
+    assert launcher.start(
+        "images", tmp_path / "many", "-o", tmp_path / "drawn", "--json", tmp_path / "a.json", *how
+    ).wait()
+    words = ["images", "s3://photos/many/", "-o", f"{made}/drawn", "--json", f"{made}/a.json", *how, "--workers", "2"]
+    run = launcher.start(*words, constants={"tposecli.pipeline.segments.images.WHOLE": 8})
+    assert run.wait() == 1 and "s3://photos/many/4.png: cannot be decoded" in run.said()
+    assert "10 images, 10 people" in run.said()
+    files = {path.name: path.read_bytes() for path in (tmp_path / "drawn").iterdir()}
+    assert names(store, made) == {"a.json", "drawn.poses.jsonl", *(f"drawn/{name}" for name in files)}
+    assert all(content(store, f"{made}/drawn/{name}") == data for name, data in files.items())
+    found, wanted = json.loads(content(store, f"{made}/a.json")), json.loads((tmp_path / "a.json").read_bytes())
+    assert without_origin(found.pop("info")) == without_origin(wanted.pop("info"))
+    assert found == wanted
+    again = launcher.start(*words, "--resume")
+    assert again.wait() == 1 and "10 images, 10 people" in again.said()

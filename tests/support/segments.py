@@ -24,9 +24,9 @@ OPTIONS = ["--model", "transpose-s-a4", "--precision", "fp32", "--backend", "tor
 BOXES = ["--detector", f"boxes:{MEDIA}/walk.json"]
 
 
-def clip(path: Path) -> Path:
-    """Write the beginning of the walking clip with a key frame every ``PICTURES`` frames, and open groups."""
-    with av.open(str(MEDIA / "walk.mp4")) as source, av.open(str(path), "w") as target:
+def clip(path: Path, name: str = "walk") -> Path:
+    """Write the beginning of a clip, the walking one, with a key frame every ``PICTURES`` frames, and open groups."""
+    with av.open(str(MEDIA / f"{name}.mp4")) as source, av.open(str(path), "w") as target:
         given = source.streams.video[0]
         coding = {"preset": "ultrafast", "g": str(PICTURES), "bf": "2", "sc_threshold": "0", "crf": "20"}
         stream = target.add_stream("libx264", rate=given.average_rate, options={**coding, "x264-params": "open-gop=1"})

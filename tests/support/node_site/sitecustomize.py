@@ -1,4 +1,4 @@
-"""What workers of a cluster under test do differently: die of inputs, miss folders, or pretend to be older."""
+"""What workers of a cluster under test do differently: die of inputs, miss folders, have full disks, or seem older."""
 
 import os
 import sys
@@ -19,6 +19,12 @@ if os.environ.get("TPOSE_TEST_HIDDEN"):
     _is_dir = pathlib.Path.is_dir
     # A disk that other nodes share has folders that this one does not see.
     pathlib.Path.is_dir = lambda path, **how: path.name != os.environ["TPOSE_TEST_HIDDEN"] and _is_dir(path, **how)
+
+if os.environ.get("TPOSE_TEST_FULL"):
+    import resource
+
+    # Files that grow beyond that cannot be written, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["TPOSE_TEST_FULL"]),) * 2)
 
 if os.environ.get("TPOSE_TEST_VERSION"):
     import tposecli.utils.version
