@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
-from tposecli.formats.coco import CocoDatasetSink, CocoResultsSink, image_ids
+from tposecli.formats.coco.write import CocoDatasetSink, CocoResultsSink, image_ids
 from tposecli.types import Boxes, Frame, Poses, Result
 from tposecli.utils.errors import OutputError
 

@@ -15,7 +15,7 @@ from tests.formats.test_coco import result
 from tposecli.cli.main import cli
 from tposecli.detection.boxes_file import BoxesFile
 from tposecli.formats.base import PoseFile
-from tposecli.formats.coco import CocoDatasetSink
+from tposecli.formats.coco.write import CocoDatasetSink
 from tposecli.formats.frame_names import FrameNames, check_pattern, frame_name
 from tposecli.formats.read import read_poses
 from tposecli.formats.validate import validate

@@ -17,7 +17,7 @@ from click.testing import Result as Ran
 from tposecli.cli.main import cli
 from tposecli.formats.align import PoseInput, align, read_aligned
 from tposecli.formats.base import MARGIN, PoseFile
-from tposecli.formats.coco import CocoDatasetSink, CocoResultsSink
+from tposecli.formats.coco.write import CocoDatasetSink, CocoResultsSink
 from tposecli.formats.journal.journal import Journal, JournalWriter
 from tposecli.formats.mmpose import MmposeSink
 from tposecli.formats.openpose import OpenposeSink

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from tposecli.cli.main import cli
-from tposecli.formats.coco import CocoDatasetSink, CocoResultsSink
+from tposecli.formats.coco.write import CocoDatasetSink, CocoResultsSink
 from tposecli.formats.journal.journal import JournalWriter
 from tposecli.formats.validate import MAX_REPORTED, schema, validate
 from tposecli.geometry.keypoints import KEYPOINTS, LIMBS

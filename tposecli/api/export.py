@@ -16,7 +16,7 @@ from tposecli.attention.style import AttentionStyle
 from tposecli.drawing.skeleton_drawer import SkeletonDrawer
 from tposecli.drawing.style import DrawStyle
 from tposecli.formats.catalog import written_formats
-from tposecli.formats.coco import image_ids
+from tposecli.formats.coco.write import image_ids
 from tposecli.formats.tables import COLUMNS, NAME_COLUMN, table_rows
 from tposecli.pipeline.job import DrawingSettings, FileSettings, Outputs, RunFlags
 from tposecli.pipeline.outputs import SinkFactory, check_outputs, is_video

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from tposecli.formats.base import FrameRef, PoseFile
-from tposecli.formats.coco import image_ids
+from tposecli.formats.coco.write import image_ids
 from tposecli.formats.frame_numbers import frame_indices, refuse_several_recordings
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import describe_source

@@ -183,9 +183,9 @@ POSE_FORMATS: Final = (
         ".json",
         to_stdout=True,
         variants=("dataset", "results"),
-        writer="tposecli.formats.coco:open_coco",
-        reader="tposecli.formats.coco:read_coco",
-        json_sniffer="tposecli.formats.coco:is_coco",
+        writer="tposecli.formats.coco.write:open_coco",
+        reader="tposecli.formats.coco.read:read_coco",
+        json_sniffer="tposecli.formats.coco.read:is_coco",
     ),
     PoseFormat(
         "csv",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tposecli.formats.coco import image_ids, numbering
+from tposecli.formats.coco.write import image_ids, numbering
 from tposecli.formats.journal.journal import Journal
 from tposecli.formats.journal.provenance import content_of, source_of
 from tposecli.hub.remote import is_stored

@@ -15,7 +15,8 @@ from tposecli.cli.options.common import FILE, Options, quiet_option, seconds
 from tposecli.cli.terminal import console, say
 
 if TYPE_CHECKING:
-    from tposecli.pipeline.corrections import EditSummary, KeepOnly, Wish
+    from tposecli.pipeline.edit import EditSummary, Wish
+    from tposecli.pipeline.people import KeepOnly
     from tposecli.tracking.corrections import Correction, Span
 
 _WISHES = "tposecli.cli.commands.edit.wishes"
@@ -38,7 +39,7 @@ def _correction(flag: str, metavar: str, parse: Callable[[str], Wish], help: str
 
 def _asked(make: Callable[..., Correction | KeepOnly], *people: str) -> Wish:
     """Return a wish of people, by id or name."""
-    from tposecli.pipeline.corrections import ByName
+    from tposecli.pipeline.edit import ByName
 
     who = tuple(person.strip() for person in people)
     if not all(person and person.isprintable() for person in who):
@@ -101,7 +102,7 @@ def _drop(text: str) -> Wish:
 
 
 def _only(text: str) -> Wish:
-    from tposecli.pipeline.corrections import KeepOnly
+    from tposecli.pipeline.people import KeepOnly
 
     return _asked(lambda *people: KeepOnly(people), *text.split(","))
 
@@ -183,8 +184,8 @@ def edit(ctx: click.Context, /, journal: Path, **options: Any) -> None:
     tpose edit out.mp4.poses.jsonl --split 3@12.4 --merge 2=1 --name 1=Ana
     tpose edit out.mp4.poses.jsonl --undo
     """
-    from tposecli.pipeline.corrections import EditJob
-    from tposecli.pipeline.corrections import edit as run
+    from tposecli.pipeline.edit import EditJob
+    from tposecli.pipeline.edit import edit as run
 
     summary = run(EditJob(journal, tuple(ctx.meta.get(_WISHES, ())), options["undo"]))
     if not options["quiet"]:

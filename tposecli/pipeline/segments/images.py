@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tposecli.formats.coco import image_ids, numbering
+from tposecli.formats.coco.write import image_ids, numbering
 from tposecli.formats.journal.journal import SUFFIX, Journal, JournalWriter, journal_path, read_journal
 from tposecli.formats.journal.provenance import OF_IMAGES, fingerprint_of_contents, header_differences
 from tposecli.pipeline.job import ImagesJob, Outputs, Settings

@@ -1,0 +1,1 @@
+"""COCO JSON, the format of the field."""
