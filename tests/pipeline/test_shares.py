@@ -18,6 +18,7 @@ from tests.support.segments import GROUP, SETTINGS, content, with_flags
 from tposecli.detection.factory import DetectorOptions
 from tposecli.formats.journal.journal import journal_path
 from tposecli.inference.estimator import PoseEstimator
+from tposecli.inference.options import ModelChoice
 from tposecli.pipeline.job import ImagesJob, Outputs, Settings
 from tposecli.pipeline.segments import images as module
 from tposecli.pipeline.segments.nodes import plan_images
@@ -33,6 +34,7 @@ from tposecli.utils.timings import Timings
 
 COUNT, BAD = 30, 5
 PEOPLE = replace(SETTINGS, inference=replace(SETTINGS.inference, detector=DetectorOptions("full-frame")))
+RESUMING = with_flags(PEOPLE, resume=True)
 
 
 class Net:
@@ -122,7 +124,7 @@ def test_shares_make_what_the_whole_makes(
     assert [Path(path).name for path in summary.outputs] == [Path(path).name for path in whole.outputs]
     assert all_of(tmp_path / "shares") == all_of(tmp_path / "whole")
     net.seen.clear()
-    again = Session(with_flags(PEOPLE, resume=True))
+    again = Session(RESUMING)
     again._nets = session._nets
     assert again.run(job).failed == whole.failed  # One process takes all for its own.
     assert not net.seen
@@ -140,10 +142,27 @@ def test_what_is_measured_stays_when_a_run_is_resumed(
     lines = second.read_bytes().replace(b'"complete":true ', b'"complete":false').splitlines(keepends=True)
     second.write_bytes(b"".join(lines[:4]))  # As if it had been killed.
     net.seen.clear()
-    resuming = with_flags(PEOPLE, resume=True)
-    summary = go(runner, plan_images(job, resuming)[0], resuming)
+    summary = go(runner, plan_images(job, RESUMING)[0], RESUMING)
     assert summary is not None and len(summary.failed) == 1
     assert net.seen == [f"{number}.png" for number in range(8, COUNT)]
+    assert all_of(tmp_path / "shares") == all_of(tmp_path / "whole")
+
+
+def test_a_run_that_ended_before_its_pose_files_makes_them_of_the_joined_journal(
+    tmp_path: Path, photos: Path, net: Net, runner: TaskRunner, session: Session
+) -> None:
+    session.run(job_of(photos, tmp_path / "whole"))
+    job = job_of(photos, tmp_path / "shares")
+    plan, _ = plan_images(job, PEOPLE)
+    go(runner, plan, only=4)
+    (tmp_path / "shares" / "out.csv").mkdir()  # In the way.
+    summary = go(runner, plan_images(job, RESUMING)[0], RESUMING)
+    assert summary is not None and summary.stopped and not summary.outputs
+    assert parts_folder(job.outputs).is_dir() and journal_path(job.outputs.files[0]).exists()
+    (tmp_path / "shares" / "out.csv").rmdir()
+    net.seen.clear()
+    summary = go(runner, plan_images(job, RESUMING)[0], RESUMING)
+    assert summary is not None and len(summary.failed) == 1 and not net.seen
     assert all_of(tmp_path / "shares") == all_of(tmp_path / "whole")
 
 
@@ -157,11 +176,29 @@ def test_one_bad_image_leaves_the_groups_of_others_alone_when_one_process_is_res
     lines = path.read_bytes().replace(b'"complete":true ', b'"complete":false').splitlines(keepends=True)
     path.write_bytes(b"".join(lines[: 1 + 7 + 3]))  # A group of seven, and three of the next one.
     net.seen.clear()
-    again = Session(with_flags(PEOPLE, resume=True))
+    again = Session(RESUMING)
     again._nets = session._nets
     again.run(job)
     assert net.seen == [f"{number}.png" for number in range(8, COUNT)]
     assert all_of(tmp_path / "again") == all_of(tmp_path / "whole")
+
+
+def test_attention_is_drawn_by_shares(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a net, which has another precision if it is asked for attention."""
+    monkeypatch.setattr(module, "WHOLE", GROUP)
+    model = ModelChoice("transpose-r18-a3", backend="torch", threads=1)
+    settings = Settings(replace(PEOPLE.inference, model=model))
+    folders = [tmp_path / name for name in ("whole", "shares")]
+    jobs = [replace(job_of(photos, folder), inputs=(str(photos / "[0-8].png"),)) for folder in folders]
+    jobs = [
+        replace(job, outputs=replace(job.outputs, attention=job.outputs.files[0].with_name("maps"))) for job in jobs
+    ]
+    Session(settings).run(jobs[0])
+    plan, _ = plan_images(jobs[1], settings)
+    assert len(plan.segments) == 2
+    summary = go(TaskRunner(settings), plan, settings)
+    assert summary is not None and not summary.stopped and len(list((folders[1] / "maps").iterdir())) == 8
+    assert all_of(folders[1]) == all_of(folders[0])
 
 
 def test_making_the_pose_files_again_changes_nothing(

@@ -158,12 +158,13 @@ class Session:
             log.info("%s: finished already", summary.name)  # The last line is that of a whole run.
             return
         check_outputs(job.outputs, names, self.settings.flags)
-        context = RunContext(self.settings, self.nets())
-        sinks, entries = _sinks_of_images(job, names, context)
-        entries |= {key: before.header[key] for key in ("source_sha256", "image_ids")}
+        context = RunContext(self.settings, self.nets(attention=True in self._nets))
+        sinks, _ = _sinks_of_images(job, names, context)
         made = {Path(os.path.realpath(folder / name)): size for name, size in end.get("files", {}).items()}
         source = DescribedSource(source_of(before.header))
-        run_input(OpenedInput(source, (), sinks, False, entries, made=made), context, self.watcher, summary)
+        # The header is that of the shares, whose nets may have been asked for attention.
+        opened_input = OpenedInput(source, (), sinks, False, before.provenance, made=made)
+        run_input(opened_input, context, self.watcher, summary)
 
 
 def _sinks_of_images(job: ImagesJob, names: Sequence[str], context: RunContext) -> tuple[SinkFactory, dict[str, Any]]:

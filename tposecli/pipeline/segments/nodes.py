@@ -44,8 +44,12 @@ def do_step(step: Step, session: Session) -> Summary | SegmentPlan:
         TposeError: A file cannot be read or written, or does not belong to the others.
     """
     job = step.job
-    if isinstance(job, ImagesJob):
-        return finish_images_on_node(job, step.journals, session) if step.kind == "finish" else session.run(job)
+    if step.kind == "finish" and isinstance(job, ImagesJob):
+        return finish_images_on_node(job, step.journals, session)
+    if step.kind == "segment":
+        return session.run(job)
+    if isinstance(job, ImagesJob) or step.kind == "whole":
+        return run_on_node(job, session)
     if step.kind == "plan":
         return plan_on_node(job, session.settings, step.segment_s)
     if step.piece is not None:
@@ -53,15 +57,25 @@ def do_step(step: Step, session: Session) -> Summary | SegmentPlan:
     if step.kind == "join":
         join_on_node(job, step.journals, session)
         return Summary(job.name, path=job.title)
-    if step.kind == "finish":
-        return finish_on_node(job, step.journals, session)
-    return session.run(job)
+    return finish_on_node(job, step.journals, session)
+
+
+def run_on_node(job: AnyJob, session: Session) -> Summary:
+    """Run a job as a whole; what segments have left of a run that ended before it could remove it, is removed.
+
+    Raises:
+        TposeError: As :meth:`Session.run`, or the store cannot be written.
+    """
+    summary = session.run(job)
+    if (isinstance(job, ImagesJob) or not summary.failed) and has_parts(job.outputs):
+        remove_parts(job.outputs)
+    return summary
 
 
 def plan_on_node(job: VideoJob, settings: Settings, segment_s: float) -> SegmentPlan:
     """Cut a video, fetched to this machine if it is in a store, into segments that any machine may measure.
 
-    What an earlier run has begun as a whole, or has measured to the end, stays whole; so does what
+    What an earlier run has begun as a whole, or has made to the end, stays whole; so does what
     :func:`plan_segments` does not cut, and what is read from a web server.
 
     Args:
@@ -224,10 +238,10 @@ def _join(job: AnyJob, journals: Sequence[Path], staging: Staging) -> None:
 
 
 def _stays_whole(outputs: Outputs, staging: Staging) -> bool:
-    """Return whether an earlier run began the video as a whole, or has measured all of it."""
+    """Return whether an earlier run began the job as a whole, or has made all outputs, which the last line tells."""
     with staging.files([journal_path(outputs.files[0])]) as (journal,):
         begun = journal.exists() and not lacks_header(journal)
-        return begun and (_is_complete(journal) or not has_parts(outputs))
+        return begun and (not has_parts(outputs) or "options" in read_journal(journal).end())
 
 
 def _is_complete(journal: Path) -> bool:
