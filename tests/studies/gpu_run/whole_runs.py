@@ -33,7 +33,6 @@ def one_process(people: Sequence[int], frames: int, device: str, folder: Path) -
         rendered_clip(clip, count, frames)
         for drawn, kind in OUTPUTS.items():
             facts = measured_child(clip, BenchJob(device=device), checkpoint, folder, drawn=drawn)
-            # The first frames are measured in one group, and most of the first one's time is the start.
             after_s = facts["wall_s"] - facts["first_s"]
             rates = [facts[what] / after_s for what in ("frames", "people")]
             stage = max(facts["stages"], key=facts["stages"].__getitem__)
@@ -41,7 +40,8 @@ def one_process(people: Sequence[int], frames: int, device: str, folder: Path) -
             spent = 1e3 * facts["cpu_s"] / facts["frames"]
             memory = facts["peak_mib"], facts["device_mib"]
             rows.row(count, kind, facts["frames"], facts["first_s"], *rates, spent, slowest, *memory)
-    rows.note(f"{checkpoint.spec.name}; each run in a process of its own.")
+    what = f"{checkpoint.spec.name}; each run in a process of its own"
+    rows.note(f"{what}. Frames of the first one's group come with it, which flatters short runs.")
 
 
 def several(workers: Sequence[int], videos: int, people: int, frames: int, folder: Path, device: str) -> None:
