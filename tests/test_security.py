@@ -334,6 +334,7 @@ def test_no_connection_is_opened(tmp_path: Path, media: Path) -> None:
 LIBRARIES = {
     "openvino": "from tposecli.inference.backends.openvino import load_openvino as f; f().Core()",
     "openvino, after ultralytics": "import tposecli.detection.yolo as y; y.load_ultralytics(); import openvino",
+    "nncf": "from tposecli.inference.backends.int8 import load_nncf as f; f()",
     "onnxruntime": "import onnxruntime, tposecli.inference.backends.onnx as o, sys; f = o.OnnxSession",
     "ultralytics": "import tposecli.detection.yolo as y; y.load_ultralytics().YOLO",
     "torchvision": "from tposecli.detection.torchvision import load_torchvision as f; f()",

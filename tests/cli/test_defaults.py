@@ -22,8 +22,9 @@ from tposecli.detection.factory import DetectorOptions
 from tposecli.evaluation.coco.job import EvalJob
 from tposecli.formats.catalog import option_formats
 from tposecli.hub.download.options import Downloads
-from tposecli.inference.backends.export import SUFFIXES, ExportJob, ExportOptions
-from tposecli.inference.options import BACKENDS, ModelChoice, Precision
+from tposecli.inference.backends.export import SUFFIXES, ExportOptions
+from tposecli.inference.backends.export_job import ExportJob
+from tposecli.inference.options import BACKENDS, FloatPrecision, ModelChoice, Precision
 from tposecli.lab.bench.job import PARTS, BenchJob
 from tposecli.lab.training.detector.loop import DetectorJob
 from tposecli.lab.training.job import Decay, PoseJob
@@ -117,6 +118,7 @@ def test_export() -> None:
     options, job = options_of("export", "--format", "onnx"), ExportJob("onnx", None)
     assert (options["model"], options["weights"], options["overwrite"]) == (job.model, job.weights, job.overwrite)
     assert ExportOptions(options["with_attention"], options["batch_size"]) == job.options
+    assert (options["precision"] == "int8", options["calibrate_on"]) == (job.int8, job.examples)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_export() -> None:
         ("video", "precision", get_args(Precision)),
         ("video", "backend", BACKENDS),
         ("video", "attention_mode", get_args(Mode)),
-        ("train", "precision", get_args(Precision)),
+        ("train", "precision", get_args(FloatPrecision)),
         ("train", "decay", get_args(Decay)),
         ("export", "form", tuple(SUFFIXES)),
         ("bench", "only", PARTS),

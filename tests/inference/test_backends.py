@@ -23,7 +23,8 @@ from tposecli.inference.backends import export as export_module
 from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner
 from tposecli.inference.backends.eager import Compiled, Eager
-from tposecli.inference.backends.export import SUFFIXES, ExportFormat, ExportJob, ExportOptions, export, run_export
+from tposecli.inference.backends.export import SUFFIXES, ExportFormat, ExportOptions, export
+from tposecli.inference.backends.export_job import ExportJob, run_export
 from tposecli.inference.backends.factory import ExportCache, choose
 from tposecli.inference.backends.matmul_precision import exact_float32_matmul
 from tposecli.inference.backends.openvino import _Stack, same_signal_stack

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tposecli.detection.base import BoxFilter, same_size_batches
 from tposecli.detection.exported import DenseExport, OpenVinoNet
 from tposecli.inference.backends.cuda_graphs import CudaGraphRunner, capture_on_cuda
+from tposecli.inference.backends.examples import rendered_examples
 from tposecli.inference.backends.export import FAILURES, instead
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.models.person_detector import DIVISOR, Cells, PersonDetector, cells, decode, halve
@@ -34,6 +35,8 @@ WEAK_SCORE = 0.3
 """Minimum score of a box that may continue a track."""
 NMS = 0.5
 """IoU above which the lower-scoring box is discarded: the net also gives boxes of parts of a person."""
+KEPT = ("head",)
+"""Modules that stay in floating point where the others are quantised."""
 MAX_CANDIDATES = 300
 MAX_BATCH = 16
 MAX_WORKERS = 8
@@ -48,7 +51,7 @@ log = logging.getLogger("tposecli")
 class BundledDetector:
     """Finds people with :class:`PersonDetector`; implements :class:`tposecli.detection.base.Detector`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         weights: Path,
         boxes: BoxFilter | None = None,
@@ -56,6 +59,7 @@ class BundledDetector:
         device: torch.device | str = "cpu",
         half: bool | None = None,
         openvino: bool = False,
+        int8: bool = False,
     ) -> None:
         """Load the weights.
 
@@ -67,6 +71,7 @@ class BundledDetector:
             half: Compute in bfloat16, which moves boxes by one or two percent of their size; None to do so where it is
                 faster.
             openvino: Run the net through OpenVINO, on a CPU; if it cannot be, a warning says so, and torch runs it.
+            int8: Quantise it there, on rendered people.
 
         Raises:
             WeightsError: The file is missing, damaged, or belongs to another net.
@@ -78,6 +83,7 @@ class BundledDetector:
         self._half = prefers_half(self._device) if half is None else half
         # A CUDA device would wait for a single thread; on a CPU, the net needs all cores itself.
         self._map = ParallelMap(min(MAX_WORKERS, cores()) if self._device.type == "cuda" else 1, "letterbox")
+        self._int8 = int8
         self._best = self._through_openvino() if openvino else self._through_torch()
 
     def _through_torch(self) -> Best:
@@ -107,8 +113,12 @@ class BundledDetector:
             return best_of(raw, (int(images.shape[1]), int(images.shape[2])))
 
         try:
-            file = dense_export(self._weights).cached()
-            net = OpenVinoNet(file, "bf16" if self._half else "fp32")
+            export = dense_export(self._weights)
+            if self._int8:
+                file = export.cached_int8(rendered_examples(), partial(letterbox, longest=SIZE), KEPT)
+            else:
+                file = export.cached()
+            net = OpenVinoNet(file, "int8" if self._int8 else "bf16" if self._half else "fp32")
         except FAILURES as error:
             return self._instead(error)
         return run

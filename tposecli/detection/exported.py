@@ -7,18 +7,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tposecli.hub.checkpoints.resolve import verify_file
+from tposecli.inference.backends.examples import Examples
 from tposecli.inference.backends.export import write_checked
-from tposecli.inference.backends.export_cache import CachedExport
+from tposecli.inference.backends.export_cache import QUANTISING, CachedExport
+from tposecli.inference.backends.int8 import require_nncf, write_int8
 from tposecli.inference.backends.openvino import OpenVinoModel, Outputs, save_openvino
+from tposecli.types import Image
 from tposecli.utils.version import __version__
 
 MAX_BATCH: Final = 16
@@ -55,9 +60,41 @@ class DenseExport:
         Raises:
             OutputError: It differs from torch, or cannot be written anywhere.
         """
+        return self._entry().get(self.write)
+
+    def cached_int8(self, examples: Examples, scaled: Callable[[Image], Image], kept: Sequence[str]) -> Path:
+        """Return the int8 file, quantised now if it is missing or damaged.
+
+        Args:
+            examples: What the ranges of values are measured on.
+            scaled: Scales an image as the detector does; the results must all be of one size.
+            kept: Names of modules that are not quantised.
+
+        Raises:
+            UsageError: NNCF is not installed.
+            OutputError: It differs from torch, or cannot be written anywhere.
+        """
+        notes = {"examples": examples.name, "examples_sha256": examples.sha256, "nncf": require_nncf()}
+        entry = self._entry()
+        entry = replace(entry, key=[*entry.key, *notes.values(), *kept], task=QUANTISING)
+
+        def write(path: Path) -> float:
+            images = np.stack([scaled(image) for image, _ in examples.pictures()])
+            module = self.load().eval()
+            return write_int8(module, path, images, kept, notes, partial(self._write_plain, module))
+
+        return entry.get(write)
+
+    def _entry(self) -> CachedExport:
+        """Return the file's place in the cache."""
         versions = [__version__, torch.__version__, *map(metadata.version, ("openvino", *self.packages))]
         key = [*self.outputs, versions]
-        return CachedExport(self.weights.stem, verify_file(self.weights), key, ".xml").get(self.write)
+        return CachedExport(self.weights.stem, verify_file(self.weights), key, ".xml")
+
+    def _write_plain(self, module: nn.Module, path: Path) -> None:
+        """Write the file, without a check."""
+        smaller = torch.zeros(2, 2 * self.divisor, 3 * self.divisor, 3, dtype=torch.uint8)
+        save_openvino(module, smaller, path, (-1, -1, -1, 3), ("images", self.outputs))
 
     def write(self, path: Path) -> float:
         """Export the net, and return the mean difference of its outputs from torch's, relative to their scales.
@@ -70,8 +107,7 @@ class DenseExport:
         images = torch.randint(0, 256, (2, *CHECK_HW, 3), dtype=torch.uint8, generator=generator)
 
         def write(file: Path) -> float:
-            smaller = images[:, : 2 * self.divisor, : 3 * self.divisor]
-            save_openvino(module, smaller, file, (-1, -1, -1, 3), ("images", self.outputs))
+            self._write_plain(module, file)
             expected, found = module(images), OpenVinoModel(file, input_hw=CHECK_HW)(images)
             # The mean: single boxes of a noisy net may jump from one side to another by rounding.
             parts = zip(expected, found, self.scales, strict=True)
@@ -84,7 +120,7 @@ class OpenVinoNet:
     """An exported net, compiled for the image sizes used last."""
 
     def __init__(self, file: Path, precision: str = "fp32") -> None:
-        """Name the exported file, and the precision to compute in: ``fp32`` or ``bf16``."""
+        """Name the exported file, and the precision: ``fp32``, ``bf16``, or ``int8`` if it is quantised."""
         self._file, self._precision = file, precision
         self._models: OrderedDict[tuple[int, int], OpenVinoModel] = OrderedDict()
 

@@ -117,8 +117,9 @@ def _build_bundled(request: DetectorRequest) -> Detector:
         raise WeightsError(f"the bundled detector's file {BUNDLED_WEIGHTS} is missing; reinstall the package")
     boxes = request.options.box_filter(WEAK_SCORE if request.tracked else MIN_SCORE, NMS)
     size, runtime = request.options.image_size or SIZE, request.runtime
+    precision, openvino = runtime.precision, runtime.backend == "openvino"
     return BundledDetector(
-        weights, boxes, size, runtime.device, runtime.precision == "bf16", runtime.backend == "openvino"
+        weights, boxes, size, runtime.device, precision == "bf16", openvino, int8=precision == "int8"
     )
 
 

@@ -73,6 +73,7 @@ class PoseEstimator:
             )
         runtime = runtime or Runtime.resolve()
         self.runtime = runtime.settled(choose(runtime))
+        self.int8: dict[str, str] | None = None
         try:
             self.workers = self._workers()
         except WeightsError:
@@ -89,6 +90,7 @@ class PoseEstimator:
         """Load the net on each device."""
         net, runtime = fold_batchnorm(load(self.checkpoint)), self.runtime
         exports = ExportCache(self.spec.name, self.sha256, self.spec.input_hw, self.attention is not None)
+        self.int8 = exports.int8_notes(runtime.int8_model) if runtime.precision == "int8" else None
         mirror = self.layout.mirror if self.flip_test else None
         workers: list[DeviceWorker] = []
         for device in runtime.devices:

@@ -9,7 +9,8 @@ from typing import Final, Literal, get_args
 from tposecli.hub.download.options import Downloads
 from tposecli.utils.option_fields import NumberRange, check_ranges, choice, number
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+FloatPrecision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 Backend = Literal["auto", "torch", "compile", "onnx", "openvino"]
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 
@@ -28,12 +29,13 @@ class ModelChoice:
         model: Name in the catalogue, or ``auto``.
         weights: Checkpoint to use instead of the catalogue's.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or several CUDA devices with commas.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         batch_size: Crops in one forward; None for what suits the device.
         flip_test: Whether to average with the mirrored crop.
         downloads: How the files of the net and of the detector may be fetched.
         backend: ``auto``, ``torch``, ``compile``, ``onnx`` or ``openvino``.
         threads: CPU threads of the net; None for as many as make it faster.
+        int8_model: An int8 net that ``tpose export`` wrote; None for one that is quantised on rendered people.
     """
 
     model: str = "auto"
@@ -45,6 +47,7 @@ class ModelChoice:
     downloads: Downloads = field(default_factory=Downloads)
     backend: Backend = choice("auto", Backend)
     threads: int | None = number(None, COUNT)
+    int8_model: Path | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib.util import find_spec as find_module
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -27,11 +28,12 @@ class Runtime:
 
     Attributes:
         device: The (first) device.
-        precision: Of weights and activations: ``fp32``, ``bf16`` or ``fp16``.
+        precision: Of weights and activations: ``fp32``, ``bf16``, ``fp16``, or ``int8`` for most of them.
         batch_size: Crops per forward pass; 0 until the backend is known, which determines it.
         backend: ``torch``, ``compile``, ``onnx`` or ``openvino``; ``auto`` until the net is known.
         threads: Number of CPU threads of torch, which affects rounding; None on other devices.
         others: Further devices of the same type, which share the work with the first.
+        int8_model: An int8 net to use; None for one that is quantised on rendered people.
     """
 
     device: torch.device
@@ -40,6 +42,7 @@ class Runtime:
     backend: str = "torch"
     others: tuple[torch.device, ...] = ()
     threads: int | None = None
+    int8_model: Path | None = None
 
     def settled(self, backend: str) -> Runtime:
         """Return a copy with the backend that ``auto`` stands for, and a batch size for it."""
@@ -73,7 +76,8 @@ class Runtime:
 
         Args:
             device: Device, or several separated by commas.
-            precision: ``auto`` is bf16 on hardware that supports it, fp16 on other tensor cores, else fp32.
+            precision: ``auto`` is bf16 on hardware that supports it, fp16 on other tensor cores, else fp32; ``int8`` is
+                OpenVINO's.
             batch_size: Crops per forward pass; None for the default of the backend.
             backend: One of ``BACKENDS``.
 
@@ -91,6 +95,9 @@ class Runtime:
             raise UsageError(f"batch size {batch_size}: expected 1 or more")
         if precision == "auto":
             precision = _fastest_precision(first, backend)
+        if precision == "int8":
+            _check_int8(backend, first)
+            backend = "openvino"
         _check_backend(backend, first, precision)
         return cls(first, precision, batch_size or 0, backend, tuple(others))
 
@@ -127,6 +134,14 @@ def _check_backend(backend: str, device: torch.device, precision: str) -> None:
         raise UsageError(f"--backend onnx computes in fp32 only; choose --precision fp32, or openvino for {precision}")
     if not is_installed(backend):
         raise UsageError(f"--backend {backend} needs {PACKAGES[backend]}: pip install 'tposecli[{backend}]'")
+
+
+def _check_int8(backend: str, device: torch.device) -> None:
+    """Raise UsageError if the backend, or the device, has no int8."""
+    if device.type != "cpu":
+        raise UsageError(f"--precision int8 is for CPUs; choose --precision auto on {device}, or --device cpu")
+    if backend not in ("auto", "openvino"):
+        raise UsageError(f"--backend {backend} does not compute in int8; choose --backend openvino, or bf16 or fp32")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -170,9 +185,16 @@ def runtime_for(choice: ModelChoice, exact: bool) -> Runtime:
     Raises:
         UsageError: This machine cannot run it so.
     """
-    precision = "fp32" if exact and choice.precision == "auto" else choice.precision
-    backend = "torch" if exact and choice.backend == "auto" else choice.backend
+    precision: str = choice.precision
+    if choice.int8_model is not None and precision not in ("auto", "int8"):
+        raise UsageError(f"--int8-model is an int8 net; choose --precision int8 instead of {precision}")
+    if choice.int8_model is not None:
+        precision = "int8"
+    if exact and precision == "auto":
+        precision = "fp32"
+    backend = "torch" if exact and choice.backend == "auto" and precision != "int8" else choice.backend
     runtime = Runtime.resolve(choice.device, precision, choice.batch_size, backend)
+    runtime = replace(runtime, int8_model=choice.int8_model)
     if runtime.device.type == "cpu":
         return replace(runtime, threads=tune(choice.threads))
     return runtime

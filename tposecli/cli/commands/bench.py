@@ -94,7 +94,7 @@ def count(word: str) -> int:
         type=ChoiceList(),
         default="auto",
         show_default=True,
-        help="Number formats, comma-separated: fp32, bf16, fp16.",
+        help="Number formats, comma-separated: fp32, bf16, fp16, int8.",
     ),
     click.option(
         "--backends",

@@ -194,6 +194,11 @@ net_options = together(
         click.option(
             "--batch-size", metavar="N", default="auto", show_default=True, help="Crops per forward pass, or auto."
         ),
+        click.option(
+            "--int8-model",
+            type=FILE,
+            help="Use this int8 model, from tpose export --precision int8.  [its own]",
+        ),
         offline_option,
     ),
 )
@@ -334,6 +339,7 @@ def model_choice_of(options: Options) -> ModelChoice:
         downloads_of(options),
         options["backend"],
         options["threads"],
+        options["int8_model"],
     )
 
 

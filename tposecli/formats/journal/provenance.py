@@ -107,6 +107,7 @@ def describe_model(estimator: PoseEstimator) -> dict[str, Any]:
         "threads": runtime.threads,
         "flip_test": estimator.flip_test,
         "calibration": None if estimator.calibration is None else estimator.calibration.to_dict(),
+        **({} if estimator.int8 is None else {"int8": estimator.int8}),
     }
 
 

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec as find_module
 from pathlib import Path
 from typing import Any, Final
@@ -19,16 +19,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from tposecli.hub.checkpoints.load import load
-from tposecli.hub.checkpoints.resolve import resolve
-from tposecli.hub.download.options import Downloads
-from tposecli.inference.backends.cpu_rewrites import for_prediction
 from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel, save_openvino
 from tposecli.inference.options import ExportFormat
 from tposecli.models.pose_net import PoseNet
 from tposecli.utils.errors import OutputError, TposeError, UsageError
-from tposecli.utils.files import check_output, may_replace, move, refuse_existing
+from tposecli.utils.files import may_replace, move
 
 SUFFIXES: Final[dict[ExportFormat, str]] = {"onnx": ".onnx", "openvino": ".xml", "torch-export": ".pt2"}
 NEEDED: Final[dict[ExportFormat, tuple[str, ...]]] = {
@@ -118,7 +114,9 @@ def export(net: PoseNet, form: ExportFormat, path: Path, options: ExportOptions)
     return write_checked(path, form, write)
 
 
-def write_checked(path: Path, form: ExportFormat, write: Callable[[Path], float]) -> float:
+def write_checked(
+    path: Path, form: ExportFormat, write: Callable[[Path], float], tolerance: float = TOLERANCE
+) -> float:
     """Write an exported net and the files beside it; they get their names once they are checked and on the disk.
 
     Args:
@@ -126,6 +124,7 @@ def write_checked(path: Path, form: ExportFormat, write: Callable[[Path], float]
         form: Format of the file, for messages.
         write: Writes the file to the path that it is given, and returns the largest difference from torch's outputs,
             relative to their largest value.
+        tolerance: Maximum difference.
 
     Returns:
         The difference.
@@ -139,7 +138,7 @@ def write_checked(path: Path, form: ExportFormat, write: Callable[[Path], float]
             part = Path(folder) / path.name
             with _quiet(), torch.no_grad():
                 error = write(part)
-            if not error <= TOLERANCE:
+            if not error <= tolerance:
                 raise OutputError(
                     f"{path}: the {form} file is off by {error:.1e} of torch's largest value and was discarded; "
                     "choose another format or --backend torch"
@@ -224,47 +223,3 @@ def _quiet() -> Iterator[None]:
     finally:
         logging.disable(before)
         logging.root.removeHandler(nothing)
-
-
-@dataclass(frozen=True, slots=True)
-class ExportJob:
-    """Which net to export, and to which file.
-
-    Attributes:
-        form: ExportFormat of the file.
-        output: Path of the file; None to name it after the model, in the current folder.
-        model: A name of the catalogue, or ``auto``.
-        weights: A checkpoint to use instead of the catalogue's own.
-        options: Options of the export.
-        overwrite: Replace an existing file.
-    """
-
-    form: ExportFormat
-    output: Path | None
-    model: str = "auto"
-    weights: Path | None = None
-    options: ExportOptions = field(default_factory=ExportOptions)
-    overwrite: bool = False
-
-
-def run_export(job: ExportJob, downloads: Downloads) -> tuple[Path, float]:
-    """Write the file; return its path, and its largest difference from torch, relative to the largest value.
-
-    Raises:
-        UsageError: A package is missing, the suffix is wrong, or the file exists.
-        WeightsError: The net cannot be loaded.
-        OutputError: The file cannot be written, or its outputs differ from torch's.
-    """
-    require(job.form)
-    suffix = SUFFIXES[job.form]
-    if job.output is not None and job.output.suffix != suffix:
-        raise UsageError(f"{job.output}: expected the suffix {suffix} for {job.form}")
-    if job.output is not None:
-        check_output(job.output, job.overwrite)
-    checkpoint = resolve(job.model, job.weights, downloads)
-    path = job.output or Path(checkpoint.spec.name + suffix)
-    check_output(path, job.overwrite)
-    if job.form == "openvino":
-        refuse_existing([path.with_suffix(".bin")], job.overwrite)
-    checkpoint.verify()
-    return path, export(for_prediction(load(checkpoint)), job.form, path, job.options)

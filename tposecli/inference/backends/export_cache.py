@@ -24,6 +24,8 @@ log = logging.getLogger("tposecli")
 
 FOLDER: Final = "exports"
 NOTE: Final = ".json"
+CONVERTING: Final = "converting it once for this machine, which takes seconds"
+QUANTISING: Final = "quantising it once for this machine, which takes a minute"
 MAX_NOTE_BYTES: Final = 1 << 16
 
 Write = Callable[[Path], float]
@@ -42,12 +44,14 @@ class CachedExport:
         weights_sha256: Digest of the weights it is made from.
         key: Everything else that the file depends on: options, versions of packages.
         suffix: Its suffix.
+        task: What is done to make it, for a log line.
     """
 
     name: str
     weights_sha256: str
     key: Sequence[Any]
     suffix: str
+    task: str = CONVERTING
 
     @property
     def path(self) -> Path:
@@ -105,7 +109,7 @@ class CachedExport:
         return self._uncached(write)
 
     def _export(self, write: Write, path: Path) -> None:
-        log.info("%s: converting it once for this machine, which takes seconds", self.name)
+        log.info("%s: %s", self.name, self.task)
         log.debug("%s: %s", self.name, path)
         try:
             difference = write(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
@@ -14,8 +14,10 @@ from torch import Tensor
 from tposecli.inference.backends.base import Engine, NetOutput
 from tposecli.inference.backends.cpu_rewrites import pad_kernels, precompute_positions
 from tposecli.inference.backends.eager import COMPILED_BATCH, Compiled, Eager
+from tposecli.inference.backends.examples import rendered_examples
 from tposecli.inference.backends.export import SUFFIXES, ExportOptions, export
-from tposecli.inference.backends.export_cache import CachedExport
+from tposecli.inference.backends.export_cache import QUANTISING, CachedExport
+from tposecli.inference.backends.int8 import Notes, check_given, export_int8, notes_for
 from tposecli.inference.backends.kernels import has_kernels
 from tposecli.inference.backends.onnx import OnnxSession
 from tposecli.inference.backends.openvino import OpenVinoModel
@@ -49,6 +51,29 @@ class ExportCache:
         versions = [__version__, torch.__version__, metadata.version(PACKAGES[form])]
         return CachedExport(self.name, self.sha256, [self.input_hw, self.attention, versions], SUFFIXES[form])
 
+    def cached_int8(self) -> CachedExport:
+        """Return the cache's entry for the int8 net; it also depends on the examples and on NNCF.
+
+        Raises:
+            UsageError: NNCF is not installed.
+        """
+        plain, notes = self.cached("openvino"), self.int8_notes()
+        return replace(plain, key=[*plain.key, *notes.values()], task=QUANTISING)
+
+    def int8_notes(self, given: Path | None = None) -> Notes:
+        """Return what the int8 net is made from.
+
+        Args:
+            given: Its file; None for the cache's.
+
+        Raises:
+            UsageError: The file is of other weights, or, without one, NNCF is not installed.
+            WeightsError: The file cannot be read.
+        """
+        if given is not None:
+            return check_given(given, self.sha256, self.attention)
+        return notes_for(self.name, self.sha256, self.attention, rendered_examples())
+
     def path(self, form: FileFormat) -> Path:
         """Return the path of the file, whether it exists or not."""
         return self.cached(form).path
@@ -60,6 +85,19 @@ class ExportCache:
             OutputError: The file cannot be written anywhere, or its outputs differ from torch's.
         """
         return self.cached(form).get(lambda path: export(net, form, path, ExportOptions(self.attention)))
+
+    def int8(self, net: PoseNet, given: Path | None = None) -> Path:
+        """Return the file of the int8 net, quantised now on rendered people if it is not given, nor in the cache.
+
+        Raises:
+            UsageError: The given file is of other weights, or, without one, NNCF is not installed.
+            OutputError: The file cannot be written anywhere, or its outputs differ from torch's.
+        """
+        notes = self.int8_notes(given)
+        if given is not None:
+            return given
+        options, examples = ExportOptions(self.attention), rendered_examples()
+        return self.cached_int8().get(lambda path: export_int8(net, path, options, examples, notes))
 
 
 def choose(runtime: Runtime) -> str:
@@ -93,7 +131,8 @@ def build_engine(net: PoseNet, runtime: Runtime, exports: ExportCache, device: t
     if runtime.backend == "onnx":
         return _FileEngine(OnnxSession(exports.get("onnx", net)))
     if runtime.backend == "openvino":
-        file = exports.get("openvino", net)
+        int8 = runtime.precision == "int8"
+        file = exports.int8(net, runtime.int8_model) if int8 else exports.get("openvino", net)
         return _FileEngine(OpenVinoModel(file, runtime.precision, at_once=min(runtime.batch_size, AT_ONCE)))
     placed = _placed(net, device, runtime.dtype)
     if runtime.backend == "compile":

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tposecli.utils.telemetry import block_telemetry
 
-PRECISIONS: Final = {"fp32": "f32", "bf16": "bf16"}
+PRECISIONS: Final = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""The runtime's name of each precision; of an int8 net, it is that of the layers which are not quantised."""
 
 Outputs = tuple[Tensor, ...]
 
@@ -58,6 +59,19 @@ def save_openvino(
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
+def folded(path: Path) -> Any:
+    """Read a file, and fold what is constant in it: biases that are computed from shapes, and depthwise kernels.
+
+    The runtime does so by itself when it compiles a net; quantising needs it before.
+    """
+    openvino = load_openvino()
+    from openvino._offline_transformations import apply_moc_transformations
+
+    model = openvino.Core().read_model(path)
+    apply_moc_transformations(model, cf=True)
+    return model
+
+
 class OpenVinoModel:
     """An OpenVINO file, compiled for this machine; several forward passes run at once, on threads of their own.
 
@@ -76,7 +90,8 @@ class OpenVinoModel:
 
         Args:
             path: The ``.xml`` file.
-            precision: ``fp32`` or ``bf16``; set explicitly, because the runtime would choose bf16 by itself.
+            precision: ``fp32`` or ``bf16``, set explicitly, because the runtime would choose bf16 by itself; ``int8``
+                for a file that is quantised.
             batch: Crops per forward pass, fixed because that is faster; None for any number.
             at_once: Maximum number of concurrent forward passes; each takes memory of its own.
             input_hw: Height and width of the input, if the file leaves them open.

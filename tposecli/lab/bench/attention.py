@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from tposecli.hub.checkpoints.resolve import Checkpoint
 from tposecli.inference.estimator import PoseEstimator
-from tposecli.inference.runtime import Runtime
+from tposecli.inference.runtime import DTYPES, Runtime
 from tposecli.lab.bench.clock import LapTimes, alternate, ratio
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.nets import checkpoint_of
@@ -55,7 +55,7 @@ def table(job: BenchJob, device: torch.device, folder: Path) -> Table:
     person = crowd(1)
     for name in job.models:
         checkpoint = checkpoint_of(name, folder)
-        for precision in job.precisions:
+        for precision in filter(DTYPES.__contains__, job.precisions):  # int8 is not torch's.
             rows += _rows(job, checkpoint, Runtime.resolve(str(device), precision, 1, "torch"), person)
     return Table("attention", "Attention", COLUMNS, rows, list(NOTES))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tposecli.inference.backends.cpu import tune
-from tposecli.inference.runtime import Runtime, resolve_device
+from tposecli.inference.runtime import DTYPES, Runtime, resolve_device
 from tposecli.lab.bench import attention, ceilings, growth, nets, overhead, stages, training, whole
 from tposecli.lab.bench.job import BenchJob
 from tposecli.lab.bench.report import BenchReport, Table, environment, heading, markdown
@@ -46,7 +46,8 @@ def _tables(job: BenchJob, folder: Path, log: Callable[[str], None]) -> Iterator
     device = resolve_device(job.device)
     checkpoint = nets.checkpoint_of(job.models[0], folder)
     log("ceilings of the device")
-    best = ceilings.measure(device, list(dict.fromkeys(("fp32", *job.precisions))), job.rounds)
+    measured = [name for name in dict.fromkeys(("fp32", *job.precisions)) if name in DTYPES]
+    best = ceilings.measure(device, measured, job.rounds)
     yield ceilings.table(best, device)
     if "nets" in job.parts:
         log(f"nets: {', '.join(job.models)}")

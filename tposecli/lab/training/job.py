@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tposecli.hub.download.options import Downloads
-from tposecli.inference.options import COUNT, Precision
+from tposecli.inference.options import COUNT, FloatPrecision
 from tposecli.lab.training.schedule import cosine_decay, warm_up
 from tposecli.utils.option_fields import NumberRange, choice, number
 
@@ -56,7 +56,7 @@ class Recipe:
     dropout: float = number(0.1, PROBABILITY)
     averaging: float = number(0.999, PROBABILITY)
     sigma: float = number(2.0, POSITIVE)
-    precision: Precision = choice("auto", Precision)
+    precision: FloatPrecision = choice("auto", FloatPrecision)
 
     def rate_at(self, step: int, progress: float) -> float:
         """Return the learning rate of a step at which the given share (0..1) of the run is done."""

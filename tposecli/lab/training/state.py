@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tposecli.inference.options import Precision
+from tposecli.inference.options import FloatPrecision
 from tposecli.lab.training.batches import Batch
 from tposecli.lab.training.distributed import Team
 from tposecli.lab.training.fast_gradients import with_fast_gradients
@@ -23,7 +23,7 @@ from tposecli.models.pose_net import AFTER_BACKBONE, PoseNet
 from tposecli.utils.errors import InputError, UsageError
 
 
-def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:
+def autocast_dtype(device: torch.device, precision: FloatPrecision) -> torch.dtype | None:
     """Return the dtype for autocast on a device; None for plain fp32.
 
     Raises:
