@@ -17,6 +17,9 @@ PEERS: Final = Path(__file__).parent / "peers"
 EXPLAINING: Final = "transpose-s-a4"
 AUTHORS_MODEL: Final = "transpose-m-a3"
 YOLO: Final = ("yolo11n-pose", "yolo11s-pose")
+FAIR: Final = {"OMP_NUM_THREADS": str(cores()), "OMP_WAIT_POLICY": "PASSIVE"}
+"""For other programs on torch: all cores, where ultralytics takes one, and threads that sleep while they wait, as those
+of ``tpose`` do, so that a busy machine costs all of them the same."""
 HOW_TO_GET: Final = {
     "ultralytics": "pip install ultralytics (its licence is the AGPL-3.0)",
     "mediapipe": "python -m venv mp && mp/bin/pip install 'mediapipe<=0.10.21', then --mediapipe mp/bin/python",
@@ -123,7 +126,7 @@ def _yolo(name: str) -> Program:
         command,
         "AGPL-3.0",
         trained,
-        environment={"OMP_NUM_THREADS": str(cores())},  # It takes one thread otherwise.
+        environment=FAIR,
         missing=None if _has(sys.executable, "ultralytics") else HOW_TO_GET["ultralytics"],
     )
 
@@ -145,7 +148,7 @@ def _authors(checkpoint: Checkpoint, trained: bool) -> Program:
     def command(files: Files) -> Sequence[object]:
         return [sys.executable, "-m", script, files.clip, files.poses, files.boxes, name, checkpoint.path]
 
-    return Program(f"the authors' way, {name}, boxes given", command, "MIT", trained, draws=False)
+    return Program(f"the authors' way, {name}, boxes given", command, "MIT", trained, draws=False, environment=FAIR)
 
 
 def _has(python: str, module: str) -> bool:
