@@ -142,7 +142,7 @@ def _runs(device: str, sizes: Sizes) -> Iterator[Part]:
         calls = _study("first_calls", *on, "--precision", PRECISION, "--heuristics", mode, first[0])
         yield Part(f"first calls {mode}", title, calls, 40)
     around = _bench(device, "--only", "overhead", "--people", sizes.people[0], "--rounds", 2)
-    yield Part("overhead", "Around the nets", around, 75, 30)
+    yield Part("overhead", "Around the nets", around, 100, 30)
     shared = ["--frames", sizes.frames // 2, "--people", sizes.people[0], "--videos", sizes.videos]
     workers = _study("whole_runs", *on, *shared, "--workers", _listed(sizes.workers))
     yield Part("workers", "Whole runs, several processes", workers, 150, 40)
