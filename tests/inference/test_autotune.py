@@ -77,6 +77,17 @@ def test_what_is_measured_is_possible() -> None:
     assert 1 <= found.threads <= torch.get_num_threads()
 
 
+@pytest.mark.parametrize(("taken", "threads"), [(100.0, 4), (0.0, 1), (None, 1)])
+def test_a_busy_machine_does_not_show_that_threads_do_not_pay(
+    monkeypatch: pytest.MonkeyPatch, taken: float | None, threads: int
+) -> None:
+    seconds = iter([0.0, taken])
+    monkeypatch.setattr(module, "machine_busy_s", lambda: next(seconds))
+    monkeypatch.setattr(module, "_candidates", lambda available, limit: [1, 2, 4])
+    monkeypatch.setattr(module, "_time_convolution", lambda threads: 1.0)
+    assert Tuning.measure().threads == threads
+
+
 def test_threads_that_do_not_pay_are_not_used() -> None:
     assert fewest_threads({1: 8.0, 2: 4.1, 4: 4.0, 8: 9.0}) == 2
     assert fewest_threads({1: 8.0, 2: 4.1}) == 2

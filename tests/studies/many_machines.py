@@ -22,7 +22,6 @@ import psutil
 from tests import REPOSITORY
 from tposecli.detection.factory import DetectorOptions
 from tposecli.inference.options import ModelChoice
-from tposecli.lab.bench.clock import machine_busy_s
 from tposecli.lab.bench.free_nets import make_free
 from tposecli.lab.bench.overhead import write_detections
 from tposecli.lab.bench.scene import rendered_clip
@@ -32,6 +31,7 @@ from tposecli.pipeline.segments.workers import TaskRunner
 from tposecli.pipeline.session import Session
 from tposecli.utils.processes import Tell
 from tposecli.utils.report_tables import markdown_table
+from tposecli.utils.system import machine_busy_s
 
 CLIP = REPOSITORY / "sample_media" / "walk.mp4"
 HOW = ["--threads", "1", "--detector", "full-frame", "--quiet"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tests import REPOSITORY
-from tposecli.lab.bench.clock import machine_busy_s
+from tposecli.utils.system import machine_busy_s
 
 
 @dataclass(frozen=True, slots=True)

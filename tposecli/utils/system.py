@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 CGROUP_CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
+STAT: Final = Path("/proc/stat")
 
 
 def processor() -> str:
@@ -40,3 +41,12 @@ def memory_bytes() -> int:
     if not hasattr(os, "sysconf"):
         return 1 << 33
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def machine_busy_s() -> float | None:
+    """Return the busy processor seconds of the whole machine since boot; None if unknown (not Linux)."""
+    try:
+        ticks = [int(word) for word in STAT.read_text().partition("\n")[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")

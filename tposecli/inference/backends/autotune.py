@@ -24,7 +24,7 @@ from tposecli.hub.checkpoints.resolve import cache_dir
 from tposecli.utils.errors import OutputError
 from tposecli.utils.files import write_text
 from tposecli.utils.locks import file_lock
-from tposecli.utils.system import cpu_quota, processor
+from tposecli.utils.system import cpu_quota, machine_busy_s, processor
 
 log = logging.getLogger("tposecli")
 
@@ -33,6 +33,8 @@ WORTHWHILE: Final = 0.95
 """More threads, or another library, must reduce the time to below this fraction."""
 ROUNDS: Final = 3
 """Number of measurements per number of threads; the best counts, so that other load matters less."""
+BUSY: Final = 0.3
+"""Cores that other processes take on a machine that is busy."""
 MAX_ERROR: Final = 1e-5
 """Maximum error of a float32 product, relative to its largest value."""
 
@@ -51,11 +53,15 @@ class Tuning:
 
     @classmethod
     def measure(cls) -> Self:
-        """Measure the settings."""
+        """Measure the settings; on a busy machine, which does not show what more threads are worth, take them all."""
         candidates = _candidates(torch.get_num_threads(), cpu_quota())
+        start, own, busy = time.perf_counter(), time.process_time(), machine_busy_s()
         rounds = [[_time_convolution(threads) for threads in candidates] for _ in range(ROUNDS)]
         best = dict(zip(candidates, map(min, zip(*rounds, strict=True)), strict=True))
-        return cls(fewest_threads(best), onednn_pays())
+        wall, own, after = time.perf_counter() - start, time.process_time() - own, machine_busy_s()
+        others = 0.0 if busy is None or after is None else (after - busy - own) / wall
+        log.debug("threads: %s s; other processes took %.1f cores", best, others)
+        return cls(candidates[-1] if others > BUSY else fewest_threads(best), onednn_pays())
 
     @classmethod
     def from_dict(cls, values: Any) -> Self | None:

@@ -22,7 +22,7 @@ class _Recorder:
     """Records when things happen; implements :class:`tposecli.pipeline.job.Watcher`."""
 
     def __init__(self, started: float) -> None:
-        from tposecli.lab.bench.clock import machine_busy_s
+        from tposecli.utils.system import machine_busy_s
         from tposecli.utils.threads import running_s
 
         self._started, self._busy_s, self._running_s = started, machine_busy_s, running_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ import torch
 
 Key = TypeVar("Key")
 
-STAT: Final = Path("/proc/stat")
 STATUS: Final = Path("/proc/self/status")
 CLEAR_REFS: Final = Path("/proc/self/clear_refs")
 
@@ -102,15 +100,6 @@ def synchronize(device: torch.device) -> None:
 def ratio(first: LapTimes, second: LapTimes) -> Spread:
     """Return how many times longer the first took, computed per round."""
     return Spread.of([a / b for a, b in zip(first.wall, second.wall, strict=True)])
-
-
-def machine_busy_s() -> float | None:
-    """Return the busy processor seconds of the whole machine since boot; None if unknown (not Linux)."""
-    try:
-        ticks = [int(word) for word in STAT.read_text().partition("\n")[0].split()[1:9]]
-    except (OSError, ValueError):
-        return None
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
 class PeakMemory:
