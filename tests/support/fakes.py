@@ -56,6 +56,7 @@ class FakeEstimator:
         self.layout = COCO
         self.attention = None
         self.calibration = None
+        self.int8 = None
         self.fail_at = fail_at
         self.groups: list[int] = []
 
