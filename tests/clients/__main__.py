@@ -47,7 +47,7 @@ READERS_OF_JSON = "pycocotools", "supervision", "sleap-io", "datumaro", "fiftyon
 LARGEST_PX, LARGEST_S = 1e-4, 1e-6
 """Pixels and seconds by which these may differ from the arrays of ``--npz``."""
 
-TIMEOUT_S = 1080
+TIMEOUT_S = 1800
 """Seconds for everything."""
 
 
