@@ -64,7 +64,7 @@ def load_nncf() -> Any:
         import nncf
     finally:
         logging.setLoggerClass(loggers)
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger(PACKAGE).setLevel(logging.ERROR)  # Its own function silences handlers of everybody.
     return nncf
 
 
