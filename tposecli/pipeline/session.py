@@ -25,7 +25,7 @@ from tposecli.sinks.live_window import check_display
 from tposecli.sinks.open_video import check_video_output, open_output, open_spliced
 from tposecli.sinks.video import VideoOut
 from tposecli.sources import ImageSource, VideoSource, find_images, open_video_input
-from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted, short_name
+from tposecli.sources.locations import camera_number, is_read_once, is_url, reason_of, redacted
 from tposecli.utils.errors import InputError, TposeError, UsageError, with_notes
 
 log = logging.getLogger("tposecli")
@@ -279,7 +279,7 @@ def _run_video(staged: Staged, context: RunContext, watcher: Watcher, staging: S
     """Run one job; what is wrong with its input or its outputs goes into the summary."""
     job, given = staged.job, staged.origin
     assert isinstance(job, VideoJob) and isinstance(given, VideoJob)
-    summary = Summary(job.label or short_name(given.input), path=redacted(given.input))
+    summary = Summary(given.name, path=given.title)
     try:
         with staging.outputs(staged):
             if _is_done(staging.inspected(staged), context):
@@ -294,11 +294,11 @@ def _run_video(staged: Staged, context: RunContext, watcher: Watcher, staging: S
     except BrokenPipeError:
         raise
     except TposeError as error:
-        summary.failed.append((redacted(given.input), with_notes(str(error), error)))
+        summary.failed.append((given.title, with_notes(str(error), error)))
     except OSError as error:
         # FFmpeg's errors repeat the address, user and password included.
         reason = reason_of(error) if is_url(given.input) else str(error)
-        summary.failed.append((redacted(given.input), with_notes(reason, error)))
+        summary.failed.append((given.title, with_notes(reason, error)))
     finally:
         staging.report(staged, summary)
         watcher.end(summary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -32,6 +32,13 @@ class Spread:
         """Return the spread of one or more values."""
         low, middle, high = np.percentile(values, (25, 50, 75)).tolist()
         return cls(middle, low, high, len(values))
+
+    @classmethod
+    def if_known(cls, values: Iterable[float | None]) -> Self | None:
+        """Return the spread of values; None if there are none, or one of them is unknown."""
+        given = list(values)
+        known = [value for value in given if value is not None]
+        return cls.of(known) if known and len(known) == len(given) else None
 
 
 @dataclass(slots=True)

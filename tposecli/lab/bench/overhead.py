@@ -84,7 +84,7 @@ def table(job: BenchJob, video: Path, boxes: Sequence[Boxes], checkpoint: Checkp
     frames, last = runs[True][-1].frames, runs[True][-1]
 
     def row(name: str, read: Callable[[FreeRun], float | None]) -> tuple[Cell, ...]:
-        return name, *(_spread([read(run) for run in of_kind]) for of_kind in runs.values())
+        return name, *(Spread.if_known(read(run) for run in of_kind) for of_kind in runs.values())
 
     names = dict.fromkeys(name for of_kind in runs.values() for run in of_kind for name in run.threads)
     rows = [
@@ -110,11 +110,6 @@ def _of_thread(name: str, run: FreeRun) -> float:
 
 def _lock_ms(run: FreeRun) -> float | None:
     return None if run.lock is None else 1e3 * run.lock * run.wall_s / run.frames
-
-
-def _spread(values: Sequence[float | None]) -> Spread | None:
-    known = [value for value in values if value is not None]
-    return Spread.of(known) if known and len(known) == len(values) else None
 
 
 def _rate(frames: int, seconds: Sequence[float]) -> Spread | None:

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -125,8 +124,8 @@ def table(job: BenchJob, video: Path, checkpoint: Checkpoint, folder: Path) -> T
             f"wall after start-up / max(slowest stage, CPU / {cores()} cores)",
             _spread(r.running_s / r.lower_bound_s for r in runs),
         ),
-        ("cores taken by other processes", _spread_if_known(run.other_cores for run in runs)),
-        ("peak memory of the process, MiB", _spread_if_known(run.peak_mib for run in runs)),
+        ("cores taken by other processes", Spread.if_known(run.other_cores for run in runs)),
+        ("peak memory of the process, MiB", Spread.if_known(run.peak_mib for run in runs)),
     ]
     notes = [
         f"{last.frames} frames, {last.people} people, {checkpoint.spec.name}; annotated video and JSON; {len(runs)} "
@@ -138,10 +137,3 @@ def table(job: BenchJob, video: Path, checkpoint: Checkpoint, folder: Path) -> T
 
 def _spread(values: Any) -> Spread:
     return Spread.of(list(values))
-
-
-def _spread_if_known(values: Any) -> Spread | None:
-    """Return the spread of values; None if one of them is unknown."""
-    known: Sequence[float | None] = list(values)
-    there = [value for value in known if value is not None]
-    return Spread.of(there) if there and len(there) == len(known) else None

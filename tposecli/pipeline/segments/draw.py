@@ -28,7 +28,6 @@ from tposecli.sinks.base import opened
 from tposecli.sinks.open_video import is_divisible
 from tposecli.sinks.parts import SUFFIX, PartSink, is_whole
 from tposecli.sources import Source, open_video_input
-from tposecli.sources.locations import redacted, short_name
 from tposecli.types import Result
 from tposecli.utils.errors import InputError
 from tposecli.utils.locks import output_locks
@@ -92,7 +91,7 @@ def draw_piece(whole: VideoJob, piece: Piece, session: Session, watcher: Watcher
         OutputError: The part cannot be written.
     """
     job, settings = piece.job, session.settings
-    summary = Summary(whole.label or short_name(whole.input), path=redacted(whole.input))
+    summary = Summary(whole.name, path=whole.title)
     if is_whole(piece.path):
         return summary
     journal = read_journal(journal_path(whole.outputs.files[0]))
